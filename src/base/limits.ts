@@ -1,0 +1,43 @@
+/**
+ * Every size and bound in one place, with the relations between them asserted. Units are in the names.
+ */
+import { assert } from "./assert.ts";
+
+export const limits = {
+  /** RFC 4271 4.1 and RFC 8654. */
+  messageBytesMin: 19,
+  messageBytesMax: 4096,
+  messageBytesMaxExtended: 65_535,
+  /** Neighbors that can exist at a time; neighbor ids fit 16 bits. */
+  neighborsMax: 16_384,
+  /** Received bytes held per connection before the socket is paused. */
+  connInboxBytesMax: 1 << 18,
+  /** Bytes handed to a socket and not yet taken by the kernel before its cursor waits. */
+  connOutboxBytesMax: 1 << 20,
+  /** Connections that are not yet bound to an OPEN, over all and per source address. */
+  pendingConnectionsMax: 512,
+  pendingConnectionsPerSourceMax: 8,
+  /** RPC inputs that may wait for a turn before RESOURCE_EXHAUSTED. */
+  urgentInputsMax: 8_192,
+  /** Replies parked until the store has made their change durable. */
+  parkedRepliesMax: 8_192,
+  /** Operations in one transaction. */
+  transactionOpsMax: 20_000,
+  /** Events kept in memory for watchers, and in the database. */
+  eventRingMax: 16_384,
+  eventsStoredMax: 1_000_000,
+  /** Rows a list answers with by default and at most. */
+  pageSizeDefault: 1_000,
+  pageSizeMax: 10_000,
+  /** Routes in one message of a stream. */
+  streamBatchRoutes: 512,
+  watchersMax: 256,
+  /** Routes injected over the API. */
+  injectedMax: 4_000_000,
+  /** Time slice of one turn, in milliseconds. */
+  turnSliceMs: 6,
+} as const;
+
+assert(limits.connInboxBytesMax >= 2 * limits.messageBytesMaxExtended);
+assert(limits.connOutboxBytesMax >= limits.messageBytesMaxExtended);
+assert(limits.pageSizeDefault <= limits.pageSizeMax);

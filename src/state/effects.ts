@@ -1,0 +1,58 @@
+/**
+ * Everything the core wants done, as plain data. The shell carries effects out in order; what must wait for
+ * durability is held back by the core itself, so an effect that leaves a turn may be done at once.
+ */
+import type { CallId, ConnId } from "./inputs.ts";
+import type { MutationOutcome } from "./mutation.ts";
+import type { OperationOutcome } from "./operation.ts";
+import type { StoreRow } from "./rows.ts";
+
+export interface ConnectEffect {
+  readonly kind: "tcp.connect";
+  readonly conn: ConnId;
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  /** Source address; undefined lets the kernel choose. */
+  readonly localAddress: string | undefined;
+  /** IP TTL of outgoing packets; 0 leaves the system's default. */
+  readonly ttl: number;
+}
+
+export type Effect =
+  | ConnectEffect
+  /** Socket options of an accepted connection once its neighbor is known. */
+  | { readonly kind: "tcp.configure"; readonly conn: ConnId; readonly ttl: number }
+  /** Bytes to send. They may be shared with other connections: nobody changes them. */
+  | { readonly kind: "tcp.send"; readonly conn: ConnId; readonly bytes: Uint8Array }
+  /** Close after what was sent is out (`abort`: at once, with a reset). No `tcp.closed` follows. */
+  | { readonly kind: "tcp.close"; readonly conn: ConnId; readonly abort: boolean }
+  /** Stop (or go on) reading from the socket: the connection's inbox is full (or has room again). */
+  | { readonly kind: "tcp.pause"; readonly conn: ConnId; readonly paused: boolean }
+  /** Rows to make durable in one database transaction, answered by `store.committed` or `store.failed`. */
+  | { readonly kind: "store.persist"; readonly seq: number; readonly rows: readonly StoreRow[] }
+  | { readonly kind: "reply"; readonly call: CallId; readonly outcome: MutationOutcome | OperationOutcome }
+  | {
+      readonly kind: "log";
+      readonly level: "debug" | "info" | "warn" | "error";
+      readonly message: string;
+      readonly fields: Readonly<Record<string, string | number | boolean>>;
+    }
+  /** End the process with this exit code, after earlier effects are carried out. */
+  | { readonly kind: "exit"; readonly code: number };
+
+/** Collects the effects of a turn. The shell drains it and hands it in again. */
+export class Effects {
+  readonly list: Effect[] = [];
+
+  push(effect: Effect): void {
+    this.list.push(effect);
+  }
+
+  log(
+    level: "debug" | "info" | "warn" | "error",
+    message: string,
+    fields: Readonly<Record<string, string | number | boolean>> = {},
+  ): void {
+    this.list.push({ kind: "log", level, message, fields });
+  }
+}

@@ -1,0 +1,40 @@
+/**
+ * Everything that reaches the core from outside, as plain data. Clock readings come with each call; live handles are
+ * ids. The recorder writes these down and replay feeds them back.
+ */
+import type { Mutation } from "./mutation.ts";
+import type { Operation } from "./operation.ts";
+
+/** Names a TCP connection between core and shell. Never reused within a run. */
+export type ConnId = number;
+/** Names an RPC that waits for a reply. */
+export type CallId = number;
+
+export type Input =
+  | {
+      readonly kind: "tcp.accepted";
+      readonly conn: ConnId;
+      /** Canonical address text and ports of both ends. */
+      readonly localAddress: string;
+      readonly localPort: number;
+      readonly remoteAddress: string;
+      readonly remotePort: number;
+    }
+  | {
+      readonly kind: "tcp.connected";
+      readonly conn: ConnId;
+      readonly localAddress: string;
+      readonly localPort: number;
+    }
+  /** The connection ended, or the attempt failed. `error` is the errno name, undefined for a clean end. */
+  | { readonly kind: "tcp.closed"; readonly conn: ConnId; readonly error: string | undefined }
+  /** Bytes received. The core may keep `bytes` until the next turn ends; the shell does not change them. */
+  | { readonly kind: "tcp.bytes"; readonly conn: ConnId; readonly bytes: Uint8Array }
+  /** The socket has taken bytes: `queued` are still waiting in the shell. */
+  | { readonly kind: "tcp.sent"; readonly conn: ConnId; readonly queued: number }
+  | { readonly kind: "mutate"; readonly call: CallId; readonly mutation: Mutation }
+  | { readonly kind: "operate"; readonly call: CallId; readonly operation: Operation }
+  /** All rows persisted with a sequence number up to `seq` are durable. */
+  | { readonly kind: "store.committed"; readonly seq: number }
+  /** Writing failed; rows from `seq` on are not durable. */
+  | { readonly kind: "store.failed"; readonly seq: number; readonly error: string };

@@ -1,0 +1,52 @@
+/**
+ * A mutation is one transaction: puts, patches and deletes of objects, and routes injected or taken back. It is
+ * checked as a whole and either becomes one generation or changes nothing.
+ */
+import type { JsonValue, Message } from "@bufbuild/protobuf";
+import type { Problem } from "../base/problem.ts";
+import type { ObjectChange } from "../gen/cairn/v1/types_pb.ts";
+import type { InjectedPath, PathReceipt } from "../gen/cairn/v1/injection_service_pb.ts";
+
+export type MutationOp =
+  /** Creates or replaces. `mode` create: refuse when it exists; replace: refuse when it does not. */
+  | { readonly op: "put"; readonly kind: string; readonly spec: Message; readonly mode?: "create" | "replace" }
+  /** Sets the fields of `mask` (snake_case names of the spec) as they are in `spec`; absent there means cleared. */
+  | {
+      readonly op: "patch";
+      readonly kind: string;
+      readonly name: string;
+      readonly spec: Message;
+      readonly mask: readonly string[];
+    }
+  | { readonly op: "delete"; readonly kind: string; readonly name: string }
+  | { readonly op: "inject"; readonly path: InjectedPath }
+  | { readonly op: "retract"; readonly prefix: string; readonly pathId: number };
+
+export interface Mutation {
+  readonly ops: readonly MutationOp[];
+  /** Generation that the caller saw; 0 accepts any. */
+  readonly expectedGeneration: number;
+  readonly dryRun: boolean;
+  readonly reason: string;
+  /** Empty for none. */
+  readonly requestId: string;
+  /** Who asks, for the record. */
+  readonly principal: string;
+  /** file or api; also becomes metadata.managed_by of what is put. */
+  readonly source: string;
+}
+
+export type MutationOutcome =
+  | {
+      readonly ok: true;
+      readonly generation: number;
+      readonly changes: readonly ObjectChange[];
+      /** One per inject op, in order. */
+      readonly receipts: readonly PathReceipt[];
+      /** Retract and inject ops that found nothing to change. */
+      readonly unchanged: number;
+    }
+  | { readonly ok: false; readonly problems: readonly Problem[] };
+
+/** JSON form for the recorder and for replies to repeated request ids. */
+export type OutcomeJson = JsonValue;

@@ -1,0 +1,125 @@
+/**
+ * The seam between the core and its sessions. `Sessions` (sessions.ts) owns TCP connections, framing, the FSM, timers
+ * and counters of every neighbor; the core behind `SessionHost` owns routes. Route bytes do not travel through the FSM.
+ */
+import type { Family } from "../wire/family.ts";
+
+/** Dense neighbor number, 1 to limits.neighborsMax; 0 is the local speaker (injected routes). Reused after removal. */
+export type NeighborId = number;
+
+/** Settings of one neighbor after inheritance and defaults: what sessions, import and export work with. */
+export interface NeighborConfig {
+  /** Canonical address text; also the object's name. */
+  readonly address: string;
+  /** The same as 4 or 16 bytes. */
+  readonly addressBytes: Uint8Array;
+  readonly remoteAsn: number;
+  /** AS toward this neighbor: local_asn, or the global one. */
+  readonly localAsn: number;
+  readonly globalAsn: number;
+  /** BGP identifier, 32 bits. */
+  readonly routerId: number;
+  readonly clusterId: number;
+  /** remoteAsn differs from localAsn. */
+  readonly external: boolean;
+  readonly localAddress: string | undefined;
+  readonly port: number;
+  readonly passive: boolean;
+  /** TTL for outgoing packets: 1 for a direct eBGP neighbor, multihop_ttl when set, 0 (system default) for iBGP. */
+  readonly ttl: number;
+  readonly holdTimeS: number;
+  /** 0: a third of the negotiated hold time. */
+  readonly keepaliveTimeS: number;
+  readonly connectRetryMs: number;
+  readonly delayOpenMs: number;
+  /** 0 is off. */
+  readonly sendHoldMs: number;
+  readonly idleHoldMs: number;
+  readonly families: readonly Family[];
+  readonly description: string;
+  readonly peerGroup: string;
+  readonly shutdown: boolean;
+  readonly shutdownMessage: string;
+  readonly extendedMessages: boolean;
+  readonly strictErrors: boolean;
+  readonly softReconfiguration: boolean;
+  /** By family index; undefined for no limit. */
+  readonly prefixLimits: readonly (PrefixLimitConfig | undefined)[];
+  readonly nextHopSelf: boolean;
+  readonly allowOwnAs: number;
+  readonly removePrivateAs: "none" | "remove" | "all" | "replace";
+  readonly enforceFirstAs: boolean;
+  readonly defaultOriginate: boolean;
+  readonly routeReflectorClient: boolean;
+  readonly routeServerClient: boolean;
+  /** Names of policies, those of global, group and neighbor joined in order. */
+  readonly importPolicies: readonly string[];
+  readonly exportPolicies: readonly string[];
+}
+
+export interface PrefixLimitConfig {
+  readonly max: number;
+  readonly action: "warn" | "stop" | "restart";
+  readonly restartAfterMs: number;
+  readonly warningPercent: number;
+}
+
+/** What both sides agreed on when the session came up. Family masks have bit `family.index`. */
+export interface Negotiated {
+  readonly families: number;
+  readonly fourOctetAs: boolean;
+  readonly routeRefresh: boolean;
+  readonly extendedMessages: boolean;
+  /** Largest message we may send. */
+  readonly maxMessageBytes: number;
+  readonly addPathReceive: number;
+  readonly addPathSend: number;
+  readonly holdTimeS: number;
+  readonly keepaliveS: number;
+  readonly remoteRouterId: number;
+  readonly remoteAsn: number;
+  readonly external: boolean;
+  /** Addresses of the TCP connection, 4 or 16 bytes. */
+  readonly localAddress: Uint8Array;
+  readonly remoteAddress: Uint8Array;
+}
+
+/** Why a session ended, for people, events and the list of the last ten. */
+export interface ResetInfo {
+  readonly local: boolean;
+  readonly code: number;
+  readonly subcode: number;
+  /** RFC 9003 text, empty for none. */
+  readonly shutdownMessage: string;
+  /** One sentence. */
+  readonly text: string;
+}
+
+/** What to do after an UPDATE was looked at. */
+export interface UpdateResult {
+  /** NOTIFICATION to send and end the session with; undefined to go on. */
+  readonly code: number;
+  readonly subcode: number;
+  readonly data: Uint8Array;
+}
+
+/** What sessions ask of the core. Called from within a turn. */
+export interface SessionHost {
+  /** The session reached Established. The core joins it to update groups and starts the first sync. */
+  established(neighbor: NeighborId, negotiated: Negotiated): void;
+  /** An Established session ended; its routes are to be withdrawn. */
+  down(neighbor: NeighborId, reset: ResetInfo): void;
+  /**
+   * One UPDATE of an Established session: `bytes[start, end)` with its header. Hot path.
+   * @returns undefined, or the NOTIFICATION that ends the session
+   */
+  update(neighbor: NeighborId, bytes: Uint8Array, start: number, end: number): UpdateResult | undefined;
+  /** ROUTE-REFRESH for a negotiated family. */
+  refresh(neighbor: NeighborId, family: Family): void;
+  /** The socket has room again after `Sessions.room` said no. */
+  writable(neighbor: NeighborId): void;
+  /** The neighbor's visible state changed (state, counters worth an event, reasons). */
+  stateChanged(neighbor: NeighborId): void;
+  /** An event for the log and the stream; `severity` 1 info, 2 warning, 3 error. */
+  event(topic: string, object: string, severity: 1 | 2 | 3, summary: string, facts: Readonly<Record<string, string>>): void;
+}

@@ -1,0 +1,102 @@
+/**
+ * What the edges may read of the core, and how they change it. Reads are synchronous, bounded in steps, and never
+ * alter what a replay would see. Messages are built here so that services only decode, call and encode.
+ */
+import type { Message } from "@bufbuild/protobuf";
+import type { Event, EventFilter } from "../gen/cairn/v1/event_service_pb.ts";
+import type { Injected } from "../gen/cairn/v1/injection_service_pb.ts";
+import type { Neighbor } from "../gen/cairn/v1/neighbor_service_pb.ts";
+import type { ExplainBestPathResponse, GetRibSummaryResponse, LookupRouteResponse } from "../gen/cairn/v1/rib_service_pb.ts";
+import type { Metadata, Route, RouteFilter } from "../gen/cairn/v1/types_pb.ts";
+import type { Problem, Result } from "../base/problem.ts";
+import type { Family } from "../wire/family.ts";
+import type { Mutation, MutationOutcome } from "./mutation.ts";
+import type { Operation, OperationOutcome } from "./operation.ts";
+
+/** A declared object: metadata and spec (a message of the kind's type, never to be changed). */
+export interface ObjectView {
+  readonly metadata: Metadata;
+  readonly spec: Message;
+}
+
+export type RouteTable =
+  | { readonly table: "best"; readonly allPaths: boolean }
+  | { readonly table: "received"; readonly neighbor: string; readonly prePolicy: boolean }
+  | { readonly table: "rejected"; readonly neighbor: string }
+  | { readonly table: "advertised"; readonly neighbor: string };
+
+/** A walk over a table. It survives changes: a route that is there all the time is seen exactly once. */
+export interface RouteWalk {
+  /**
+   * Appends up to `max` routes to `out`, looking at no more than `rows` rows.
+   * @returns true when the end is reached
+   */
+  next(out: Route[], max: number, rows: number): boolean;
+  /** Opaque position for a page token. */
+  position(): string;
+  /** Number of routes in the table without filter. */
+  total(): number;
+}
+
+/** A consumer of best-path changes. It holds its place in the change list; nothing is queued for it. */
+export interface RouteWatch {
+  /** Up to `max` changes since the last call: routes that are best now, and prefixes without one. */
+  next(updated: Route[], withdrawn: string[], max: number): { readonly caughtUp: boolean; readonly revision: number };
+  /** Called (once per turn at most) when there are changes after `next` said caughtUp. */
+  onChange: (() => void) | undefined;
+  close(): void;
+}
+
+export interface Health {
+  readonly name: string;
+  readonly healthy: boolean;
+  readonly detail: string;
+}
+
+export interface CoreView {
+  readonly generation: number;
+  object(kind: string, name: string): ObjectView | undefined;
+  /** Objects of a kind, by name. */
+  objects(kind: string): Iterable<ObjectView>;
+  /** Neighbors with state, by address. */
+  neighbor(address: string): Neighbor | undefined;
+  neighborNames(): readonly string[];
+  /** Starts or goes on (with a walk's `position`) with a list; problems name the fields that are wrong. */
+  walk(table: RouteTable, family: Family, filter: RouteFilter | undefined, position: string): Result<RouteWalk>;
+  lookup(target: string): Result<LookupRouteResponse>;
+  explainBestPath(prefix: string): Result<ExplainBestPathResponse>;
+  /** `resumeFrom` 0 starts at the beginning of the table; a revision goes on after it if still retained. */
+  watchRoutes(family: Family, filter: RouteFilter | undefined, resumeFrom: number): Result<{ watch: RouteWatch; compacted: boolean }>;
+  ribSummary(): GetRibSummaryResponse;
+  /** Injected routes in a stable order; `position` as for walks. */
+  injected(owner: string, family: Family | undefined, position: string, max: number): { paths: Injected[]; position: string; total: number };
+  /** Events after `afterId` that are still in memory, oldest first, at most `max`. */
+  events(afterId: number, filter: EventFilter | undefined, max: number): { events: Event[]; scannedTo: number };
+  /** Range of event ids in memory: events first..last are there (last = first - 1 when none). */
+  eventRange(): { readonly first: number; readonly last: number };
+  /** Calls `listener` at the end of each turn in which something of the topic changed. */
+  subscribe(topic: "events" | "neighbors", listener: () => void): () => void;
+  /** Addresses of neighbors whose state or spec changed after `version`; deleted ones too. */
+  changedNeighbors(version: number): { readonly version: number; readonly names: readonly string[] };
+  health(): Health[];
+}
+
+/** The owner as the edges see it: a view to read, a mailbox for changes. */
+export interface Owner {
+  readonly view: CoreView;
+  /** Resolves when the change is durable (or refused). Rejects with `Busy` when the mailbox is full. */
+  mutate(mutation: Mutation): Promise<MutationOutcome>;
+  operate(operation: Operation): Promise<OperationOutcome>;
+  /** Wall-clock milliseconds and milliseconds since the daemon started. */
+  wallMs(): number;
+  uptimeMs(): number;
+}
+
+/** Older events than the ring holds, read from the database off the owner's thread. */
+export interface EventArchive {
+  /** Events with id > afterId (or < beforeId when reverse), oldest (newest) first. */
+  read(afterId: number, beforeId: number, reverse: boolean, max: number): Promise<Event[]>;
+  first(): Promise<number>;
+}
+
+export type { Mutation, MutationOutcome, Operation, OperationOutcome, Problem };

@@ -1,0 +1,33 @@
+/**
+ * Address families as records (RFC 4760). A family is one row here plus its NLRI codec; everything else finds it by
+ * index, by code or by name.
+ */
+export interface Family {
+  /** Position in `families`; also the bit in family masks and the number of its table. */
+  readonly index: number;
+  readonly afi: number;
+  readonly safi: number;
+  /** Name in configuration and API. */
+  readonly name: string;
+  /** Bytes of a full address. */
+  readonly addressBytes: 4 | 16;
+}
+
+export const ipv4Unicast: Family = { index: 0, afi: 1, safi: 1, name: "ipv4-unicast", addressBytes: 4 };
+export const ipv6Unicast: Family = { index: 1, afi: 2, safi: 1, name: "ipv6-unicast", addressBytes: 16 };
+
+/** All families that cairn can negotiate, by index. */
+export const families: readonly Family[] = [ipv4Unicast, ipv6Unicast];
+
+export function familyByName(name: string): Family | undefined {
+  return families.find((family) => family.name === name);
+}
+
+export function familyByCode(afi: number, safi: number): Family | undefined {
+  return families.find((family) => family.afi === afi && family.safi === safi);
+}
+
+/** The family of unicast prefixes with this address size. */
+export function unicastFamily(addressBytes: number): Family {
+  return addressBytes === 4 ? ipv4Unicast : ipv6Unicast;
+}

@@ -1,0 +1,78 @@
+/**
+ * Reused output of the UPDATE decoder. It belongs to the caller and is valid until the next decode. Prefixes are not
+ * copied: a list names where each one stands in the frame.
+ */
+import { grown } from "../base/columns.ts";
+import type { Family } from "./family.ts";
+import { ipv4Unicast } from "./family.ts";
+import { Verdict } from "./verdict.ts";
+
+/** NLRI of one family inside a frame. Columns are valid up to `count`. */
+export class NlriList {
+  family: Family = ipv4Unicast;
+  count = 0;
+  /** Offset of the first prefix byte in the frame (after the length byte). ceil(length / 8) bytes follow. */
+  at = new Uint32Array(1024);
+  /** Prefix length in bits. */
+  length = new Uint8Array(1024);
+  /** RFC 7911 path identifier; 0 when Add-Path is not in use. */
+  pathId = new Uint32Array(1024);
+
+  push(at: number, length: number, pathId: number): void {
+    if (this.count === this.at.length) this.grow();
+    const i = this.count++;
+    this.at[i] = at;
+    this.length[i] = length;
+    this.pathId[i] = pathId;
+  }
+
+  private grow(): void {
+    const capacity = this.at.length * 2;
+    this.at = grown(this.at, capacity);
+    this.length = grown(this.length, capacity);
+    this.pathId = grown(this.pathId, capacity);
+  }
+}
+
+/**
+ * A canonical attribute block: path attributes sorted by type code, canonical flags (extended length only where the
+ * value needs it), 4-octet AS numbers, MP_REACH/MP_UNREACH/AS4_PATH/AS4_AGGREGATOR taken out, and the next hop as
+ * attribute 3 with 4, 16 or 32 value bytes (the last as in RFC 2545). Equal routes have equal blocks.
+ */
+export class AttributeBlock {
+  bytes: Uint8Array = new Uint8Array(0);
+  start = 0;
+  end = 0;
+}
+
+/** One thing the decoder found wrong, for events and counters. */
+export interface UpdateProblem {
+  readonly verdict: Verdict;
+  /** NOTIFICATION code and subcode that RFC 4271 assigns to the error. */
+  readonly code: number;
+  readonly subcode: number;
+  /** Attribute type, or 0 when it is not about one attribute. */
+  readonly attribute: number;
+  readonly text: string;
+  /** Data for a NOTIFICATION. */
+  readonly data: Uint8Array;
+}
+
+export class UpdateScratch {
+  /** Worst verdict over the message. */
+  verdict: Verdict = Verdict.ok;
+  /** Empty for a well-formed message. */
+  problems: UpdateProblem[] = [];
+  /** IPv4 unicast NLRI of the message body. */
+  readonly withdrawn = new NlriList();
+  readonly reach = new NlriList();
+  /** NLRI of MP_UNREACH_NLRI and MP_REACH_NLRI, in their family. */
+  readonly mpWithdrawn = new NlriList();
+  readonly mpReach = new NlriList();
+  /** Attributes of `reach`, valid when `reach.count > 0` and the verdict is below treatAsWithdraw. */
+  readonly block = new AttributeBlock();
+  /** Attributes of `mpReach`, under the same conditions. */
+  readonly mpBlock = new AttributeBlock();
+  /** Family whose End-of-RIB (RFC 4724 section 2) this message is, if any. */
+  endOfRib: Family | undefined = undefined;
+}
