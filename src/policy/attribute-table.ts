@@ -5,22 +5,7 @@
 import type { AttributeBlock } from "../wire/scratch.ts";
 
 /** Bits of `AttributeTable.flags`. */
-export const AttributeFlag = {
-  hasLocalPref: 1,
-  hasMed: 2,
-  /** Well-known communities present (RFC 1997, 3765, 8326, 7999). */
-  noExport: 4,
-  noAdvertise: 8,
-  noExportSubconfed: 16,
-  noPeer: 32,
-  gracefulShutdown: 64,
-  blackhole: 128,
-  hasOriginatorId: 256,
-  hasClusterList: 512,
-  hasCommunities: 1024,
-  hasUnknown: 2048,
-  atomicAggregate: 4096,
-} as const;
+export { AttributeFlag } from "../wire/attribute-flags.ts";
 
 export interface AttributeTable {
   /** Local preference, 100 when the attribute is absent (RFC 4271 9.1.1 leaves the default to us). */

@@ -1,0 +1,17 @@
+/** Facts about an attribute set that many readers need, as bits computed once per set (see `deriveBlock`). */
+export const AttributeFlag = {
+  hasLocalPref: 1,
+  hasMed: 2,
+  /** Well-known communities present (RFC 1997, 3765, 8326, 7999). */
+  noExport: 4,
+  noAdvertise: 8,
+  noExportSubconfed: 16,
+  noPeer: 32,
+  gracefulShutdown: 64,
+  blackhole: 128,
+  hasOriginatorId: 256,
+  hasClusterList: 512,
+  hasCommunities: 1024,
+  hasUnknown: 2048,
+  atomicAggregate: 4096,
+} as const;
