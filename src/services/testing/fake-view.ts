@@ -1,0 +1,190 @@
+/** What the fake owner lets its readers see. */
+import { create } from "@bufbuild/protobuf";
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import { parseIp, parsePrefix } from "../../base/ip.ts";
+import type { Result } from "../../base/problem.ts";
+import type { Event, EventFilter } from "../../gen/cairn/v1/event_service_pb.ts";
+import type { Injected } from "../../gen/cairn/v1/injection_service_pb.ts";
+import {
+  type Neighbor,
+  NeighborSchema,
+  type NeighborSpec,
+  SessionState,
+} from "../../gen/cairn/v1/neighbor_service_pb.ts";
+import {
+  type ExplainBestPathResponse,
+  ExplainBestPathResponseSchema,
+  type GetRibSummaryResponse,
+  GetRibSummaryResponseSchema,
+  type LookupRouteResponse,
+  LookupRouteResponseSchema,
+} from "../../gen/cairn/v1/rib_service_pb.ts";
+import type { RouteFilter } from "../../gen/cairn/v1/types_pb.ts";
+import type { CoreView, Health, ObjectView, RouteTable, RouteWalk, RouteWatch } from "../../state/view.ts";
+import { type Family, families } from "../../wire/family.ts";
+import type { FakeEvents } from "./fake-events.ts";
+import type { FakeObjects } from "./fake-objects.ts";
+import type { FakeTables } from "./fake-tables.ts";
+
+export class FakeView implements CoreView {
+  readonly #objects: FakeObjects;
+  readonly #tables: FakeTables;
+  readonly #events: FakeEvents;
+
+  constructor(objects: FakeObjects, tables: FakeTables, events: FakeEvents) {
+    this.#objects = objects;
+    this.#tables = tables;
+    this.#events = events;
+  }
+
+  get generation(): number {
+    return this.#objects.generation;
+  }
+
+  object(kind: string, name: string): ObjectView | undefined {
+    return this.#objects.get(kind, name);
+  }
+
+  objects(kind: string): Iterable<ObjectView> {
+    return this.#objects.list(kind);
+  }
+
+  neighbor(address: string): Neighbor | undefined {
+    const object = this.#objects.get("Neighbor", address);
+    if (!object) return undefined;
+    const spec = object.spec as NeighborSpec;
+    const down = spec.shutdown === true;
+    return create(NeighborSchema, {
+      metadata: object.metadata,
+      spec,
+      effective: spec,
+      state: {
+        sessionState: down ? SessionState.IDLE : SessionState.ESTABLISHED,
+        uptime: durationFromMs(down ? 0 : 93_784_000),
+        families: [
+          { family: "ipv4-unicast", received: 1_700n, accepted: 1_666n, rejected: 34n, advertised: 3_300n },
+        ],
+        capabilities: [{ code: 65, name: "four-octet-as", local: true, remote: true, negotiated: true }],
+        remoteAddress: address,
+        remotePort: 179,
+        remoteAsn: spec.remoteAsn,
+        localAsn: 65_000,
+        sessionType: "external",
+        received: { opens: 1n, updates: 420n, keepalives: 3_120n, bytes: 181_000n },
+        sent: { opens: 1n, updates: 300n, keepalives: 3_121n, bytes: 120_000n },
+        establishedCount: down ? 0 : 1,
+        status: down ? "administratively down" : "established",
+        adminDown: down,
+      },
+    });
+  }
+
+  neighborNames(): readonly string[] {
+    return this.#objects.list("Neighbor").map((object) => object.metadata.name);
+  }
+
+  walk(
+    table: RouteTable,
+    family: Family,
+    filter: RouteFilter | undefined,
+    position: string,
+  ): Result<RouteWalk> {
+    if ("neighbor" in table && !this.#objects.get("Neighbor", table.neighbor)) {
+      return { ok: false, problems: [this.#objects.notFound("Neighbor", table.neighbor)] };
+    }
+    return this.#tables.walk(table, family, filter, position);
+  }
+
+  lookup(target: string): Result<LookupRouteResponse> {
+    const address = target.split("/")[0];
+    if (!parseIp(address)) return invalid("target", `"${target}" is neither an address nor a prefix`);
+    const [a, b, c] = address.split(".");
+    const route = this.#tables.get(target) ?? this.#tables.get(`${a}.${b}.${c}.0/24`);
+    return {
+      ok: true,
+      value: create(LookupRouteResponseSchema, route ? { prefix: route.prefix, routes: [route] } : {}),
+    };
+  }
+
+  explainBestPath(prefix: string): Result<ExplainBestPathResponse> {
+    const parsed = parsePrefix(prefix);
+    if (typeof parsed === "string") return invalid("prefix", parsed);
+    const route = this.#tables.get(prefix);
+    if (!route) {
+      const message = `there is no path to ${prefix}`;
+      return { ok: false, problems: [{ code: "NOT_FOUND", path: "prefix", message }] };
+    }
+    const summary = `1 candidate; the path from ${route.neighbor} wins as the only one`;
+    const candidates = [{ route, rank: 1, text: "the best path" }];
+    return { ok: true, value: create(ExplainBestPathResponseSchema, { prefix, candidates, summary }) };
+  }
+
+  watchRoutes(
+    family: Family,
+    filter: RouteFilter | undefined,
+    resumeFrom: number,
+  ): Result<{ watch: RouteWatch; compacted: boolean }> {
+    return { ok: true, value: this.#tables.watch(family, filter, resumeFrom) };
+  }
+
+  ribSummary(): GetRibSummaryResponse {
+    return create(GetRibSummaryResponseSchema, {
+      families: families.map((family) => {
+        const count = BigInt(this.#tables.count(family.name));
+        const revision = BigInt(this.#tables.revision);
+        return { family: family.name, prefixes: count, paths: count, bestPaths: count, revision };
+      }),
+      attributeSets: 97n,
+      memoryBytes: 1_000_000n,
+      bestPathRuns: BigInt(this.#tables.revision),
+      updateGroups: 1,
+    });
+  }
+
+  injected(
+    owner: string,
+    family: Family | undefined,
+    position: string,
+    max: number,
+  ): { paths: Injected[]; position: string; total: number } {
+    const all = [...this.#tables.injections]
+      .filter(([, { path }]) => owner === "" || path?.owner === owner)
+      .filter(([, { path }]) => !family || path?.prefix.includes(":") === (family.afi === 2))
+      .sort(([a], [b]) => (a < b ? -1 : 1));
+    const rest = all.filter(([key]) => key > position).slice(0, max);
+    const last = rest.at(-1)?.[0] ?? "";
+    const more = last !== "" && last !== all.at(-1)?.[0];
+    return { paths: rest.map(([, injected]) => injected), position: more ? last : "", total: all.length };
+  }
+
+  events(
+    afterId: number,
+    filter: EventFilter | undefined,
+    max: number,
+  ): { events: Event[]; scannedTo: number } {
+    return this.#events.read(afterId, filter, max);
+  }
+
+  eventRange(): { first: number; last: number } {
+    return this.#events.range();
+  }
+
+  subscribe(topic: "events" | "neighbors", listener: () => void): () => void {
+    return topic === "events" ? this.#events.subscribe(listener) : this.#objects.subscribe(listener);
+  }
+
+  changedNeighbors(version: number): { version: number; names: readonly string[] } {
+    return this.#objects.changedNeighbors(version);
+  }
+
+  health(): Health[] {
+    return [
+      { name: "core", healthy: true, detail: "" },
+      { name: "store", healthy: true, detail: "" },
+    ];
+  }
+}
+
+function invalid(path: string, message: string): Result<never> {
+  return { ok: false, problems: [{ code: "INVALID", path, message }] };
+}
