@@ -24,8 +24,12 @@ export function familyByName(name: string): Family | undefined {
 }
 
 export function familyByCode(afi: number, safi: number): Family | undefined {
-  return families.find((family) => family.afi === afi && family.safi === safi);
+  return byCode.get(afi * 256 + safi);
 }
+
+const byCode: ReadonlyMap<number, Family> = new Map(
+  families.map((family) => [family.afi * 256 + family.safi, family]),
+);
 
 /** The family of unicast prefixes with this address size. */
 export function unicastFamily(addressBytes: number): Family {

@@ -18,6 +18,7 @@ export const Origin = { igp: 0, egp: 1, incomplete: 2 } as const;
 
 /** An attribute that cairn does not interpret, kept byte for byte. */
 export interface RawAttribute {
+  /** Optional, Transitive and Partial; the Extended Length bit follows from the value. */
   flags: number;
   type: number;
   value: Uint8Array;
@@ -43,6 +44,8 @@ export interface PathAttributes {
   largeCommunities: (readonly [number, number, number])[];
   /** Everything else, by type code. */
   unknown: RawAttribute[];
+  /** Type codes of known optional transitive attributes that came with the Partial bit, which must stay set. */
+  partial: number[];
 }
 
 export function emptyAttributes(): PathAttributes {
@@ -60,5 +63,6 @@ export function emptyAttributes(): PathAttributes {
     extendedCommunities: [],
     largeCommunities: [],
     unknown: [],
+    partial: [],
   };
 }

@@ -3,15 +3,20 @@
  * copied: a list names where each one stands in the frame.
  */
 import { grown } from "../base/columns.ts";
+import { AttributeSpans } from "./attribute-spans.ts";
 import type { Family } from "./family.ts";
 import { ipv4Unicast } from "./family.ts";
+import { MessageWriter } from "./message-writer.ts";
 import { Verdict } from "./verdict.ts";
 
 /** NLRI of one family inside a frame. Columns are valid up to `count`. */
 export class NlriList {
   family: Family = ipv4Unicast;
   count = 0;
-  /** Offset of the first prefix byte in the frame (after the length byte). ceil(length / 8) bytes follow. */
+  /**
+   * Offset of the first prefix byte in the frame (after the length byte). ceil(length / 8) bytes follow; bits after
+   * `length` may have any value (RFC 4271 4.3).
+   */
   at = new Uint32Array(1024);
   /** Prefix length in bits. */
   length = new Uint8Array(1024);
@@ -19,15 +24,18 @@ export class NlriList {
   pathId = new Uint32Array(1024);
 
   push(at: number, length: number, pathId: number): void {
-    if (this.count === this.at.length) this.grow();
+    this.reserve(1);
     const i = this.count++;
     this.at[i] = at;
     this.length[i] = length;
     this.pathId[i] = pathId;
   }
 
-  private grow(): void {
-    const capacity = this.at.length * 2;
+  /** Makes room for `more` rows beyond `count`. */
+  reserve(more: number): void {
+    const needed = this.count + more;
+    if (needed <= this.at.length) return;
+    const capacity = Math.max(needed, this.at.length * 2);
     this.at = grown(this.at, capacity);
     this.length = grown(this.length, capacity);
     this.pathId = grown(this.pathId, capacity);
@@ -75,4 +83,24 @@ export class UpdateScratch {
   readonly mpBlock = new AttributeBlock();
   /** Family whose End-of-RIB (RFC 4724 section 2) this message is, if any. */
   endOfRib: Family | undefined = undefined;
+
+  /** The decoder's own: positions of the attributes, rewritten values, and rewritten blocks. */
+  readonly spans = new AttributeSpans();
+  readonly work = new MessageWriter(1024);
+  readonly rewritten = new MessageWriter(1024);
+
+  clear(): void {
+    this.verdict = Verdict.ok;
+    if (this.problems.length > 0) this.problems = [];
+    this.withdrawn.count = 0;
+    this.reach.count = 0;
+    this.mpWithdrawn.count = 0;
+    this.mpReach.count = 0;
+    this.block.end = this.block.start;
+    this.mpBlock.end = this.mpBlock.start;
+    this.endOfRib = undefined;
+    this.spans.clear();
+    this.work.reset();
+    this.rewritten.reset();
+  }
 }

@@ -1,0 +1,11 @@
+/** What the UPDATE decoder must know about the session. Family masks have bit `family.index`. */
+export interface DecodeContext {
+  /** Both sides sent capability 65: AS numbers in AS_PATH and AGGREGATOR have four octets (RFC 6793). */
+  readonly fourOctetAs: boolean;
+  /** Families in which this neighbor sends path identifiers (RFC 7911). */
+  readonly addPath: number;
+  /** The neighbor is in another AS. */
+  readonly external: boolean;
+  /** Negotiated families. NLRI of others are ignored with a problem. */
+  readonly families: number;
+}
