@@ -19,6 +19,11 @@ export interface AttributeTable {
   readonly neighborAs: Uint32Array;
   readonly originAs: Uint32Array;
   readonly flags: Uint16Array;
+  /**
+   * Incremented whenever the id is freed, so that whoever remembers an id without holding a reference (policy memos)
+   * can tell that it has become another set, or none: (id, epoch) names one attribute set for ever.
+   */
+  readonly epoch: Uint32Array;
   /** Points `out` at the canonical block of `id`; valid until the next `intern`. */
   block(id: number, out: AttributeBlock): void;
   /** The id of the canonical block `bytes[start, end)`, with one more reference. */
