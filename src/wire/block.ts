@@ -38,10 +38,12 @@ export function decodeBlock(bytes: Uint8Array, start: number, end: number): Path
 
 /**
  * Appends the canonical block of `attributes` to `out`. Large communities lose their duplicates; unknown attributes
- * that repeat a type are left out.
+ * that repeat a type, or have a type that is known, are left out.
  */
 export function encodeBlock(attributes: PathAttributes, out: MessageWriter): void {
-  const unknown = [...attributes.unknown].sort((a, b) => a.type - b.type);
+  const unknown = attributes.unknown
+    .filter(({ type }) => !attributeByCode[type] || attributeByCode[type].opaque)
+    .sort((a, b) => a.type - b.type);
   let next = 0;
   for (const row of attributeRows) {
     while (next < unknown.length && unknown[next].type < row.code) writeRaw(unknown, next++, out);

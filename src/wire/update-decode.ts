@@ -105,8 +105,9 @@ function decodeAttributes(
   if (out.verdict >= Verdict.treatAsWithdraw && !bodyHasReach && !mpHasReach) {
     // RFC 7606 5.2: we cannot be sure that the routes were found, so nothing less than a reset will do.
     const cause = out.problems.find((problem) => problem.verdict >= Verdict.treatAsWithdraw)!;
+    out.verdict = Verdict.resetSession;
     const text = `${cause.text}, and no routes were found to withdraw`;
-    report(out, Verdict.resetSession, cause.subcode, cause.attribute, text, cause.data);
+    out.problems.push({ ...cause, verdict: Verdict.resetSession, text });
     return;
   }
   if (mpUnreach >= 0 && spans.count === 1 && out.mpWithdrawn.count === 0 && !bodyHasReach) {
