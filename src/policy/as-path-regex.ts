@@ -2,16 +2,16 @@
  * Regular expressions over the text of an AS path, matched in time linear in the text. An expression becomes a
  * Thompson automaton, which `as-path-set.ts` runs as a lazily built deterministic one: no expression can backtrack.
  *
- * Syntax: characters of an AS path (digits, space, comma, braces, parentheses), `.` any of them, `[0-9]` and `[^ ]`
- * classes, `* + ?`, `|`, `( )`, `^` and `$` for the ends of the path, `_` for a boundary: a space, comma, brace or
- * parenthesis, or either end. `\` before a character takes it literally; braces are always literal.
+ * Syntax: characters of an AS path as `formatAsPath` writes it (digits, space, brackets of all kinds), `.` any of them,
+ * `[0-9]` and `[^ ]` classes, `* + ?`, `|`, `( )`, `^` and `$` for the ends of the path, `_` for a boundary: a space,
+ * comma or bracket, or either end. `\` before a character takes it literally; braces are always literal.
  */
 
 /** Characters that a path's text is made of; the position of a character is its symbol. */
-const ALPHABET = "0123456789 ,{}()";
+const ALPHABET = "0123456789 ,{}()[]";
 export const SYMBOLS = ALPHABET.length;
 const ANY = (1 << SYMBOLS) - 1;
-const BOUNDARY = maskOfCharacters(" ,{}()");
+const BOUNDARY = maskOfCharacters(" ,{}()[]");
 
 /** Longest expression in characters, and deepest nesting of groups. */
 export const PATTERN_LENGTH_MAX = 1000;

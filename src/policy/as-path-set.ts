@@ -9,6 +9,9 @@ import { compilePatterns, Op, SYMBOLS, symbolOf } from "./as-path-regex.ts";
 /** Deterministic states kept at a time. */
 const STATES_MAX = 512;
 
+/** `compilePatterns` emits the accepting instruction first. */
+const ACCEPT_AT = 0;
+
 /** A compiled AS-path set. Equal texts give equal answers; the automaton inside is a cache. */
 export interface AsPathSet {
   /** True when one of the expressions is found in `text`. */
@@ -61,7 +64,7 @@ class LazyMatcher implements AsPathSet {
   }
 
   private matchesEmpty(): boolean {
-    return this.close(this.program.starts, true, true).includes(this.acceptAt());
+    return this.close(this.program.starts, true, true).includes(ACCEPT_AT);
   }
 
   private step(from: number, symbol: number): number {
@@ -91,13 +94,12 @@ class LazyMatcher implements AsPathSet {
     const key = waiting.join();
     const known = this.known.get(key);
     if (known !== undefined) return known;
-    const accept = this.acceptAt();
     const ended = this.close(waiting, false, true);
     const id = this.states.length;
     this.states.push({
       waiting: Uint32Array.from(waiting),
-      accepts: waiting.includes(accept),
-      acceptsAtEnd: ended.includes(accept),
+      accepts: waiting.includes(ACCEPT_AT),
+      acceptsAtEnd: ended.includes(ACCEPT_AT),
     });
     this.known.set(key, id);
     return id;
@@ -120,10 +122,5 @@ class LazyMatcher implements AsPathSet {
       else reached.push(at);
     }
     return reached.sort((a, b) => a - b);
-  }
-
-  /** The accepting instruction is emitted first. */
-  private acceptAt(): number {
-    return 0;
   }
 }
