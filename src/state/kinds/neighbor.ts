@@ -1,0 +1,113 @@
+/** Neighbor: one BGP neighbor. Rules look at what it inherits too, so they run again when group or Global change. */
+import type { Message } from "@bufbuild/protobuf";
+import { formatIp, parseIp } from "../../base/ip.ts";
+import type { Problem } from "../../base/problem.ts";
+import type { GlobalSpec } from "../../gen/cairn/v1/global_service_pb.ts";
+import type { NeighborSpec } from "../../gen/cairn/v1/neighbor_service_pb.ts";
+import type { PeerGroupSpec } from "../../gen/cairn/v1/peer_group_service_pb.ts";
+import { durationMs } from "../schema.ts";
+import { invalid, type KindRules, type SpecLookup } from "./rules.ts";
+import { checkSessionFields } from "./session-fields.ts";
+
+export const neighborRules: KindRules = {
+  inherits: ["Global", "PeerGroup"],
+  deleteResets: true,
+  sortKey: addressKey,
+  check(message: Message, lookup: SpecLookup): Problem[] {
+    const spec = message as NeighborSpec;
+    return [...checkAddresses(spec, lookup), ...checkSessionFields(spec), ...checkInherited(spec, lookup)];
+  },
+};
+
+/** Orders IPv4 before IPv6, each by number. */
+function addressKey(name: string): string {
+  const bytes = parseIp(name);
+  if (!bytes) return name;
+  return `${bytes.length === 4 ? "4" : "6"}${Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
+}
+
+function checkAddresses(spec: NeighborSpec, lookup: SpecLookup): Problem[] {
+  const bytes = parseIp(spec.address);
+  if (!bytes) return [];
+  const problems: Problem[] = [];
+  const refuse = (why: string, fix?: string): number =>
+    problems.push(invalid("address", `${spec.address} ${why}`, fix));
+  if (bytes.every((byte) => byte === 0)) refuse("is not the address of a neighbor");
+  if (bytes.length === 4 && bytes[0] >= 224) refuse("is not a unicast address");
+  if (bytes.length === 16) {
+    if (bytes[0] === 0xff) refuse("is not a unicast address");
+    if (bytes[0] === 0xfe && (bytes[1] & 0xc0) === 0x80) {
+      refuse("is link-local and needs an interface, which a neighbor cannot name", "use a global address");
+    }
+    if (formatIp(bytes).startsWith("::ffff:") && bytes.subarray(0, 10).every((byte) => byte === 0)) {
+      refuse("is an IPv4 address written as IPv6", `write ${formatIp(bytes, 12)}`);
+    }
+  }
+  const local = spec.localAddress ?? groupOf(spec, lookup)?.localAddress;
+  const localBytes = local === undefined ? undefined : parseIp(local);
+  if (localBytes && localBytes.length !== bytes.length) {
+    const from = spec.localAddress === undefined ? ` (from peer group ${spec.peerGroup})` : "";
+    problems.push(
+      invalid("local_address", `local_address ${local}${from} is not of the same family as ${spec.address}`),
+    );
+  } else if (localBytes && formatIp(localBytes) === formatIp(bytes)) {
+    problems.push(invalid("local_address", `local_address is the neighbor's own address`));
+  }
+  return problems;
+}
+
+function checkInherited(spec: NeighborSpec, lookup: SpecLookup): Problem[] {
+  const global = lookup("Global", "global") as GlobalSpec | undefined;
+  if (!global) {
+    const message = "a neighbor needs the router's own AS number and router id, which are not set";
+    return [{ code: "REF_MISSING", path: "", message, fix: "set Global asn and router_id first" }];
+  }
+  const group = groupOf(spec, lookup);
+  const remoteAsn = spec.remoteAsn ?? group?.remoteAsn;
+  if (remoteAsn === undefined) {
+    const message = group
+      ? `remote_asn is missing: neither the neighbor nor peer group ${spec.peerGroup} has it`
+      : "remote_asn is missing";
+    return [{ code: "REQUIRED", path: "remote_asn", message }];
+  }
+  const problems: Problem[] = [];
+  const internal = remoteAsn === (spec.localAsn ?? group?.localAsn ?? global.asn);
+  const only = (field: string, here: boolean, wanted: string): void => {
+    const from = here ? "" : ` (from peer group ${spec.peerGroup})`;
+    const found = internal ? "iBGP" : "eBGP";
+    problems.push(
+      invalid(field, `${field}${from} is for ${wanted} only, and ${spec.address} is an ${found} neighbor`),
+    );
+  };
+  if (internal && (spec.multihopTtl ?? group?.multihopTtl ?? 0) > 0) {
+    only("multihop_ttl", spec.multihopTtl !== undefined, "eBGP");
+  }
+  if (internal && (spec.routeServerClient ?? group?.routeServerClient)) {
+    only("route_server_client", spec.routeServerClient !== undefined, "eBGP");
+  }
+  if (!internal && (spec.routeReflectorClient ?? group?.routeReflectorClient)) {
+    only("route_reflector_client", spec.routeReflectorClient !== undefined, "iBGP");
+  }
+  return [...problems, ...checkKeepalive(spec, group, global)];
+}
+
+/** A keepalive interval that is not shorter than the hold time would end the session by itself. */
+function checkKeepalive(spec: NeighborSpec, group: PeerGroupSpec | undefined, global: GlobalSpec): Problem[] {
+  const keepaliveMs = durationMs(spec.keepaliveTime ?? group?.keepaliveTime);
+  const hold = spec.holdTime ?? group?.holdTime ?? global.holdTime;
+  const holdMs = hold ? durationMs(hold) : 90_000;
+  if (keepaliveMs === 0 || holdMs === 0 || keepaliveMs < holdMs) return [];
+  return [
+    invalid(
+      "keepalive_time",
+      `keepalive_time (${keepaliveMs / 1000} s) must be shorter than hold_time (${holdMs / 1000} s)`,
+      "leave it out for a third of the hold time",
+    ),
+  ];
+}
+
+function groupOf(spec: NeighborSpec, lookup: SpecLookup): PeerGroupSpec | undefined {
+  return spec.peerGroup === ""
+    ? undefined
+    : (lookup("PeerGroup", spec.peerGroup) as PeerGroupSpec | undefined);
+}

@@ -1,0 +1,45 @@
+/** What a kind can add to the rules that its field options state. */
+import type { Message } from "@bufbuild/protobuf";
+import type { Problem } from "../../base/problem.ts";
+
+/** Finds the spec of an object as it would be after the transaction; built-in objects included. */
+export type SpecLookup = (kind: string, name: string) => Message | undefined;
+
+export interface KindRules {
+  /**
+   * Checks that need more than one field or more than one object. Called for each changed object, and again when an
+   * object it inherits from changes. Must bear fields that are wrong by themselves: those have their problems already.
+   * Problem paths are inside the spec.
+   */
+  readonly check?: (spec: Message, lookup: SpecLookup) => Problem[];
+  /** Puts texts into canonical form that have no `format` option, in place. */
+  readonly canonicalise?: (spec: Message) => void;
+  /** Kinds whose changes make `check` run again for objects of this kind that refer to them ("Global": for all). */
+  readonly inherits?: readonly string[];
+  /** Objects of this kind end running sessions when they are deleted. */
+  readonly deleteResets?: boolean;
+  /** Singletons that are part of the router and can be changed but not deleted. */
+  readonly permanent?: boolean;
+  /** Text that lists sort by; the name when absent. */
+  readonly sortKey?: (name: string) => string;
+  /** Objects that exist without being declared. */
+  readonly builtins?: ReadonlyMap<string, Message>;
+}
+
+/** A problem of a field, in the form that most rules need. */
+export function invalid(path: string, message: string, fix?: string): Problem {
+  return { code: "INVALID", path, message, ...(fix ? { fix } : {}) };
+}
+
+/** Reports each text that stands in a list more than once. */
+export function duplicates(path: string, texts: readonly (string | number)[], what: string): Problem[] {
+  const seen = new Set<string | number>();
+  const problems: Problem[] = [];
+  texts.forEach((text, i) => {
+    if (seen.has(text)) {
+      problems.push({ code: "DUPLICATE", path: `${path}[${i}]`, message: `${what} ${text} is listed twice` });
+    }
+    seen.add(text);
+  });
+  return problems;
+}

@@ -1,0 +1,51 @@
+/** Rules for the session settings that neighbors and peer groups share. */
+import type { Duration } from "@bufbuild/protobuf/wkt";
+import type { Problem } from "../../base/problem.ts";
+import type { NeighborSpec } from "../../gen/cairn/v1/neighbor_service_pb.ts";
+import type { PeerGroupSpec } from "../../gen/cairn/v1/peer_group_service_pb.ts";
+import { durationMs } from "../schema.ts";
+import { duplicates, invalid } from "./rules.ts";
+
+/** AS number that stands for a four-octet one in two octets (RFC 6793); nobody has it. */
+const asTrans = 23456;
+
+export function checkSessionFields(spec: NeighborSpec | PeerGroupSpec): Problem[] {
+  const problems = [
+    ...checkHoldTime("hold_time", spec.holdTime),
+    ...checkAsn("remote_asn", spec.remoteAsn),
+    ...checkAsn("local_asn", spec.localAsn),
+    ...duplicates("families", spec.families, "address family"),
+    ...duplicates(
+      "prefix_limits",
+      spec.prefixLimits.map((limit) => limit.family),
+      "a limit for",
+    ),
+  ];
+  if (durationMs(spec.keepaliveTime) % 1000 !== 0) {
+    problems.push(invalid("keepalive_time", "keepalive_time must be whole seconds"));
+  }
+  if (spec.routeReflectorClient && spec.routeServerClient) {
+    problems.push(
+      invalid(
+        "route_server_client",
+        "route_server_client is for eBGP and route_reflector_client for iBGP: only one can be set",
+      ),
+    );
+  }
+  return problems;
+}
+
+/** RFC 4271 4.2: zero or at least three seconds. */
+export function checkHoldTime(path: string, holdTime: Duration | undefined): Problem[] {
+  if (!holdTime) return [];
+  const ms = durationMs(holdTime);
+  if (ms % 1000 !== 0 || holdTime.nanos % 1_000_000 !== 0)
+    return [invalid(path, `${path} must be whole seconds`)];
+  return ms === 1000 || ms === 2000
+    ? [invalid(path, `${path} must be 0 or at least 3 seconds (RFC 4271 4.2)`)]
+    : [];
+}
+
+export function checkAsn(path: string, asn: number | undefined): Problem[] {
+  return asn === asTrans ? [invalid(path, `AS ${asTrans} is reserved as AS_TRANS (RFC 6793)`)] : [];
+}

@@ -1,0 +1,377 @@
+/**
+ * How a transaction is checked: op by op into drafts over the current objects, then the drafts together (fields,
+ * references, deletes, rules), then what changed. Nothing here alters the store.
+ */
+import { clone, create, equals, type Message, toJson } from "@bufbuild/protobuf";
+import { assert } from "../base/assert.ts";
+import { limits } from "../base/limits.ts";
+import { nearestName, type Problem, type Result } from "../base/problem.ts";
+import { Impact } from "../gen/cairn/v1/options_pb.ts";
+import {
+  FieldChangeSchema,
+  type ObjectChange,
+  ObjectChange_Action,
+  ObjectChangeSchema,
+} from "../gen/cairn/v1/types_pb.ts";
+import { builtin, type Kind, kinds, nearestKind, objectName } from "./kinds.ts";
+import type { Mutation, MutationOp } from "./mutation.ts";
+import type { ObjectEntry, ObjectStore, Prepared, Touched } from "./objects.ts";
+import { objectId } from "./objects-index.ts";
+import type { StoredObject } from "./rows.ts";
+import { applyMask, canonicaliseSpec, listReferences, setFieldValue, validateSpec } from "./schema.ts";
+import { diffSpecs, impactName, keepSecrets, specText } from "./schema-diff.ts";
+import { canonicalText } from "./schema-formats.ts";
+
+/** How many referrers one sentence names before it only counts the rest. */
+const namedReferrersMax = 20;
+
+/** An object as the transaction would leave it; `after` undefined: deleted. */
+interface Draft {
+  readonly kind: Kind;
+  readonly name: string;
+  readonly before: ObjectEntry | undefined;
+  readonly after: Message | undefined;
+}
+
+export function prepareMutation(store: ObjectStore, mutation: Mutation, wallMs: number): Result<Prepared> {
+  const refusal = refuseWhole(store, mutation);
+  if (refusal) return { ok: false, problems: [refusal] };
+  const problems: Problem[] = [];
+  const drafts = new Map<string, Draft>();
+  for (const op of mutation.ops) {
+    if (op.op === "inject" || op.op === "retract") continue;
+    const draft = draftOf(store, op, problems);
+    if (!draft) continue;
+    const id = objectId(draft.kind.name, draft.name);
+    if (drafts.has(id)) {
+      problems.push({
+        code: "DUPLICATE",
+        path: id,
+        message: `${id} is named by two operations of one transaction`,
+      });
+    } else {
+      drafts.set(id, draft);
+    }
+  }
+  for (const [id, draft] of drafts) if (isUnchanged(draft)) drafts.delete(id);
+  checkTogether(store, drafts, problems);
+  if (problems.length > 0) return { ok: false, problems };
+  return { ok: true, value: describe(store, [...drafts.values()], mutation.source, wallMs) };
+}
+
+function refuseWhole(store: ObjectStore, mutation: Mutation): Problem | undefined {
+  if (mutation.ops.length > limits.transactionOpsMax) {
+    const message = `a transaction holds at most ${limits.transactionOpsMax} operations, not ${mutation.ops.length}`;
+    return { code: "LIMIT", path: "", message, fix: "split it" };
+  }
+  if (mutation.expectedGeneration !== 0 && mutation.expectedGeneration !== store.generation) {
+    const message = `generation ${mutation.expectedGeneration} was expected, but ${store.generation} is in force`;
+    return { code: "STALE_GENERATION", path: "expected_generation", message, fix: "read again and retry" };
+  }
+  return undefined;
+}
+
+type ObjectOp = Extract<MutationOp, { op: "put" | "patch" | "delete" }>;
+
+/** Turns one op into a draft; when that is impossible, adds problems and gives none. */
+function draftOf(store: ObjectStore, op: ObjectOp, problems: Problem[]): Draft | undefined {
+  const kind = kinds.get(op.kind);
+  if (!kind) {
+    const near = nearestKind(op.kind);
+    const fix = near ? { fix: `did you mean ${near}` } : {};
+    problems.push({ code: "UNKNOWN_KIND", path: op.kind, message: `there is no kind ${op.kind}`, ...fix });
+    return undefined;
+  }
+  if (op.op !== "delete")
+    assert(op.spec.$typeName === kind.desc.typeName, `spec of ${op.kind} is ${op.spec.$typeName}`);
+  switch (op.op) {
+    case "put":
+      return draftPut(store, kind, op.spec, op.mode, problems);
+    case "patch":
+      return draftPatch(store, kind, op, problems);
+    case "delete":
+      return draftDelete(store, kind, canonicalName(kind, op.name), problems);
+  }
+}
+
+function draftPut(
+  store: ObjectStore,
+  kind: Kind,
+  given: Message,
+  mode: "create" | "replace" | undefined,
+  problems: Problem[],
+): Draft | undefined {
+  const after = canonicalCopy(kind, given);
+  const name = objectName(kind, after);
+  const id = objectId(kind.name, name);
+  if (builtin(kind.name, name)) {
+    problems.push({
+      code: "ALREADY_EXISTS",
+      path: id,
+      message: `${id} is built in and cannot be declared`,
+      fix: "choose another name",
+    });
+    return undefined;
+  }
+  const before = store.entry(kind.name, name);
+  if (mode === "create" && before) {
+    problems.push({
+      code: "ALREADY_EXISTS",
+      path: id,
+      message: `${id} exists already`,
+      fix: "update it instead",
+    });
+  }
+  if (mode === "replace" && !before) return notFound(store, kind, name, problems);
+  if (before) keepSecrets(kind.desc, before.spec, after);
+  return { kind, name, before, after };
+}
+
+function draftPatch(
+  store: ObjectStore,
+  kind: Kind,
+  op: Extract<MutationOp, { op: "patch" }>,
+  problems: Problem[],
+): Draft | undefined {
+  const name = canonicalName(kind, op.name);
+  const before = store.entry(kind.name, name);
+  if (!before) return notFound(store, kind, name, problems);
+  if (op.mask.length === 0) {
+    const whole = clone(kind.desc, op.spec);
+    if (kind.key) setFieldValue(whole, kind.key, name);
+    return draftPut(store, kind, whole, "replace", problems);
+  }
+  const patched = clone(kind.desc, before.spec);
+  const id = objectId(kind.name, name);
+  const mask = op.mask.filter((path) => path !== kind.key?.name);
+  problems.push(...applyMask(kind.desc, patched, op.spec, mask).map((problem) => within(id, problem)));
+  if (mask.length < op.mask.length && canonicalName(kind, objectName(kind, op.spec)) !== name) {
+    const message = `${kind.key!.name} names the object and cannot change`;
+    problems.push({
+      code: "INVALID",
+      path: `${id}.${kind.key!.name}`,
+      message,
+      fix: "delete it and add another",
+    });
+  }
+  return { kind, name, before, after: canonicalCopy(kind, patched) };
+}
+
+function draftDelete(store: ObjectStore, kind: Kind, name: string, problems: Problem[]): Draft | undefined {
+  const id = objectId(kind.name, name);
+  const before = store.entry(kind.name, name);
+  if (builtin(kind.name, name) || (kind.rules.permanent && before)) {
+    const message = `${id} ${kind.rules.permanent ? "belongs to the router" : "is built in"} and cannot be deleted`;
+    problems.push({ code: "WRONG_STATE", path: id, message });
+    return undefined;
+  }
+  return before ? { kind, name, before, after: undefined } : notFound(store, kind, name, problems);
+}
+
+function notFound(store: ObjectStore, kind: Kind, name: string, problems: Problem[]): undefined {
+  const near = nearestName(
+    name,
+    store.entries(kind.name).map((entry) => entry.name),
+  );
+  const fix = near ? { fix: `did you mean ${near}` } : {};
+  problems.push({
+    code: "NOT_FOUND",
+    path: objectId(kind.name, name),
+    message: `there is no ${kind.name} ${name}`,
+    ...fix,
+  });
+  return undefined;
+}
+
+function canonicalCopy(kind: Kind, spec: Message): Message {
+  const copy = clone(kind.desc, spec);
+  canonicaliseSpec(kind.desc, copy);
+  kind.rules.canonicalise?.(copy);
+  return copy;
+}
+
+/** A name as given by a caller, in the form in which objects are keyed. */
+function canonicalName(kind: Kind, name: string): string {
+  if (!kind.key) return kind.section;
+  const canonical = canonicalText(kind.key.rule.format, name);
+  return canonical.ok ? canonical.text : name;
+}
+
+function isUnchanged(draft: Draft): boolean {
+  return (
+    draft.before !== undefined &&
+    draft.after !== undefined &&
+    equals(draft.kind.desc, draft.before.spec, draft.after)
+  );
+}
+
+function checkTogether(store: ObjectStore, drafts: ReadonlyMap<string, Draft>, problems: Problem[]): void {
+  const lookup = (kind: string, name: string): Message | undefined => {
+    const draft = drafts.get(objectId(kind, name));
+    return draft ? draft.after : store.spec(kind, name);
+  };
+  for (const [id, draft] of drafts) {
+    const { kind, after } = draft;
+    if (!after) {
+      checkDelete(store, id, draft, drafts, problems);
+      continue;
+    }
+    const found = [...validateSpec(kind.desc, after), ...(kind.rules.check?.(after, lookup) ?? [])];
+    problems.push(...found.map((problem) => within(id, problem)));
+    for (const reference of listReferences(kind.desc, after)) {
+      if (lookup(reference.kind, reference.name)) continue;
+      problems.push(missingReference(store, `${id}.${reference.path}`, reference.kind, reference.name));
+    }
+  }
+  for (const dependant of dependants(store, drafts)) {
+    const id = objectId(dependant.kind.name, dependant.name);
+    const found = dependant.kind.rules.check?.(dependant.spec, lookup) ?? [];
+    problems.push(...found.map((problem) => within(id, problem)));
+  }
+  checkCount(store, drafts, problems);
+}
+
+function checkDelete(
+  store: ObjectStore,
+  id: string,
+  draft: Draft,
+  drafts: ReadonlyMap<string, Draft>,
+  problems: Problem[],
+): void {
+  const left = store
+    .referrers(draft.kind.name, draft.name)
+    .filter((referrer) => !drafts.has(objectId(referrer.kind, referrer.name)));
+  if (left.length === 0) return;
+  const named = left
+    .slice(0, namedReferrersMax)
+    .map((r) => `${objectId(r.kind, r.name)} (${r.paths.join(", ")})`);
+  const rest = left.length > named.length ? ` and ${left.length - named.length} more` : "";
+  problems.push({
+    code: "STILL_REFERENCED",
+    path: id,
+    message: `${id} is still referred to by ${named.join(", ")}${rest}`,
+    fix: "change those first, or in the same transaction",
+  });
+}
+
+function missingReference(store: ObjectStore, path: string, kind: string, name: string): Problem {
+  const names = [
+    ...store.entries(kind).map((entry) => entry.name),
+    ...(kinds.get(kind)?.rules.builtins?.keys() ?? []),
+  ];
+  const near = nearestName(name, names);
+  const message = `there is no ${kind} ${name === "" ? '""' : name}`;
+  return {
+    code: "REF_MISSING",
+    path,
+    message,
+    value: name,
+    ...(near ? { fix: `did you mean ${near}` } : {}),
+  };
+}
+
+/** Objects outside the transaction whose rules look at something inside it. */
+function* dependants(store: ObjectStore, drafts: ReadonlyMap<string, Draft>): Generator<ObjectEntry> {
+  const seen = new Set<ObjectEntry>();
+  for (const { kind, name } of drafts.values()) {
+    for (const heir of kinds.values()) {
+      if (!heir.rules.inherits?.includes(kind.name)) continue;
+      const entries = kind.key
+        ? store
+            .referrers(kind.name, name)
+            .filter((referrer) => referrer.kind === heir.name)
+            .map((referrer) => store.entry(referrer.kind, referrer.name)!)
+        : store.entries(heir.name);
+      for (const entry of entries) {
+        if (seen.has(entry) || drafts.has(objectId(heir.name, entry.name))) continue;
+        seen.add(entry);
+        yield entry;
+      }
+    }
+  }
+}
+
+function checkCount(store: ObjectStore, drafts: ReadonlyMap<string, Draft>, problems: Problem[]): void {
+  let count = store.count("Neighbor");
+  for (const draft of drafts.values()) {
+    if (draft.kind.name === "Neighbor") count += (draft.after ? 1 : 0) - (draft.before ? 1 : 0);
+  }
+  if (count > limits.neighborsMax) {
+    problems.push({
+      code: "LIMIT",
+      path: "",
+      message: `there can be at most ${limits.neighborsMax} neighbors, not ${count}`,
+    });
+  }
+}
+
+function within(id: string, problem: Problem): Problem {
+  return { ...problem, path: problem.path === "" ? id : `${id}.${problem.path}` };
+}
+
+function describe(store: ObjectStore, drafts: readonly Draft[], source: string, wallMs: number): Prepared {
+  const base = store.generation;
+  const generation = drafts.length === 0 ? base : base + 1;
+  const changes: ObjectChange[] = [];
+  const puts: StoredObject[] = [];
+  const deletes: { kind: string; name: string }[] = [];
+  const touched: Touched[] = [];
+  const swaps: { before: ObjectEntry | undefined; after: ObjectEntry | undefined }[] = [];
+  for (const draft of drafts) {
+    const { kind, name, before, after } = draft;
+    let entry: ObjectEntry | undefined;
+    if (after) {
+      const created = before?.created ?? wallMs;
+      const managedBy = source === "" ? "api" : source;
+      entry = { kind, name, spec: after, generation, created, updated: wallMs, managedBy };
+      puts.push({
+        kind: kind.name,
+        name,
+        spec: toJson(kind.desc, after),
+        generation,
+        created,
+        updated: wallMs,
+        managedBy,
+      });
+    } else {
+      deletes.push({ kind: kind.name, name });
+    }
+    const change = describeChange(draft);
+    changes.push(change.change);
+    touched.push(change.touched);
+    swaps.push({ before, after: entry });
+  }
+  return { base, generation, changes, puts, deletes, touched, swaps };
+}
+
+function describeChange({ kind, name, before, after }: Draft): { change: ObjectChange; touched: Touched } {
+  const identity = { kind: kind.name, name };
+  if (before && after) {
+    const diff = diffSpecs(kind.desc, before.spec, after);
+    return {
+      change: create(ObjectChangeSchema, {
+        ...identity,
+        action: ObjectChange_Action.UPDATE,
+        fields: diff.changes,
+      }),
+      touched: { ...identity, before: before.spec, after, impact: diff.impact, fields: diff.fields },
+    };
+  }
+  const impact = after ? Impact.NONE : kind.rules.deleteResets ? Impact.SESSION_RESET : Impact.NONE;
+  const field = create(FieldChangeSchema, {
+    oldValue: before ? specText(kind.desc, before.spec) : "",
+    newValue: after ? specText(kind.desc, after) : "",
+    impact: impactName(impact),
+  });
+  const action = after ? ObjectChange_Action.CREATE : ObjectChange_Action.DELETE;
+  return {
+    change: create(ObjectChangeSchema, { ...identity, action, fields: [field] }),
+    touched: {
+      ...identity,
+      ...(before ? { before: before.spec } : {}),
+      ...(after ? { after } : {}),
+      impact,
+      fields: [],
+    },
+  };
+}

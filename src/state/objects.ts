@@ -1,0 +1,231 @@
+/**
+ * Everything that is declared: objects of all kinds, the generation they make up, and the one path by which they
+ * change. `prepare` (objects-prepare.ts) checks a transaction without changing anything; `commit` makes it the next
+ * generation in memory; `revert` takes that back when the store could not make it durable.
+ */
+import { create, fromJson, type Message } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { assert } from "../base/assert.ts";
+import type { Problem, Result } from "../base/problem.ts";
+import type { Impact } from "../gen/cairn/v1/options_pb.ts";
+import { MetadataSchema, type ObjectChange } from "../gen/cairn/v1/types_pb.ts";
+import { builtin, type Kind, kinds, nearestKind, objectName } from "./kinds.ts";
+import type { Mutation } from "./mutation.ts";
+import { objectId, ReferenceIndex, type Referrer } from "./objects-index.ts";
+import { prepareMutation } from "./objects-prepare.ts";
+import type { StoredObject } from "./rows.ts";
+import { listReferences } from "./schema.ts";
+import type { ObjectView } from "./view.ts";
+
+/** An object as held. Entries are never changed, only replaced. */
+export interface ObjectEntry {
+  readonly kind: Kind;
+  readonly name: string;
+  readonly spec: Message;
+  /** Generation of the last change. */
+  readonly generation: number;
+  /** Wall-clock milliseconds. */
+  readonly created: number;
+  readonly updated: number;
+  readonly managedBy: string;
+}
+
+/** One object that a transaction changes. `before` absent: it is created; `after` absent: it is deleted. */
+export interface Touched {
+  readonly kind: string;
+  readonly name: string;
+  readonly before?: Message;
+  readonly after?: Message;
+  /** The worst impact among the changed fields, by the declared specs alone; see resolve.ts for what is inherited. */
+  readonly impact: Impact;
+  /** Top-level fields that changed, in snake_case; empty when the object comes or goes. */
+  readonly fields: readonly string[];
+}
+
+/** A transaction that was checked and can be committed as long as the generation is still `base`. */
+export interface Prepared {
+  readonly base: number;
+  /** The generation that it makes: base + 1, or base when nothing changes. */
+  readonly generation: number;
+  readonly changes: readonly ObjectChange[];
+  readonly puts: readonly StoredObject[];
+  readonly deletes: readonly { readonly kind: string; readonly name: string }[];
+  readonly touched: readonly Touched[];
+  /** Entries before and after, for commit and revert. */
+  readonly swaps: readonly {
+    readonly before: ObjectEntry | undefined;
+    readonly after: ObjectEntry | undefined;
+  }[];
+}
+
+/** Where specs are looked up: the store itself, or the store as a transaction would leave it. */
+export interface Specs {
+  /** The spec of an object, declared or built in. Never to be changed. */
+  spec(kind: string, name: string): Message | undefined;
+}
+
+export class ObjectStore implements Specs {
+  readonly #byKind = new Map<string, Map<string, ObjectEntry>>();
+  readonly #sorted = new Map<string, readonly ObjectEntry[]>();
+  readonly #views = new WeakMap<ObjectEntry, ObjectView>();
+  readonly #references = new ReferenceIndex();
+  #generation: number;
+
+  /** An empty store; see `load` for one with objects. */
+  constructor(generation = 0) {
+    this.#generation = generation;
+    for (const name of kinds.keys()) this.#byKind.set(name, new Map());
+  }
+
+  /**
+   * A store with what the database held. What this version cannot read (an unknown kind or field, written by a newer
+   * version) is a problem, because to drop it would change what is declared.
+   */
+  static load(rows: readonly StoredObject[], generation: number): Result<ObjectStore> {
+    const store = new ObjectStore(generation);
+    const problems: Problem[] = [];
+    for (const row of rows) {
+      const entry = readEntry(row, problems);
+      if (entry) store.#set(entry);
+    }
+    return problems.length > 0 ? { ok: false, problems } : { ok: true, value: store };
+  }
+
+  get generation(): number {
+    return this.#generation;
+  }
+
+  spec(kind: string, name: string): Message | undefined {
+    return this.#byKind.get(kind)?.get(name)?.spec ?? builtin(kind, name);
+  }
+
+  entry(kind: string, name: string): ObjectEntry | undefined {
+    return this.#byKind.get(kind)?.get(name);
+  }
+
+  /** Number of declared objects of a kind. */
+  count(kind: string): number {
+    return this.#byKind.get(kind)?.size ?? 0;
+  }
+
+  /** A declared object as the API shows it. */
+  get(kind: string, name: string): ObjectView | undefined {
+    const entry = this.entry(kind, name);
+    return entry && this.#view(entry);
+  }
+
+  /** The declared objects of a kind, by name; neighbors by address, IPv4 first. Stays as it was when called. */
+  *list(kind: string): Generator<ObjectView> {
+    for (const entry of this.entries(kind)) yield this.#view(entry);
+  }
+
+  /** The same without metadata messages. */
+  entries(kind: string): readonly ObjectEntry[] {
+    let sorted = this.#sorted.get(kind);
+    if (!sorted) {
+      const keyOf = kinds.get(kind)?.rules.sortKey ?? ((name: string) => name);
+      const keyed = [...(this.#byKind.get(kind)?.values() ?? [])].map((entry) => ({
+        key: keyOf(entry.name),
+        entry,
+      }));
+      keyed.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
+      sorted = keyed.map((item) => item.entry);
+      this.#sorted.set(kind, sorted);
+    }
+    return sorted;
+  }
+
+  /** Objects whose fields name this object, for example the neighbors of a peer group. */
+  referrers(kind: string, name: string): Referrer[] {
+    return this.#references.of(kind, name);
+  }
+
+  /**
+   * Checks a transaction and works out what it changes, without changing anything. Inject and retract ops are not
+   * looked at. Cost follows the objects changed and those that inherit from them, not all objects.
+   * @param wallMs wall-clock milliseconds, for metadata
+   * @returns all problems; paths are `KIND/NAME.field`
+   */
+  prepare(mutation: Mutation, wallMs: number): Result<Prepared> {
+    return prepareMutation(this, mutation, wallMs);
+  }
+
+  /** Makes a prepared transaction the current generation. One that changes nothing leaves the generation. */
+  commit(prepared: Prepared): void {
+    assert(prepared.base === this.#generation, "a prepared transaction was overtaken");
+    for (const { before, after } of prepared.swaps) {
+      if (before) this.#unset(before);
+      if (after) this.#set(after);
+    }
+    this.#generation = prepared.generation;
+  }
+
+  /** Takes the newest commit back. With several, the newest goes first. */
+  revert(prepared: Prepared): void {
+    assert(prepared.generation === this.#generation, "only the newest generation can be taken back");
+    for (const { before, after } of prepared.swaps) {
+      if (after) this.#unset(after);
+      if (before) this.#set(before);
+    }
+    this.#generation = prepared.base;
+  }
+
+  #set(entry: ObjectEntry): void {
+    const kind = entry.kind.name;
+    this.#byKind.get(kind)!.set(entry.name, entry);
+    this.#sorted.delete(kind);
+    this.#references.add(kind, entry.name, listReferences(entry.kind.desc, entry.spec));
+  }
+
+  #unset(entry: ObjectEntry): void {
+    const kind = entry.kind.name;
+    assert(this.#byKind.get(kind)!.get(entry.name) === entry, "the object changed under a transaction");
+    this.#byKind.get(kind)!.delete(entry.name);
+    this.#sorted.delete(kind);
+    this.#references.remove(kind, entry.name, listReferences(entry.kind.desc, entry.spec));
+  }
+
+  #view(entry: ObjectEntry): ObjectView {
+    let view = this.#views.get(entry);
+    if (!view) {
+      const metadata = create(MetadataSchema, {
+        kind: entry.kind.name,
+        name: entry.name,
+        generation: BigInt(entry.generation),
+        created: timestampFromMs(entry.created),
+        updated: timestampFromMs(entry.updated),
+        managedBy: entry.managedBy,
+      });
+      view = { metadata, spec: entry.spec };
+      this.#views.set(entry, view);
+    }
+    return view;
+  }
+}
+
+function readEntry(row: StoredObject, problems: Problem[]): ObjectEntry | undefined {
+  const kind = kinds.get(row.kind);
+  const path = objectId(row.kind, row.name);
+  if (!kind) {
+    const near = nearestKind(row.kind);
+    const message = `this version of cairn has no kind ${row.kind}; a newer one wrote it`;
+    problems.push({
+      code: "UNKNOWN_KIND",
+      path,
+      message,
+      ...(near ? { fix: `the nearest is ${near}` } : {}),
+    });
+    return undefined;
+  }
+  try {
+    const spec = fromJson(kind.desc, row.spec);
+    assert(objectName(kind, spec) === row.name, `stored object ${path} holds another name`);
+    const { name, generation, created, updated, managedBy } = row;
+    return { kind, name, spec, generation, created, updated, managedBy };
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    const message = `the stored spec cannot be read (${reason}); a newer version of cairn may have written it`;
+    problems.push({ code: "UNKNOWN_FIELD", path, message, fix: "start the version that wrote it" });
+    return undefined;
+  }
+}

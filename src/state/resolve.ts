@@ -1,0 +1,308 @@
+/**
+ * What a neighbor works with once everything is inherited: neighbor before peer group before Global before built-in
+ * defaults. Defaults are read from the field options. Policy chains are those of Global, group and neighbor joined.
+ */
+import { create, equals } from "@bufbuild/protobuf";
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import { assert } from "../base/assert.ts";
+import { parseHostPort, parseIp, parseIp4 } from "../base/ip.ts";
+import {
+  type BestPathOptions,
+  BestPathOptionsSchema,
+  type GlobalSpec,
+  GlobalSpecSchema,
+} from "../gen/cairn/v1/global_service_pb.ts";
+import {
+  type NeighborSpec,
+  NeighborSpecSchema,
+  type PrefixLimit,
+  PrefixLimit_Action,
+  RemovePrivateAs,
+} from "../gen/cairn/v1/neighbor_service_pb.ts";
+import { Impact } from "../gen/cairn/v1/options_pb.ts";
+import { type PeerGroupSpec, PeerGroupSpecSchema } from "../gen/cairn/v1/peer_group_service_pb.ts";
+import { families as allFamilies, type Family, familyByName, unicastFamily } from "../wire/family.ts";
+import type { Specs } from "./objects.ts";
+import {
+  durationMs,
+  type FieldInfo,
+  fieldNamed,
+  fieldsOf,
+  fieldValue,
+  isDuration,
+  isSet,
+  setFieldValue,
+} from "./schema.ts";
+import type { NeighborConfig, PrefixLimitConfig } from "./session-port.ts";
+
+/** Name of the one Global object. */
+export const globalName = "global";
+
+/** Global settings with defaults filled in. */
+export interface GlobalConfig {
+  readonly asn: number;
+  /** BGP identifier, 32 bits, and as text. */
+  readonly routerId: number;
+  readonly routerIdText: string;
+  readonly clusterId: number;
+  readonly listen: readonly { readonly host: string; readonly port: number }[];
+  readonly holdTimeS: number;
+  /** RFC 8212. */
+  readonly requirePolicy: boolean;
+  readonly bestPath: BestPathOptions;
+  readonly importPolicies: readonly string[];
+  readonly exportPolicies: readonly string[];
+  /** Empty when unset: the host name is the shell's to fill in. */
+  readonly name: string;
+}
+
+/** @returns undefined as long as no Global was declared */
+export function resolveGlobal(objects: Specs): GlobalConfig | undefined {
+  const spec = objects.spec("Global", globalName) as GlobalSpec | undefined;
+  if (!spec) return undefined;
+  const routerId = parseIp4(spec.routerId)!;
+  return {
+    asn: spec.asn,
+    routerId,
+    routerIdText: spec.routerId,
+    clusterId: spec.clusterId === undefined ? routerId : parseIp4(spec.clusterId)!,
+    listen: spec.listen.map((text) => parseHostPort(text)!),
+    holdTimeS: durationMs(globalHoldTime(spec)) / 1000,
+    requirePolicy: spec.requirePolicy ?? true,
+    bestPath: spec.bestPath ?? create(BestPathOptionsSchema),
+    importPolicies: spec.import,
+    exportPolicies: spec.export,
+    name: spec.name,
+  };
+}
+
+function globalHoldTime(spec: GlobalSpec): NonNullable<GlobalSpec["holdTime"]> {
+  return (
+    spec.holdTime ??
+    (defaultOf(fieldNamed(GlobalSpecSchema, "hold_time")!) as NonNullable<GlobalSpec["holdTime"]>)
+  );
+}
+
+/**
+ * The neighbor's spec with everything inherited and defaulted filled in, as the API shows it. Left unset: a keepalive
+ * interval that follows the negotiated hold time, and texts and limits that nobody gave.
+ * @returns undefined when there is no such neighbor, or no Global
+ */
+export function effectiveSpec(objects: Specs, name: string): NeighborSpec | undefined {
+  const spec = objects.spec("Neighbor", name) as NeighborSpec | undefined;
+  const global = objects.spec("Global", globalName) as GlobalSpec | undefined;
+  if (!spec || !global) return undefined;
+  const group =
+    spec.peerGroup === ""
+      ? undefined
+      : (objects.spec("PeerGroup", spec.peerGroup) as PeerGroupSpec | undefined);
+  const effective = create(NeighborSpecSchema);
+  for (const info of fieldsOf(NeighborSpecSchema)) {
+    const value = inheritedValue(info, spec, group);
+    if (value !== undefined) setFieldValue(effective, info, value);
+  }
+  effective.import = [...global.import, ...(group?.import ?? []), ...spec.import];
+  effective.export = [...global.export, ...(group?.export ?? []), ...spec.export];
+  effective.localAsn ??= global.asn;
+  if (!spec.holdTime && !group?.holdTime) effective.holdTime = globalHoldTime(global);
+  effective.sendHoldTime ??= defaultSendHold(durationMs(effective.holdTime));
+  effective.removePrivateAs ??= RemovePrivateAs.NONE;
+  if (effective.families.length === 0)
+    effective.families = [unicastFamily(parseIp(spec.address)!.length).name];
+  return effective;
+}
+
+/** RFC 9687: the larger of 8 minutes and twice the hold time. */
+const defaultSendHold = (holdMs: number) => durationFromMs(Math.max(480_000, 2 * holdMs));
+
+function inheritedValue(info: FieldInfo, spec: NeighborSpec, group: PeerGroupSpec | undefined): unknown {
+  if (isSet(spec, info)) return fieldValue(spec, info);
+  const shared = group && info.name !== "address" ? fieldNamed(PeerGroupSpecSchema, info.name) : undefined;
+  if (group && shared && isSet(group, shared)) return fieldValue(group, shared);
+  return info.rule.default === "" ? undefined : defaultOf(info);
+}
+
+/** The default of a field option as a value of the field. */
+function defaultOf(info: FieldInfo): unknown {
+  const text = info.rule.default;
+  if (isDuration(info.desc)) {
+    assert(/^[0-9]+s$/.test(text), `default of ${info.name} is not in seconds`);
+    return durationFromMs(Number(text.slice(0, -1)) * 1000);
+  }
+  if (text === "true" || text === "false") return text === "true";
+  assert(/^[0-9]+$/.test(text), `default of ${info.name} is neither boolean nor number`);
+  return Number(text);
+}
+
+/**
+ * The settings that sessions, import and export work with.
+ * @returns undefined when there is no such neighbor, or no Global
+ */
+export function resolveNeighbor(objects: Specs, name: string): NeighborConfig | undefined {
+  const spec = effectiveSpec(objects, name);
+  const global = resolveGlobal(objects);
+  if (!spec || !global) return undefined;
+  assert(spec.remoteAsn !== undefined, "a neighbor without AS number was committed");
+  const localAsn = spec.localAsn ?? global.asn;
+  const external = spec.remoteAsn !== localAsn;
+  const multihop = spec.multihopTtl ?? 0;
+  return {
+    address: spec.address,
+    addressBytes: parseIp(spec.address)!,
+    remoteAsn: spec.remoteAsn,
+    localAsn,
+    globalAsn: global.asn,
+    routerId: global.routerId,
+    clusterId: global.clusterId,
+    external,
+    localAddress: spec.localAddress,
+    port: spec.port!,
+    passive: spec.passive!,
+    ttl: external ? multihop || 1 : 0,
+    holdTimeS: durationMs(spec.holdTime) / 1000,
+    keepaliveTimeS: durationMs(spec.keepaliveTime) / 1000,
+    connectRetryMs: durationMs(spec.connectRetryTime),
+    delayOpenMs: durationMs(spec.delayOpenTime),
+    sendHoldMs: durationMs(spec.sendHoldTime),
+    idleHoldMs: durationMs(spec.idleHoldTime),
+    families: spec.families.map((family) => familyByName(family)!).sort((a, b) => a.index - b.index),
+    description: spec.description ?? "",
+    peerGroup: spec.peerGroup,
+    shutdown: spec.shutdown!,
+    shutdownMessage: spec.shutdownMessage ?? "",
+    extendedMessages: spec.extendedMessages!,
+    strictErrors: spec.strictErrors!,
+    softReconfiguration: spec.softReconfiguration!,
+    prefixLimits: prefixLimits(spec.prefixLimits),
+    nextHopSelf: spec.nextHopSelf!,
+    allowOwnAs: spec.allowOwnAs!,
+    removePrivateAs: removePrivateAsNames[spec.removePrivateAs ?? RemovePrivateAs.NONE] ?? "none",
+    enforceFirstAs: spec.enforceFirstAs!,
+    defaultOriginate: spec.defaultOriginate!,
+    routeReflectorClient: spec.routeReflectorClient!,
+    routeServerClient: spec.routeServerClient!,
+    importPolicies: spec.import,
+    exportPolicies: spec.export,
+  };
+}
+
+const removePrivateAsNames: Readonly<Record<number, NeighborConfig["removePrivateAs"]>> = {
+  [RemovePrivateAs.NONE]: "none",
+  [RemovePrivateAs.REMOVE]: "remove",
+  [RemovePrivateAs.ALL]: "all",
+  [RemovePrivateAs.REPLACE]: "replace",
+};
+
+const limitActions: Readonly<Record<number, PrefixLimitConfig["action"]>> = {
+  [PrefixLimit_Action.WARN]: "warn",
+  [PrefixLimit_Action.STOP]: "stop",
+  [PrefixLimit_Action.RESTART]: "restart",
+};
+
+function prefixLimits(limits: readonly PrefixLimit[]): (PrefixLimitConfig | undefined)[] {
+  const byFamily: (PrefixLimitConfig | undefined)[] = allFamilies.map(() => undefined);
+  for (const limit of limits) {
+    byFamily[familyByName(limit.family)!.index] = {
+      max: limit.max,
+      action: limitActions[limit.action] ?? "stop",
+      restartAfterMs: limit.restartAfter ? durationMs(limit.restartAfter) : 60_000,
+      warningPercent: limit.warningPercent ?? 75,
+    };
+  }
+  return byFamily;
+}
+
+/** Which effective settings differ, and what follows from that. */
+export interface ConfigChange {
+  /** Field names in snake_case; those of Global have "global." before them. */
+  readonly fields: readonly string[];
+  /** The worst impact among them. */
+  readonly impact: Impact;
+  /** The session has to be reset. */
+  readonly reset: boolean;
+  /** The neighbor is to be asked for its routes again. */
+  readonly refresh: boolean;
+  /** Import or export has to run again. */
+  readonly policy: boolean;
+}
+
+/** The spec field that each setting comes from; its option says what a change does. */
+const sources: Readonly<Record<keyof NeighborConfig, string | undefined>> = {
+  address: undefined,
+  addressBytes: undefined,
+  external: undefined, // follows from the AS numbers
+  remoteAsn: "remote_asn",
+  localAsn: "local_asn",
+  globalAsn: "global.asn",
+  routerId: "global.router_id",
+  clusterId: "global.cluster_id",
+  localAddress: "local_address",
+  port: "port",
+  passive: "passive",
+  ttl: "multihop_ttl",
+  holdTimeS: "hold_time",
+  keepaliveTimeS: "keepalive_time",
+  connectRetryMs: "connect_retry_time",
+  delayOpenMs: "delay_open_time",
+  sendHoldMs: "send_hold_time",
+  idleHoldMs: "idle_hold_time",
+  families: "families",
+  description: "description",
+  peerGroup: undefined, // what it gives is compared setting by setting
+  shutdown: "shutdown",
+  shutdownMessage: "shutdown_message",
+  extendedMessages: "extended_messages",
+  strictErrors: "strict_errors",
+  softReconfiguration: "soft_reconfiguration",
+  prefixLimits: "prefix_limits",
+  nextHopSelf: "next_hop_self",
+  allowOwnAs: "allow_own_as",
+  removePrivateAs: "remove_private_as",
+  enforceFirstAs: "enforce_first_as",
+  defaultOriginate: "default_originate",
+  routeReflectorClient: "route_reflector_client",
+  routeServerClient: "route_server_client",
+  importPolicies: "import",
+  exportPolicies: "export",
+};
+
+/** Compares what a neighbor works with before and after a commit. */
+export function compareConfigs(before: NeighborConfig, after: NeighborConfig): ConfigChange {
+  const fields: string[] = [];
+  const impacts = new Set<Impact>();
+  for (const key of Object.keys(sources) as (keyof NeighborConfig)[]) {
+    const source = sources[key];
+    if (source === undefined || sameSetting(before[key], after[key])) continue;
+    fields.push(source);
+    impacts.add(impactOf(source));
+  }
+  return {
+    fields,
+    impact: Math.max(Impact.NONE, ...impacts) as Impact,
+    reset: impacts.has(Impact.SESSION_RESET),
+    refresh: impacts.has(Impact.REFRESH),
+    policy: impacts.has(Impact.POLICY),
+  };
+}
+
+function impactOf(source: string): Impact {
+  const info = source.startsWith("global.")
+    ? fieldNamed(GlobalSpecSchema, source.slice("global.".length))
+    : fieldNamed(NeighborSpecSchema, source);
+  assert(info, `no spec field ${source}`);
+  return info.rule.impact;
+}
+
+function sameSetting(a: unknown, b: unknown): boolean {
+  return a === b || (typeof a === "object" && JSON.stringify(a) === JSON.stringify(b));
+}
+
+/** True when the two Global configurations call for choosing best paths anew. */
+export function bestPathChanged(before: GlobalConfig, after: GlobalConfig): boolean {
+  return !equals(BestPathOptionsSchema, before.bestPath, after.bestPath);
+}
+
+/** Families that a configuration offers, as a mask of `family.index` bits. */
+export function familyMask(families: readonly Family[]): number {
+  return families.reduce((mask, family) => mask | (1 << family.index), 0);
+}
