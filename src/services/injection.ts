@@ -1,0 +1,135 @@
+/** InjectionService: routes that programs announce. */
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import { limits } from "../base/limits.ts";
+import type { Problem } from "../base/problem.ts";
+import {
+  type Injected,
+  type InjectedPath,
+  type InjectionService,
+  type InjectPathsRequest,
+  ListInjectedRequestSchema,
+} from "../gen/cairn/v1/injection_service_pb.ts";
+import type { MutationOp } from "../state/mutation.ts";
+import type { ServiceContext } from "./context.ts";
+import { changeSet, mutate } from "./mutations.ts";
+import { Pacer } from "./pacer.ts";
+import { readPage } from "./paging.ts";
+import { refusal } from "./problems.ts";
+import { checked, type RequestCheck } from "./request.ts";
+
+/** Injected paths read from the owner in one step. */
+const stepPaths = 128;
+
+export function injectionService(services: ServiceContext): ServiceImpl<typeof InjectionService> {
+  return {
+    async addPath(request, context) {
+      const path = checked((check) => checkPath(check, "path", check.present("path", request.path)));
+      const outcome = await mutate(services, context, request, [{ op: "inject", path }], underPath("path"));
+      return { ...changeSet(outcome), receipt: outcome.receipts[0] };
+    },
+
+    async deletePath(request, context) {
+      const prefix = checked((check) => check.prefix("prefix", request.prefix));
+      const { pathId } = request;
+      const outcome = await mutate(services, context, request, [{ op: "retract", prefix, pathId }]);
+      if (outcome.unchanged > 0) {
+        const message = `no path ${prefix} with path id ${pathId} is injected`;
+        throw refusal([{ code: "NOT_FOUND", path: "prefix", message, value: prefix }]);
+      }
+      return changeSet(outcome);
+    },
+
+    async injectPaths(requests, context) {
+      let added = 0;
+      let deleted = 0;
+      let unchanged = 0;
+      for await (const request of requests) {
+        const outcome = await applyBatch(services, context, request);
+        const changed = outcome.receipts.filter((receipt) => receipt.changed).length;
+        added += changed;
+        unchanged += outcome.unchanged;
+        // What was neither added nor found unchanged was deleted.
+        deleted += request.add.length + request.delete.length - changed - outcome.unchanged;
+      }
+      return { added: BigInt(added), deleted: BigInt(deleted), unchanged: BigInt(unchanged) };
+    },
+
+    async listInjected(request) {
+      const { page, family } = checked((check) => ({
+        page: readPage(check, ListInjectedRequestSchema, request),
+        family: check.family("family", request.family),
+      }));
+      const pacer = new Pacer();
+      const paths: Injected[] = [];
+      let { position } = page;
+      let total = 0;
+      for (;;) {
+        await pacer.rest();
+        const max = Math.min(stepPaths, page.size - paths.length);
+        const step = services.owner.view.injected(request.owner, family, position, max);
+        paths.push(...step.paths);
+        total = step.total;
+        position = step.position;
+        if (position === "" || step.paths.length < max || paths.length >= page.size) {
+          if (step.paths.length < max) position = "";
+          break;
+        }
+      }
+      const nextPageToken = position === "" ? "" : page.token(position, page.before + paths.length);
+      return { paths, nextPageToken, totalSize: BigInt(total) };
+    },
+  };
+}
+
+function applyBatch(services: ServiceContext, context: HandlerContext, request: InjectPathsRequest) {
+  const ops = checked((check) => {
+    const count = request.add.length + request.delete.length;
+    if (count > limits.transactionOpsMax) {
+      const message = `${count} paths in one message, at most ${limits.transactionOpsMax} are possible`;
+      check.add({ code: "INVALID", path: "add", message, fix: "send them in several messages" });
+      return [];
+    }
+    return [
+      ...request.add.map(
+        (path, i): MutationOp => ({ op: "inject", path: checkPath(check, `add[${i}]`, path) }),
+      ),
+      ...request.delete.map((key, i): MutationOp => {
+        return { op: "retract", prefix: check.prefix(`delete[${i}].prefix`, key.prefix), pathId: key.pathId };
+      }),
+    ];
+  });
+  const { reason, requestId } = request;
+  return mutate(services, context, { expectedGeneration: 0n, dryRun: false, reason, requestId }, ops);
+}
+
+/** The path in canonical form. */
+function checkPath(check: RequestCheck, at: string, path: InjectedPath): InjectedPath {
+  const problem = (field: string, message: string, fix?: string): Problem => {
+    return { code: "INVALID", path: `${at}.${field}`, message, fix };
+  };
+  if (path.asPath.length > 0 && path.asPathText !== "") {
+    check.add(problem("as_path_text", "is set together with as_path", "set one of them"));
+  }
+  path.asPath.forEach((segment, i) => {
+    if (segment.type === 0) check.add(problem(`as_path[${i}].type`, "must be set"));
+    const { length } = segment.asns;
+    if (length === 0 || length > 255)
+      check.add(problem(`as_path[${i}].asns`, `has ${length} ASes instead of 1 to 255`));
+  });
+  const { ttl } = path;
+  if (ttl && (ttl.seconds < 0n || ttl.nanos < 0 || (ttl.seconds === 0n && ttl.nanos === 0))) {
+    check.add(problem("ttl", "must be more than zero", "leave it out to keep the route"));
+  }
+  if (path.aggregator) check.address(`${at}.aggregator.address`, path.aggregator.address);
+  return {
+    ...path,
+    prefix: check.prefix(`${at}.prefix`, path.prefix),
+    nextHop: path.nextHop && check.address(`${at}.next_hop`, path.nextHop),
+  };
+}
+
+/** Problems of the core name fields of the path. */
+function underPath(field: string): (path: string) => string {
+  return (path) =>
+    path === "" || path === field || path.startsWith(`${field}.`) ? path : `${field}.${path}`;
+}

@@ -1,0 +1,235 @@
+/**
+ * Prometheus metrics. Everything that the core knows is read from its view when somebody scrapes; only what happens
+ * outside the core (API calls, the loop) is counted here. Names start with `cairn_`, units are base units.
+ */
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { Neighbor } from "../gen/cairn/v1/neighbor_service_pb.ts";
+import { SessionStateSchema } from "../gen/cairn/v1/neighbor_service_pb.ts";
+import type { Owner } from "../state/view.ts";
+import { Pacer } from "./pacer.ts";
+import type { WatcherSlots } from "./watchers.ts";
+
+export interface MetricDescription {
+  readonly name: string;
+  readonly type: string;
+  readonly labels: readonly string[];
+  readonly help: string;
+}
+
+export class CairnMetrics {
+  readonly #registry = new Registry();
+  readonly #descriptions: MetricDescription[] = [];
+  readonly #owner: Owner;
+  #watchers: WatcherSlots | undefined;
+  #scrape: Promise<string> | undefined;
+
+  // Counted here.
+  readonly apiCalls = this.#counter("api_calls_total", "API calls that ended, by method and gRPC code.", [
+    "method",
+    "code",
+  ]);
+  readonly watcherLagged = this.#counter(
+    "watcher_lagged_total",
+    "Times a watch told its reader that it missed events.",
+    ["kind"],
+  );
+  readonly #loopDelay = this.#histogram(
+    "loop_delay_seconds",
+    "Time from when the event loop should have run to when it did.",
+    [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5],
+  );
+  readonly #sliceOverruns = this.#counter(
+    "slice_overruns_total",
+    "Turns of the core that outran their time slice.",
+    [],
+  );
+  readonly #policyDecisions = this.#counter("policy_decisions_total", "Routes decided by policy.", [
+    "policy",
+    "decision",
+  ]);
+
+  // Read from the view at each scrape.
+  readonly #buildInfo = this.#gauge("build_info", "Always 1; the label tells the version.", ["version"]);
+  readonly #generation = this.#gauge("generation", "Generation of the configuration in force.", []);
+  readonly #uptime = this.#gauge("uptime_seconds", "Time since the daemon started.", []);
+  readonly #memory = this.#gauge("process_resident_memory_bytes", "Resident memory of the daemon.", []);
+  readonly #healthy = this.#gauge("subsystem_healthy", "1 for a subsystem that is healthy, else 0.", [
+    "subsystem",
+  ]);
+  readonly #sessions = this.#gauge("sessions", "Neighbors by session state.", ["state"]);
+  readonly #up = this.#gauge("neighbor_up", "1 while the session is established, else 0.", ["neighbor"]);
+  readonly #established = this.#counter("neighbor_established_total", "Times the session was established.", [
+    "neighbor",
+  ]);
+  readonly #updates = this.#counter("neighbor_updates_total", "UPDATE messages.", ["neighbor", "direction"]);
+  readonly #notifications = this.#counter("neighbor_notifications_total", "NOTIFICATION messages.", [
+    "neighbor",
+    "direction",
+  ]);
+  readonly #bytes = this.#counter("neighbor_bytes_total", "Bytes of BGP messages.", [
+    "neighbor",
+    "direction",
+  ]);
+  readonly #malformed = this.#counter(
+    "neighbor_malformed_updates_total",
+    "UPDATEs mended by RFC 7606, by action.",
+    ["neighbor", "action"],
+  );
+  readonly #queue = this.#gauge(
+    "neighbor_queue_bytes",
+    "Bytes received and not processed, or sent and not taken.",
+    ["neighbor", "direction"],
+  );
+  readonly #routes = this.#gauge("neighbor_routes", "Routes: received, accepted, rejected, advertised.", [
+    "neighbor",
+    "family",
+    "stage",
+  ]);
+  readonly #ribPrefixes = this.#gauge("rib_prefixes", "Prefixes in the table.", ["family"]);
+  readonly #ribPaths = this.#gauge("rib_paths", "Paths in the table, by kind: all, best, rejected.", [
+    "family",
+    "kind",
+  ]);
+  readonly #ribMemory = this.#gauge("rib_memory_bytes", "Bytes in columns and attribute storage.", []);
+  readonly #attributeSets = this.#gauge("attribute_sets", "Distinct sets of path attributes.", []);
+  readonly #updateGroups = this.#gauge(
+    "update_groups",
+    "Groups of neighbors that share one Adj-RIB-Out.",
+    [],
+  );
+  readonly #bestPathRuns = this.#counter("best_path_runs_total", "Best path selections.", []);
+  readonly #watcherCount = this.#gauge("watchers", "Open watches by kind.", ["kind"]);
+  readonly #watcherLag = this.#gauge("watcher_lag", "Entries that the slowest watch of the kind is behind.", [
+    "kind",
+  ]);
+
+  constructor(owner: Owner, version: string) {
+    this.#owner = owner;
+    this.#buildInfo.set({ version }, 1);
+  }
+
+  /** Shows these watches from now on. */
+  showWatchers(watchers: WatcherSlots): void {
+    this.#watchers = watchers;
+  }
+
+  /** For the runtime: how late the event loop was, in milliseconds. */
+  observeLoopDelay(delayMs: number): void {
+    this.#loopDelay.observe(delayMs / 1000);
+  }
+
+  /** For the runtime: a turn took longer than its slice. */
+  countSliceOverrun(): void {
+    this.#sliceOverruns.inc();
+  }
+
+  /** For the runtime: `count` more routes were decided by a policy. */
+  countPolicyDecisions(policy: string, decision: "accept" | "reject", count: number): void {
+    this.#policyDecisions.inc({ policy, decision }, count);
+  }
+
+  /** The Prometheus text. Scrapes at the same time share one walk over the neighbors. */
+  text(): Promise<string> {
+    this.#scrape ??= this.#collect().finally(() => {
+      this.#scrape = undefined;
+    });
+    return this.#scrape;
+  }
+
+  /** All metrics in the order of their names, for the documentation. */
+  describe(): readonly MetricDescription[] {
+    return [...this.#descriptions].sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  async #collect(): Promise<string> {
+    const { view } = this.#owner;
+    // The walk over the neighbors rests between steps, so their values are gathered first and shown together.
+    const pacer = new Pacer();
+    const neighbors: Neighbor[] = [];
+    for (const address of view.neighborNames()) {
+      await pacer.rest();
+      const neighbor = view.neighbor(address);
+      if (neighbor) neighbors.push(neighbor);
+    }
+    this.#showNeighbors(neighbors);
+    this.#showTables();
+    this.#generation.set(view.generation);
+    this.#uptime.set(this.#owner.uptimeMs() / 1000);
+    this.#memory.set(process.memoryUsage.rss());
+    this.#healthy.reset();
+    for (const { name, healthy } of view.health()) this.#healthy.set({ subsystem: name }, healthy ? 1 : 0);
+    this.#watcherCount.reset();
+    this.#watcherLag.reset();
+    for (const kind of ["events", "health", "neighbors", "routes"]) {
+      const stats = this.#watchers?.stats().get(kind);
+      this.#watcherCount.set({ kind }, stats?.count ?? 0);
+      this.#watcherLag.set({ kind }, stats?.lag ?? 0);
+    }
+    return this.#registry.metrics();
+  }
+
+  /** Starts every series anew, so that those of removed neighbors disappear. */
+  #showNeighbors(neighbors: readonly Neighbor[]): void {
+    const series = [this.#up, this.#established, this.#updates, this.#notifications, this.#bytes];
+    for (const metric of [...series, this.#malformed, this.#queue, this.#routes, this.#sessions])
+      metric.reset();
+    for (const { localName, number } of SessionStateSchema.values) {
+      if (number !== 0) this.#sessions.set({ state: localName.toLowerCase() }, 0);
+    }
+    for (const { spec, state } of neighbors) {
+      const neighbor = spec?.address ?? "";
+      if (!state) continue;
+      const session = SessionStateSchema.value[state.sessionState]?.localName ?? "UNSPECIFIED";
+      this.#sessions.inc({ state: session.toLowerCase() });
+      this.#up.set({ neighbor }, session === "ESTABLISHED" ? 1 : 0);
+      this.#established.inc({ neighbor }, state.establishedCount);
+      for (const direction of ["received", "sent"] as const) {
+        const counts = state[direction];
+        this.#updates.inc({ neighbor, direction }, Number(counts?.updates ?? 0));
+        this.#notifications.inc({ neighbor, direction }, Number(counts?.notifications ?? 0));
+        this.#bytes.inc({ neighbor, direction }, Number(counts?.bytes ?? 0));
+      }
+      this.#malformed.inc({ neighbor, action: "treat_as_withdraw" }, Number(state.treatAsWithdraw));
+      this.#malformed.inc({ neighbor, action: "attribute_discard" }, Number(state.attributeDiscard));
+      this.#queue.set({ neighbor, direction: "received" }, Number(state.inQueueBytes));
+      this.#queue.set({ neighbor, direction: "sent" }, Number(state.outQueueBytes));
+      for (const family of state.families) {
+        for (const stage of ["received", "accepted", "rejected", "advertised"] as const) {
+          this.#routes.set({ neighbor, family: family.family, stage }, Number(family[stage]));
+        }
+      }
+    }
+  }
+
+  #showTables(): void {
+    const summary = this.#owner.view.ribSummary();
+    for (const { family, prefixes, paths, bestPaths, rejectedPaths } of summary.families) {
+      this.#ribPrefixes.set({ family }, Number(prefixes));
+      this.#ribPaths.set({ family, kind: "all" }, Number(paths));
+      this.#ribPaths.set({ family, kind: "best" }, Number(bestPaths));
+      this.#ribPaths.set({ family, kind: "rejected" }, Number(rejectedPaths));
+    }
+    this.#ribMemory.set(Number(summary.memoryBytes));
+    this.#attributeSets.set(Number(summary.attributeSets));
+    this.#updateGroups.set(summary.updateGroups);
+    this.#bestPathRuns.reset();
+    this.#bestPathRuns.inc(Number(summary.bestPathRuns));
+  }
+
+  #counter<Label extends string>(name: string, help: string, labelNames: Label[]): Counter<Label> {
+    return new Counter({ ...this.#describe("counter", name, help, labelNames), labelNames });
+  }
+
+  #gauge<Label extends string>(name: string, help: string, labelNames: Label[]): Gauge<Label> {
+    return new Gauge({ ...this.#describe("gauge", name, help, labelNames), labelNames });
+  }
+
+  #histogram(name: string, help: string, buckets: number[]): Histogram {
+    return new Histogram({ ...this.#describe("histogram", name, help, []), buckets });
+  }
+
+  #describe(type: string, name: string, help: string, labels: readonly string[]) {
+    this.#descriptions.push({ name: `cairn_${name}`, type, labels, help });
+    return { name: `cairn_${name}`, help, registers: [this.#registry] };
+  }
+}

@@ -1,0 +1,61 @@
+/** From a mutating request to the owner and back. */
+import type { HandlerContext } from "@connectrpc/connect";
+import type { Problem } from "../base/problem.ts";
+import type { ObjectChange } from "../gen/cairn/v1/types_pb.ts";
+import type { MutationOp, MutationOutcome } from "../state/mutation.ts";
+import type { Operation } from "../state/operation.ts";
+import { principalOf, type ServiceContext } from "./context.ts";
+import { refusal } from "./problems.ts";
+
+/** The fields that every mutating request has. */
+export interface MutationFields {
+  readonly expectedGeneration: bigint;
+  readonly dryRun: boolean;
+  readonly reason: string;
+  readonly requestId: string;
+}
+
+type Accepted = Extract<MutationOutcome, { ok: true }>;
+
+/** Runs `ops` as one transaction. Throws the refusal when the owner refuses. */
+export async function mutate(
+  services: ServiceContext,
+  context: HandlerContext,
+  request: MutationFields,
+  ops: readonly MutationOp[],
+  rename: (path: string) => string = (path) => path,
+): Promise<Accepted> {
+  const outcome = await services.owner.mutate({
+    ops,
+    expectedGeneration: Number(request.expectedGeneration),
+    dryRun: request.dryRun,
+    reason: request.reason,
+    requestId: request.requestId,
+    principal: principalOf(context),
+    source: "api",
+  });
+  if (!outcome.ok) throw refusal(outcome.problems.map((problem) => renamed(problem, rename)));
+  return outcome;
+}
+
+/** Generation and change set, as every mutation answers. */
+export function changeSet(outcome: Accepted): { generation: bigint; changes: ObjectChange[] } {
+  return { generation: BigInt(outcome.generation), changes: [...outcome.changes] };
+}
+
+/** Runs an operation. Throws the refusal when the owner refuses. */
+export async function operate(services: ServiceContext, operation: Operation): Promise<void> {
+  const outcome = await services.owner.operate(operation);
+  if (!outcome.ok) throw refusal(outcome.problems);
+}
+
+/** Turns paths inside the object (`Neighbor/192.0.2.1.hold_time`) into paths of the request (`spec.hold_time`). */
+export function specPaths(kind: string, name: string): (path: string) => string {
+  const object = `${kind}/${name}.`;
+  return (path) => (path.startsWith(object) ? `spec.${path.slice(object.length)}` : path);
+}
+
+function renamed(problem: Problem, rename: (path: string) => string): Problem {
+  const path = rename(problem.path);
+  return path === problem.path ? problem : { ...problem, path };
+}

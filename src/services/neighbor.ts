@@ -1,0 +1,230 @@
+/** NeighborService: neighbors with their state, and what an operator does to a session. */
+import { create } from "@bufbuild/protobuf";
+import type { ServiceImpl } from "@connectrpc/connect";
+import { parseIp } from "../base/ip.ts";
+import { limits } from "../base/limits.ts";
+import {
+  ListNeighborsRequestSchema,
+  type Neighbor,
+  NeighborSchema,
+  type NeighborService,
+  NeighborSpecSchema,
+  SessionStateSchema,
+  type WatchNeighborsResponse,
+  WatchNeighborsResponseSchema,
+  WatchNeighborsResponse_Type as WatchType,
+} from "../gen/cairn/v1/neighbor_service_pb.ts";
+import type { PeerGroupSpec } from "../gen/cairn/v1/peer_group_service_pb.ts";
+import type { MutationOp } from "../state/mutation.ts";
+import type { ServiceContext } from "./context.ts";
+import { changeSet, mutate, operate, specPaths } from "./mutations.ts";
+import { listByName } from "./objects.ts";
+import { Pacer } from "./pacer.ts";
+import { readPage } from "./paging.ts";
+import { notFound } from "./problems.ts";
+import { checked, type RequestCheck } from "./request.ts";
+import { Wake } from "./watchers.ts";
+
+const kind = "Neighbor";
+const specFields = NeighborSpecSchema.fields.map((field) => field.name);
+/** Neighbors in one message of a watch. */
+const watchBatch = 64;
+/** RFC 9003 section 2. */
+const shutdownTextBytesMax = 255;
+
+export function neighborService(services: ServiceContext): ServiceImpl<typeof NeighborService> {
+  const { view } = services.owner;
+  const addressOf = (address: string): string => checked((check) => check.address("address", address));
+  return {
+    async addNeighbor(request, context) {
+      const spec = checked((check) => {
+        const given = check.present("spec", request.spec);
+        return { ...given, address: check.address("spec.address", given.address) };
+      });
+      const ops = [{ op: "put", kind, spec, mode: "create" }] as const;
+      return changeSet(await mutate(services, context, request, ops, specPaths(kind, spec.address)));
+    },
+
+    async updateNeighbor(request, context) {
+      const spec = checked((check) => {
+        check.mask("update_mask", request.updateMask, specFields, "address");
+        const given = check.present("spec", request.spec);
+        return { ...given, address: check.address("spec.address", given.address) };
+      });
+      const mask = request.updateMask;
+      const op: MutationOp =
+        mask.length === 0
+          ? { op: "put", kind, spec, mode: "replace" }
+          : { op: "patch", kind, name: spec.address, spec, mask };
+      return changeSet(await mutate(services, context, request, [op], specPaths(kind, spec.address)));
+    },
+
+    async deleteNeighbor(request, context) {
+      const name = addressOf(request.address);
+      return changeSet(await mutate(services, context, request, [{ op: "delete", kind, name }]));
+    },
+
+    getNeighbor(request) {
+      const address = addressOf(request.address);
+      const neighbor = view.neighbor(address);
+      if (!neighbor) throw notFound(kind, address);
+      return { neighbor };
+    },
+
+    async listNeighbors(request) {
+      const page = checked((check) => readPage(check, ListNeighborsRequestSchema, request));
+      const find = (name: string): Neighbor | undefined => view.neighbor(name);
+      const list = await listByName(
+        view.neighborNames(),
+        compareAddresses,
+        page,
+        request.filter,
+        find,
+        searchText,
+      );
+      return { neighbors: list.items, ...list.page };
+    },
+
+    watchNeighbors: (_, context) => watchNeighbors(services, context.signal),
+
+    async enableNeighbor(request, context) {
+      const address = addressOf(request.address);
+      const mask = ["shutdown", "shutdown_message"];
+      // A group that is shut down itself would win over a field that is only cleared.
+      const shutdown = inheritsShutdown(services, address) ? false : undefined;
+      const spec = create(NeighborSpecSchema, { address, shutdown });
+      const outcome = await mutate(services, context, request, [
+        { op: "patch", kind, name: address, spec, mask },
+      ]);
+      if (!request.dryRun) await operate(services, { op: "clear-hold", address });
+      return changeSet(outcome);
+    },
+
+    async disableNeighbor(request, context) {
+      const address = checked((check) => {
+        check.textBytes("message", request.message, shutdownTextBytesMax);
+        return check.address("address", request.address);
+      });
+      const mask = ["shutdown", "shutdown_message"];
+      const shutdownMessage = request.message === "" ? undefined : request.message;
+      const spec = create(NeighborSpecSchema, { address, shutdown: true, shutdownMessage });
+      const op: MutationOp = { op: "patch", kind, name: address, spec, mask };
+      return changeSet(await mutate(services, context, request, [op]));
+    },
+
+    async softResetIn({ address, families, refresh }) {
+      const target = checked((check) => sessionTarget(check, address, families));
+      await operate(services, { op: "soft-reset-in", address: target, families, refresh });
+      return {};
+    },
+
+    async softResetOut({ address, families }) {
+      const target = checked((check) => sessionTarget(check, address, families));
+      await operate(services, { op: "soft-reset-out", address: target, families });
+      return {};
+    },
+
+    async hardReset({ address, message }) {
+      const target = checked((check) => {
+        check.textBytes("message", message, shutdownTextBytesMax);
+        return check.address("address", address);
+      });
+      await operate(services, { op: "hard-reset", address: target, message });
+      return {};
+    },
+  };
+}
+
+function sessionTarget(check: RequestCheck, address: string, families: readonly string[]): string {
+  families.forEach((name, i) => {
+    if (name === "") check.required(`families[${i}]`, name);
+    else check.family(`families[${i}]`, name);
+  });
+  return check.address("address", address);
+}
+
+/** A snapshot, a bookmark, then whatever changed since the last message; the state seen is always the latest. */
+async function* watchNeighbors(
+  services: ServiceContext,
+  signal: AbortSignal,
+): AsyncGenerator<WatchNeighborsResponse> {
+  const { view } = services.owner;
+  const slot = services.watchers.take("neighbors");
+  const wake = new Wake();
+  const unsubscribe = view.subscribe("neighbors", wake.notify);
+  const pacer = new Pacer();
+  try {
+    // The version is taken before the snapshot: a change in between is sent twice rather than missed.
+    let { version } = view.changedNeighbors(Number.MAX_SAFE_INTEGER);
+    yield* batches(view.neighborNames(), (address) => view.neighbor(address), WatchType.SNAPSHOT, pacer);
+    yield create(WatchNeighborsResponseSchema, { type: WatchType.BOOKMARK });
+    slot.lag = () => view.changedNeighbors(version).names.length;
+    for (;;) {
+      const changed = view.changedNeighbors(version);
+      version = changed.version;
+      const gone = changed.names.filter((address) => !view.neighbor(address));
+      yield* batches(gone, deleted, WatchType.DELETED, pacer);
+      yield* batches(changed.names, (address) => view.neighbor(address), WatchType.CHANGED, pacer);
+      await wake.wait(signal);
+      pacer.restart();
+    }
+  } finally {
+    unsubscribe();
+    slot.release();
+  }
+}
+
+async function* batches(
+  addresses: readonly string[],
+  find: (address: string) => Neighbor | undefined,
+  type: WatchType,
+  pacer: Pacer,
+): AsyncGenerator<WatchNeighborsResponse> {
+  let neighbors: Neighbor[] = [];
+  for (const address of addresses) {
+    await pacer.rest();
+    const neighbor = find(address);
+    if (neighbor && neighbors.push(neighbor) === watchBatch) {
+      yield create(WatchNeighborsResponseSchema, { type, neighbors });
+      neighbors = [];
+    }
+  }
+  if (neighbors.length > 0) yield create(WatchNeighborsResponseSchema, { type, neighbors });
+}
+
+function deleted(address: string): Neighbor {
+  return create(NeighborSchema, { metadata: { kind, name: address }, spec: { address } });
+}
+
+function inheritsShutdown(services: ServiceContext, address: string): boolean {
+  const group = services.owner.view.neighbor(address)?.spec?.peerGroup ?? "";
+  const spec = services.owner.view.object("PeerGroup", group)?.spec as PeerGroupSpec | undefined;
+  return spec?.shutdown === true;
+}
+
+function searchText({ spec, state }: Neighbor): string {
+  const session = SessionStateSchema.value[state?.sessionState ?? 0]?.localName ?? "";
+  return [spec?.address, spec?.description, spec?.peerGroup, session, state?.status].join(" ");
+}
+
+const sortKeys = new Map<string, string>();
+
+/** Order of addresses: IPv4 before IPv6, then by value. */
+export function compareAddresses(a: string, b: string): number {
+  const keyA = sortKey(a);
+  const keyB = sortKey(b);
+  return keyA < keyB ? -1 : keyA > keyB ? 1 : 0;
+}
+
+function sortKey(address: string): string {
+  let key = sortKeys.get(address);
+  if (key === undefined) {
+    const bytes = parseIp(address);
+    key = bytes
+      ? String(bytes.length).padStart(2, "0") + Buffer.from(bytes).toString("latin1")
+      : `99${address}`;
+    if (sortKeys.size >= 2 * limits.neighborsMax) sortKeys.clear();
+    sortKeys.set(address, key);
+  }
+  return key;
+}

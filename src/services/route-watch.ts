@@ -1,0 +1,66 @@
+/** WatchRoutes: the best paths now, a bookmark, then changes, each prefix at most once and always its latest state. */
+import { create } from "@bufbuild/protobuf";
+import { limits } from "../base/limits.ts";
+import {
+  WatchRoutesResponse_Type as Type,
+  type WatchRoutesRequest,
+  type WatchRoutesResponse,
+  WatchRoutesResponseSchema,
+} from "../gen/cairn/v1/rib_service_pb.ts";
+import type { Route } from "../gen/cairn/v1/types_pb.ts";
+import type { ServiceContext } from "./context.ts";
+import { Pacer } from "./pacer.ts";
+import { unwrap } from "./problems.ts";
+import { checked } from "./request.ts";
+import { checkQuery } from "./route-query.ts";
+import { Wake } from "./watchers.ts";
+
+/**
+ * Memory per watcher is one batch: the owner keeps a place in the change list, and a batch is made when the reader
+ * takes it. Going on from a revision that is no longer retained is answered by COMPACTED and a snapshot.
+ */
+export async function* watchRoutes(
+  services: ServiceContext,
+  request: WatchRoutesRequest,
+  signal: AbortSignal,
+): AsyncGenerator<WatchRoutesResponse> {
+  const { family, filter } = checked((check) => checkQuery(check, request));
+  const slot = services.watchers.take("routes");
+  const wake = new Wake();
+  const pacer = new Pacer();
+  let watch: ReturnType<typeof start>["watch"] | undefined;
+  try {
+    const started = start();
+    watch = started.watch;
+    watch.onChange = wake.notify;
+    const resumed = request.resumeFrom > 0n && !started.compacted;
+    if (started.compacted) yield create(WatchRoutesResponseSchema, { type: Type.COMPACTED });
+    let type: Type = resumed ? Type.CHANGES : Type.SNAPSHOT;
+    let bookmarked = false;
+    for (;;) {
+      await pacer.rest();
+      signal.throwIfAborted();
+      const updated: Route[] = [];
+      const withdrawn: string[] = [];
+      const { caughtUp, revision } = watch.next(updated, withdrawn, limits.streamBatchRoutes);
+      if (updated.length + withdrawn.length > 0) {
+        yield create(WatchRoutesResponseSchema, { type, updated, withdrawn, revision: BigInt(revision) });
+      }
+      if (!caughtUp) continue;
+      if (!bookmarked) {
+        bookmarked = true;
+        type = Type.CHANGES;
+        yield create(WatchRoutesResponseSchema, { type: Type.BOOKMARK, revision: BigInt(revision) });
+      }
+      await wake.wait(signal);
+      pacer.restart();
+    }
+  } finally {
+    watch?.close();
+    slot.release();
+  }
+
+  function start() {
+    return unwrap(services.owner.view.watchRoutes(family, filter, Number(request.resumeFrom)));
+  }
+}
