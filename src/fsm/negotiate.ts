@@ -1,0 +1,173 @@
+/**
+ * The two OPENs: what we offer, whether theirs is acceptable to this neighbor's configuration (RFC 4271 6.2), and what
+ * both together agree on. The codec has judged all that needs no configuration (version, hold time, identifier 0).
+ */
+import { limits } from "../base/limits.ts";
+import { type Capability, capabilityCode, encodeCapability } from "../wire/capabilities.ts";
+import { type Family, families as knownFamilies } from "../wire/family.ts";
+import { noData } from "../wire/message.ts";
+import { MessageWriter } from "../wire/message-writer.ts";
+import { asTrans, type Open } from "../wire/open.ts";
+
+/** Content of a NOTIFICATION, sent or received. */
+export interface Notice {
+  readonly code: number;
+  readonly subcode: number;
+  readonly data: Uint8Array;
+  /** RFC 9003 text, when there is any. */
+  readonly shutdownMessage?: string;
+  /** One sentence for people about what was wrong. */
+  readonly text?: string;
+}
+
+export const holdTimerExpired: Notice = { code: 4, subcode: 0, data: noData };
+export const sendHoldTimerExpired: Notice = { code: 8, subcode: 0, data: noData };
+/** Cease subcodes of RFC 4486 without data. */
+export const cease = {
+  peerDeconfigured: { code: 6, subcode: 3, data: noData },
+  connectionRejected: { code: 6, subcode: 5, data: noData },
+  configurationChange: { code: 6, subcode: 6, data: noData },
+  collision: { code: 6, subcode: 7, data: noData },
+  outOfResources: { code: 6, subcode: 8, data: noData },
+} as const satisfies Record<string, Notice>;
+
+/** Our side of the negotiation. */
+export interface LocalSide {
+  readonly localAsn: number;
+  readonly remoteAsn: number;
+  readonly routerId: number;
+  readonly holdTimeS: number;
+  /** 0: a third of the negotiated hold time. */
+  readonly keepaliveTimeS: number;
+  readonly families: readonly Family[];
+  readonly extendedMessages: boolean;
+}
+
+/** What both OPENs say together. */
+export interface Agreement {
+  /** Bit `family.index`. */
+  readonly families: number;
+  readonly fourOctetAs: boolean;
+  readonly routeRefresh: boolean;
+  readonly extendedMessages: boolean;
+  readonly maxMessageBytes: number;
+  readonly holdTimeS: number;
+  readonly keepaliveS: number;
+  readonly remoteRouterId: number;
+  readonly remoteAsn: number;
+  readonly remoteCapabilities: readonly Capability[];
+}
+
+export function localCapabilities(local: LocalSide): Capability[] {
+  const capabilities: Capability[] = local.families.map(({ afi, safi }) => ({
+    kind: "multiprotocol",
+    afi,
+    safi,
+  }));
+  capabilities.push({ kind: "route-refresh" });
+  if (local.extendedMessages) capabilities.push({ kind: "extended-message" });
+  capabilities.push({ kind: "four-octet-as", asn: local.localAsn });
+  return capabilities;
+}
+
+/**
+ * @param twoOctetAsn the My Autonomous System field as received
+ * @returns the agreement, or the NOTIFICATION to refuse the OPEN with
+ */
+export function negotiate(local: LocalSide, open: Open, twoOctetAsn: number): Agreement | Notice {
+  const refusal = checkAsn(local, open, twoOctetAsn) ?? checkIdentifier(local, open);
+  if (refusal) return refusal;
+  const families = commonFamilies(local.families, open.capabilities);
+  if (families === 0) {
+    const wanted = local.families.map(({ afi, safi }): Capability => ({ kind: "multiprotocol", afi, safi }));
+    return {
+      code: 2,
+      subcode: 7,
+      data: encodeCapabilities(wanted),
+      text: `the neighbor offers none of ${local.families.map((family) => family.name).join(", ")}`,
+    };
+  }
+  const extendedMessages = local.extendedMessages && has(open.capabilities, "extended-message");
+  const holdTimeS = Math.min(local.holdTimeS, open.holdTimeS);
+  return {
+    families,
+    fourOctetAs: has(open.capabilities, "four-octet-as"),
+    routeRefresh: has(open.capabilities, "route-refresh"),
+    extendedMessages,
+    maxMessageBytes: extendedMessages ? limits.messageBytesMaxExtended : limits.messageBytesMax,
+    holdTimeS,
+    keepaliveS: keepaliveInterval(holdTimeS, local.keepaliveTimeS),
+    remoteRouterId: open.routerId,
+    remoteAsn: open.asn,
+    remoteCapabilities: open.capabilities,
+  };
+}
+
+/** True when the answer of `negotiate` is a refusal. */
+export function isNotice(value: Agreement | Notice): value is Notice {
+  return "subcode" in value;
+}
+
+/** A capability is in use when both sides offered it; for families, the same family. */
+export function isNegotiated(capability: Capability, others: readonly Capability[]): boolean {
+  return others.some((other) => {
+    if (capability.kind === "multiprotocol" && other.kind === "multiprotocol") {
+      return capability.afi === other.afi && capability.safi === other.safi;
+    }
+    return capabilityCode(capability) === capabilityCode(other);
+  });
+}
+
+/** RFC 4271 6.2, RFC 6793 4.2.1 and 9: the field and the capability must tell the same AS, and it must be the expected one. */
+function checkAsn(local: LocalSide, open: Open, twoOctetAsn: number): Notice | undefined {
+  const bad = (text: string): Notice => ({ code: 2, subcode: 2, data: noData, text });
+  if (open.asn === 0 || twoOctetAsn === 0) return bad("AS number 0 is reserved (RFC 7607)");
+  if (open.asn === asTrans) return bad(`AS ${asTrans} is reserved for AS_TRANS`);
+  if (twoOctetAsn !== asTrans && twoOctetAsn !== open.asn) {
+    return bad(`My Autonomous System ${twoOctetAsn} contradicts the four-octet AS number ${open.asn}`);
+  }
+  if (open.asn !== local.remoteAsn)
+    return bad(`the neighbor is AS ${open.asn}, configured is AS ${local.remoteAsn}`);
+  return undefined;
+}
+
+/** RFC 6286 2.2: not zero, and not ours when the session is internal. */
+function checkIdentifier(local: LocalSide, open: Open): Notice | undefined {
+  if (open.routerId === 0) return { code: 2, subcode: 3, data: noData, text: "BGP identifier is 0.0.0.0" };
+  if (open.asn !== local.localAsn || open.routerId !== local.routerId) return undefined;
+  return { code: 2, subcode: 3, data: noData, text: "the internal neighbor has our own BGP identifier" };
+}
+
+/** RFC 4760 section 8; a speaker without the capability means IPv4 unicast. */
+function commonFamilies(wanted: readonly Family[], capabilities: readonly Capability[]): number {
+  let offered = 0;
+  let any = false;
+  for (const capability of capabilities) {
+    if (capability.kind !== "multiprotocol") continue;
+    any = true;
+    for (const family of knownFamilies) {
+      if (family.afi === capability.afi && family.safi === capability.safi) offered |= 1 << family.index;
+    }
+  }
+  if (!any) offered = 1;
+  let mask = 0;
+  for (const family of wanted) mask |= 1 << family.index;
+  return mask & offered;
+}
+
+/** RFC 4271 4.4: a third of the hold time, never more often than once per second, none when the hold time is 0. */
+function keepaliveInterval(holdTimeS: number, configuredS: number): number {
+  if (holdTimeS === 0) return 0;
+  const third = Math.max(1, Math.floor(holdTimeS / 3));
+  return configuredS > 0 ? Math.min(configuredS, third) : third;
+}
+
+function has(capabilities: readonly Capability[], kind: Capability["kind"]): boolean {
+  return capabilities.some((capability) => capability.kind === kind);
+}
+
+function encodeCapabilities(capabilities: readonly Capability[]): Uint8Array {
+  const out = new MessageWriter(64);
+  for (const capability of capabilities) encodeCapability(capability, out);
+  return out.take();
+}

@@ -1,0 +1,367 @@
+/**
+ * Runs the machines: feeds them events from a flat queue, performs their actions, keeps timers and connections. It
+ * knows neither how messages are read (sessions-intake.ts) nor who may connect (sessions-door.ts).
+ */
+import { assert } from "../base/assert.ts";
+import { parseIp } from "../base/ip.ts";
+import { limits } from "../base/limits.ts";
+import type { Random } from "../base/random.ts";
+import type { EndReason, SessionAction } from "../fsm/actions.ts";
+import { type Contender, loser } from "../fsm/collision.ts";
+import { events, type SessionEvent } from "../fsm/events.ts";
+import { type Agreement, cease, localCapabilities, type Notice } from "../fsm/negotiate.ts";
+import { isRunning, promoted, Timer } from "../fsm/session.ts";
+import { step } from "../fsm/step.ts";
+import { keepaliveBytes } from "../wire/keepalive.ts";
+import { encodeNotification } from "../wire/notification.ts";
+import { encodeOpen } from "../wire/open.ts";
+import type { Effects } from "./effects.ts";
+import type { ConnId } from "./inputs.ts";
+import type { Negotiated, ResetInfo, SessionHost } from "./session-port.ts";
+import { Connection } from "./sessions-connection.ts";
+import { type Attempt, type Peer, resetsKept } from "./sessions-peer.ts";
+import { noticeText, resetInfo, transportText } from "./sessions-text.ts";
+import { TimerHeap } from "./sessions-timers.ts";
+
+/** Events about stray connections of one neighbor per minute; a flood must not wash the event ring out. */
+const noisePerMinute = 10;
+/** A queue in which nothing moved for this long is thrown away on close instead of waited for. */
+const stuckMs = 5_000;
+
+export class Engine {
+  readonly host: SessionHost;
+  readonly effects: Effects;
+  readonly random: Random;
+  readonly timers = new TimerHeap<Attempt | Peer>();
+  readonly connections = new Map<ConnId, Connection>();
+  /** Time of the call from outside that is being handled. */
+  nowMs = 0;
+  /** Closes do not wait for what is queued. */
+  abortCloses = false;
+  private readonly queue: { readonly attempt: Attempt; readonly event: SessionEvent }[] = [];
+  private held = false;
+  private running = false;
+  private attempts = 0;
+  private lastOutbound = 0;
+
+  constructor(host: SessionHost, effects: Effects, random: Random) {
+    this.host = host;
+    this.effects = effects;
+    this.random = random;
+  }
+
+  nextOrder(): number {
+    return ++this.attempts;
+  }
+
+  /** Gives `event` to a machine, after all events that came before it. */
+  dispatch(attempt: Attempt, event: SessionEvent): void {
+    this.queue.push({ attempt, event });
+    if (!this.held && !this.running) this.drain();
+  }
+
+  /** While the core looks at an UPDATE, events only queue: no session ends beneath it. */
+  hold(): void {
+    this.held = true;
+  }
+
+  release(): void {
+    this.held = false;
+    if (this.queue.length > 0) this.drain();
+  }
+
+  private drain(): void {
+    this.running = true;
+    for (let i = 0; i < this.queue.length; i++) this.run(this.queue[i].attempt, this.queue[i].event);
+    this.queue.length = 0;
+    this.running = false;
+  }
+
+  private run(attempt: Attempt, event: SessionEvent): void {
+    if (attempt.gone) return;
+    const before = attempt.session;
+    const [next, actions] = step(before, event);
+    attempt.session = next;
+    for (const action of actions) this.perform(attempt, action);
+    if (attempt.session.candidate && attempt.session.state === "Idle") this.forget(attempt);
+    if (next.state !== before.state) this.show(attempt.peer);
+  }
+
+  private perform(attempt: Attempt, action: SessionAction): void {
+    switch (action.kind) {
+      case "connect":
+        this.connect(attempt);
+        return;
+      case "close":
+        this.close(attempt);
+        return;
+      case "send.open":
+        attempt.peer.sent.opens++;
+        this.transmit(attempt, openBytes(attempt.peer));
+        return;
+      case "send.keepalive":
+        attempt.peer.sent.keepalives++;
+        this.transmit(attempt, keepaliveBytes);
+        return;
+      case "send.notification":
+        this.notify(attempt, action.notice);
+        return;
+      case "timer.start":
+        this.startTimer(attempt, action.timer, action.ms, action.jitter);
+        return;
+      case "timer.stop":
+        this.timers.set(attempt, action.timer, Number.POSITIVE_INFINITY);
+        return;
+      case "agreed":
+        attempt.agreement = action.agreement;
+        return;
+      case "established":
+        this.established(attempt);
+        return;
+      case "ended":
+        this.ended(attempt, action.established, action.reason);
+        return;
+    }
+  }
+
+  /** Queues bytes on the machine's connection. */
+  transmit(attempt: Attempt, bytes: Uint8Array): void {
+    const { connection } = attempt;
+    if (!connection || connection.closed) return;
+    if (connection.queuedBytes === 0) connection.progressMs = this.nowMs;
+    connection.queuedBytes += bytes.length;
+    attempt.peer.sent.bytes += bytes.length;
+    this.effects.push({ kind: "tcp.send", conn: connection.id, bytes });
+  }
+
+  private notify(attempt: Attempt, notice: Notice): void {
+    const { peer } = attempt;
+    peer.sent.notifications++;
+    this.transmit(attempt, encodeNotification(notice.code, notice.subcode, notice.data));
+    if (!this.audible(attempt)) return;
+    this.host.event(
+      "cairn.bgp.notification.sent",
+      peer.object,
+      2,
+      `sent ${noticeText(notice)}`,
+      noticeFacts(notice),
+    );
+  }
+
+  private connect(attempt: Attempt): void {
+    const { config } = attempt.peer;
+    // Ids of connections that we open are negative, so they never meet those that the shell gives to accepted ones.
+    const id = --this.lastOutbound;
+    const connection = new Connection(id, true, config.address, config.port, this.nowMs);
+    connection.attempt = attempt;
+    attempt.connection = connection;
+    this.connections.set(id, connection);
+    this.effects.push({
+      kind: "tcp.connect",
+      conn: id,
+      remoteAddress: config.address,
+      remotePort: config.port,
+      localAddress: config.localAddress,
+      ttl: config.ttl,
+    });
+  }
+
+  private close(attempt: Attempt): void {
+    const { connection } = attempt;
+    if (!connection) return;
+    attempt.connection = undefined;
+    this.drop(connection);
+  }
+
+  /** Closes a connection; what was sent last still goes out unless the neighbor has stopped reading. */
+  drop(connection: Connection): void {
+    connection.attempt = undefined;
+    if (!this.connections.delete(connection.id) || connection.closed) return;
+    const stuck = connection.queuedBytes > 0 && this.nowMs - connection.progressMs >= stuckMs;
+    this.effects.push({ kind: "tcp.close", conn: connection.id, abort: stuck || this.abortCloses });
+  }
+
+  private startTimer(attempt: Attempt, timer: Timer, ms: number, jitter: boolean): void {
+    let waitMs = jitter ? ms * (0.75 + 0.25 * this.random()) : ms;
+    if (timer === Timer.keepalive) {
+      waitMs = Math.max(1000, waitMs); // RFC 4271 4.4: not more often than one per second
+      attempt.keepaliveFromMs = this.nowMs;
+      attempt.keepaliveMs = waitMs;
+    }
+    this.timers.set(attempt, timer, this.nowMs + waitMs);
+  }
+
+  private established(attempt: Attempt): void {
+    const { peer } = attempt;
+    if (attempt !== peer.main) this.promote(attempt);
+    assert(peer.up === undefined, "a neighbor has two Established sessions");
+    peer.up = attempt;
+    peer.establishedCount++;
+    peer.establishedAtMs = this.nowMs;
+    peer.connectError = "";
+    const negotiated = negotiatedOf(attempt);
+    this.host.event("cairn.bgp.session.established", peer.object, 1, "the session is established", {
+      remote_asn: String(negotiated.remoteAsn),
+      hold_time_s: String(negotiated.holdTimeS),
+      direction: attempt.connection!.outbound ? "outbound" : "inbound",
+    });
+    this.host.established(peer.id, negotiated);
+  }
+
+  private ended(attempt: Attempt, established: boolean, reason: EndReason): void {
+    const { peer } = attempt;
+    attempt.agreement = undefined;
+    const info = resetInfo(reason);
+    if (attempt === peer.up) {
+      peer.up = undefined;
+      this.record(peer, info);
+      this.host.event("cairn.bgp.session.lost", peer.object, 2, `the session is down: ${info.text}`, {
+        reason: info.text,
+        code: String(info.code),
+        subcode: String(info.subcode),
+        uptime_s: String(Math.floor((this.nowMs - peer.establishedAtMs) / 1000)),
+      });
+      this.host.down(peer.id, info);
+      return;
+    }
+    assert(!established, "an Established session was not the one that is up");
+    if (info.code === 6 && info.subcode === cease.collision.subcode) return;
+    if (reason.kind === "transport") peer.connectError = transportText(reason.error);
+    if (this.audible(attempt)) this.record(peer, info);
+  }
+
+  private record(peer: Peer, info: ResetInfo): void {
+    peer.resets.unshift({ ...info, atMs: this.nowMs });
+    if (peer.resets.length > resetsKept) peer.resets.pop();
+  }
+
+  /** Makes a candidate the neighbor's own machine. The former one stays beside it while it has a connection. */
+  promote(attempt: Attempt): void {
+    const { peer } = attempt;
+    const former = peer.main;
+    if (former === attempt) return;
+    peer.candidates.splice(peer.candidates.indexOf(attempt), 1);
+    attempt.session = promoted(attempt.session, former.session);
+    peer.main = attempt;
+    if (former.session.transport === "up") {
+      former.session = {
+        ...former.session,
+        candidate: true,
+        settings: { ...former.session.settings, passive: true },
+      };
+      peer.candidates.push(former);
+    } else {
+      this.close(former);
+      this.forget(former);
+    }
+  }
+
+  private forget(attempt: Attempt): void {
+    attempt.gone = true;
+    this.timers.clear(attempt);
+    const at = attempt.peer.candidates.indexOf(attempt);
+    if (at >= 0) attempt.peer.candidates.splice(at, 1);
+  }
+
+  /**
+   * Collision detection for a message on `fresh`: its OPEN, or the KEEPALIVE that completes it. Losers get their Cease.
+   * @returns false when `fresh` lost
+   */
+  resolve(fresh: Attempt, remoteRouterId: number, keepalive: boolean): boolean {
+    const { peer } = fresh;
+    if (peer.candidates.length === 0) return true;
+    const { routerId, localAsn, remoteAsn } = peer.config;
+    const speakers = { localRouterId: routerId, localAsn, remoteRouterId, remoteAsn };
+    for (const other of peer.attempts()) {
+      if (other === fresh || other.gone) continue;
+      const lost = loser(contender(fresh), contender(other), speakers, keepalive);
+      if (lost === undefined) continue;
+      const stays = lost === "fresh" ? other : fresh;
+      const goes = lost === "fresh" ? fresh : other;
+      this.host.event("cairn.bgp.session.collision", peer.object, 1, "two connections met; one was closed", {
+        closed: goes.connection?.outbound ? "outbound" : "inbound",
+        reason: stays.late ? "the neighbor has restarted" : "RFC 4271 6.8",
+      });
+      if (goes === peer.main) this.promote(stays);
+      this.dispatch(goes, events.collision);
+      if (goes === fresh) return false;
+    }
+    return true;
+  }
+
+  /** Tells the host when the neighbor's visible state changed. */
+  show(peer: Peer): void {
+    const { state } = peer.leading().session;
+    if (state === peer.shownState) return;
+    const facts = { old: peer.shownState, new: state };
+    peer.shownState = state;
+    this.host.event("cairn.bgp.session.state", peer.object, 1, `${facts.old} -> ${facts.new}`, facts);
+    this.host.stateChanged(peer.id);
+  }
+
+  /** False when this is about a stray connection and there was enough of that lately. */
+  audible(attempt: Attempt): boolean {
+    const { peer } = attempt;
+    if (attempt === peer.main) return true;
+    if (this.nowMs - peer.noiseFromMs >= 60_000) {
+      peer.noiseFromMs = this.nowMs;
+      peer.noise = 0;
+    }
+    return ++peer.noise <= noisePerMinute;
+  }
+}
+
+function contender(attempt: Attempt): Contender {
+  return {
+    state: attempt.session.state,
+    outbound: attempt.connection?.outbound ?? false,
+    late: attempt.late,
+    order: attempt.order,
+  };
+}
+
+function openBytes(peer: Peer): Uint8Array {
+  const { localAsn, holdTimeS, routerId } = peer.config;
+  return encodeOpen({ asn: localAsn, holdTimeS, routerId, capabilities: localCapabilities(peer.config) });
+}
+
+function negotiatedOf(attempt: Attempt): Negotiated {
+  const agreement = attempt.agreement as Agreement;
+  const connection = attempt.connection!;
+  return {
+    families: agreement.families,
+    fourOctetAs: agreement.fourOctetAs,
+    routeRefresh: agreement.routeRefresh,
+    extendedMessages: agreement.extendedMessages,
+    maxMessageBytes: agreement.maxMessageBytes,
+    addPathReceive: 0,
+    addPathSend: 0,
+    holdTimeS: agreement.holdTimeS,
+    keepaliveS: agreement.keepaliveS,
+    remoteRouterId: agreement.remoteRouterId,
+    remoteAsn: agreement.remoteAsn,
+    external: attempt.peer.config.external,
+    localAddress: parseIp(connection.localAddress) ?? new Uint8Array(attempt.peer.config.addressBytes.length),
+    remoteAddress: attempt.peer.config.addressBytes,
+  };
+}
+
+export function noticeFacts(notice: Notice): Record<string, string> {
+  return {
+    code: String(notice.code),
+    subcode: String(notice.subcode),
+    text: noticeText(notice),
+    shutdown_message: notice.shutdownMessage ?? "",
+  };
+}
+
+/** Messages may be as long as agreed; before that, and without agreement, 4096 bytes. */
+export function maxMessageBytes(attempt: Attempt): number {
+  return attempt.agreement?.maxMessageBytes ?? limits.messageBytesMax;
+}
+
+/** True when an OPEN is what the machine is waiting for. */
+export function awaitsOpen(attempt: Attempt): boolean {
+  const { session } = attempt;
+  return session.state === "OpenSent" || (session.state !== "Idle" && isRunning(session, Timer.delayOpen));
+}

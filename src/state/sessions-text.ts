@@ -1,0 +1,48 @@
+/** Sentences about sessions, in one place: reset reasons, status lines. */
+import type { EndReason } from "../fsm/actions.ts";
+import type { Notice } from "../fsm/negotiate.ts";
+import { describeNotification } from "../wire/notification.ts";
+import type { ResetInfo } from "./session-port.ts";
+
+export function noticeText(notice: Notice): string {
+  const message = notice.shutdownMessage ? ` "${notice.shutdownMessage}"` : "";
+  const detail = notice.text ? `: ${notice.text}` : "";
+  return `${describeNotification(notice.code, notice.subcode)}${message}${detail}`;
+}
+
+export function resetInfo(reason: EndReason): ResetInfo {
+  if (reason.kind === "transport") {
+    const text = transportText(reason.error);
+    return { local: false, code: 0, subcode: 0, shutdownMessage: "", text };
+  }
+  const { notice } = reason;
+  return {
+    local: reason.kind === "sent",
+    code: notice.code,
+    subcode: notice.subcode,
+    shutdownMessage: notice.shutdownMessage ?? "",
+    text: `${reason.kind} ${noticeText(notice)}`,
+  };
+}
+
+export function transportText(error: string | undefined): string {
+  if (error === undefined) return "the neighbor closed the connection";
+  return `${errnoText[error] ?? "the connection failed"} (${error})`;
+}
+
+const errnoText: Readonly<Record<string, string>> = {
+  ECONNREFUSED: "connection refused",
+  ECONNRESET: "connection reset by the neighbor",
+  EPIPE: "connection closed by the neighbor",
+  ETIMEDOUT: "connection timed out",
+  EHOSTUNREACH: "no route to host",
+  ENETUNREACH: "network unreachable",
+  EADDRNOTAVAIL: "the local address is not on this host",
+  EACCES: "not permitted",
+  EPERM: "not permitted",
+};
+
+/** Whole seconds, at least 1, for "waiting 12 s". */
+export function secondsText(ms: number): string {
+  return `${Math.max(1, Math.ceil(ms / 1000))} s`;
+}
