@@ -17,7 +17,7 @@ import { decodeRefresh, encodeRefresh, RefreshSubtype } from "./refresh.ts";
 test("golden bytes of the small messages", () => {
   const marker = "ff".repeat(16);
   assert.equal(toHex(keepaliveBytes), `${marker}001304`);
-  assert.equal(toHex(encodeNotification(2, 6, fromHex("0001"))), `${marker}0017030206` + "0001");
+  assert.equal(toHex(encodeNotification(2, 6, fromHex("0001"))), `${marker}00170302060001`);
   assert.equal(toHex(encodeRefresh(2, 1, RefreshSubtype.begin)), `${marker}00170500020101`);
 });
 
