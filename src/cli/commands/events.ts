@@ -1,0 +1,120 @@
+/** events: what happened, and with --follow what is happening. */
+import { create } from "@bufbuild/protobuf";
+import {
+  type Event,
+  EventFilterSchema,
+  EventSchema,
+  EventService,
+  Severity,
+  WatchEventsResponse_Type,
+} from "../../gen/cairn/v1/event_service_pb.ts";
+import type { Context } from "../context.ts";
+import { usageError } from "../exit.ts";
+import { humanTime, safeText } from "../human.ts";
+import { writeMessage } from "../message-output.ts";
+import { listAll, writeList } from "../paging.ts";
+import type { Style } from "../style.ts";
+import type { Command, Invocation } from "../tree.ts";
+
+const severities: Readonly<Record<string, Severity>> = {
+  info: Severity.INFO,
+  warning: Severity.WARNING,
+  error: Severity.ERROR,
+};
+
+export const eventsCommand: Command = {
+  name: "events",
+  summary: "What happened, and what is happening",
+  details: "Without --follow the retained events, oldest first. Event ids rise over restarts: --since ID goes on where you stopped.",
+  options: [
+    { name: "follow", short: "F", help: "Stay and show events as they happen" },
+    { name: "topic", short: "t", value: "P", repeat: true, help: "Only topics like this; * stands for any rest, as in cairn.bgp.*" },
+    { name: "since", value: "ID", help: "Only events after this id" },
+    { name: "object", value: "KIND/NAME", help: "Only about this object, for example Neighbor/192.0.2.1" },
+    { name: "severity", value: "LEVEL", help: "At least info, warning or error", from: Object.keys(severities) },
+    { name: "limit", short: "n", value: "N", help: "Only the last N" },
+  ],
+  examples: [
+    ["cairnctl events -n 20", "the last twenty"],
+    ["cairnctl events --follow --topic 'cairn.bgp.*'", "sessions, live"],
+    ["cairnctl events --object Neighbor/192.0.2.1", "the life of one neighbor"],
+  ],
+  run: async (context, invocation) => {
+    const since = wholeNumber(invocation, "since");
+    const limit = wholeNumber(invocation, "limit");
+    const filter = create(EventFilterSchema, {
+      topics: invocation.options("topic").flatMap((text) => text.split(",")),
+      object: invocation.option("object") ?? "",
+      minSeverity: readSeverity(invocation.option("severity")),
+    });
+    if (invocation.flag("follow")) return follow(context, filter, since, limit);
+    const { listEvents } = EventService.method;
+    const fromId = BigInt(since ?? 0);
+    const client = await context.client();
+    if (limit !== undefined) {
+      const newest = await client.call(listEvents, { filter, fromId, pageSize: limit, reverse: true });
+      const events = [...newest.events].reverse();
+      if (!context.forPeople) return context.message(listEvents.output, { ...newest, events, nextPageToken: "" });
+      for (const event of events) context.out.line(eventLine(event, context.style));
+      return;
+    }
+    if (!context.forPeople) return writeList(context, listEvents, { filter, fromId });
+    const { events } = await listAll(client, listEvents, { filter, fromId });
+    for (const event of events) context.out.line(eventLine(event, context.style));
+    if (events.length === 0) context.note("no events");
+  },
+};
+
+async function follow(
+  context: Context,
+  filter: Parameters<typeof create<typeof EventFilterSchema>>[1],
+  since: number | undefined,
+  limit: number | undefined,
+): Promise<void> {
+  const client = await context.client();
+  const { out, style } = context;
+  const request = { filter, fromId: since === undefined ? undefined : BigInt(since) };
+  if (limit !== undefined) {
+    const newest = await client.call(EventService.method.listEvents, { filter, pageSize: limit, reverse: true });
+    const oldest = newest.events.at(-1);
+    if (oldest && since === undefined) request.fromId = oldest.id - 1n;
+  }
+  const format = context.format === "json" ? "ndjson" : context.format;
+  for await (const response of client.stream(EventService.method.watchEvents, request, context.signal)) {
+    if (response.type === WatchEventsResponse_Type.COMPACTED || response.type === WatchEventsResponse_Type.LAGGED) {
+      const why = response.type === WatchEventsResponse_Type.LAGGED ? "this reader was too slow" : "they are no longer retained";
+      context.note(style.warn(`events ${response.missedFrom} to ${response.missedTo} are missing: ${why}`));
+    }
+    for (const event of response.events) {
+      if (context.forPeople) out.line(eventLine(event, style));
+      else {
+        if (format === "yaml") out.line("---");
+        await writeMessage(out, format, EventSchema, event);
+      }
+    }
+    await out.flush();
+  }
+}
+
+/** One event on one line. */
+export function eventLine(event: Event, style: Style): string {
+  const tone = event.severity === Severity.ERROR ? style.bad : event.severity === Severity.WARNING ? style.warn : undefined;
+  const topic = event.topic.replace(/^cairn\./, "");
+  const summary = safeText(event.summary);
+  const word = event.severity === Severity.ERROR ? "ERROR " : event.severity === Severity.WARNING ? "WARN " : "";
+  return `${style.dim(humanTime(event.time))}  ${style.dim(`#${event.id}`)}  ${style.accent(topic)}  ${tone ? tone(word + summary) : summary}`;
+}
+
+function readSeverity(word: string | undefined): Severity {
+  if (word === undefined) return Severity.UNSPECIFIED;
+  const severity = severities[word];
+  if (severity === undefined) throw usageError(`there is no severity "${word}"`, "one of: info, warning, error");
+  return severity;
+}
+
+function wholeNumber(invocation: Invocation, name: string): number | undefined {
+  const text = invocation.option(name);
+  if (text === undefined) return undefined;
+  if (!/^\d{1,15}$/.test(text)) throw usageError(`--${name}: "${text}" is not a whole number`);
+  return Number(text);
+}

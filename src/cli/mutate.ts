@@ -1,0 +1,91 @@
+/** What all changing commands share: their options, the request's fields, and how the change is told. */
+import { randomUUID } from "node:crypto";
+import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
+import { type ObjectChange, ObjectChange_Action } from "../gen/cairn/v1/types_pb.ts";
+import type { Context } from "./context.ts";
+import { usageError } from "./exit.ts";
+import { safeText } from "./human.ts";
+import type { Style } from "./style.ts";
+import type { Invocation, Option } from "./tree.ts";
+
+export const mutationOptions: readonly Option[] = [
+  { name: "dry-run", help: "Show what would change; change nothing" },
+  { name: "reason", value: "TEXT", help: "Why; kept with the generation" },
+  { name: "expect-generation", value: "N", help: "Refuse when the generation is no longer N" },
+];
+
+/** The fields that every mutating request has. @throws CliError (usage) */
+export function mutationFields(invocation: Invocation): {
+  expectedGeneration: bigint;
+  dryRun: boolean;
+  reason: string;
+  requestId: string;
+} {
+  const expected = invocation.option("expect-generation") ?? "0";
+  if (!/^\d{1,19}$/.test(expected)) throw usageError(`--expect-generation: "${expected}" is not a number`);
+  return {
+    expectedGeneration: BigInt(expected),
+    dryRun: invocation.flag("dry-run"),
+    reason: invocation.option("reason") ?? "",
+    requestId: randomUUID(),
+  };
+}
+
+interface MutationResponse {
+  readonly generation: bigint;
+  readonly changes: readonly ObjectChange[];
+}
+
+/** Tells what a mutation changed: in JSON the response itself, for people each field old -> new. */
+export async function tellMutation<D extends DescMessage>(
+  context: Context,
+  invocation: Invocation,
+  schema: D,
+  response: MessageShape<D> & MutationResponse,
+): Promise<void> {
+  if (!context.forPeople) return context.message(schema, response);
+  const dry = invocation.flag("dry-run");
+  const { out, style } = context;
+  if (response.changes.length === 0) {
+    out.line(`nothing ${dry ? "would change" : "changed"} ${style.dim(`(generation ${response.generation})`)}`);
+    return;
+  }
+  for (const line of changeLines(response.changes, context, dry)) out.line(line);
+  out.line(style.dim(dry ? "dry run: nothing was changed" : `generation ${response.generation}`));
+}
+
+function changeLines(changes: readonly ObjectChange[], { style }: Context, dry: boolean): string[] {
+  const lines: string[] = [];
+  for (const change of changes) {
+    const verb = actionText(change.action, style);
+    lines.push(`${safeText(`${change.kind}/${change.name}`)} ${dry ? "would be " : ""}${verb}`);
+    const width = Math.max(0, ...change.fields.map(({ path }) => path.length));
+    for (const field of change.fields) {
+      if (field.path === "") continue;
+      const values =
+        change.action === ObjectChange_Action.UPDATE
+          ? `${shortValue(field.oldValue)} -> ${shortValue(field.newValue)}`
+          : shortValue(field.newValue || field.oldValue);
+      const impact = impactNotes[field.impact];
+      lines.push(`  ${field.path.padEnd(width)}  ${values}${impact ? `  ${style.warn(`(${impact})`)}` : ""}`);
+    }
+  }
+  return lines;
+}
+
+function actionText(action: ObjectChange_Action, style: Style): string {
+  if (action === ObjectChange_Action.CREATE) return style.good("created");
+  if (action === ObjectChange_Action.DELETE) return style.bad("deleted");
+  return style.warn("updated");
+}
+
+const impactNotes: Readonly<Record<string, string>> = {
+  refresh: "asks for a route refresh",
+  "session-reset": "resets the session",
+  restart: "takes effect at the next start",
+};
+
+function shortValue(json: string): string {
+  const text = safeText(json === "" ? "unset" : json.replace(/^"(\d+(\.\d+)?s)"$/, "$1"));
+  return text.length > 200 ? `${text.slice(0, 199)}…` : text;
+}

@@ -1,0 +1,122 @@
+/** The top of the command tree. */
+import type { Command, Option } from "./tree.ts";
+
+/** Options that every command takes. */
+export const globalOptions: readonly Option[] = [
+  {
+    name: "address",
+    short: "s",
+    aliases: ["addr"],
+    value: "ADDR",
+    help: "The daemon: unix:///path, host:port, https://host:port (CAIRN_ADDR)",
+  },
+  {
+    name: "output",
+    short: "o",
+    value: "FORMAT",
+    help: "table, wide, json, yaml or ndjson; json is the RPC's response in proto3 JSON",
+    from: ["table", "wide", "json", "yaml", "ndjson"],
+  },
+  { name: "json", help: "The same as -o json" },
+  { name: "color", help: "Colour; default: on a terminal, unless NO_COLOR is set. --no-color turns it off" },
+  { name: "timeout", value: "SPAN", help: "Longest wait for an answer, such as 5s; default 30s, none for streams" },
+  { name: "tls-ca", value: "FILE", help: "CA that signed the daemon's certificate (CAIRN_TLS_CA)", from: "file" },
+  { name: "tls-cert", value: "FILE", help: "Own certificate (CAIRN_TLS_CERT)", from: "file" },
+  { name: "tls-key", value: "FILE", help: "Key of the own certificate (CAIRN_TLS_KEY)", from: "file" },
+  { name: "token-file", value: "FILE", help: "File with the bearer token (CAIRN_TOKEN_FILE)", from: "file" },
+];
+
+export const rootCommand: Command = {
+  name: "cairnctl",
+  summary: "Shows and changes a running cairnd",
+  details:
+    "Exit codes: 0 ok, 1 refused or failed, 2 wrong command line, 3 a plan has changes, 4 no daemon at the address, " +
+    "5 timeout.",
+  options: globalOptions,
+  examples: [
+    ["cairnctl neighbor", "all sessions at a glance"],
+    ["cairnctl neighbor 192.0.2.1", "one of them in full"],
+    ["cairnctl rib 198.51.100.7", "which route an address takes"],
+    ["cairnctl rib 198.51.100.0/24 --explain", "and why that path was chosen"],
+    ["cairnctl events --follow", "what is happening now"],
+    ["cairnctl top", "everything on one screen"],
+  ],
+  commands: [
+    {
+      name: "neighbor",
+      summary: "BGP neighbors: show, add, change, reset",
+      load: async () => (await import("./commands/neighbor.ts")).neighborCommand,
+    },
+    {
+      name: "rib",
+      summary: "Routes: look up, list, explain, announce",
+      load: async () => (await import("./commands/rib.ts")).ribCommand,
+    },
+    {
+      name: "policy",
+      summary: "Routing policies",
+      load: async () => (await import("./commands/policy.ts")).policyCommand,
+    },
+    {
+      name: "set",
+      summary: "Prefix, AS path, community and neighbor sets for policies",
+      load: async () => (await import("./commands/set.ts")).setCommand,
+    },
+    {
+      name: "group",
+      summary: "Peer groups",
+      load: async () => (await import("./commands/group.ts")).groupCommand,
+    },
+    {
+      name: "global",
+      summary: "The router's own settings",
+      load: async () => (await import("./commands/global.ts")).globalCommand,
+    },
+    {
+      name: "events",
+      summary: "What happened, and what is happening",
+      load: async () => (await import("./commands/events.ts")).eventsCommand,
+    },
+    {
+      name: "top",
+      summary: "Sessions, rates, routes and events on one screen",
+      load: async () => (await import("./commands/top.ts")).topCommand,
+    },
+    {
+      name: "health",
+      summary: "Health of the daemon and its parts",
+      load: async () => (await import("./commands/control.ts")).healthCommand,
+    },
+    {
+      name: "metrics",
+      summary: "Prometheus metrics as text",
+      load: async () => (await import("./commands/control.ts")).metricsCommand,
+    },
+    {
+      name: "log-level",
+      summary: "Changes the log level of the running daemon",
+      load: async () => (await import("./commands/control.ts")).logLevelCommand,
+    },
+    {
+      name: "shutdown",
+      summary: "Ends the daemon",
+      load: async () => (await import("./commands/control.ts")).shutdownCommand,
+    },
+    {
+      name: "version",
+      summary: "Versions of cairnctl and of the daemon",
+      load: async () => (await import("./commands/control.ts")).versionCommand,
+    },
+    {
+      name: "completions",
+      summary: "Completion script for a shell",
+      load: async () => (await import("./commands/completions.ts")).completionsCommand,
+    },
+    {
+      name: "__complete",
+      summary: "Values for the completion scripts",
+      hidden: true,
+      load: async () => (await import("./commands/completions.ts")).completeCommand,
+    },
+  ],
+};
