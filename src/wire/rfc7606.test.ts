@@ -391,7 +391,7 @@ const rows: Row[] = [
   },
   {
     name: "a family that was not negotiated is left alone",
-    attributes: `800e0a 0001 80 04 0a000001 00 00 ${origin}${path}`.replace("800e0a", "800e0a"),
+    attributes: `800e0a 0001 80 04 0a000001 00 00 ${origin}${path}`,
     reach: "",
     verdict: discard,
     subcode: 9,

@@ -54,6 +54,9 @@ export function decode(bytes: Uint8Array, context: DecodeContext = ebgp): Update
   return out;
 }
 
+/** Plain objects, as the decoder makes them. */
+const plain = { noNullPrototype: true } as const;
+
 const u32: fc.Arbitrary<number> = fc.nat(0xffff_ffff);
 const asn: fc.Arbitrary<number> = fc.oneof(
   fc.integer({ min: 1, max: 0xffff }),
@@ -62,10 +65,13 @@ const asn: fc.Arbitrary<number> = fc.oneof(
 
 /** Attributes that survive a round trip as they are: no empty segments, no long sequences, sorted unknown types. */
 export function arbitraryAttributes(nextHop: fc.Arbitrary<Uint8Array>): fc.Arbitrary<PathAttributes> {
-  const segment = fc.record({
-    type: fc.constantFrom(SegmentType.sequence, SegmentType.set),
-    asns: fc.array(asn, { minLength: 1, maxLength: 6 }),
-  });
+  const segment = fc.record(
+    {
+      type: fc.constantFrom(SegmentType.sequence, SegmentType.set),
+      asns: fc.array(asn, { minLength: 1, maxLength: 6 }),
+    },
+    plain,
+  );
   return fc
     .record({
       origin: fc.nat(2),
@@ -74,7 +80,7 @@ export function arbitraryAttributes(nextHop: fc.Arbitrary<Uint8Array>): fc.Arbit
       med: fc.option(u32, { nil: undefined }),
       localPref: fc.option(u32, { nil: undefined }),
       atomicAggregate: fc.boolean(),
-      aggregator: fc.option(fc.record({ asn, address: u32 }), { nil: undefined }),
+      aggregator: fc.option(fc.record({ asn, address: u32 }, plain), { nil: undefined }),
       communities: fc.array(u32, { maxLength: 80 }),
       originatorId: fc.option(u32, { nil: undefined }),
       clusterList: fc.array(u32, { maxLength: 4 }),
@@ -85,7 +91,10 @@ export function arbitraryAttributes(nextHop: fc.Arbitrary<Uint8Array>): fc.Arbit
       }),
       unknown: fc
         .uniqueArray(
-          fc.record({ type: fc.integer({ min: 36, max: 255 }), value: fc.uint8Array({ maxLength: 300 }) }),
+          fc.record(
+            { type: fc.integer({ min: 36, max: 255 }), value: fc.uint8Array({ maxLength: 300 }) },
+            plain,
+          ),
           {
             maxLength: 3,
             selector: ({ type }) => type,
