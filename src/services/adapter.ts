@@ -125,7 +125,7 @@ function webHeaders(headers: IncomingHttpHeaders): Headers {
 /** Writes chunk by chunk; returns when everything is handed over or the client is gone. */
 async function writeAnswer(
   answer: UniversalServerResponse,
-  response: NodeResponse,
+  response: ServerResponse,
   gone: AbortSignal,
 ): Promise<void> {
   const chunks = answer.body?.[Symbol.asyncIterator]();

@@ -42,7 +42,8 @@ export function controlService(services: ServiceContext): ServiceImpl<typeof Con
 
     setLogLevel(request) {
       const level = checked((check) => {
-        const known = logLevels.find((name) => name === check.required("level", request.level));
+        const known = logLevels.find((name) => name === request.level);
+        check.required("level", request.level);
         if (!known && request.level !== "") {
           const message = `"${request.level}" is not a log level`;
           check.add({

@@ -75,9 +75,9 @@ async function* watchEvents(
 ): AsyncGenerator<WatchEventsResponse> {
   checked((check) => checkFilter(check, request.filter));
   const { view } = services.owner;
-  const slot = services.watchers.take("events");
+  const slot = services.watchers.take("events", signal);
   const wake = new Wake();
-  const unsubscribe = view.subscribe("events", wake.notify);
+  slot.onRelease(view.subscribe("events", wake.notify));
   const reader = new EventReader(services, request.filter);
   const pacer = new Pacer();
   let cursor = request.fromId === undefined ? view.eventRange().last : Number(request.fromId);
@@ -122,7 +122,6 @@ async function* watchEvents(
       if (step.events.length > 0) yield answer(Type.EVENTS, step.events);
     }
   } finally {
-    unsubscribe();
     slot.release();
   }
 }

@@ -24,7 +24,7 @@ export function healthService(
     },
 
     async *watch({ service }, { signal }) {
-      const slot = services.watchers.take("health");
+      const slot = services.watchers.take("health", signal);
       try {
         let before: Status | undefined;
         for (;;) {
@@ -43,14 +43,16 @@ export function healthService(
 /** Waits `ms`, or throws the reason of `signal` as soon as the call ends. */
 async function pause(ms: number, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
+  let end = (): void => undefined;
   await new Promise<void>((resolve) => {
     const timer = setTimeout(resolve, ms);
     timer.unref();
-    const end = (): void => {
+    end = () => {
       clearTimeout(timer);
       resolve();
     };
-    signal.addEventListener("abort", end, { once: true });
+    signal.addEventListener("abort", end);
   });
+  signal.removeEventListener("abort", end);
   signal.throwIfAborted();
 }

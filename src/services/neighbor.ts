@@ -149,9 +149,9 @@ async function* watchNeighbors(
   signal: AbortSignal,
 ): AsyncGenerator<WatchNeighborsResponse> {
   const { view } = services.owner;
-  const slot = services.watchers.take("neighbors");
+  const slot = services.watchers.take("neighbors", signal);
   const wake = new Wake();
-  const unsubscribe = view.subscribe("neighbors", wake.notify);
+  slot.onRelease(view.subscribe("neighbors", wake.notify));
   const pacer = new Pacer();
   try {
     // The version is taken before the snapshot: a change in between is sent twice rather than missed.
@@ -169,7 +169,6 @@ async function* watchNeighbors(
       pacer.restart();
     }
   } finally {
-    unsubscribe();
     slot.release();
   }
 }

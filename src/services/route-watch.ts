@@ -25,16 +25,17 @@ export async function* watchRoutes(
   signal: AbortSignal,
 ): AsyncGenerator<WatchRoutesResponse> {
   const { family, filter } = checked((check) => checkQuery(check, request));
-  const slot = services.watchers.take("routes");
+  const slot = services.watchers.take("routes", signal);
   const wake = new Wake();
   const pacer = new Pacer();
-  let watch: ReturnType<typeof start>["watch"] | undefined;
   try {
-    const started = start();
-    watch = started.watch;
+    const { watch, compacted } = unwrap(
+      services.owner.view.watchRoutes(family, filter, Number(request.resumeFrom)),
+    );
+    slot.onRelease(() => watch.close());
     watch.onChange = wake.notify;
-    const resumed = request.resumeFrom > 0n && !started.compacted;
-    if (started.compacted) yield create(WatchRoutesResponseSchema, { type: Type.COMPACTED });
+    const resumed = request.resumeFrom > 0n && !compacted;
+    if (compacted) yield create(WatchRoutesResponseSchema, { type: Type.COMPACTED });
     let type: Type = resumed ? Type.CHANGES : Type.SNAPSHOT;
     let bookmarked = false;
     for (;;) {
@@ -56,11 +57,6 @@ export async function* watchRoutes(
       pacer.restart();
     }
   } finally {
-    watch?.close();
     slot.release();
-  }
-
-  function start() {
-    return unwrap(services.owner.view.watchRoutes(family, filter, Number(request.resumeFrom)));
   }
 }

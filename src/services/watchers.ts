@@ -1,5 +1,4 @@
 /** Bounds and wake-ups for watches. Nothing is queued for a watcher: it is woken and reads what is there. */
-import { Code } from "@connectrpc/connect";
 import { limits } from "../base/limits.ts";
 import { refusal } from "./problems.ts";
 
@@ -7,7 +6,9 @@ import { refusal } from "./problems.ts";
 export interface WatcherSlot {
   /** How far the watcher is behind, in its own unit; shown by the metrics. */
   lag: () => number;
-  /** Gives the slot back. */
+  /** Calls `cleanup` when the slot is given back. */
+  onRelease(cleanup: () => void): void;
+  /** Gives the slot back; happens by itself when the call ends. */
   release(): void;
 }
 
@@ -15,14 +16,27 @@ export interface WatcherSlot {
 export class WatcherSlots {
   readonly #open = new Set<WatcherSlot & { readonly kind: string }>();
 
-  /** Throws RESOURCE_EXHAUSTED when all slots are taken. */
-  take(kind: string): WatcherSlot {
+  /**
+   * Throws RESOURCE_EXHAUSTED when all slots are taken. The slot is also given back when `signal` says that the call
+   * has ended: a generator that waits for its reader would otherwise hold it until it is collected.
+   */
+  take(kind: string, signal: AbortSignal): WatcherSlot {
     if (this.#open.size >= limits.watchersMax) {
       const message = `${limits.watchersMax} watches are open, which is the limit`;
       throw refusal([{ code: "LIMIT", path: "", message, fix: "close one of them" }]);
     }
-    const slot = { kind, lag: () => 0, release: () => void this.#open.delete(slot) };
+    const cleanups: (() => void)[] = [];
+    const slot = {
+      kind,
+      lag: () => 0,
+      onRelease: (cleanup: () => void) => void cleanups.push(cleanup),
+      release: () => {
+        signal.removeEventListener("abort", slot.release);
+        if (this.#open.delete(slot)) for (const cleanup of cleanups) cleanup();
+      },
+    };
     this.#open.add(slot);
+    signal.addEventListener("abort", slot.release);
     return slot;
   }
 
@@ -52,16 +66,12 @@ export class Wake {
     if (!this.#noticed && !signal.aborted) {
       await new Promise<void>((resolve) => {
         this.#resume = resolve;
-        signal.addEventListener("abort", () => resolve(), { once: true });
+        signal.addEventListener("abort", this.notify);
       });
+      signal.removeEventListener("abort", this.notify);
       this.#resume = undefined;
     }
     signal.throwIfAborted();
     this.#noticed = false;
   }
-}
-
-/** Codes with which a watch ends in ordinary life. */
-export function isOrdinaryEnd(code: Code): boolean {
-  return code === Code.Canceled || code === Code.DeadlineExceeded || code === Code.Unavailable;
 }
