@@ -39,7 +39,7 @@ export type NextHopVerdict = (typeof NextHopVerdict)[keyof typeof NextHopVerdict
 export interface Actions {
   /** Equal texts, equal effects in one context. */
   readonly key: string;
-  readonly nextHop: NextHopVerdict;
+  nextHop(context: PolicyContext, isIpv6: boolean): NextHopVerdict;
   /** The effect depends on the route's family, which is not always to be seen from attributes. */
   readonly readsFamily: boolean;
   /** False when only the next-hop verdict counts. */
@@ -68,6 +68,7 @@ export function compileActions(set: SetActions, direction: Direction): Actions {
     });
   }
   pushCommunitySteps(set, steps);
+  const verdict = nextHopVerdict(set.nextHop);
   const { prepend } = set;
   if (prepend) {
     const { asn, count } = prepend;
@@ -75,7 +76,8 @@ export function compileActions(set: SetActions, direction: Direction): Actions {
   }
   return {
     key: keyOf(set),
-    nextHop: nextHopVerdict(set.nextHop),
+    // An address of the other family is no next hop for the route, so nothing was said about it.
+    nextHop: (context, isIpv6) => (hop && !hop(context, isIpv6) ? NextHopVerdict.unset : verdict),
     readsFamily: hop !== undefined,
     changesAttributes: steps.length > 0,
     contextKey: (context) => {
@@ -156,7 +158,9 @@ function addCommunities(attributes: PathAttributes, values: CommunityValues): vo
 
 function removeCommunities(attributes: PathAttributes, set: CommunitySet): void {
   attributes.communities = attributes.communities.filter((value) => !set.hasStandard(value));
-  attributes.extendedCommunities = attributes.extendedCommunities.filter((digits) => !set.hasExtended(digits));
+  attributes.extendedCommunities = attributes.extendedCommunities.filter(
+    (digits) => !set.hasExtended(digits),
+  );
   attributes.largeCommunities = attributes.largeCommunities.filter((parts) => !set.hasLarge(parts));
 }
 
@@ -176,8 +180,26 @@ export function prependAs(attributes: PathAttributes, asn: number, count: number
 }
 
 function keyOf(set: SetActions): string {
-  const { localPref, med, medRemove, origin, nextHop, communitiesReplace, communitiesAdd, communitiesRemove } = set;
+  const {
+    localPref,
+    med,
+    medRemove,
+    origin,
+    nextHop,
+    communitiesReplace,
+    communitiesAdd,
+    communitiesRemove,
+  } = set;
   const { asn, count } = set.prepend ?? { asn: 0, count: 0 };
   const lists = [communitiesReplace, communitiesAdd, communitiesRemove];
-  return JSON.stringify([localPref ?? null, med ?? null, medRemove, origin, nextHop ?? null, lists, asn, count]);
+  return JSON.stringify([
+    localPref ?? null,
+    med ?? null,
+    medRemove,
+    origin,
+    nextHop ?? null,
+    lists,
+    asn,
+    count,
+  ]);
 }

@@ -70,7 +70,9 @@ export function compilePatterns(patterns: readonly string[]): Automaton {
       case "sequence":
         return node.items.reduceRight((after, item) => build(item, after), next);
       case "choice":
-        return node.items.map((item) => build(item, next)).reduceRight((rest, item) => emit(Op.split, item, rest));
+        return node.items
+          .map((item) => build(item, next))
+          .reduceRight((rest, item) => emit(Op.split, item, rest));
       case "optional":
         return emit(Op.split, build(node.item, next), next);
       case "loop": {
@@ -127,7 +129,12 @@ class Parser {
 
   private sequence(): Node {
     const items: Node[] = [];
-    while (!this.error && this.at < this.text.length && this.text[this.at] !== "|" && this.text[this.at] !== ")") {
+    while (
+      !this.error &&
+      this.at < this.text.length &&
+      this.text[this.at] !== "|" &&
+      this.text[this.at] !== ")"
+    ) {
       items.push(this.repeated());
     }
     return { kind: "sequence", items };
@@ -138,7 +145,8 @@ class Parser {
     const sign = this.text[this.at];
     if (this.error || (sign !== "*" && sign !== "+" && sign !== "?")) return item;
     this.at++;
-    if (/^[*+?]/.test(this.text.slice(this.at, this.at + 1))) this.fail(`"${this.text[this.at]}" repeats a repetition`);
+    if (/^[*+?]/.test(this.text.slice(this.at, this.at + 1)))
+      this.fail(`"${this.text[this.at]}" repeats a repetition`);
     return sign === "?" ? { kind: "optional", item } : { kind: "loop", item, atLeastOnce: sign === "+" };
   }
 

@@ -128,7 +128,8 @@ const subtypes = new Map([
 /** The pattern, or a sentence that says what is wrong. */
 function readPattern(text: string): Pattern | string {
   const named = parseCommunity(text);
-  if (named !== undefined) return { kind: "standard", ranges: [exactly(named >>> 16), exactly(named & 0xffff)] };
+  if (named !== undefined)
+    return { kind: "standard", ranges: [exactly(named >>> 16), exactly(named & 0xffff)] };
   const parts = text.toLowerCase().split(":");
   const subtype = subtypes.get(parts[0]);
   if (subtype !== undefined && parts.length === 3) return readExtended(text, subtype, parts[1], parts[2]);
@@ -145,11 +146,17 @@ function readPattern(text: string): Pattern | string {
   return { kind: parts.length === 2 ? "standard" : "large", ranges };
 }
 
-function readExtended(text: string, subtype: number, globalText: string, localText: string): Pattern | string {
+function readExtended(
+  text: string,
+  subtype: number,
+  globalText: string,
+  localText: string,
+): Pattern | string {
   const local = readRange(localText, 0xffff_ffff);
   if (typeof local === "string") return `"${text}": ${local}`;
   const address = parseIp4(globalText);
-  if (address !== undefined) return { kind: "extended", subtype, types: [1], global: exactly(address), local };
+  if (address !== undefined)
+    return { kind: "extended", subtype, types: [1], global: exactly(address), local };
   if (globalText === "*") return { kind: "extended", subtype, types: [0, 1, 2], global: anything, local };
   const wide = globalText.endsWith("l");
   const global = readRange(wide ? globalText.slice(0, -1) : globalText, 0xffff_ffff);
@@ -159,7 +166,8 @@ function readExtended(text: string, subtype: number, globalText: string, localTe
 
 function matchesExtended(pattern: ExtendedPattern, digits: string): boolean {
   const type = Number.parseInt(digits.slice(0, 2), 16);
-  if (!pattern.types.includes(type) || Number.parseInt(digits.slice(2, 4), 16) !== pattern.subtype) return false;
+  if (!pattern.types.includes(type) || Number.parseInt(digits.slice(2, 4), 16) !== pattern.subtype)
+    return false;
   const split = type === 0 ? 8 : 12;
   return (
     inRange(pattern.global, Number.parseInt(digits.slice(4, split), 16)) &&

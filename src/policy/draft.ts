@@ -92,10 +92,15 @@ export class Draft {
     return this.text;
   }
 
+  /** False when the changed attributes are too large for any message. */
+  get fits(): boolean {
+    return this.untouched || blockBytes(this.attributes) <= BLOCK_BYTES_MAX;
+  }
+
   /** The id of the result, with one more reference; 0 when the result is too large for any message. */
   intern(): number {
     const { attributes } = this;
-    if (blockBytes(attributes) > BLOCK_BYTES_MAX) return 0;
+    if (!this.fits) return 0;
     this.writer.reset();
     encodeBlock(attributes, this.writer);
     return this.table.intern(this.writer.bytes, 0, this.writer.at);

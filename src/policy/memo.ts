@@ -48,6 +48,8 @@ export class Memo {
 
   leafTrail: Uint32Array = new Uint32Array(64);
   leafResult: Uint32Array = new Uint32Array(64);
+  /** `NextHopVerdict` of the decision. */
+  leafNextHop: Uint8Array = new Uint8Array(64);
   leaves = 0;
 
   resultId: Uint32Array = new Uint32Array(64);
@@ -70,7 +72,7 @@ export class Memo {
   /** Bytes held in typed arrays. */
   get bytes(): number {
     const roots = this.key.length * 16;
-    return roots + this.predicate.length * 12 + this.leafTrail.length * 8 + this.resultId.length * 16;
+    return roots + this.predicate.length * 12 + this.leafTrail.length * 9 + this.resultId.length * 16;
   }
 
   clear(): void {
@@ -120,14 +122,16 @@ export class Memo {
   }
 
   /** A new leaf, as a graph reference. */
-  addLeaf(trail: number, result: number): number {
+  addLeaf(trail: number, result: number, nextHop: number): number {
     if (this.leaves === this.leafTrail.length) {
       this.leafTrail = grown(this.leafTrail, this.leaves * 2);
       this.leafResult = grown(this.leafResult, this.leaves * 2);
+      this.leafNextHop = grown(this.leafNextHop, this.leaves * 2);
     }
     const leaf = this.leaves++;
     this.leafTrail[leaf] = trail;
     this.leafResult[leaf] = result;
+    this.leafNextHop[leaf] = nextHop;
     return ~leaf;
   }
 

@@ -43,7 +43,9 @@ export function compilePrefixSet(rules: readonly PrefixBounds[]): PrefixSet {
   const table6 = buildRows(v6, 4);
   return {
     matches: (route) =>
-      route.family.addressBytes === 4 ? admits(table4, find4(table4, route), route) : admits(table6, find6(table6, route), route),
+      route.family.addressBytes === 4
+        ? admits(table4, find4(table4, route), route)
+        : admits(table6, find6(table6, route), route),
     bytes: bytesOf(table4) + bytesOf(table6),
     size: table4.length.length + table6.length.length,
   };
@@ -84,7 +86,8 @@ function entryOf(rule: PrefixBounds): Entry {
   const prefix = parsePrefix(rule.prefix);
   assert(typeof prefix !== "string", `unchecked prefix rule: ${prefix}`);
   const view = new DataView(prefix.bytes.buffer, prefix.bytes.byteOffset);
-  const words = prefix.bytes.length === 4 ? [view.getUint32(0)] : [0, 4, 8, 12].map((at) => view.getUint32(at));
+  const words =
+    prefix.bytes.length === 4 ? [view.getUint32(0)] : [0, 4, 8, 12].map((at) => view.getUint32(at));
   const [from, to] = lengthRange(rule, prefix.length, prefix.bytes.length * 8);
   return { words, length: prefix.length, from, to };
 }
@@ -152,7 +155,8 @@ function find4(rows: Rows, route: RouteKey): number {
   let high = rows.bucket[(address >>> rows.shift) + 1];
   while (low < high) {
     const middle = (low + high) >>> 1;
-    if (key[middle] < address || (key[middle] === address && length[middle] <= route.length)) low = middle + 1;
+    if (key[middle] < address || (key[middle] === address && length[middle] <= route.length))
+      low = middle + 1;
     else high = middle;
   }
   let row = low - 1;

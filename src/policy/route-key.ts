@@ -72,6 +72,8 @@ export function maskOf(length: number): number {
 export function formatRoute(route: RouteKey): string {
   const bytes = new Uint8Array(route.family.addressBytes);
   const view = new DataView(bytes.buffer);
-  [route.w0, route.w1, route.w2, route.w3].slice(0, bytes.length / 4).forEach((w, i) => view.setInt32(i * 4, w));
+  [route.w0, route.w1, route.w2, route.w3]
+    .slice(0, bytes.length / 4)
+    .forEach((w, i) => view.setInt32(i * 4, w));
   return `${formatIp(bytes)}/${route.length}`;
 }

@@ -1,0 +1,121 @@
+/** Why policy did what it did to a route: the interpreter of `program.ts`, watched and written down. */
+import { formatIp } from "../base/ip.ts";
+import { formatAsPath } from "../wire/as-path-text.ts";
+import { formatCommunity, formatExtendedCommunity, formatLargeCommunity } from "../wire/community-text.ts";
+import type { PathAttributes } from "../wire/path-attributes.ts";
+import type { CompiledPolicy, CompiledStatement } from "./compile.ts";
+import type { Program, Watcher } from "./program.ts";
+import type { RouteKey } from "./route-key.ts";
+
+export interface ExplainedCondition {
+  /** Field of `Match`, and what it asks for. */
+  readonly field: string;
+  readonly text: string;
+  readonly holds: boolean;
+}
+
+/** One statement that was visited. */
+export interface ExplainedStatement {
+  readonly policy: string;
+  /** Position in the policy, from 1. */
+  readonly statement: number;
+  /** Empty when it has none. */
+  readonly name: string;
+  readonly matched: boolean;
+  /** Conditions asked, in order, up to the first that did not hold. */
+  readonly conditions: readonly ExplainedCondition[];
+  /** What its actions changed, for example `local_pref 100 -> 200`. */
+  readonly changes: readonly string[];
+}
+
+export interface Explanation {
+  readonly steps: readonly ExplainedStatement[];
+  readonly accepted: boolean;
+  /** What decided: `policy bogons, statement 2 (private)`, `policy in, default action`, `end of chain`. */
+  readonly reason: string;
+  /** Outgoing attributes of an accepted route. */
+  readonly attributes: PathAttributes | undefined;
+}
+
+/** Runs the route through the program once more, noting every step. Counts as no hit. */
+export function explainChain(program: Program, attr: number, route: RouteKey): Explanation {
+  const scribe = new Scribe();
+  const attributes = program.watch(attr, route, scribe);
+  return { steps: scribe.steps, accepted: attributes !== undefined, reason: scribe.reason, attributes };
+}
+
+/** Why the program rejects the route, as in `Explanation.reason`; empty when it accepts. */
+export function rejectReason(program: Program, attr: number, route: RouteKey): string {
+  const { accepted, reason } = explainChain(program, attr, route);
+  return accepted ? "" : reason;
+}
+
+interface DraftStep extends ExplainedStatement {
+  readonly conditions: ExplainedCondition[];
+  readonly changes: string[];
+  matched: boolean;
+}
+
+class Scribe implements Watcher {
+  readonly steps: DraftStep[] = [];
+  reason = "";
+
+  statement(policy: CompiledPolicy, statement: CompiledStatement): void {
+    const { position, name } = statement;
+    const step = { policy: policy.name, statement: position + 1, name, conditions: [], changes: [] };
+    this.steps.push({ ...step, matched: true });
+  }
+
+  condition(field: string, text: string, holds: boolean): void {
+    const step = this.steps[this.steps.length - 1];
+    step.conditions.push({ field, text, holds });
+    if (!holds) step.matched = false;
+  }
+
+  changed(before: PathAttributes, after: PathAttributes): void {
+    this.steps[this.steps.length - 1].changes.push(...describeChanges(before, after));
+  }
+
+  decided(_accepted: boolean, policy?: CompiledPolicy, statement?: CompiledStatement): void {
+    if (!policy) this.reason = "end of chain";
+    else if (!statement) this.reason = `policy ${policy.name}, default action`;
+    else {
+      const name = statement.name === "" ? "" : ` (${statement.name})`;
+      this.reason = `policy ${policy.name}, statement ${statement.position + 1}${name}`;
+    }
+  }
+
+  tooLarge(): void {
+    this.reason = "the changed attributes fit no message";
+  }
+}
+
+/** The differences between two attribute sets, one text per field. */
+export function describeChanges(before: PathAttributes, after: PathAttributes): string[] {
+  const changes: string[] = [];
+  for (const [field, read] of described) {
+    const old = read(before);
+    const now = read(after);
+    if (old !== now) changes.push(`${field} ${old || "none"} -> ${now || "none"}`);
+  }
+  return changes;
+}
+
+const origins = ["igp", "egp", "incomplete"];
+
+const described: readonly (readonly [string, (attributes: PathAttributes) => string])[] = [
+  ["local_pref", ({ localPref }) => String(localPref ?? "")],
+  ["med", ({ med }) => String(med ?? "")],
+  ["origin", ({ origin }) => origins[origin]],
+  [
+    "next_hop",
+    ({ nextHop }) => (nextHop.length === 0 ? "" : formatIp(nextHop, 0, Math.min(16, nextHop.length))),
+  ],
+  ["communities", ({ communities }) => communities.map(formatCommunity).join(" ")],
+  [
+    "extended_communities",
+    ({ extendedCommunities }) => extendedCommunities.map(formatExtendedCommunity).join(" "),
+  ],
+  ["large_communities", ({ largeCommunities }) => largeCommunities.map(formatLargeCommunity).join(" ")],
+  ["as_path", ({ asPath }) => formatAsPath(asPath)],
+];
