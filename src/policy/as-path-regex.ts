@@ -179,7 +179,7 @@ class Parser {
 
   private group(): Node {
     const open = this.at - 1;
-    if (++this.depth > DEPTH_MAX) return this.fail(`more than ${DEPTH_MAX} nested groups`);
+    if (++this.depth > DEPTH_MAX) return this.fail(`more than ${DEPTH_MAX} nested groups`, open);
     const node = this.choice();
     this.depth--;
     if (!this.error && this.text[this.at] !== ")") return this.fail("a ( that is not closed", open);

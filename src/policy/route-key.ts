@@ -70,10 +70,7 @@ export function maskOf(length: number): number {
 
 /** The prefix as text, for explanations. */
 export function formatRoute(route: RouteKey): string {
-  const bytes = new Uint8Array(route.family.addressBytes);
-  const view = new DataView(bytes.buffer);
-  [route.w0, route.w1, route.w2, route.w3]
-    .slice(0, bytes.length / 4)
-    .forEach((w, i) => view.setInt32(i * 4, w));
+  const words = [route.w0, route.w1, route.w2, route.w3].slice(0, route.family.addressBytes / 4);
+  const bytes = Uint8Array.from(words.flatMap((w) => [w >>> 24, w >>> 16, w >>> 8, w]));
   return `${formatIp(bytes)}/${route.length}`;
 }

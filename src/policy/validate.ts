@@ -122,8 +122,8 @@ function setProblems(path: string, set: SetActions): Problem[] {
     problems.push(invalid(`${path}.origin`, "not an origin", String(set.origin)));
   problems.push(...nextHopProblems(`${path}.next_hop`, set.nextHop));
   const exact = (field: string, texts: readonly string[]): void => {
-    texts.forEach((text, i) =>
-      problems.push(...textProblems(`${path}.${field}[${i}]`, text, checkCommunity)),
+    problems.push(
+      ...texts.flatMap((text, i) => textProblems(`${path}.${field}[${i}]`, text, checkCommunity)),
     );
   };
   exact("communities_replace", set.communitiesReplace);

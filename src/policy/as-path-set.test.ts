@@ -1,0 +1,109 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { checkPattern, PATTERN_LENGTH_MAX } from "./as-path-regex.ts";
+import { compileAsPathSet } from "./as-path-set.ts";
+
+test("what operators write", () => {
+  const table: [pattern: string, text: string, matches: boolean][] = [
+    ["_65001_", "65001", true],
+    ["_65001_", "1 65001 2", true],
+    ["_65001_", "165001", false],
+    ["_65001_", "1 {65001 65002}", true],
+    ["_65001_", "(65001 3) 4", true],
+    ["_65001_", "[65001] 4", true],
+    ["^65001_", "65001 65002", true],
+    ["^65001_", "65002 65001", false],
+    ["_65001$", "65002 65001", true],
+    ["_65001$", "65001 65002", false],
+    ["^$", "", true],
+    ["^$", "1", false],
+    [".*", "", true],
+    ["_", "", true],
+    ["_^_$", "", true],
+    ["^65001( 65001)*$", "65001 65001 65001", true],
+    ["^[0-9]+$", "65001", true],
+    ["^[0-9]+$", "65001 65002", false],
+    ["^[0-9]+ [0-9]+$", "65001 65002", true],
+    ["_6451[2-9]_|_645[2-9][0-9]_", "1 64515 2", true],
+    ["[^0-9 ]", "1 2", false],
+    ["[^0-9 ]", "1 {2}", true],
+    ["\\(65001", "(65001 65002)", true],
+    ["{1", "{1 2}", true],
+    ["^1?2$", "12", true],
+    ["^1?2$", "2", true],
+  ];
+  for (const [pattern, text, matches] of table) {
+    assert.equal(checkPattern(pattern), undefined, pattern);
+    assert.equal(compileAsPathSet([pattern]).matches(text), matches, `${pattern} on "${text}"`);
+  }
+  assert.equal(compileAsPathSet([]).matches("1"), false);
+  assert.equal(compileAsPathSet(["_1$", "^2_"]).matches("2 3"), true);
+});
+
+test("bad expressions are told with their column", () => {
+  const table: [pattern: string, column: number][] = [
+    ["", 1],
+    ["65001(", 6],
+    ["65001)", 6],
+    ["*1", 1],
+    ["1**", 3],
+    ["1[", 2],
+    ["1[]", 3],
+    ["[9-0]", 2],
+    ["_a_", 2],
+    ["1\\", 2],
+    ["1".repeat(PATTERN_LENGTH_MAX + 1), PATTERN_LENGTH_MAX + 1],
+    ["(".repeat(60), 51],
+  ];
+  for (const [pattern, column] of table) assert.equal(checkPattern(pattern)?.column, column, pattern);
+});
+
+test("agrees with JavaScript's expressions", () => {
+  const atom = fc.constantFrom("1", "2", " ", "_", "^", "$", ".", "[12]", "[^1]", "[0-9]", "{", "\\(");
+  const { pattern } = fc.letrec<{ pattern: string; piece: string }>((tie) => ({
+    piece: fc.oneof(
+      { depthSize: "small" },
+      atom,
+      fc
+        .tuple(fc.constantFrom("1", "2", " ", ".", "[12]", "_"), fc.constantFrom("*", "+", "?"))
+        .map((p) => p.join("")),
+      fc
+        .tuple(tie("pattern"), fc.constantFrom("", "*", "+", "?"))
+        .map(([inner, sign]) => `(${inner})${sign}`),
+    ),
+    pattern: fc.oneof(
+      { depthSize: "small" },
+      fc.array(tie("piece"), { minLength: 1, maxLength: 4 }).map((pieces) => pieces.join("")),
+      fc.tuple(tie("pattern"), tie("pattern")).map(([a, b]) => `${a}|${b}`),
+    ),
+  }));
+  const text = fc
+    .array(fc.constantFrom("1", "2", " ", "{", "(", "12"), { maxLength: 8 })
+    .map((parts) => parts.join(""));
+  fc.assert(
+    fc.property(pattern, fc.array(text, { minLength: 1, maxLength: 5 }), (source, texts) => {
+      const set = compileAsPathSet([source]);
+      const oracle = new RegExp(source.replaceAll("{", "\\{").replaceAll("_", "(?:^|$|[ ,{}()[\\]])"));
+      for (const sample of texts) assert.equal(set.matches(sample), oracle.test(sample), `"${sample}"`);
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test("patterns that make backtracking matchers explode are linear", () => {
+  const set = compileAsPathSet(["^((1+)+)+2$", "(1|1 )*(1|1 )*(1|1 )*3", "1.?.?.?.?.?.?.?.?.?.?.?.?.?.?2$"]);
+  const started = process.hrtime.bigint();
+  assert.equal(set.matches("1 ".repeat(20_000)), false);
+  assert.ok(process.hrtime.bigint() - started < 5_000_000_000n);
+});
+
+test("more states than are kept give the same answers", () => {
+  // Whether one of the last 12 characters was a 1 takes 4096 states to know.
+  const set = compileAsPathSet(["1............$"]);
+  fc.assert(
+    fc.property(fc.stringMatching(/^[12]{20,200}$/), (text) => {
+      assert.equal(set.matches(text), text[text.length - 13] === "1");
+    }),
+  );
+});
