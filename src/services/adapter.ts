@@ -153,9 +153,21 @@ async function writeAnswer(
 function nodeHeaders(headers: Headers | undefined): Record<string, string> {
   const result: Record<string, string> = {};
   headers?.forEach((value, name) => {
-    result[name] = value;
+    result[name] = name === "grpc-message" ? grpcMessage(value) : value;
   });
   return result;
+}
+
+/**
+ * Encodes a status message as the gRPC protocol asks: only what is not printable ASCII, and %. Connect encodes
+ * punctuation too, which grpc-js then shows to people as it is.
+ */
+function grpcMessage(encoded: string): string {
+  return decodeURIComponent(encoded).replaceAll(/[^ -$&-~]+/g, (text) => {
+    return [...Buffer.from(text)]
+      .map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`)
+      .join("");
+  });
 }
 
 function endEmpty(response: ServerResponse, status: number): void {
