@@ -1,0 +1,163 @@
+/** Writes rows, a group of messages to a transaction, and reads old events. Runs in the worker. */
+import { join } from "node:path";
+import { limits } from "../base/limits.ts";
+import type { StoredEvent, StoredObject, StoreRow } from "../state/rows.ts";
+import { busyMs, databaseName, eventOf } from "./database.ts";
+import { openSql, type Sql, type SqlStatement } from "./sqlite.ts";
+
+const requestsKeptMs = 24 * 3600 * 1000;
+/** Old rows are looked for once in so many new ones. */
+const pruneEvery = 1024;
+
+/** Steps at which a test may end the process. */
+export type FaultStep = "before-begin" | "after-insert" | "before-commit" | "after-commit" | "before-ack";
+
+export class Journal {
+  readonly #sql: Sql;
+  readonly #fault: (step: FaultStep) => void;
+  readonly #statements = new Map<string, SqlStatement>();
+  #untilPrune = 0;
+
+  /** @param fault called at each step of a write */
+  constructor(dir: string, fault: (step: FaultStep) => void) {
+    this.#fault = fault;
+    this.#sql = openSql(join(dir, databaseName), busyMs);
+    this.#sql.pragma("synchronous = FULL");
+  }
+
+  /** Makes rows durable in one transaction, or throws and leaves the database as it was. */
+  write(rows: Iterable<StoreRow>): void {
+    this.#fault("before-begin");
+    this.#sql.exec("BEGIN IMMEDIATE");
+    try {
+      for (const row of rows) {
+        this.#writeRow(row);
+        this.#fault("after-insert");
+      }
+      this.#prune();
+      this.#fault("before-commit");
+      this.#sql.exec("COMMIT");
+    } catch (error) {
+      if (this.#sql.inTransaction) this.#sql.exec("ROLLBACK");
+      throw error;
+    }
+    this.#fault("after-commit");
+  }
+
+  /** Events with id > afterId, oldest first; or with id < beforeId, newest first. */
+  readEvents(afterId: number, beforeId: number, reverse: boolean, max: number): StoredEvent[] {
+    const rows = reverse
+      ? this.#prepare("SELECT * FROM events WHERE id > ? AND id < ? ORDER BY id DESC LIMIT ?")
+      : this.#prepare("SELECT * FROM events WHERE id > ? AND id < ? ORDER BY id LIMIT ?");
+    return rows.all(afterId, beforeId > 0 ? beforeId : Number.MAX_SAFE_INTEGER, max).map(eventOf);
+  }
+
+  /** Oldest event id that is retained; 0 when there is none. */
+  firstEvent(): number {
+    return Number(this.#prepare("SELECT min(id) AS id FROM events").get()?.id ?? 0);
+  }
+
+  /** Notes a clean end and folds the log into the database. */
+  close(): void {
+    try {
+      this.#sql.exec("INSERT OR REPLACE INTO meta VALUES ('clean', '1')");
+      this.#sql.pragma("wal_checkpoint(TRUNCATE)");
+    } finally {
+      this.#sql.close();
+    }
+  }
+
+  #writeRow(row: StoreRow): void {
+    switch (row.table) {
+      case "generation":
+        this.#run(
+          "INSERT INTO generations VALUES (?, ?, ?, ?, ?, ?)",
+          row.generation,
+          row.time,
+          row.principal,
+          row.source,
+          row.reason,
+          JSON.stringify(row.changes),
+        );
+        for (const object of row.puts) this.#putObject(object);
+        for (const { kind, name } of row.deletes)
+          this.#run("DELETE FROM objects WHERE kind = ? AND name = ?", kind, name);
+        break;
+      case "mutation":
+        this.#run(
+          "INSERT OR REPLACE INTO mutations VALUES (?, ?, ?, ?, ?)",
+          row.requestId,
+          row.principal,
+          row.time,
+          row.digest,
+          JSON.stringify(row.outcome),
+        );
+        this.#untilPrune--;
+        break;
+      case "injected":
+        for (const { prefix, pathId } of row.drop) {
+          this.#run("DELETE FROM injected WHERE prefix = ? AND path_id = ?", prefix, pathId);
+        }
+        for (const put of row.put) {
+          this.#run(
+            "INSERT OR REPLACE INTO injected VALUES (?, ?, ?, ?, ?, ?)",
+            put.prefix,
+            put.pathId,
+            JSON.stringify(put.path),
+            put.created,
+            put.expires,
+            put.principal,
+          );
+        }
+        break;
+      case "events":
+        for (const event of row.events) this.#putEvent(event);
+        this.#untilPrune -= row.events.length;
+        break;
+    }
+  }
+
+  #putObject(object: StoredObject): void {
+    this.#run(
+      "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?)",
+      object.kind,
+      object.name,
+      JSON.stringify(object.spec),
+      object.generation,
+      object.created,
+      object.updated,
+      object.managedBy,
+    );
+  }
+
+  #putEvent(event: StoredEvent): void {
+    this.#run(
+      "INSERT OR REPLACE INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+      event.id,
+      event.time,
+      event.topic,
+      event.object,
+      event.severity,
+      event.summary,
+      JSON.stringify(event.facts),
+      event.generation,
+    );
+  }
+
+  #prune(): void {
+    if (this.#untilPrune > 0) return;
+    this.#untilPrune = pruneEvery;
+    this.#run("DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - ?", limits.eventsStoredMax);
+    this.#run("DELETE FROM mutations WHERE time < (SELECT max(time) FROM mutations) - ?", requestsKeptMs);
+  }
+
+  #run(text: string, ...values: (string | number)[]): void {
+    this.#prepare(text).run(...values);
+  }
+
+  #prepare(text: string): SqlStatement {
+    let statement = this.#statements.get(text);
+    if (!statement) this.#statements.set(text, (statement = this.#sql.prepare(text)));
+    return statement;
+  }
+}
