@@ -68,6 +68,22 @@ const rows: readonly Row[] = [
   ),
   bad("EventService/ListEvents", { filter: { minSeverity: 9 } }, "filter.min_severity"),
 
+  bad("EventService/WatchEvents", { fromId: "18446744073709551615" }, "from_id"),
+  bad("EventService/ListEvents", { filter: { topics: Array(65).fill("a") } }, "filter.topics"),
+  bad("NeighborService/ListNeighbors", { filter: "x".repeat(1_025) }, "filter"),
+  bad("PolicyService/ListPolicies", { filter: "x".repeat(1_025) }, "filter"),
+  bad(
+    "RibService/ListBestRoutes",
+    { filter: { communities: Array(65).fill("1:1"), asPath: "1".repeat(1_025) } },
+    "filter.communities",
+    "filter.as_path",
+  ),
+  bad(
+    "NeighborService/DeleteNeighbor",
+    { address: "192.0.2.1", reason: "x".repeat(1_025), requestId: "x".repeat(129) },
+    "reason",
+    "request_id",
+  ),
   bad("GlobalService/SetGlobal", {}, "spec"),
   bad(
     "GlobalService/SetGlobal",

@@ -15,7 +15,7 @@ import type { ServiceContext } from "./context.ts";
 import { EventReader } from "./event-reader.ts";
 import { Pacer } from "./pacer.ts";
 import { readPage } from "./paging.ts";
-import { checked, type RequestCheck } from "./request.ts";
+import { checked, conditionsMax, type RequestCheck } from "./request.ts";
 import { Wake } from "./watchers.ts";
 
 /** Events in one message of a watch. */
@@ -73,8 +73,15 @@ async function* watchEvents(
   request: WatchEventsRequest,
   signal: AbortSignal,
 ): AsyncGenerator<WatchEventsResponse> {
-  checked((check) => checkFilter(check, request.filter));
   const { view } = services.owner;
+  checked((check) => {
+    checkFilter(check, request.filter);
+    const { last } = view.eventRange();
+    if (request.fromId !== undefined && request.fromId > BigInt(last)) {
+      const message = `the last event is ${last}, there is no ${request.fromId} yet`;
+      check.add({ code: "INVALID", path: "from_id", message, fix: "leave it out for new events, 0 for all" });
+    }
+  });
   const slot = services.watchers.take("events", signal);
   const wake = new Wake();
   slot.onRelease(view.subscribe("events", wake.notify));
@@ -127,6 +134,7 @@ async function* watchEvents(
 }
 
 function checkFilter(check: RequestCheck, filter: EventFilter | undefined): void {
+  check.count("filter.topics", filter?.topics ?? [], conditionsMax);
   filter?.topics.forEach((topic, i) => {
     if (/^[a-z0-9_-]+(\.[a-z0-9_-]+)*(\.?\*)?$|^\*$/.test(topic)) return;
     const message = `"${topic}" is not a topic`;

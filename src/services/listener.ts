@@ -12,7 +12,7 @@ import type { ServiceContext } from "./context.ts";
 import { FileWatch, TokenFile } from "./files.ts";
 import type { ListenerOptions, TcpListenerOptions } from "./listener-options.ts";
 import { TokenBucket } from "./rate.ts";
-import { listenTcp, listenUnix, sniffingServer } from "./sockets.ts";
+import { listenTcp, listenUnix, sniffingServer, socketOptions } from "./sockets.ts";
 
 /** Bytes of the largest request message; also what gRPC clients take by default. */
 const requestBytesMax = 4 << 20;
@@ -131,6 +131,7 @@ function secureServer(
 ): net.Server {
   const server = http2.createSecureServer(
     {
+      ...socketOptions,
       ...http2Options,
       ...readTls(options),
       requestCert: true,

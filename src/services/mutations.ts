@@ -6,6 +6,7 @@ import type { MutationOp, MutationOutcome } from "../state/mutation.ts";
 import type { Operation } from "../state/operation.ts";
 import { principalOf, type ServiceContext } from "./context.ts";
 import { refusal } from "./problems.ts";
+import { checked } from "./request.ts";
 
 /** The fields that every mutating request has. */
 export interface MutationFields {
@@ -14,6 +15,10 @@ export interface MutationFields {
   readonly reason: string;
   readonly requestId: string;
 }
+
+/** Both are kept with the generation. */
+const reasonBytesMax = 1_024;
+const requestIdBytesMax = 128;
 
 type Accepted = Extract<MutationOutcome, { ok: true }>;
 
@@ -25,6 +30,10 @@ export async function mutate(
   ops: readonly MutationOp[],
   rename: (path: string) => string = (path) => path,
 ): Promise<Accepted> {
+  checked((check) => {
+    check.textBytes("reason", request.reason, reasonBytesMax);
+    check.textBytes("request_id", request.requestId, requestIdBytesMax);
+  });
   const outcome = await services.owner.mutate({
     ops,
     expectedGeneration: Number(request.expectedGeneration),

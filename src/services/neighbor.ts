@@ -18,9 +18,8 @@ import type { PeerGroupSpec } from "../gen/cairn/v1/peer_group_service_pb.ts";
 import type { MutationOp } from "../state/mutation.ts";
 import type { ServiceContext } from "./context.ts";
 import { changeSet, mutate, operate, specPaths } from "./mutations.ts";
-import { listByName } from "./objects.ts";
+import { listByName, readObjectPage } from "./objects.ts";
 import { Pacer } from "./pacer.ts";
-import { readPage } from "./paging.ts";
 import { notFound } from "./problems.ts";
 import { checked, type RequestCheck } from "./request.ts";
 import { Wake } from "./watchers.ts";
@@ -72,7 +71,7 @@ export function neighborService(services: ServiceContext): ServiceImpl<typeof Ne
     },
 
     async listNeighbors(request) {
-      const page = checked((check) => readPage(check, ListNeighborsRequestSchema, request));
+      const page = checked((check) => readObjectPage(check, ListNeighborsRequestSchema, request));
       const find = (name: string): Neighbor | undefined => view.neighbor(name);
       const list = await listByName(
         view.neighborNames(),

@@ -7,7 +7,7 @@ import { changeSet, type MutationFields, mutate, specPaths } from "./mutations.t
 import { Pacer } from "./pacer.ts";
 import { type Page, readPage } from "./paging.ts";
 import { notFound } from "./problems.ts";
-import { checked } from "./request.ts";
+import { checked, filterBytesMax, type RequestCheck } from "./request.ts";
 
 type NamedSpec = Message & { readonly name: string };
 
@@ -53,7 +53,7 @@ export function kindHandlers<Spec extends NamedSpec, ListDesc extends DescMessag
   };
   return {
     async list(request) {
-      const page = checked((check) => readPage(check, listDesc, request));
+      const page = checked((check) => readObjectPage(check, listDesc, request));
       const names = [...owner.view.objects(kind)].map((object) => object.metadata.name);
       return listByName(names, compareText, page, request.filter, find, ({ spec }) => searchText(spec));
     },
@@ -80,6 +80,16 @@ export function kindHandlers<Spec extends NamedSpec, ListDesc extends DescMessag
       return changeSet(await mutate(services, context, request, [{ op: "delete", kind, name }]));
     },
   };
+}
+
+/** Reads page and filter of a request for a list of objects. */
+export function readObjectPage<Desc extends DescMessage>(
+  check: RequestCheck,
+  desc: Desc,
+  request: MessageShape<Desc> & ListRequest,
+): Page {
+  check.textBytes("filter", request.filter, filterBytesMax);
+  return readPage(check, desc, request);
 }
 
 /**

@@ -7,6 +7,10 @@ import { nearestName, type Problem } from "../base/problem.ts";
 import { type Family, families, familyByName, unicastFamily } from "../wire/family.ts";
 import { refusal } from "./problems.ts";
 
+/** Most entries in a condition of a filter, and most bytes in its text. */
+export const conditionsMax = 64;
+export const filterBytesMax = 1_024;
+
 export class RequestCheck {
   readonly problems: Problem[] = [];
 
@@ -79,6 +83,13 @@ export class RequestCheck {
     return typeof prefix === "string" ? undefined : unicastFamily(prefix.bytes.length);
   }
 
+  /** A list of at most `max` entries. */
+  count(path: string, list: readonly unknown[], max: number): void {
+    if (list.length > max) {
+      this.add({ code: "INVALID", path, message: `has ${list.length} entries, at most ${max} are possible` });
+    }
+  }
+
   /** Text of at most `max` bytes of UTF-8. */
   textBytes(path: string, text: string, max: number): void {
     const bytes = Buffer.byteLength(text);
@@ -87,7 +98,6 @@ export class RequestCheck {
         code: "INVALID",
         path,
         message: `is ${bytes} bytes long, at most ${max} are possible`,
-        value: text,
       });
     }
   }

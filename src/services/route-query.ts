@@ -1,7 +1,7 @@
 /** Which routes a request asks for. */
 import type { RouteFilter } from "../gen/cairn/v1/types_pb.ts";
 import { type Family, ipv4Unicast } from "../wire/family.ts";
-import type { RequestCheck } from "./request.ts";
+import { conditionsMax, filterBytesMax, type RequestCheck } from "./request.ts";
 
 export interface RouteQuery {
   readonly family: Family;
@@ -26,6 +26,10 @@ export function checkQuery(
         : given.neighbor,
     nextHop: given.nextHop && check.address("filter.next_hop", given.nextHop),
   };
+  if (filter) {
+    check.count("filter.communities", filter.communities, conditionsMax);
+    check.textBytes("filter.as_path", filter.asPath, filterBytesMax);
+  }
   if (filter?.longer && filter.prefix === "") {
     const message = "needs a prefix";
     check.add({ code: "INVALID", path: "filter.longer", message, fix: "set filter.prefix too" });

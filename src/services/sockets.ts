@@ -4,6 +4,8 @@ import net from "node:net";
 
 /** A connection that says nothing for this long is closed. */
 const silenceMs = 10_000;
+/** A client that vanished without a word is found out, and its watches end. */
+export const socketOptions = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 };
 /** HTTP/2 connections start with "PRI * HTTP/2.0". */
 const http2Start = Buffer.from("PRI");
 
@@ -12,7 +14,7 @@ export function sniffingServer(
   onHttp1: (socket: net.Socket) => void,
   onHttp2: (socket: net.Socket) => void,
 ): net.Server {
-  return net.createServer({ noDelay: true }, (socket) => {
+  return net.createServer(socketOptions, (socket) => {
     let start = Buffer.alloc(0);
     const destroy = (): void => void socket.destroy();
     const read = (): void => {
