@@ -97,7 +97,7 @@ export class PolicyLibrary implements ChainSource {
   }
 
   /**
-   * The chain bound to a context. Contexts that the chain cannot tell apart share one program, so again `!==` tells
+   * The chain bound to a context and to the one attribute table that this library serves. Contexts that the chain cannot tell apart share one program, so again `!==` tells
    * whether anything changed.
    */
   program(
