@@ -91,10 +91,8 @@ test("columns of an empty and of a full set", () => {
     extendedCommunities: ["0002fde800000001"],
     unknown: [{ flags: 0xe0, type: 99, value: new Uint8Array(0) }],
   });
-  assert.equal(
-    full.flags,
-    Object.values(AttributeFlag).reduce((all, bit) => all | bit),
-  );
+  const everyFlag = Object.values<number>(AttributeFlag).reduce((all, bit) => all | bit);
+  assert.equal(full.flags, everyFlag);
   assert.deepEqual([full.origin, full.localPref, full.med], [2, 4_000_000_000, 7]);
   assert.deepEqual([full.originatorId, full.clusterListLength], [0xc0000201, 3]);
   assert.deepEqual([full.nextHopAt, full.nextHopLength], [4 + 3 + 3, 4]);
