@@ -19,10 +19,11 @@ export interface Target {
 export function parseAddress(address: string): Target {
   if (address.startsWith("unix:") || address.startsWith("/") || address.startsWith("./")) {
     const socketPath = address.replace(/^unix:(\/\/)?/, "");
-    if (socketPath === "") throw usageError(`"${address}" names no socket`, "example: unix:///var/lib/cairn/grpc.sock");
+    if (socketPath === "")
+      throw usageError(`"${address}" names no socket`, "example: unix:///var/lib/cairn/grpc.sock");
     return { address, grpc: `unix:${socketPath}`, tls: false, socketPath };
   }
-  const match = /^(?:(https?):\/\/)?(\[[0-9a-fA-F:.]+\]|[^/:[\]]+):([0-9]{1,5})\/?$/.exec(address);
+  const match = /^(?:(https?):\/\/)?(\[[0-9a-fA-F:.]+\]|[^/:[\]\s]+):([0-9]{1,5})\/?$/.exec(address);
   if (!match || Number(match[3]) > 65_535 || Number(match[3]) === 0) {
     throw usageError(`"${address}" is not an address`, "use unix:///path, host:port or https://host:port");
   }

@@ -51,13 +51,18 @@ export class Client {
     this.#options = options;
     this.#metadata = new grpc.Metadata();
     if (options.tokenFile) {
-      this.#metadata.set("authorization", `Bearer ${readNamed("--token-file", options.tokenFile).toString().trim()}`);
+      this.#metadata.set(
+        "authorization",
+        `Bearer ${readNamed("--token-file", options.tokenFile).toString().trim()}`,
+      );
     }
     this.#grpc = new grpc.Client(target.grpc, credentials(target, options), {
       "grpc.max_receive_message_length": messageBytesMax,
       "grpc.enable_retries": 0,
       "grpc.enable_http_proxy": 0,
       "grpc.service_config_disable_resolution": 1,
+      "grpc.initial_reconnect_backoff_ms": 250,
+      "grpc.max_reconnect_backoff_ms": 2_000,
       "grpc.primary_user_agent": "cairnctl",
       "grpc-node.flow_control_window": 4 << 20,
     });
@@ -182,11 +187,14 @@ export class Client {
   /** Cancels `call` when no connection stands after five seconds, so that a dead host does not cost the deadline. */
   #guardConnect(call: { cancel(): void }): { stop(): void; readonly expired: boolean } {
     const guard = { expired: false, stop: () => clearTimeout(timer) };
-    const timer = setTimeout(() => {
-      if (this.#connected()) return;
-      guard.expired = true;
-      call.cancel();
-    }, Math.min(connectTimeoutMs, this.#options.timeoutMs));
+    const timer = setTimeout(
+      () => {
+        if (this.#connected()) return;
+        guard.expired = true;
+        call.cancel();
+      },
+      Math.min(connectTimeoutMs, this.#options.timeoutMs),
+    );
     return guard;
   }
 
@@ -195,7 +203,8 @@ export class Client {
   }
 
   #failure(error: unknown, connectExpired: boolean): unknown {
-    if (!(error instanceof Error) || typeof (error as Partial<grpc.ServiceError>).code !== "number") return error;
+    if (!(error instanceof Error) || typeof (error as Partial<grpc.ServiceError>).code !== "number")
+      return error;
     const { code, details, metadata } = error as grpc.ServiceError;
     const failure: CallFailure = {
       code,

@@ -1,3 +1,4 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: ${} here is the shell's
 /** Completion scripts for bash, zsh and fish, made from the command tree. Commands and flags are in the script itself; names come from `cairnctl __complete`. */
 import { type Argument, type Command, type Option, resolveCommand, type ValueSource } from "./tree.ts";
 
@@ -140,7 +141,7 @@ function bashScript(nodes: readonly Node[], globals: readonly Option[]): string[
     "  esac",
     '  COMPREPLY=($(compgen -W "$names" -- "$cur"))',
     "  # bash replaces only what stands behind the last colon",
-    '  if [[ $cur == *:* && $COMP_WORDBREAKS == *:* ]]; then',
+    "  if [[ $cur == *:* && $COMP_WORDBREAKS == *:* ]]; then",
     '    local head="${cur%"${cur##*:}"}"',
     '    for i in "${!COMPREPLY[@]}"; do COMPREPLY[i]="${COMPREPLY[i]#"$head"}"; done',
     "  fi",
@@ -183,16 +184,25 @@ function fishScript(nodes: readonly Node[], globals: readonly Option[]): string[
     if (kind === "ASK") return ` -x -a ${quote(`(cairnctl --timeout 2s __complete ${rest[0]} 2>/dev/null)`)}`;
     return kind === "FILE" ? " -r -F" : " -x";
   };
-  for (const option of globals) lines.push(`complete -c cairnctl${optionFlags(option)} -d ${quote(option.help)}${option.value ? values(option.from) : ""}`);
+  for (const option of globals)
+    lines.push(
+      `complete -c cairnctl${optionFlags(option)} -d ${quote(option.help)}${option.value ? values(option.from) : ""}`,
+    );
   for (const { path, command, commands } of nodes) {
     const when = path === "" ? "__cairnctl_top" : `__cairnctl_at ${path}`;
-    for (const child of commands) lines.push(`complete -c cairnctl -n ${quote(when)} -a ${child.name} -d ${quote(child.summary)}`);
+    for (const child of commands)
+      lines.push(`complete -c cairnctl -n ${quote(when)} -a ${child.name} -d ${quote(child.summary)}`);
     if (path === "") continue;
     for (const option of command.options ?? []) {
-      lines.push(`complete -c cairnctl -n ${quote(when)}${optionFlags(option)} -d ${quote(option.help)}${option.value ? values(option.from) : ""}`);
+      lines.push(
+        `complete -c cairnctl -n ${quote(when)}${optionFlags(option)} -d ${quote(option.help)}${option.value ? values(option.from) : ""}`,
+      );
     }
     for (const argument of command.args ?? []) {
-      if (argument.from) lines.push(`complete -c cairnctl -n ${quote(when)}${values(argument.from).replace(" -x", "").replace(" -r", "")}`);
+      if (argument.from)
+        lines.push(
+          `complete -c cairnctl -n ${quote(when)}${values(argument.from).replace(" -x", "").replace(" -r", "")}`,
+        );
     }
   }
   return lines;

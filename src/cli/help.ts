@@ -1,6 +1,7 @@
 /** Help pages from the command tree. */
-import { renderFields, wrapText } from "./table.ts";
+
 import type { Style } from "./style.ts";
+import { renderFields, wrapText } from "./table.ts";
 import type { Argument, Command, Option } from "./tree.ts";
 
 /** The page for `command` as lines. */
@@ -11,10 +12,15 @@ export function helpPage(
   style: Style,
   width: number,
 ): string[] {
-  const lines = [`${command.summary}.`, "", ...usageLines(path, command).map((line) => `${style.bold("usage:")} ${line}`)];
+  const lines = [
+    `${command.summary}.`,
+    "",
+    ...usageLines(path, command).map((line) => `${style.bold("usage:")} ${line}`),
+  ];
   const heading = (text: string) => lines.push("", style.bold(text));
   const list = (rows: readonly (readonly [string, string])[]) => lines.push(...describe(rows, width));
-  if (command.details) lines.push("", ...command.details.split("\n").flatMap((line) => wrapText(line, width)));
+  if (command.details)
+    lines.push("", ...command.details.split("\n").flatMap((line) => wrapText(line, width)));
   if (command.args?.length) {
     heading("arguments");
     list(command.args.map((argument) => [argument.name, argument.help]));
@@ -37,7 +43,8 @@ export function helpPage(
     heading("examples");
     lines.push(...renderFields(command.examples, { ...style, dim: (text) => text }));
   }
-  if (command.options !== globalOptions) lines.push("", style.dim("options of every command: cairnctl --help"));
+  if (command.options !== globalOptions)
+    lines.push("", style.dim("options of every command: cairnctl --help"));
   return lines;
 }
 
@@ -68,6 +75,8 @@ function describe(rows: readonly (readonly [string, string])[], width: number): 
   return rows.flatMap(([name, text]) => {
     const wrapped = wrapText(text, Math.max(30, Math.min(width, 110) - left - 4));
     const lines = wrapped.map((line, i) => `  ${(i === 0 ? name : "").padEnd(left)}  ${line}`);
-    return name.length > left ? [`  ${name}`, ...wrapped.map((line) => `  ${"".padEnd(left)}  ${line}`)] : lines;
+    return name.length > left
+      ? [`  ${name}`, ...wrapped.map((line) => `  ${"".padEnd(left)}  ${line}`)]
+      : lines;
   });
 }

@@ -3,7 +3,14 @@
  * of half a minute. Works for any message; what the short way does not know (maps, floats, fields out of order) goes
  * the long way through the protobuf library, message by message.
  */
-import { type DescEnum, type DescField, type DescMessage, fromBinary, ScalarType, toJson } from "@bufbuild/protobuf";
+import {
+  type DescEnum,
+  type DescField,
+  type DescMessage,
+  fromBinary,
+  ScalarType,
+  toJson,
+} from "@bufbuild/protobuf";
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 
 /** JSON text of the message in bytes[from, to). */
@@ -48,7 +55,8 @@ const transcoders = new Map<DescMessage, Transcoder>();
 export function jsonTranscoder(message: DescMessage): Transcoder {
   const known = transcoders.get(message);
   if (known) return known;
-  const long: Transcoder = (bytes, from, to) => JSON.stringify(toJson(message, fromBinary(message, bytes.subarray(from, to))));
+  const long: Transcoder = (bytes, from, to) =>
+    JSON.stringify(toJson(message, fromBinary(message, bytes.subarray(from, to))));
   const transcoder = wellKnown(message) ?? planned(message, long) ?? long;
   transcoders.set(message, transcoder);
   return transcoder;
@@ -58,7 +66,11 @@ export function jsonTranscoder(message: DescMessage): Transcoder {
  * Visits the elements of one repeated message field in `bytes` and hands out the rest of the message.
  * @returns the bytes of all other fields
  */
-export function eachElement(bytes: Buffer, fieldNumber: number, visit: (from: number, to: number) => void): Buffer {
+export function eachElement(
+  bytes: Buffer,
+  fieldNumber: number,
+  visit: (from: number, to: number) => void,
+): Buffer {
   const rest: Buffer[] = [];
   const reader = new BinaryReader(bytes);
   while (reader.pos < reader.len) {
@@ -137,7 +149,12 @@ function planField(field: DescField): FieldPlan | undefined {
   const key = `${JSON.stringify(field.jsonName)}:`;
   const list = field.fieldKind === "list";
   const kind = list ? field.listKind : field.fieldKind;
-  const plan = (wireType: WireType, write: ValueWriter): FieldPlan => ({ key, wireType, repeated: list, write });
+  const plan = (wireType: WireType, write: ValueWriter): FieldPlan => ({
+    key,
+    wireType,
+    repeated: list,
+    write,
+  });
   if (field.oneof) return undefined;
   if (kind === "message") {
     const nested = field.message as DescMessage;
@@ -189,14 +206,17 @@ function writeString(cursor: Cursor): string {
   cursor.at = to;
   for (let i = from; i < to; i++) {
     const byte = bytes[i];
-    if (byte < 0x20 || byte > 0x7e || byte === 0x22 || byte === 0x5c) return JSON.stringify(bytes.toString("utf8", from, to));
+    if (byte < 0x20 || byte > 0x7e || byte === 0x22 || byte === 0x5c)
+      return JSON.stringify(bytes.toString("utf8", from, to));
   }
   return `"${bytes.toString("latin1", from, to)}"`;
 }
 
 function wellKnown(message: DescMessage): Transcoder | undefined {
-  if (message.typeName !== "google.protobuf.Timestamp" && message.typeName !== "google.protobuf.Duration") return undefined;
-  const long: Transcoder = (bytes, from, to) => JSON.stringify(toJson(message, fromBinary(message, bytes.subarray(from, to))));
+  if (message.typeName !== "google.protobuf.Timestamp" && message.typeName !== "google.protobuf.Duration")
+    return undefined;
+  const long: Transcoder = (bytes, from, to) =>
+    JSON.stringify(toJson(message, fromBinary(message, bytes.subarray(from, to))));
   const isTime = message.typeName === "google.protobuf.Timestamp";
   let lastSeconds = -1;
   let lastText = "";

@@ -2,7 +2,13 @@
  * From what people write (flags, JSON, YAML) to a message, guided by its descriptor alone: a new field of the schema
  * is understood here without a change. All problems are told at once.
  */
-import { type DescField, type DescMessage, fromJson, type JsonValue, type MessageShape } from "@bufbuild/protobuf";
+import {
+  type DescField,
+  type DescMessage,
+  fromJson,
+  type JsonValue,
+  type MessageShape,
+} from "@bufbuild/protobuf";
 import { nearestName } from "../base/problem.ts";
 import { CliError, exitCode, type Violation } from "./exit.ts";
 import { enumWord, parseSpanMs } from "./human.ts";
@@ -36,7 +42,9 @@ export function enumWords(field: DescField): string[] {
   const type = field.fieldKind === "list" && field.listKind === "enum" ? field.enum : undefined;
   const found = type ?? (field.fieldKind === "enum" ? field.enum : undefined);
   if (!found) return [];
-  return found.values.filter(({ number }) => number !== 0).map(({ name }) => enumWord(name, prefixOf(found.sharedPrefix)));
+  return found.values
+    .filter(({ number }) => number !== 0)
+    .map(({ name }) => enumWord(name, prefixOf(found.sharedPrefix)));
 }
 
 function prefixOf(shared: string | undefined): string {
@@ -54,8 +62,14 @@ function readObject(schema: DescMessage, value: unknown, path: string, problems:
     const field = findField(schema, key);
     const at = path === "" ? key : `${path}.${key}`;
     if (!field) {
-      const near = nearestName(key, schema.fields.map(({ name }) => name));
-      problems.push({ field: at, description: `there is no such field${near ? `; did you mean ${near}` : ""}` });
+      const near = nearestName(
+        key,
+        schema.fields.map(({ name }) => name),
+      );
+      problems.push({
+        field: at,
+        description: `there is no such field${near ? `; did you mean ${near}` : ""}`,
+      });
     } else if (part !== null) {
       json[field.jsonName] = readField(field, part, at, problems);
     }
@@ -76,7 +90,8 @@ function readValue(field: DescField, value: unknown, path: string, problems: Vio
     return null;
   };
   if (kind === "message" && field.message) {
-    if (field.message.typeName !== "google.protobuf.Duration") return readObject(field.message, value, path, problems);
+    if (field.message.typeName !== "google.protobuf.Duration")
+      return readObject(field.message, value, path, problems);
     const ms = parseSpanMs(String(value));
     return ms === undefined ? wrong("a span such as 90s, 5m or 1h30m") : `${ms / 1000}s`;
   }
@@ -115,7 +130,8 @@ function readAsDot(text: string): number | undefined {
 }
 
 function describeMessage(schema: DescMessage): string {
-  if (schema.name === "PrefixRule") return 'a prefix such as "10.0.0.0/8", "10.0.0.0/8 ge 24 le 32" or "10.0.0.0/8+"';
+  if (schema.name === "PrefixRule")
+    return 'a prefix such as "10.0.0.0/8", "10.0.0.0/8 ge 24 le 32" or "10.0.0.0/8+"';
   return `of the form ${schema.fields.map(({ name }) => `${name}=...`).join(",")}`;
 }
 

@@ -1,7 +1,7 @@
 /** What all changing commands share: their options, the request's fields, and how the change is told. */
 import { randomUUID } from "node:crypto";
 import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
-import { type ObjectChange, ObjectChange_Action } from "../gen/cairn/v1/types_pb.ts";
+import { type FieldChange, type ObjectChange, ObjectChange_Action } from "../gen/cairn/v1/types_pb.ts";
 import type { Context } from "./context.ts";
 import { usageError } from "./exit.ts";
 import { safeText } from "./human.ts";
@@ -47,7 +47,9 @@ export async function tellMutation<D extends DescMessage>(
   const dry = invocation.flag("dry-run");
   const { out, style } = context;
   if (response.changes.length === 0) {
-    out.line(`nothing ${dry ? "would change" : "changed"} ${style.dim(`(generation ${response.generation})`)}`);
+    out.line(
+      `nothing ${dry ? "would change" : "changed"} ${style.dim(`(generation ${response.generation})`)}`,
+    );
     return;
   }
   for (const line of changeLines(response.changes, context, dry)) out.line(line);
@@ -62,6 +64,13 @@ function changeLines(changes: readonly ObjectChange[], { style }: Context, dry: 
     const width = Math.max(0, ...change.fields.map(({ path }) => path.length));
     for (const field of change.fields) {
       if (field.path === "") continue;
+      const lists = change.action === ObjectChange_Action.UPDATE ? listDifference(field) : undefined;
+      if (lists) {
+        lines.push(`  ${field.path}`);
+        for (const entry of lists.removed) lines.push(`    ${style.bad("-")} ${shortValue(entry)}`);
+        for (const entry of lists.added) lines.push(`    ${style.good("+")} ${shortValue(entry)}`);
+        continue;
+      }
       const values =
         change.action === ObjectChange_Action.UPDATE
           ? `${shortValue(field.oldValue)} -> ${shortValue(field.newValue)}`
@@ -77,6 +86,24 @@ function actionText(action: ObjectChange_Action, style: Style): string {
   if (action === ObjectChange_Action.CREATE) return style.good("created");
   if (action === ObjectChange_Action.DELETE) return style.bad("deleted");
   return style.warn("updated");
+}
+
+/** What came and went between two lists of more than one entry; undefined when order alone changed, or for other values. */
+function listDifference(field: FieldChange): { removed: string[]; added: string[] } | undefined {
+  const read = (json: string): string[] | undefined => {
+    try {
+      const value: unknown = json === "" ? [] : JSON.parse(json);
+      return Array.isArray(value) ? value.map((entry) => JSON.stringify(entry)) : undefined;
+    } catch {
+      return undefined;
+    }
+  };
+  const before = read(field.oldValue);
+  const after = read(field.newValue);
+  if (!before || !after || before.length + after.length <= 2) return undefined;
+  const removed = before.filter((entry) => !after.includes(entry));
+  const added = after.filter((entry) => !before.includes(entry));
+  return removed.length + added.length === 0 ? undefined : { removed, added };
 }
 
 const impactNotes: Readonly<Record<string, string>> = {

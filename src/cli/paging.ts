@@ -1,5 +1,13 @@
 /** Lists are read to their end, always. */
-import { create, type DescMessage, type DescMethodUnary, fromBinary, type MessageInitShape, type MessageShape, toJson } from "@bufbuild/protobuf";
+import {
+  create,
+  type DescMessage,
+  type DescMethodUnary,
+  fromBinary,
+  type MessageInitShape,
+  type MessageShape,
+  toJson,
+} from "@bufbuild/protobuf";
 import type { Client } from "./client.ts";
 import type { Context } from "./context.ts";
 import { eachElement, jsonTranscoder } from "./json-transcode.ts";
@@ -56,7 +64,10 @@ export async function writeList<I extends DescMessage>(
     await out.flowing();
   }
   if (lines) return;
-  const tail = toJson(method.output, Object.assign(fromBinary(method.output, rest), { nextPageToken: "" })) as object;
+  const tail = toJson(
+    method.output,
+    Object.assign(fromBinary(method.output, rest), { nextPageToken: "" }),
+  ) as object;
   const members = JSON.stringify(tail).slice(1, -1);
   const head = count === 0 ? "{" : "\n]";
   out.write(`${head}${members === "" ? "" : `${count === 0 ? "" : ","}${members}`}}\n`);
@@ -92,6 +103,7 @@ function pageTokenOf(output: DescMessage, bytes: Buffer): string {
 
 function itemsField(output: DescMessage) {
   const field = output.fields.find((candidate) => candidate.fieldKind === "list");
-  if (field?.fieldKind !== "list" || field.listKind !== "message") throw new Error(`${output.typeName} is no list`);
+  if (field?.fieldKind !== "list" || field.listKind !== "message")
+    throw new Error(`${output.typeName} is no list`);
   return field;
 }

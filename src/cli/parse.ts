@@ -82,7 +82,11 @@ function readOption(
     const option = all.find((candidate) => candidate.short === word[1]);
     if (!option) return `there is no option -${word[1]}`;
     if (word.length > 2 && option.value === undefined) return `-${word[1]} takes no value`;
-    return { option, name: `-${word[1]}`, value: word.length > 2 ? word.slice(2).replace(/^=/, "") : undefined };
+    return {
+      option,
+      name: `-${word[1]}`,
+      value: word.length > 2 ? word.slice(2).replace(/^=/, "") : undefined,
+    };
   }
   const equals = word.indexOf("=");
   const name = equals < 0 ? word.slice(2) : word.slice(2, equals);
@@ -90,7 +94,9 @@ function readOption(
   const option = all.find((candidate) => candidate.name === name || candidate.aliases?.includes(name));
   if (option) return { option, name: `--${name}`, value };
   if (name.startsWith("no-") && value === undefined) {
-    const negated = all.find((candidate) => candidate.value === undefined && candidate.name === name.slice(3));
+    const negated = all.find(
+      (candidate) => candidate.value === undefined && candidate.name === name.slice(3),
+    );
     if (negated) return { option: negated, name: `--${name}`, value: "false" };
   }
   const near = nearestName(

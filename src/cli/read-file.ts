@@ -25,13 +25,21 @@ export async function readDocument(context: Context, file: string): Promise<Reco
   }
   const value: unknown = document.toJS({ maxAliasCount: 100 });
   if (value === null || typeof value !== "object" || Array.isArray(value)) {
-    throw usageError(`${file} does not hold an object`, "write name: ... and the fields of the spec below it");
+    throw usageError(
+      `${file} does not hold an object`,
+      "write name: ... and the fields of the spec below it",
+    );
   }
   const object = value as Record<string, unknown>;
   // what `get -o yaml` prints can be fed back
-  const inner = ["policy", "peerGroup", "prefixSet", "asPathSet", "communitySet", "neighborSet"].find((key) => key in object);
+  const inner = ["policy", "peerGroup", "prefixSet", "asPathSet", "communitySet", "neighborSet"].find(
+    (key) => key in object,
+  );
   const outer = (inner ? object[inner] : object) as Record<string, unknown>;
-  return (typeof outer.spec === "object" && outer.spec !== null ? outer.spec : outer) as Record<string, unknown>;
+  return (typeof outer.spec === "object" && outer.spec !== null ? outer.spec : outer) as Record<
+    string,
+    unknown
+  >;
 }
 
 async function readText(context: Context, file: string): Promise<string> {

@@ -1,7 +1,11 @@
 /** From a gRPC status with google.rpc details to what an operator reads. */
 import { fromBinary } from "@bufbuild/protobuf";
 import { anyUnpack } from "@bufbuild/protobuf/wkt";
-import { BadRequestSchema, ErrorInfoSchema, PreconditionFailureSchema } from "../gen/google/rpc/error_details_pb.ts";
+import {
+  BadRequestSchema,
+  ErrorInfoSchema,
+  PreconditionFailureSchema,
+} from "../gen/google/rpc/error_details_pb.ts";
 import { StatusSchema } from "../gen/google/rpc/status_pb.ts";
 import type { Target } from "./address.ts";
 import { CliError, exitCode, type Violation } from "./exit.ts";
@@ -49,7 +53,8 @@ const codeHints: Partial<Record<(typeof codeNames)[number], string>> = {
 /** The error to throw for a failed call. */
 export function toCliError(failure: CallFailure, target: Target): CliError {
   const code = codeNames[failure.code] ?? "UNKNOWN";
-  if (failure.connectExpired || (code === "UNAVAILABLE" && !failure.connected)) return noConnection(failure, target);
+  if (failure.connectExpired || (code === "UNAVAILABLE" && !failure.connected))
+    return noConnection(failure, target);
   if (code === "DEADLINE_EXCEEDED") {
     if (!failure.connected) return noConnection(failure, target);
     return new CliError(exitCode.timeout, "TIMEOUT", `no answer within ${failure.timeoutMs / 1000} s`, {
@@ -57,7 +62,7 @@ export function toCliError(failure: CallFailure, target: Target): CliError {
     });
   }
   const details = decodeDetails(failure.detailsBin);
-  return new CliError(exitCode.failed, code, failure.details || details.message || code, {
+  return new CliError(exitCode.failed, code, details.message || unescapeReserved(failure.details) || code, {
     reason: details.reason,
     violations: details.violations,
     hints: codeHints[code] ? [codeHints[code]] : [],
@@ -65,7 +70,8 @@ export function toCliError(failure: CallFailure, target: Target): CliError {
 }
 
 function noConnection(failure: CallFailure, target: Target): CliError {
-  const why = /\b(connect E[A-Z]+|E[A-Z]{4,}|certificate[^.]*|getaddrinfo \w+)/.exec(failure.details)?.[0] ?? "";
+  const why =
+    /\b(connect E[A-Z]+|E[A-Z]{4,}|certificate[^.]*|getaddrinfo \w+)/.exec(failure.details)?.[0] ?? "";
   const hints: string[] = [];
   if (/EACCES|EPERM/.test(why)) {
     hints.push(`you may not open ${target.socketPath}: use sudo, or join the group that owns the socket`);
@@ -80,9 +86,14 @@ function noConnection(failure: CallFailure, target: Target): CliError {
     );
   }
   const reason = failure.connectExpired ? "no connection after 5 s" : (explain(why) ?? failure.details);
-  return new CliError(exitCode.noConnection, "NO_CONNECTION", `cannot reach cairnd at ${target.address}: ${reason}`, {
-    hints,
-  });
+  return new CliError(
+    exitCode.noConnection,
+    "NO_CONNECTION",
+    `cannot reach cairnd at ${target.address}: ${reason}`,
+    {
+      hints,
+    },
+  );
 }
 
 function explain(why: string): string | undefined {
@@ -95,6 +106,14 @@ function explain(why: string): string | undefined {
 
 function parentOf(path: string): string {
   return path.replace(/\/[^/]*$/, "") || "/";
+}
+
+/**
+ * grpc-js reads grpc-message with decodeURI, which leaves the escapes of reserved characters; details carry the
+ * message whole, so this is only for a status without them.
+ */
+function unescapeReserved(message: string): string {
+  return message.replace(/%(3B|2F|3F|3A|40|26|3D|2B|24|2C|23)/gi, decodeURIComponent);
 }
 
 interface Details {

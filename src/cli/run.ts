@@ -139,7 +139,8 @@ async function tellError(error: unknown, out: Output, around: Surroundings, json
   const style = colour ? coloured : plain;
   const lines = [`${style.bad("error:")} ${safeText(errorHeadline(error))}`];
   for (const { field, description } of error.violations) {
-    lines.push(`  ${field === "" ? "" : `${style.bold(safeText(field))}: `}${safeText(description)}`);
+    const named = field !== "" && !description.startsWith(field);
+    lines.push(`  ${!named ? "" : `${style.bold(safeText(field))}: `}${safeText(description)}`);
   }
   for (const hint of error.hints) lines.push(`  ${safeText(hint)}`);
   around.stderr.write(`${lines.join("\n")}\n`);

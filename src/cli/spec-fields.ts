@@ -1,5 +1,11 @@
 /** A spec as label and value lines for people, by its descriptor: new fields show without a change here. */
-import { type DescField, type DescMessage, type JsonValue, type MessageShape, toJson } from "@bufbuild/protobuf";
+import {
+  type DescField,
+  type DescMessage,
+  type JsonValue,
+  type MessageShape,
+  toJson,
+} from "@bufbuild/protobuf";
 import { enumWord, humanSeconds, safeText } from "./human.ts";
 
 /** The set fields of a message, in the schema's order, without those of `skip` (snake_case). */
@@ -12,7 +18,8 @@ export function specFields<D extends DescMessage>(
   const lines: [string, string][] = [];
   for (const field of schema.fields) {
     const value = json[field.jsonName];
-    if (value !== undefined && !skip.includes(field.name)) lines.push([field.name.replaceAll("_", " "), valueText(field, value)]);
+    if (value !== undefined && !skip.includes(field.name))
+      lines.push([field.name.replaceAll("_", " "), valueText(field, value)]);
   }
   return lines;
 }
@@ -48,6 +55,9 @@ function messageText(schema: DescMessage, value: Record<string, JsonValue | unde
 
 /** "10.0.0.0/8 ge 24 le 32". */
 export function prefixRuleText(rule: Record<string, JsonValue | undefined>): string {
-  const bounds = [rule.ge === undefined ? "" : ` ge ${rule.ge}`, rule.le === undefined ? "" : ` le ${rule.le}`];
+  const bounds = [
+    rule.ge === undefined ? "" : ` ge ${rule.ge}`,
+    rule.le === undefined ? "" : ` le ${rule.le}`,
+  ];
   return `${rule.prefix}${bounds.join("")}`;
 }

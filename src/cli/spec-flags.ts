@@ -1,7 +1,7 @@
 /** Flags from the fields of a spec message: a new field of the schema is a new flag. */
 import { readFileSync } from "node:fs";
 import { type DescField, type DescMessage, getOption, type MessageShape } from "@bufbuild/protobuf";
-import { field as fieldRule, type FieldRule, Format, Impact } from "../gen/cairn/v1/options_pb.ts";
+import { type FieldRule, Format, field as fieldRule, Impact } from "../gen/cairn/v1/options_pb.ts";
 import { usageError } from "./exit.ts";
 import { enumWords, findField, readMessage } from "./message-input.ts";
 import type { Invocation, Option, ValueSource } from "./tree.ts";
@@ -17,9 +17,16 @@ const aliases: Readonly<Record<string, readonly string[]>> = {
 /**
  * One option per field, in the schema's order.
  * @param prefix put before the name, for example "match-"
+ * @param impacts say in the help what a change does to what is running; not for objects that are new
  */
-export function specOptions(schema: DescMessage, skip: readonly string[] = [], prefix = ""): Option[] {
-  return schema.fields.filter(({ name }) => !skip.includes(name)).map((field) => fieldOption(schema, field, prefix));
+export function specOptions(
+  schema: DescMessage,
+  skip: readonly string[] = [],
+  prefix = "",
+  impacts = true,
+): Option[] {
+  const fields = schema.fields.filter(({ name }) => !skip.includes(name));
+  return fields.map((field) => fieldOption(schema, field, prefix, impacts));
 }
 
 /**
@@ -30,12 +37,14 @@ export function specFromFlags(
   schema: DescMessage,
   invocation: Invocation,
   prefix = "",
+  skip: readonly string[] = [],
 ): { readonly value: Record<string, unknown>; readonly mask: string[] } {
   const value: Record<string, unknown> = {};
   for (const field of schema.fields) {
     const given = invocation.options(flagName(field, prefix));
-    if (given.length === 0) continue;
-    value[field.name] = field.fieldKind === "list" ? given.flatMap((text) => splitList(field, text)) : given.at(-1);
+    if (given.length === 0 || skip.includes(field.name)) continue;
+    value[field.name] =
+      field.fieldKind === "list" ? given.flatMap((text) => splitList(field, text)) : given.at(-1);
   }
   return { value, mask: Object.keys(value) };
 }
@@ -49,8 +58,10 @@ export function readSpec<D extends DescMessage>(schema: D, value: Record<string,
 export function clearedFields(schema: DescMessage, invocation: Invocation): string[] {
   return invocation.options("clear").flatMap((text) =>
     text.split(",").map((word) => {
-      const field = findField(schema, word) ?? schema.fields.find(({ name }) => aliases[name]?.includes(word));
-      if (!field) throw usageError(`--clear: there is no field "${word}"`, "see the flags in --help for the names");
+      const field =
+        findField(schema, word) ?? schema.fields.find(({ name }) => aliases[name]?.includes(word));
+      if (!field)
+        throw usageError(`--clear: there is no field "${word}"`, "see the flags in --help for the names");
       return field.name;
     }),
   );
@@ -63,7 +74,7 @@ export const clearOption: Option = {
   help: "Take a field back to what is inherited, for example --clear hold-time",
 };
 
-function fieldOption(schema: DescMessage, field: DescField, prefix: string): Option {
+function fieldOption(schema: DescMessage, field: DescField, prefix: string, impacts: boolean): Option {
   const isSwitch = field.fieldKind === "scalar" && field.scalar === 8;
   const rule = ruleOf(field);
   return {
@@ -73,7 +84,7 @@ function fieldOption(schema: DescMessage, field: DescField, prefix: string): Opt
     repeat: field.fieldKind === "list",
     from: valueSource(field, rule),
     get help() {
-      return fieldHelp(schema, field, rule);
+      return fieldHelp(schema, field, rule, impacts);
     },
   };
 }
@@ -89,7 +100,12 @@ function ruleOf(field: DescField): FieldRule {
 function placeholder(field: DescField, rule: FieldRule): string {
   const words = enumWords(field);
   if (words.length > 0) return words.join("|");
-  if (field.message) return field.message.name === "Duration" ? "SPAN" : field.message.name === "PrefixRule" ? "PREFIX" : "K=V,...";
+  if (field.message)
+    return field.message.name === "Duration"
+      ? "SPAN"
+      : field.message.name === "PrefixRule"
+        ? "PREFIX"
+        : "K=V,...";
   if (field.name.endsWith("asn") || field.name.endsWith("asns")) return "ASN";
   if (rule.ref) return "NAME";
   const byFormat: Partial<Record<Format, string>> = {
@@ -123,20 +139,31 @@ function valueSource(field: DescField, rule: FieldRule): ValueSource | undefined
 function splitList(field: DescField, text: string): string[] {
   if (text === "") return [];
   const rule = ruleOf(field);
-  const joined = rule.format !== Format.UNSPECIFIED || rule.ref !== "" || field.scalar === 13 || enumWords(field).length > 0;
+  const joined =
+    rule.format !== Format.UNSPECIFIED ||
+    rule.ref !== "" ||
+    field.scalar === 13 ||
+    enumWords(field).length > 0;
   return joined && field.message === undefined ? text.split(",").map((part) => part.trim()) : [text];
 }
 
-function fieldHelp(schema: DescMessage, field: DescField, rule: FieldRule): string {
+function fieldHelp(schema: DescMessage, field: DescField, rule: FieldRule, impacts: boolean): string {
   const text = fieldComments(schema).get(field.name) ?? "";
   const notes: string[] = [];
   if (rule.default !== "" && !/default/i.test(text)) notes.push(`default ${rule.default}`);
-  if (rule.impact === Impact.SESSION_RESET) notes.push("resets the session");
-  if (rule.impact === Impact.RESTART) notes.push("takes effect at the next start of cairnd");
-  if (rule.impact === Impact.REFRESH) notes.push("asks for a route refresh");
-  const head = text.replace(/\.$/, "") || field.name.replaceAll("_", " ");
+  if (impacts) notes.push(...(impactNotes[rule.impact] ?? []));
+  if (field.message && field.message.name !== "Duration" && field.message.name !== "PrefixRule") {
+    notes.push(`as ${field.message.fields.map(({ name }) => `${name}=...`).join(",")}`);
+  }
+  const head = text.replace(/\.$/, "") || `The ${field.name.replaceAll("_", " ")}`;
   return notes.length > 0 ? `${head} (${notes.join("; ")})` : head;
 }
+
+const impactNotes: Partial<Record<Impact, readonly string[]>> = {
+  [Impact.SESSION_RESET]: ["resets the session"],
+  [Impact.RESTART]: ["takes effect at the next start of cairnd"],
+  [Impact.REFRESH]: ["asks for a route refresh"],
+};
 
 const commentsBySchema = new Map<DescMessage, ReadonlyMap<string, string>>();
 
@@ -148,7 +175,9 @@ function fieldComments(schema: DescMessage): ReadonlyMap<string, string> {
   commentsBySchema.set(schema, comments);
   let lines: string[];
   try {
-    lines = readFileSync(new URL(`../../proto/${schema.file.name}.proto`, import.meta.url), "utf8").split("\n");
+    lines = readFileSync(new URL(`../../proto/${schema.file.name}.proto`, import.meta.url), "utf8").split(
+      "\n",
+    );
   } catch {
     return comments;
   }

@@ -40,7 +40,9 @@ export function layoutTable<Row>(
   for (;;) {
     shrink(shown, width);
     if (totalWidth(shown) <= width) break;
-    const goes = shown.reduce((best, next) => ((next.column.drop ?? 0) > (best.column.drop ?? 0) ? next : best));
+    const goes = shown.reduce((best, next) =>
+      (next.column.drop ?? 0) > (best.column.drop ?? 0) ? next : best,
+    );
     if (!goes.column.drop) break;
     shown = shown.filter((other) => other !== goes);
   }
@@ -48,7 +50,10 @@ export function layoutTable<Row>(
     let out = "";
     let owed = 0; // spaces before the next cell: trailing blanks are never written
     for (let i = 0; i < shown.length; i++) {
-      const cut = cutText(texts[i], shown[i].column.min === undefined ? Number.POSITIVE_INFINITY : shown[i].width);
+      const cut = cutText(
+        texts[i],
+        shown[i].column.min === undefined ? Number.POSITIVE_INFINITY : shown[i].width,
+      );
       const pad = Math.max(0, shown[i].width - displayWidth(cut));
       const right = shown[i].column.align === "right";
       if (cut === "") {
@@ -99,13 +104,17 @@ function totalWidth(shown: readonly { readonly width: number }[]): number {
 }
 
 /** Takes cells away from the widest column that may give some, one by one, until the table fits or none may. */
-function shrink(shown: readonly { column: Pick<Shown["column"], "min">; width: number }[], width: number): void {
+function shrink(
+  shown: readonly { column: Pick<Shown["column"], "min">; width: number }[],
+  width: number,
+): void {
   let over = totalWidth(shown) - width;
   while (over > 0) {
     let widest: (typeof shown)[number] | undefined;
     for (const candidate of shown) {
       const { min } = candidate.column;
-      if (min !== undefined && candidate.width > min && candidate.width > (widest?.width ?? 0)) widest = candidate;
+      if (min !== undefined && candidate.width > min && candidate.width > (widest?.width ?? 0))
+        widest = candidate;
     }
     if (!widest) return;
     widest.width--;
@@ -138,7 +147,11 @@ export function cutText(text: string, width: number): string {
 }
 
 /** "label   value" lines, labels aligned; entries with an empty value are left out. */
-export function renderFields(fields: readonly (readonly [string, string])[], style: Style, indent = "  "): string[] {
+export function renderFields(
+  fields: readonly (readonly [string, string])[],
+  style: Style,
+  indent = "  ",
+): string[] {
   const present = fields.filter(([, value]) => value !== "");
   const width = Math.max(0, ...present.map(([label]) => label.length));
   return present.map(([label, value]) => `${indent}${style.dim(label.padEnd(width))}  ${value}`);

@@ -47,7 +47,12 @@ export interface Command {
 /** A command, or where to load it from. */
 export type CommandEntry =
   | Command
-  | { readonly name: string; readonly summary: string; readonly hidden?: boolean; readonly load: () => Promise<Command> };
+  | {
+      readonly name: string;
+      readonly summary: string;
+      readonly hidden?: boolean;
+      readonly load: () => Promise<Command>;
+    };
 
 /** A parsed command line. */
 export class Invocation {

@@ -17,7 +17,8 @@ export const completionsCommand: Command = {
   ],
   run: async (context, invocation) => {
     const shell = shells.find((known) => known === invocation.arg("SHELL"));
-    if (!shell) throw usageError(`no completions for "${invocation.arg("SHELL")}"`, `one of: ${shells.join(", ")}`);
+    if (!shell)
+      throw usageError(`no completions for "${invocation.arg("SHELL")}"`, `one of: ${shells.join(", ")}`);
     const { rootCommand } = await import("../root.ts");
     context.out.write(await completionScript(rootCommand, shell));
   },
@@ -30,7 +31,8 @@ export const completeCommand: Command = {
   args: [{ name: "SOURCE", help: "neighbor, group, policy, family or a kind of set" }],
   run: async (context, invocation) => {
     const client = await context.client();
-    for (const value of await valuesOf(invocation.arg("SOURCE") as ValueSource & string)) context.out.line(value);
+    for (const value of await valuesOf(invocation.arg("SOURCE") as ValueSource & string))
+      context.out.line(value);
 
     async function valuesOf(source: string): Promise<string[]> {
       if (source === "family") {

@@ -87,7 +87,8 @@ export const versionCommand: Command = {
     }
     context.out.line(`cairnctl ${own}`);
     context.out.line(daemon === "" ? `cairnd   not known: ${why}` : `cairnd   ${daemon}`);
-    if (daemon !== "" && daemon !== own) context.note("the two differ: restart the daemon or update cairnctl");
+    if (daemon !== "" && daemon !== own)
+      context.note("the two differ: restart the daemon or update cairnctl");
   },
 };
 
@@ -120,7 +121,13 @@ export const shutdownCommand: Command = {
   summary: "Ends the daemon",
   details: "Sessions are closed with Cease / Administrative Shutdown. Routes in the kernel stay.",
   options: [
-    { name: "message", short: "m", aliases: ["reason"], value: "TEXT", help: "Text for the neighbors (RFC 9003)" },
+    {
+      name: "message",
+      short: "m",
+      aliases: ["reason"],
+      value: "TEXT",
+      help: "Text for the neighbors (RFC 9003)",
+    },
     { name: "hard", help: "Do not wait until the NOTIFICATIONs are sent" },
   ],
   examples: [['cairnctl shutdown -m "kernel update, back in 5 min"', "tell the neighbors why"]],

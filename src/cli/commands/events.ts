@@ -25,13 +25,25 @@ const severities: Readonly<Record<string, Severity>> = {
 export const eventsCommand: Command = {
   name: "events",
   summary: "What happened, and what is happening",
-  details: "Without --follow the retained events, oldest first. Event ids rise over restarts: --since ID goes on where you stopped.",
+  details:
+    "Without --follow the retained events, oldest first. Event ids rise over restarts: --since ID goes on where you stopped.",
   options: [
     { name: "follow", short: "F", help: "Stay and show events as they happen" },
-    { name: "topic", short: "t", value: "P", repeat: true, help: "Only topics like this; * stands for any rest, as in cairn.bgp.*" },
+    {
+      name: "topic",
+      short: "t",
+      value: "P",
+      repeat: true,
+      help: "Only topics like this; * stands for any rest, as in cairn.bgp.*",
+    },
     { name: "since", value: "ID", help: "Only events after this id" },
     { name: "object", value: "KIND/NAME", help: "Only about this object, for example Neighbor/192.0.2.1" },
-    { name: "severity", value: "LEVEL", help: "At least info, warning or error", from: Object.keys(severities) },
+    {
+      name: "severity",
+      value: "LEVEL",
+      help: "At least info, warning or error",
+      from: Object.keys(severities),
+    },
     { name: "limit", short: "n", value: "N", help: "Only the last N" },
   ],
   examples: [
@@ -54,7 +66,8 @@ export const eventsCommand: Command = {
     if (limit !== undefined) {
       const newest = await client.call(listEvents, { filter, fromId, pageSize: limit, reverse: true });
       const events = [...newest.events].reverse();
-      if (!context.forPeople) return context.message(listEvents.output, { ...newest, events, nextPageToken: "" });
+      if (!context.forPeople)
+        return context.message(listEvents.output, { ...newest, events, nextPageToken: "" });
       for (const event of events) context.out.line(eventLine(event, context.style));
       return;
     }
@@ -75,14 +88,24 @@ async function follow(
   const { out, style } = context;
   const request = { filter, fromId: since === undefined ? undefined : BigInt(since) };
   if (limit !== undefined) {
-    const newest = await client.call(EventService.method.listEvents, { filter, pageSize: limit, reverse: true });
+    const newest = await client.call(EventService.method.listEvents, {
+      filter,
+      pageSize: limit,
+      reverse: true,
+    });
     const oldest = newest.events.at(-1);
     if (oldest && since === undefined) request.fromId = oldest.id - 1n;
   }
   const format = context.format === "json" ? "ndjson" : context.format;
   for await (const response of client.stream(EventService.method.watchEvents, request, context.signal)) {
-    if (response.type === WatchEventsResponse_Type.COMPACTED || response.type === WatchEventsResponse_Type.LAGGED) {
-      const why = response.type === WatchEventsResponse_Type.LAGGED ? "this reader was too slow" : "they are no longer retained";
+    if (
+      response.type === WatchEventsResponse_Type.COMPACTED ||
+      response.type === WatchEventsResponse_Type.LAGGED
+    ) {
+      const why =
+        response.type === WatchEventsResponse_Type.LAGGED
+          ? "this reader was too slow"
+          : "they are no longer retained";
       context.note(style.warn(`events ${response.missedFrom} to ${response.missedTo} are missing: ${why}`));
     }
     for (const event of response.events) {
@@ -98,17 +121,24 @@ async function follow(
 
 /** One event on one line. */
 export function eventLine(event: Event, style: Style): string {
-  const tone = event.severity === Severity.ERROR ? style.bad : event.severity === Severity.WARNING ? style.warn : undefined;
+  const tone =
+    event.severity === Severity.ERROR
+      ? style.bad
+      : event.severity === Severity.WARNING
+        ? style.warn
+        : undefined;
   const topic = event.topic.replace(/^cairn\./, "");
   const summary = safeText(event.summary);
-  const word = event.severity === Severity.ERROR ? "ERROR " : event.severity === Severity.WARNING ? "WARN " : "";
+  const word =
+    event.severity === Severity.ERROR ? "ERROR " : event.severity === Severity.WARNING ? "WARN " : "";
   return `${style.dim(humanTime(event.time))}  ${style.dim(`#${event.id}`)}  ${style.accent(topic)}  ${tone ? tone(word + summary) : summary}`;
 }
 
 function readSeverity(word: string | undefined): Severity {
   if (word === undefined) return Severity.UNSPECIFIED;
   const severity = severities[word];
-  if (severity === undefined) throw usageError(`there is no severity "${word}"`, "one of: info, warning, error");
+  if (severity === undefined)
+    throw usageError(`there is no severity "${word}"`, "one of: info, warning, error");
   return severity;
 }
 

@@ -14,7 +14,9 @@ export function explainPage(response: ExplainBestPathResponse, style: Style, wid
   if (ineligible.length > 0) {
     lines.push("", style.bold("not eligible"));
     for (const route of ineligible) {
-      lines.push(`  from ${safeText(route.neighbor)}, path ${safeText(route.asPathText) || "(empty)"}: ${style.warn(safeText(route.rejectReason))}`);
+      lines.push(
+        `  from ${safeText(route.neighbor)}, path ${safeText(route.asPathText) || "(empty)"}: ${style.warn(safeText(route.rejectReason))}`,
+      );
     }
   }
   if (candidates.length === 0 && ineligible.length === 0) lines.push("no paths at all");
@@ -41,10 +43,20 @@ function candidateTable(candidates: readonly BestPathCandidate[], style: Style, 
   );
 }
 
-function loserStory(candidate: BestPathCandidate, winner: BestPathCandidate, style: Style, width: number): string[] {
+function loserStory(
+  candidate: BestPathCandidate,
+  winner: BestPathCandidate,
+  style: Style,
+  width: number,
+): string[] {
   const from = candidate.route?.neighbor ?? "";
-  const lines = [style.bold(`#${candidate.rank} from ${safeText(from)} against the best from ${safeText(winner.route?.neighbor ?? "")}`)];
-  if (candidate.text !== "") lines.push(...wrapText(safeText(candidate.text), Math.min(width, 100) - 2).map((line) => `  ${line}`));
+  const lines = [
+    style.bold(
+      `#${candidate.rank} from ${safeText(from)} against the best from ${safeText(winner.route?.neighbor ?? "")}`,
+    ),
+  ];
+  if (candidate.text !== "")
+    lines.push(...wrapText(safeText(candidate.text), Math.min(width, 100) - 2).map((line) => `  ${line}`));
   const decisive = candidate.steps.findIndex(({ name }) => name === candidate.decidedBy);
   const steps = decisive < 0 ? candidate.steps : candidate.steps.slice(0, decisive + 1);
   const table = renderTable(

@@ -32,7 +32,8 @@ export const globalCommand: Command = {
         const { value, mask } = specFromFlags(GlobalSpecSchema, invocation);
         const cleared = clearedFields(GlobalSpecSchema, invocation);
         const updateMask = [...mask, ...cleared];
-        if (updateMask.length === 0) throw usageError("nothing to set", "name at least one field: see --help");
+        if (updateMask.length === 0)
+          throw usageError("nothing to set", "name at least one field: see --help");
         const client = await context.client();
         const response = await client.call(GlobalService.method.setGlobal, {
           spec: readSpec(GlobalSpecSchema, value),
@@ -58,7 +59,7 @@ function tellGlobal({ out, style }: Context, { spec, metadata, generation }: Get
   }
   out.line(`${style.bold(safeText(spec.name || "cairn"))}  AS ${spec.asn}, router id ${spec.routerId}`);
   const fields = specFields(GlobalSpecSchema, spec, ["name", "asn", "router_id"]);
-  out.line(renderFields(fields, style).join("\n"));
+  for (const line of renderFields(fields, style)) out.line(line);
   const by = metadata?.managedBy ? ` by ${safeText(metadata.managedBy)}` : "";
   out.line(style.dim(`generation ${generation}; last changed ${humanTime(metadata?.updated)}${by}`));
 }

@@ -1,4 +1,6 @@
 /** group: settings that several neighbors share. */
+
+import { toJson } from "@bufbuild/protobuf";
 import {
   AttachNeighborResponseSchema,
   DeletePeerGroupResponseSchema,
@@ -9,7 +11,6 @@ import {
   PeerGroupSpecSchema,
   SetPeerGroupResponseSchema,
 } from "../../gen/cairn/v1/peer_group_service_pb.ts";
-import { toJson } from "@bufbuild/protobuf";
 import { CliError, usageError } from "../exit.ts";
 import { safeText } from "../human.ts";
 import { mutationFields, mutationOptions, tellMutation } from "../mutate.ts";
@@ -65,16 +66,24 @@ const getCommand: Command = {
     const { out, style } = context;
     out.line(style.bold(safeText(group.spec.name)));
     out.line(renderFields(specFields(PeerGroupSpecSchema, group.spec, ["name"]), style).join("\n"));
-    out.line(group.members.length === 0 ? style.dim("  no members") : `  members: ${group.members.join(", ")}`);
+    out.line(
+      group.members.length === 0 ? style.dim("  no members") : `  members: ${group.members.join(", ")}`,
+    );
   },
 };
 
 const setCommand: Command = {
   name: "set",
   summary: "Creates a group, or changes the settings that are named",
-  details: "With flags the other settings stay; with -f the file replaces the whole group. Members take the change at once.",
+  details:
+    "With flags the other settings stay; with -f the file replaces the whole group. Members take the change at once.",
   args: [nameArgument],
-  options: [...specOptions(PeerGroupSpecSchema, ["name"]), clearOption, { ...fileOption }, ...mutationOptions],
+  options: [
+    ...specOptions(PeerGroupSpecSchema, ["name"]),
+    clearOption,
+    { ...fileOption },
+    ...mutationOptions,
+  ],
   examples: [
     ["cairnctl group set transit --import bogons,transit-in --export mine-only", "policies for all members"],
     ["cairnctl group get transit -o yaml | cairnctl group set transit -f -", "as a file"],
@@ -85,15 +94,20 @@ const setCommand: Command = {
     const file = invocation.option("file");
     const { value, mask } = specFromFlags(PeerGroupSpecSchema, invocation);
     const cleared = clearedFields(PeerGroupSpecSchema, invocation);
-    if (file !== undefined && (mask.length > 0 || cleared.length > 0)) throw usageError("give -f FILE or flags, not both");
+    if (file !== undefined && (mask.length > 0 || cleared.length > 0))
+      throw usageError("give -f FILE or flags, not both");
     let base: Record<string, unknown>;
     if (file !== undefined) {
       base = await readDocument(context, file);
     } else {
-      if (mask.length === 0 && cleared.length === 0) throw usageError("nothing to set", "give flags, or a file with -f");
+      if (mask.length === 0 && cleared.length === 0)
+        throw usageError("nothing to set", "give flags, or a file with -f");
       const response = await ifFound(client.call(method.getPeerGroup, { name }));
       base = response?.peerGroup?.spec
-        ? (toJson(PeerGroupSpecSchema, response.peerGroup.spec, { useProtoFieldName: true }) as Record<string, unknown>)
+        ? (toJson(PeerGroupSpecSchema, response.peerGroup.spec, { useProtoFieldName: true }) as Record<
+            string,
+            unknown
+          >)
         : {};
       for (const field of cleared) delete base[field];
     }
@@ -135,7 +149,11 @@ const attachCommand: Command = {
   examples: [["cairnctl group attach transit 192.0.2.1", "it inherits from now on"]],
   run: async (context, invocation) => {
     const client = await context.client();
-    const request = { peerGroup: invocation.arg("NAME"), address: invocation.arg("ADDR"), ...mutationFields(invocation) };
+    const request = {
+      peerGroup: invocation.arg("NAME"),
+      address: invocation.arg("ADDR"),
+      ...mutationFields(invocation),
+    };
     const response = await client.call(method.attachNeighbor, request);
     await tellMutation(context, invocation, AttachNeighborResponseSchema, response);
   },

@@ -38,7 +38,14 @@ export const addCommand: Command = {
   args: [{ name: "PREFIX", help: "What to announce" }],
   options: [
     ...specOptions(InjectedPathSchema, handMade),
-    { name: "community", short: "c", aliases: ["communities"], value: "C", repeat: true, help: "A standard, extended or large community" },
+    {
+      name: "community",
+      short: "c",
+      aliases: ["communities"],
+      value: "C",
+      repeat: true,
+      help: "A standard, extended or large community",
+    },
     { name: "as-path", value: '"ASN ..."', help: 'AS path, such as "65001 65002 {65003}"' },
     ...mutationOptions,
   ],
@@ -51,16 +58,17 @@ export const addCommand: Command = {
     const path = pathFromFlags(invocation);
     const response = await client.call(method.addPath, { path, ...mutationFields(invocation) });
     await tellMutation(context, invocation, AddPathResponseSchema, response);
-    if (context.forPeople && response.receipt && !invocation.flag("dry-run")) context.out.line(receiptText(response.receipt));
+    if (context.forPeople && response.receipt && !invocation.flag("dry-run"))
+      context.out.line(receiptText(response.receipt));
   },
 };
 
 function pathFromFlags(invocation: Invocation): InjectedPath {
-  const { value } = specFromFlags(InjectedPathSchema, invocation);
+  const { value } = specFromFlags(InjectedPathSchema, invocation, "", handMade);
   const sorted = sortCommunities(invocation.options("community").flatMap((text) => text.split(",")));
   for (const [field, texts] of Object.entries(sorted)) {
     const given = (value[field] ?? []) as string[];
-    if (given.length + texts.length > 0) value[field] = [...given, ...texts];
+    if (texts.length > 0) value[field] = [...given, ...texts];
   }
   const asPath = invocation.option("as-path");
   return readSpec(InjectedPathSchema, {
@@ -72,7 +80,11 @@ function pathFromFlags(invocation: Invocation): InjectedPath {
 
 /** Puts community texts into the fields of their kinds: three numbers are large, a word before a colon extended. */
 export function sortCommunities(texts: readonly string[]): Record<string, string[]> {
-  const sorted: Record<string, string[]> = { communities: [], extended_communities: [], large_communities: [] };
+  const sorted: Record<string, string[]> = {
+    communities: [],
+    extended_communities: [],
+    large_communities: [],
+  };
   for (const text of texts) {
     if (/^\d+:\d+:\d+$/.test(text)) sorted.large_communities.push(text);
     else if (/^[a-z][a-z0-9-]*:/i.test(text)) sorted.extended_communities.push(text);
@@ -120,7 +132,12 @@ export const loadCommand: Command = {
     { name: "owner", value: "TEXT", help: "Owner of paths that name none" },
     { name: "reason", value: "TEXT", help: "Why; kept with the generation" },
   ],
-  examples: [["cairnctl rib injected -o ndjson | jq -c .path | cairnctl -s OTHER rib load -", "copy them to another router"]],
+  examples: [
+    [
+      "cairnctl rib injected -o ndjson | jq -c .path | cairnctl -s OTHER rib load -",
+      "copy them to another router",
+    ],
+  ],
   run: async (context, invocation) => {
     const client = await context.client();
     const progress = { line: 0 };
@@ -128,7 +145,9 @@ export const loadCommand: Command = {
     const response = await client.upload(method.injectPaths, requests);
     if (!context.forPeople) return context.message(method.injectPaths.output, response);
     const { added, deleted, unchanged } = response;
-    context.out.line(`${humanCount(added)} added, ${humanCount(deleted)} deleted, ${humanCount(unchanged)} unchanged`);
+    context.out.line(
+      `${humanCount(added)} added, ${humanCount(deleted)} deleted, ${humanCount(unchanged)} unchanged`,
+    );
   },
 };
 
@@ -156,7 +175,8 @@ async function* batches(
     if (line === "" || line.startsWith("#")) continue;
     const read = readLine(line, `${file}:${progress.line}`);
     if ("delete" in read) remove.push(read.delete);
-    else add.push(owner !== undefined && read.add.owner === "" ? Object.assign(read.add, { owner }) : read.add);
+    else
+      add.push(owner !== undefined && read.add.owner === "" ? Object.assign(read.add, { owner }) : read.add);
     if (add.length + remove.length >= batchPaths) {
       yield { add, delete: remove, reason };
       add = [];
@@ -200,7 +220,11 @@ export function readLine(line: string, where: string): { add: InjectedPath } | {
     if (words[i] === "community") communities.push(text);
     else if (words[i] === "as-path") value.as_path_text = text.replaceAll(",", " ");
     else if (lineKeys[words[i]]) value[lineKeys[words[i]]] = text;
-    else throw usageError(`${where}: "${words[i]}" is no attribute`, `known: community, ${Object.keys(lineKeys).join(", ")}`);
+    else
+      throw usageError(
+        `${where}: "${words[i]}" is no attribute`,
+        `known: community, ${Object.keys(lineKeys).join(", ")}`,
+      );
   }
   return { add: readMessage(InjectedPathSchema, { ...value, ...sortCommunities(communities) }, where) };
 }
@@ -212,20 +236,37 @@ export const injectedCommand: Command = {
   examples: [["cairnctl rib injected --owner ddos", "what that program announces"]],
   run: async (context, invocation) => {
     const family = invocation.option("family");
-    const request = { owner: invocation.option("owner") ?? "", family: family === undefined ? "" : expandFamily(family) };
+    const request = {
+      owner: invocation.option("owner") ?? "",
+      family: family === undefined ? "" : expandFamily(family),
+    };
     if (!context.forPeople) return writeList(context, method.listInjected, request);
     const { paths } = await listAll(await context.client(), method.listInjected, request);
-    if (paths.length === 0) return context.out.line("nothing is injected: cairnctl rib add PREFIX --next-hop ADDR");
+    if (paths.length === 0)
+      return context.out.line("nothing is injected: cairnctl rib add PREFIX --next-hop ADDR");
     const lines = renderTable<Injected>(
       [
         { title: "PREFIX", value: ({ path }) => path?.prefix ?? "" },
-        { title: "ID", value: ({ path }) => (path?.pathId ? String(path.pathId) : ""), align: "right", wide: true },
+        {
+          title: "ID",
+          value: ({ path }) => (path?.pathId ? String(path.pathId) : ""),
+          align: "right",
+          wide: true,
+        },
         { title: "NEXT HOP", value: ({ path }) => path?.nextHop || "self" },
         { title: "AS PATH", value: ({ path }) => path?.asPathText ?? "", min: 8, drop: 3 },
         { title: "OWNER", value: ({ path }) => path?.owner ?? "" },
         { title: "BY", value: ({ principal }) => principal, wide: true },
-        { title: "BEST", value: ({ receipt }) => (receipt?.selected ? "yes" : "no"), tone: ({ receipt }) => (receipt?.selected ? "good" : "warn") },
-        { title: "SENT TO", value: ({ receipt }) => `${receipt?.advertisedTo.length ?? 0} neighbors`, drop: 1 },
+        {
+          title: "BEST",
+          value: ({ receipt }) => (receipt?.selected ? "yes" : "no"),
+          tone: ({ receipt }) => (receipt?.selected ? "good" : "warn"),
+        },
+        {
+          title: "SENT TO",
+          value: ({ receipt }) => `${receipt?.advertisedTo.length ?? 0} neighbors`,
+          drop: 1,
+        },
         { title: "SINCE", value: ({ created }) => humanTime(created), drop: 2 },
         { title: "EXPIRES", value: ({ expires }) => (expires ? humanTime(expires) : "never") },
       ],

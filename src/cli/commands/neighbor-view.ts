@@ -38,7 +38,10 @@ export function asnOf(neighbor: Neighbor): number {
 }
 
 /** Sum of one counter over the families. */
-export function familySum(neighbor: Neighbor, counter: "received" | "accepted" | "rejected" | "advertised"): bigint {
+export function familySum(
+  neighbor: Neighbor,
+  counter: "received" | "accepted" | "rejected" | "advertised",
+): bigint {
   return (neighbor.state?.families ?? []).reduce((sum, family) => sum + family[counter], 0n);
 }
 
@@ -65,11 +68,15 @@ const tableColumns: readonly Column<Neighbor>[] = [
   { title: "NEIGHBOR", value: addressOf },
   { title: "AS", value: (neighbor) => String(asnOf(neighbor) || "-"), align: "right" },
   { title: "STATE", value: stateWord, tone: (neighbor) => stateTone(stateWord(neighbor)) },
-  { title: "UPTIME", value: (neighbor) => (isUp(neighbor) ? humanDuration(neighbor.state?.uptime) : "-"), align: "right" },
+  {
+    title: "UPTIME",
+    value: (neighbor) => (isUp(neighbor) ? humanDuration(neighbor.state?.uptime) : "-"),
+    align: "right",
+  },
   { title: "RECEIVED", value: count("received"), align: "right" },
-  { title: "ACCEPTED", value: count("accepted"), align: "right", drop: 1 },
+  { title: "ACCEPTED", value: count("accepted"), align: "right", drop: 4 },
   { title: "REJECTED", value: count("rejected"), align: "right", wide: true },
-  { title: "ADVERTISED", value: count("advertised"), align: "right" },
+  { title: "ADVERTISED", value: count("advertised"), align: "right", drop: 3 },
   {
     title: "FAMILIES",
     value: ({ state }) => (state?.families ?? []).map(({ family }) => family).join(","),
@@ -77,12 +84,17 @@ const tableColumns: readonly Column<Neighbor>[] = [
   },
   { title: "ROUTER ID", value: ({ state }) => state?.remoteRouterId ?? "", wide: true },
   { title: "UPS", value: ({ state }) => String(state?.establishedCount ?? 0), align: "right", wide: true },
-  { title: "GROUP", value: ({ spec }) => spec?.peerGroup ?? "", min: 6, drop: 3 },
+  { title: "GROUP", value: ({ spec }) => spec?.peerGroup ?? "", min: 6, drop: 5 },
   { title: "NOTE", value: noteOf, min: 10, drop: 2, tone: (neighbor) => (isUp(neighbor) ? "dim" : "warn") },
 ];
 
 /** All neighbors, one a line. */
-export function neighborTable(neighbors: readonly Neighbor[], style: Style, width: number, wide: boolean): string[] {
+export function neighborTable(
+  neighbors: readonly Neighbor[],
+  style: Style,
+  width: number,
+  wide: boolean,
+): string[] {
   const used = tableColumns.filter(({ title, value }) => {
     return (title !== "GROUP" && title !== "NOTE") || neighbors.some((neighbor) => value(neighbor) !== "");
   });
@@ -115,28 +127,35 @@ export function neighborPage(neighbor: Neighbor, style: Style, width: number): s
 function sessionLines(neighbor: Neighbor, state: NeighborState, style: Style, width: number): string[] {
   const up = isUp(neighbor);
   const lines: string[] = [];
-  if (state.status !== "") lines.push(`  ${style.warn(safeText(state.status))}`);
-  if (!up && state.lastResetReason !== "") lines.push(`  last reset: ${style.warn(safeText(state.lastResetReason))}`);
+  if (state.status !== "" && state.status !== stateWord(neighbor))
+    lines.push(`  ${style.warn(safeText(state.status))}`);
+  if (!up && state.lastResetReason !== "")
+    lines.push(`  last reset: ${style.warn(safeText(state.lastResetReason))}`);
   lines.push("", style.bold("session"));
   lines.push(
     ...renderFields(
       [
         ["local", endpoint(state.localAddress, state.localPort, `AS ${state.localAsn || "-"}`)],
         ["remote", endpoint(state.remoteAddress, state.remotePort, remoteIdentity(state))],
-        ["hold time", up ? holdText(state) : ""],
-        ["keepalive every", up ? humanDuration(state.keepaliveInterval) : ""],
+        ["hold time", up && state.negotiatedHoldTime ? holdText(state) : ""],
+        ["keepalive every", up && state.keepaliveInterval ? humanDuration(state.keepaliveInterval) : ""],
         ["next attempt", !up && state.nextConnect ? `in ${humanDuration(state.nextConnect)}` : ""],
         ["established", establishedText(state)],
         ["largest message", up && state.maxMessageSize ? `${state.maxMessageSize} bytes` : ""],
-        ["queues", `${humanBytes(state.outQueueBytes)} to send, ${humanBytes(state.inQueueBytes)} to process`],
+        [
+          "queues",
+          `${humanBytes(state.outQueueBytes)} to send, ${humanBytes(state.inQueueBytes)} to process`,
+        ],
         ["update group", up ? String(state.updateGroup) : ""],
         ["bad updates", badUpdates(state)],
       ],
       style,
     ),
   );
-  if (state.families.length > 0) lines.push("", style.bold("routes"), ...familyTable(state.families, style, width));
-  if (state.received || state.sent) lines.push("", style.bold("messages"), ...messageTable(state, style, width));
+  if (state.families.length > 0)
+    lines.push("", style.bold("routes"), ...familyTable(state.families, style, width));
+  if (state.received || state.sent)
+    lines.push("", style.bold("messages"), ...messageTable(state, style, width));
   if (state.capabilities.length > 0) {
     lines.push("", style.bold("capabilities"), ...capabilityTable(state.capabilities, style, width));
   }
@@ -146,7 +165,11 @@ function sessionLines(neighbor: Neighbor, state: NeighborState, style: Style, wi
       [
         { title: "TIME", value: ({ time }) => humanTime(time) },
         { title: "BY", value: ({ local }) => (local ? "us" : "neighbor") },
-        { title: "CODE", value: ({ code, subcode }) => (code === 0 ? "-" : `${code}/${subcode}`), align: "right" },
+        {
+          title: "CODE",
+          value: ({ code, subcode }) => (code === 0 ? "-" : `${code}/${subcode}`),
+          align: "right",
+        },
         {
           title: "WHY",
           value: ({ text, shutdownMessage }) =>
@@ -170,7 +193,10 @@ function endpoint(address: string, port: number, more: string): string {
 }
 
 function remoteIdentity(state: NeighborState): string {
-  const parts = [state.remoteAsn ? `AS ${state.remoteAsn}` : "", state.remoteRouterId ? `router id ${state.remoteRouterId}` : ""];
+  const parts = [
+    state.remoteAsn ? `AS ${state.remoteAsn}` : "",
+    state.remoteRouterId ? `router id ${state.remoteRouterId}` : "",
+  ];
   return parts.filter((part) => part !== "").join(", ");
 }
 
@@ -198,7 +224,12 @@ function familyTable(families: readonly FamilyState[], style: Style, width: numb
       { title: "ACCEPTED", value: ({ accepted }) => humanCount(accepted), align: "right" },
       { title: "REJECTED", value: ({ rejected }) => humanCount(rejected), align: "right" },
       { title: "ADVERTISED", value: ({ advertised }) => humanCount(advertised), align: "right" },
-      { title: "LIMIT", value: ({ limit }) => (limit === 0n ? "-" : humanCount(limit)), align: "right", drop: 1 },
+      {
+        title: "LIMIT",
+        value: ({ limit }) => (limit === 0n ? "-" : humanCount(limit)),
+        align: "right",
+        drop: 1,
+      },
       { title: "END-OF-RIB", value: endOfRib, drop: 2 },
       {
         title: "SYNC",
@@ -233,7 +264,12 @@ function messageTable(state: NeighborState, style: Style, width: number): string
       { title: "KEEPALIVE", value: counter(({ keepalives }) => keepalives), align: "right" },
       { title: "NOTIFICATION", value: counter(({ notifications }) => notifications), align: "right" },
       { title: "REFRESH", value: counter(({ refreshes }) => refreshes), align: "right" },
-      { title: "BYTES", value: ([, counts]) => (counts ? humanBytes(counts.bytes) : "-"), align: "right", drop: 1 },
+      {
+        title: "BYTES",
+        value: ([, counts]) => (counts ? humanBytes(counts.bytes) : "-"),
+        align: "right",
+        drop: 1,
+      },
     ],
     rows,
     width - 2,
@@ -252,7 +288,8 @@ function capabilityTable(capabilities: readonly Capability[], style: Style, widt
       {
         title: "IN USE",
         value: ({ negotiated }) => mark(negotiated),
-        tone: ({ negotiated, local, remote }) => (negotiated ? "good" : local !== remote ? "warn" : undefined),
+        tone: ({ negotiated, local, remote }) =>
+          negotiated ? "good" : local !== remote ? "warn" : undefined,
       },
     ],
     capabilities,
@@ -271,7 +308,10 @@ function settingLines(neighbor: Neighbor, style: Style): string[] {
   const { metadata } = neighbor;
   const by = metadata?.managedBy ? ` by ${safeText(metadata.managedBy)}` : "";
   const lines = renderFields(fields, style);
-  if (metadata) lines.push(style.dim(`  changed in generation ${metadata.generation}, ${humanTime(metadata.updated)}${by}`));
+  if (metadata)
+    lines.push(
+      style.dim(`  changed in generation ${metadata.generation}, ${humanTime(metadata.updated)}${by}`),
+    );
   return lines;
 }
 

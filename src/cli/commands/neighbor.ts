@@ -28,7 +28,13 @@ export const neighborCommand: Command = {
   summary: "BGP neighbors: show, add, change, reset",
   details: "Without ADDR all sessions in a table; with it everything about one.",
   args: [{ ...addressArgument, optional: true }],
-  options: [{ name: "filter", value: "WORDS", help: "Only neighbors with these words in address, description, group or state" }],
+  options: [
+    {
+      name: "filter",
+      value: "WORDS",
+      help: "Only neighbors with these words in address, description, group or state",
+    },
+  ],
   examples: [
     ["cairnctl neighbor", "all sessions"],
     ["cairnctl neighbor --filter idle", "those that are down"],
@@ -41,17 +47,24 @@ export const neighborCommand: Command = {
     if (address !== "") {
       const response = await client.call(method.getNeighbor, { address });
       if (!context.forPeople) return context.message(GetNeighborResponseSchema, response);
-      if (response.neighbor) context.out.line(neighborPage(response.neighbor, context.style, context.width).join("\n"));
+      if (response.neighbor)
+        context.out.line(neighborPage(response.neighbor, context.style, context.width).join("\n"));
       return;
     }
     const request = { filter: invocation.option("filter") ?? "" };
     if (!context.forPeople) return writeList(context, method.listNeighbors, request);
     const { neighbors } = await listAll(client, method.listNeighbors, request);
     if (neighbors.length === 0) {
-      context.out.line(request.filter ? `no neighbor matches "${request.filter}"` : "no neighbors: cairnctl neighbor add ADDR --asn N");
+      context.out.line(
+        request.filter
+          ? `no neighbor matches "${request.filter}"`
+          : "no neighbors: cairnctl neighbor add ADDR --asn N",
+      );
       return;
     }
-    context.out.line(neighborTable(neighbors, context.style, context.width, context.format === "wide").join("\n"));
+    context.out.line(
+      neighborTable(neighbors, context.style, context.width, context.format === "wide").join("\n"),
+    );
   },
 };
 
@@ -59,12 +72,19 @@ function addCommand(): Command {
   return {
     name: "add",
     summary: "Adds a neighbor",
-    details: "The session starts at once. What is not given comes from the peer group, then from the defaults.",
+    details:
+      "The session starts at once. What is not given comes from the peer group, then from the defaults.",
     args: [{ name: "ADDR", help: "Address of the neighbor" }],
-    options: [...specOptions(NeighborSpecSchema, ["address"]), ...mutationOptions],
+    options: [...specOptions(NeighborSpecSchema, ["address"], "", false), ...mutationOptions],
     examples: [
-      ["cairnctl neighbor add 192.0.2.1 --asn 65001 --import accept-all --export mine-only", "an eBGP neighbor"],
-      ["cairnctl neighbor add 2001:db8::1 --group transit --prefix-limit family=ipv6-unicast,max=200000", "with a limit"],
+      [
+        "cairnctl neighbor add 192.0.2.1 --asn 65001 --import accept-all --export mine-only",
+        "an eBGP neighbor",
+      ],
+      [
+        "cairnctl neighbor add 2001:db8::1 --group transit --prefix-limit family=ipv6-unicast,max=200000",
+        "with a limit",
+      ],
     ],
     run: async (context, invocation) => {
       const { value } = specFromFlags(NeighborSpecSchema, invocation);
@@ -91,11 +111,18 @@ function setCommand(): Command {
       const { value, mask } = specFromFlags(NeighborSpecSchema, invocation);
       const updateMask = [...mask, ...clearedFields(NeighborSpecSchema, invocation)];
       if (updateMask.length === 0) {
-        throw usageError("nothing to set", "name at least one field, for example --hold-time 30s; see --help for all");
+        throw usageError(
+          "nothing to set",
+          "name at least one field, for example --hold-time 30s; see --help for all",
+        );
       }
       const spec = readSpec(NeighborSpecSchema, { ...value, address: invocation.arg("ADDR") });
       const client = await context.client();
-      const response = await client.call(method.updateNeighbor, { spec, updateMask, ...mutationFields(invocation) });
+      const response = await client.call(method.updateNeighbor, {
+        spec,
+        updateMask,
+        ...mutationFields(invocation),
+      });
       await tellMutation(context, invocation, UpdateNeighborResponseSchema, response);
     },
   };
@@ -138,13 +165,24 @@ function disableCommand(): Command {
   return {
     name: "disable",
     summary: "Takes a neighbor down until it is enabled again, also over restarts",
-    details: "--reason is kept with the generation; it is also what the neighbor is told, unless --message says otherwise.",
+    details:
+      "--reason is kept with the generation; it is also what the neighbor is told, unless --message says otherwise.",
     args: [addressArgument],
     options: [
-      { name: "message", short: "m", value: "TEXT", help: "Text for the neighbor (RFC 9003), at most 255 bytes" },
+      {
+        name: "message",
+        short: "m",
+        value: "TEXT",
+        help: "Text for the neighbor (RFC 9003), at most 255 bytes",
+      },
       ...mutationOptions,
     ],
-    examples: [['cairnctl neighbor disable 192.0.2.1 --reason "fibre work until 04:00"', "and the other side knows why"]],
+    examples: [
+      [
+        'cairnctl neighbor disable 192.0.2.1 --reason "fibre work until 04:00"',
+        "and the other side knows why",
+      ],
+    ],
     run: async (context, invocation) => {
       const client = await context.client();
       const message = invocation.option("message") ?? invocation.option("reason") ?? "";
@@ -166,21 +204,37 @@ function resetCommand(): Command {
     options: [
       { name: "soft", value: "in|out", help: "Keep the session up", from: ["in", "out"] },
       { name: "refresh", help: "With --soft in: send ROUTE-REFRESH even where received routes are kept" },
-      { name: "message", short: "m", aliases: ["reason"], value: "TEXT", help: "Without --soft: text for the neighbor" },
+      {
+        name: "message",
+        short: "m",
+        aliases: ["reason"],
+        value: "TEXT",
+        help: "Without --soft: text for the neighbor",
+      },
       { ...familyOption, repeat: true, help: "With --soft: only this family" },
     ],
     examples: [["cairnctl neighbor reset 192.0.2.1 --soft in", "without a flap"]],
     run: async (context, invocation) => {
       const address = invocation.arg("ADDR");
       const soft = invocation.option("soft");
-      const families = invocation.options("family").flatMap((text) => text.split(",")).map(expandFamily);
-      if (soft !== undefined && soft !== "in" && soft !== "out") throw usageError(`--soft is in or out, not "${soft}"`);
-      if (soft === undefined && families.length > 0) throw usageError("--family needs --soft in or --soft out");
-      if (soft !== undefined && invocation.option("message")) throw usageError("--message does not go with --soft");
+      const families = invocation
+        .options("family")
+        .flatMap((text) => text.split(","))
+        .map(expandFamily);
+      if (soft !== undefined && soft !== "in" && soft !== "out")
+        throw usageError(`--soft is in or out, not "${soft}"`);
+      if (soft === undefined && families.length > 0)
+        throw usageError("--family needs --soft in or --soft out");
+      if (soft !== undefined && invocation.option("message"))
+        throw usageError("--message does not go with --soft");
       if (soft !== "in" && invocation.flag("refresh")) throw usageError("--refresh needs --soft in");
       const client = await context.client();
       if (soft === "in") {
-        const response = await client.call(method.softResetIn, { address, families, refresh: invocation.flag("refresh") });
+        const response = await client.call(method.softResetIn, {
+          address,
+          families,
+          refresh: invocation.flag("refresh"),
+        });
         if (!context.forPeople) return context.message(SoftResetInResponseSchema, response);
         context.out.line(`import policy runs again over the routes of ${address}`);
       } else if (soft === "out") {
@@ -188,7 +242,10 @@ function resetCommand(): Command {
         if (!context.forPeople) return context.message(SoftResetOutResponseSchema, response);
         context.out.line(`everything is sent to ${address} again`);
       } else {
-        const response = await client.call(method.hardReset, { address, message: invocation.option("message") ?? "" });
+        const response = await client.call(method.hardReset, {
+          address,
+          message: invocation.option("message") ?? "",
+        });
         if (!context.forPeople) return context.message(HardResetResponseSchema, response);
         context.out.line(`the session with ${address} is reset`);
       }

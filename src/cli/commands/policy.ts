@@ -32,7 +32,12 @@ const verdicts = ["accept", "reject"] as const;
 const statementOptions: readonly Option[] = [
   ...specOptions(MatchSchema, [], "match-"),
   ...specOptions(SetActionsSchema, [], "set-"),
-  { name: "action", value: "accept|reject", help: "What becomes of a route that matches; absent: go on", from: verdicts },
+  {
+    name: "action",
+    value: "accept|reject",
+    help: "What becomes of a route that matches; absent: go on",
+    from: verdicts,
+  },
   { name: "statement", value: "NAME", help: "Name of the statement" },
 ];
 
@@ -49,7 +54,12 @@ const listCommand: Command = {
         { title: "POLICY", value: ({ spec }) => spec?.name ?? "" },
         { title: "STATEMENTS", value: ({ spec }) => String(spec?.statements.length ?? 0), align: "right" },
         { title: "DEFAULT", value: ({ spec }) => actionWord(spec?.defaultAction) || "next policy" },
-        { title: "GENERATION", value: ({ metadata }) => String(metadata?.generation ?? "-"), align: "right", drop: 2 },
+        {
+          title: "GENERATION",
+          value: ({ metadata }) => String(metadata?.generation ?? "-"),
+          align: "right",
+          drop: 2,
+        },
         { title: "DESCRIPTION", value: ({ spec }) => spec?.description ?? "", min: 10, drop: 1 },
       ],
       policies,
@@ -78,12 +88,16 @@ const getCommand: Command = {
 
 /** A policy as people read it aloud. */
 function policyPage(spec: PolicySpec, style: Style): string[] {
-  const lines = [`${style.bold(safeText(spec.name))}${spec.description ? `  ${style.dim(safeText(spec.description))}` : ""}`];
+  const lines = [
+    `${style.bold(safeText(spec.name))}${spec.description ? `  ${style.dim(safeText(spec.description))}` : ""}`,
+  ];
   spec.statements.forEach((statement, i) => {
     lines.push(...statementLines(statement, i + 1, style));
   });
   const last = actionWord(spec.defaultAction);
-  lines.push(`  otherwise  ${last === "" ? "the next policy of the chain decides; at its end: reject" : verdictText(last, style)}`);
+  lines.push(
+    `  otherwise  ${last === "" ? "the next policy of the chain decides; at its end: reject" : verdictText(last, style)}`,
+  );
   return lines;
 }
 
@@ -122,14 +136,25 @@ const setCommand: Command = {
   options: [
     fileOption,
     ...statementOptions,
-    { name: "default-action", value: "accept|reject", help: "For a route that no statement decided", from: verdicts },
+    {
+      name: "default-action",
+      value: "accept|reject",
+      help: "For a route that no statement decided",
+      from: verdicts,
+    },
     { name: "description", value: "TEXT", help: "Free text for people" },
     { name: "append", help: "Add the statement at the end instead of replacing the policy" },
     ...mutationOptions,
   ],
   examples: [
-    ["cairnctl policy set prefer-a --set-local-pref 200 --action accept", "everything, with local preference 200"],
-    ["cairnctl policy set transit-in --match-prefix-sets bogons --action reject --default-action accept", "all but bogons"],
+    [
+      "cairnctl policy set prefer-a --set-local-pref 200 --action accept",
+      "everything, with local preference 200",
+    ],
+    [
+      "cairnctl policy set transit-in --match-prefix-sets bogons --action reject --default-action accept",
+      "all but bogons",
+    ],
     ["cairnctl policy set transit-in -f transit-in.yaml --dry-run", "what a file would change"],
   ],
   run: async (context, invocation) => {
@@ -143,13 +168,17 @@ const setCommand: Command = {
       value = {};
       if (invocation.flag("append")) {
         const found = await ifFound(client.call(method.getPolicy, { name }));
-        if (found?.policy?.spec) value = toJson(PolicySpecSchema, found.policy.spec, { useProtoFieldName: true }) as typeof value;
+        if (found?.policy?.spec)
+          value = toJson(PolicySpecSchema, found.policy.spec, { useProtoFieldName: true }) as typeof value;
       }
       const statement = statementFromFlags(invocation);
       const defaultAction = invocation.option("default-action");
       const description = invocation.option("description");
       if (!statement && defaultAction === undefined && description === undefined) {
-        throw usageError("nothing to set", "give -f FILE, or flags such as --match-prefix-sets, --set-local-pref, --action");
+        throw usageError(
+          "nothing to set",
+          "give -f FILE, or flags such as --match-prefix-sets, --set-local-pref, --action",
+        );
       }
       const before = Array.isArray(value.statements) ? value.statements : [];
       if (statement) value.statements = [...before, statement];

@@ -1,10 +1,15 @@
 /** rib: looking up, listing, explaining; the commands that announce are in inject.ts. */
-import { create, type DescMessage, type DescMethodServerStreaming, type MessageInitShape } from "@bufbuild/protobuf";
+import {
+  create,
+  type DescMessage,
+  type DescMethodServerStreaming,
+  type MessageInitShape,
+} from "@bufbuild/protobuf";
 import { parseIp, parsePrefix } from "../../base/ip.ts";
 import {
   GetRibSummaryResponseSchema,
-  type RibSummary,
   RibService,
+  type RibSummary,
   WatchRoutesResponse_Type,
   WatchRoutesResponseSchema,
 } from "../../gen/cairn/v1/rib_service_pb.ts";
@@ -16,7 +21,7 @@ import { humanBytes, humanCount, safeText } from "../human.ts";
 import { eachElement, jsonTranscoder } from "../json-transcode.ts";
 import { writeMessage } from "../message-output.ts";
 import { listAll, writeList } from "../paging.ts";
-import { renderTable } from "../table.ts";
+import { renderTable, wrapText } from "../table.ts";
 import type { Argument, Command, Invocation, Option } from "../tree.ts";
 import { explainPage } from "./explain.ts";
 import { addCommand, deleteCommand, injectedCommand, loadCommand } from "./inject.ts";
@@ -28,7 +33,13 @@ const filterOptions: readonly Option[] = [
   familyOption,
   { name: "longer", short: "l", help: "With a PREFIX: everything inside it" },
   { name: "origin-asn", value: "ASN", help: "Only paths that end with this AS" },
-  { name: "community", short: "c", value: "C", repeat: true, help: "Only with this community (standard, extended or large); repeat for all of several" },
+  {
+    name: "community",
+    short: "c",
+    value: "C",
+    repeat: true,
+    help: "Only with this community (standard, extended or large); repeat for all of several",
+  },
   { name: "as-path", value: "RE", help: "Only AS paths that match, where _ is any boundary: _65010$" },
   { name: "next-hop", value: "ADDR", help: "Only with this next hop" },
 ];
@@ -41,7 +52,11 @@ const neighborFilter: Option = {
 };
 
 const neighborArgument: Argument = { name: "NEIGHBOR", help: "Address of the neighbor", from: "neighbor" };
-const prefixArgument: Argument = { name: "PREFIX", help: "Only this prefix, or with --longer those inside it", optional: true };
+const prefixArgument: Argument = {
+  name: "PREFIX",
+  help: "Only this prefix, or with --longer those inside it",
+  optional: true,
+};
 
 const receivedCommand: Command = {
   name: "received",
@@ -54,7 +69,11 @@ const receivedCommand: Command = {
     ["cairnctl rib received 192.0.2.1 10.0.0.0/8 --longer --post", "what policy made of a part"],
   ],
   run: async (context, invocation) => {
-    const request = { ...tableRequest(invocation, "PREFIX"), neighbor: invocation.arg("NEIGHBOR"), prePolicy: !invocation.flag("post") };
+    const request = {
+      ...tableRequest(invocation, "PREFIX"),
+      neighbor: invocation.arg("NEIGHBOR"),
+      prePolicy: !invocation.flag("post"),
+    };
     if (isDocument(context)) return writeList(context, method.listReceivedRoutes, request);
     await streamRoutes(context, method.streamReceivedRoutes, request, "received");
   },
@@ -103,8 +122,13 @@ const summaryCommand: Command = {
         { title: "FAMILY", value: ({ family }) => family },
         { title: "PREFIXES", value: ({ prefixes }) => humanCount(prefixes), align: "right" },
         { title: "PATHS", value: ({ paths }) => humanCount(paths), align: "right" },
-        { title: "BEST", value: ({ bestPaths }) => humanCount(bestPaths), align: "right" },
-        { title: "REJECTED", value: ({ rejectedPaths }) => humanCount(rejectedPaths), align: "right" },
+        { title: "BEST", value: ({ bestPaths }) => humanCount(bestPaths), align: "right", drop: 3 },
+        {
+          title: "REJECTED",
+          value: ({ rejectedPaths }) => humanCount(rejectedPaths),
+          align: "right",
+          drop: 2,
+        },
         { title: "CHANGES", value: ({ revision }) => humanCount(revision), align: "right", drop: 1 },
       ],
       summary.families,
@@ -112,19 +136,19 @@ const summaryCommand: Command = {
       style,
     );
     out.line(lines.join("\n"));
-    out.line(
-      style.dim(
-        `${humanCount(summary.attributeSets)} attribute sets, ${humanBytes(summary.memoryBytes)} of memory, ` +
-          `${humanCount(summary.bestPathRuns)} best-path runs, ${summary.updateGroups} update group${summary.updateGroups === 1 ? "" : "s"}`,
-      ),
-    );
+    const groups = `${summary.updateGroups} update group${summary.updateGroups === 1 ? "" : "s"}`;
+    const tail =
+      `${humanCount(summary.attributeSets)} attribute sets, ${humanBytes(summary.memoryBytes)} of memory, ` +
+      `${humanCount(summary.bestPathRuns)} best-path runs, ${groups}`;
+    for (const line of wrapText(tail, width)) out.line(style.dim(line));
   },
 };
 
 const watchCommand: Command = {
   name: "watch",
   summary: "Best paths as they change",
-  details: "First the table as it is (unless --changes), then each change. + is a new or changed best path, - a prefix that lost its last one.",
+  details:
+    "First the table as it is (unless --changes), then each change. + is a new or changed best path, - a prefix that lost its last one.",
   args: [prefixArgument],
   options: [...filterOptions, neighborFilter, { name: "changes", help: "Leave out the table at the start" }],
   examples: [["cairnctl rib watch --changes", "only what changes from now on"]],
@@ -203,9 +227,14 @@ async function ribRun(context: Context, invocation: Invocation): Promise<void> {
 }
 
 async function lookup(context: Context, target: string, invocation: Invocation): Promise<void> {
-  const unfit = [...filterOptions.map(({ name }) => name), "neighbor"].filter((name) => invocation.option(name) !== undefined);
+  const unfit = [...filterOptions.map(({ name }) => name), "neighbor"].filter(
+    (name) => invocation.option(name) !== undefined,
+  );
   if (unfit.length > 0 && !unfit.every((name) => name === "family")) {
-    throw usageError(`--${unfit[0]} does not go with an address`, `for the route that ${target} takes, leave it out`);
+    throw usageError(
+      `--${unfit[0]} does not go with an address`,
+      `for the route that ${target} takes, leave it out`,
+    );
   }
   const client = await context.client();
   const response = await client.call(method.lookupRoute, { target });
@@ -271,13 +300,15 @@ function isDocument(context: Context): boolean {
 function tableRequest(invocation: Invocation, argument: string): { family: string; filter: RouteFilter } {
   const prefix = invocation.arg(argument);
   if (prefix !== "") checkPrefix(prefix);
-  if (prefix === "" && invocation.flag("longer")) throw usageError("--longer needs a prefix", "cairnctl rib 10.0.0.0/8 --longer");
+  if (prefix === "" && invocation.flag("longer"))
+    throw usageError("--longer needs a prefix", "cairnctl rib 10.0.0.0/8 --longer");
   const origin = invocation.option("origin-asn")?.replace(/^AS/i, "");
   if (origin !== undefined && !(/^\d{1,10}$/.test(origin) && Number(origin) <= 0xffff_ffff)) {
     throw usageError(`--origin-asn: "${origin}" is not an AS number`);
   }
   const asFamily = invocation.option("family");
-  const family = asFamily === undefined ? (prefix.includes(":") ? "ipv6-unicast" : "") : expandFamily(asFamily);
+  const family =
+    asFamily === undefined ? (prefix.includes(":") ? "ipv6-unicast" : "") : expandFamily(asFamily);
   const filter = create(RouteFilterSchema, {
     prefix,
     longer: invocation.flag("longer"),
@@ -292,5 +323,6 @@ function tableRequest(invocation: Invocation, argument: string): { family: strin
 
 function checkPrefix(text: string): void {
   const parsed = parsePrefix(text);
-  if (typeof parsed === "string") throw usageError(parsed, "an address without /LENGTH looks up the longest match");
+  if (typeof parsed === "string")
+    throw usageError(parsed, "an address without /LENGTH looks up the longest match");
 }

@@ -18,16 +18,32 @@ const originMarks: Readonly<Record<Origin, string>> = {
 };
 
 const columns: readonly (Column<Route> & { readonly forms?: readonly RouteForm[] })[] = [
-  { title: "", value: mark, tone: ({ best, stale }) => (stale ? "warn" : best ? "good" : undefined), forms: ["best", "lookup", "received"] },
+  {
+    title: "",
+    value: mark,
+    tone: ({ best, stale }) => (stale ? "warn" : best ? "good" : undefined),
+    forms: ["best", "lookup", "received"],
+  },
   { title: "PREFIX", value: ({ prefix }) => prefix },
   { title: "ID", value: ({ pathId }) => (pathId === 0 ? "" : String(pathId)), align: "right", wide: true },
   { title: "NEXT HOP", value: ({ nextHop }) => nextHop },
-  { title: "FROM", value: ({ neighbor, nextHop }) => (neighbor === nextHop ? "=" : neighbor), drop: 2, forms: ["best", "lookup", "advertised"] },
-  { title: "PREF", value: ({ localPref }) => (localPref === undefined ? "" : String(localPref)), align: "right", drop: 3 },
+  { title: "FROM", value: ({ neighbor }) => neighbor, drop: 2, forms: ["best", "lookup", "advertised"] },
+  {
+    title: "PREF",
+    value: ({ localPref }) => (localPref === undefined ? "" : String(localPref)),
+    align: "right",
+    drop: 3,
+  },
   { title: "MED", value: ({ med }) => (med === undefined ? "" : String(med)), align: "right", drop: 4 },
   { title: "AS PATH", value: pathText, min: 12 },
-  { title: "WHY REFUSED", value: ({ rejectReason }) => rejectReason, min: 16, tone: () => "warn", forms: ["rejected"] },
-  { title: "AGE", value: ({ age }) => humanDuration(age), align: "right", drop: 5 },
+  {
+    title: "WHY REFUSED",
+    value: ({ rejectReason }) => rejectReason,
+    min: 16,
+    tone: () => "warn",
+    forms: ["rejected"],
+  },
+  { title: "AGE", value: ({ age }) => (age ? humanDuration(age) : ""), align: "right", drop: 5 },
   { title: "COMMUNITIES", value: communities, min: 12, wide: true },
   { title: "RPKI", value: ({ rpkiState }) => rpkiState, wide: true },
   { title: "OWNER", value: ({ owner }) => owner, wide: true },
@@ -58,7 +74,9 @@ export class RouteTable {
   constructor(context: Context, form: RouteForm) {
     this.#context = context;
     const wide = context.format === "wide";
-    this.#columns = columns.filter((column) => (wide || !column.wide) && (!column.forms || column.forms.includes(form)));
+    this.#columns = columns.filter(
+      (column) => (wide || !column.wide) && (!column.forms || column.forms.includes(form)),
+    );
   }
 
   /** Takes a route; it is printed at once when the table is a big one. */
@@ -80,7 +98,8 @@ export class RouteTable {
       if (this.#count > 0) this.#release();
     }
     if (this.#count === 0) note("no routes");
-    else if (isTerminal) this.#context.out.line(style.dim(`${humanCount(this.#count)} route${this.#count === 1 ? "" : "s"}`));
+    else if (isTerminal)
+      this.#context.out.line(style.dim(`${humanCount(this.#count)} route${this.#count === 1 ? "" : "s"}`));
     return this.#count;
   }
 
@@ -103,7 +122,9 @@ export function routeLine(route: Route): string {
   const path = pathText(route);
   const from = route.neighbor === "" ? "" : ` from ${route.neighbor}`;
   const more = communities(route);
-  return safeText(`${route.prefix} via ${route.nextHop || "-"}${from}  ${path}${more === "" ? "" : `  [${more}]`}`);
+  return safeText(
+    `${route.prefix} via ${route.nextHop || "-"}${from}  ${path}${more === "" ? "" : `  [${more}]`}`,
+  );
 }
 
 /** Orders by family, address, length, best first. */

@@ -177,7 +177,8 @@ function listCommand(kind: SetKind): Command {
       const merged = await listAll(await context.client(), kind.list, {});
       const json = toJson(kind.list.output, merged, { useProtoFieldName: true }) as Record<string, unknown>;
       const rows = (Object.values(json).find(Array.isArray) ?? []) as SetJson[];
-      if (rows.length === 0) return context.out.line(`no ${kind.noun}s: cairnctl set ${kind.word} set NAME ENTRY...`);
+      if (rows.length === 0)
+        return context.out.line(`no ${kind.noun}s: cairnctl set ${kind.word} set NAME ENTRY...`);
       const lines = renderTable<SetJson>(
         [
           { title: kind.noun.toUpperCase(), value: ({ spec }) => spec.name },
@@ -201,7 +202,10 @@ function getCommand(kind: SetKind, name: Argument): Command {
     examples: [[`cairnctl set ${kind.word} get ${kind.example.split(" ")[0]}`, "one entry a line"]],
     run: async (context, invocation) => {
       const client = await context.client();
-      const response = await client.call(kind.get, { name: invocation.arg("NAME") } as Record<string, unknown>);
+      const response = await client.call(kind.get, { name: invocation.arg("NAME") } as Record<
+        string,
+        unknown
+      >);
       if (!context.forPeople) return context.message(kind.get.output, response);
       const { spec } = setOf(kind, response);
       context.out.line(context.style.bold(safeText(spec.name)));
@@ -220,7 +224,8 @@ function entryTexts(kind: SetKind, spec: Record<string, unknown>): string[] {
     .filter(({ name, fieldKind }) => name !== "name" && fieldKind === "list")
     .flatMap((field) => {
       const values = (spec[field.name] ?? []) as string[];
-      const label = field.name === kind.entries ? "" : `${field.name.replace(/s$/, "").replaceAll("_", " ")} `;
+      const label =
+        field.name === kind.entries ? "" : `${field.name.replace(/s$/, "").replaceAll("_", " ")} `;
       return values.map((value) => label + valueText(field, value));
     });
 }
@@ -232,9 +237,11 @@ function editRun(kind: SetKind, how: "set" | "add" | "remove"): Command["run"] {
     const file = invocation.option("file");
     const { value } = specFromFlags(kind.spec, invocation);
     const words = invocation.args("ENTRY");
-    const given: Record<string, unknown> = words.length === 0 ? { ...value } : { ...value, [kind.entries]: words };
+    const given: Record<string, unknown> =
+      words.length === 0 ? { ...value } : { ...value, [kind.entries]: words };
     if (file !== undefined) Object.assign(given, await readDocument(context, file));
-    if (Object.keys(given).length === 0 && how !== "set") throw usageError(`name the entries to ${how}`, kind.entryHelp);
+    if (Object.keys(given).length === 0 && how !== "set")
+      throw usageError(`name the entries to ${how}`, kind.entryHelp);
     let next = canonical(kind, { ...given, name });
     if (how !== "set") {
       const found = await ifFound(client.call(kind.get, { name } as Record<string, unknown>));
@@ -242,7 +249,10 @@ function editRun(kind: SetKind, how: "set" | "add" | "remove"): Command["run"] {
       next = how === "add" ? added(before, next) : removed(kind, before, next);
     }
     const spec = readMessage(kind.spec, next, "the command line");
-    const response = await client.call(kind.set, { spec, ...mutationFields(invocation) } as Record<string, unknown>);
+    const response = await client.call(kind.set, { spec, ...mutationFields(invocation) } as Record<
+      string,
+      unknown
+    >);
     await tellMutation(context, invocation, kind.set.output, response as MutationResponse);
   };
 }
@@ -257,12 +267,19 @@ function added(before: Record<string, unknown>, more: Record<string, unknown>): 
   for (const [field, values] of Object.entries(more)) {
     if (!Array.isArray(values)) continue;
     const present = new Set(((before[field] ?? []) as unknown[]).map((entry) => JSON.stringify(entry)));
-    next[field] = [...((before[field] ?? []) as unknown[]), ...values.filter((entry) => !present.has(JSON.stringify(entry)))];
+    next[field] = [
+      ...((before[field] ?? []) as unknown[]),
+      ...values.filter((entry) => !present.has(JSON.stringify(entry))),
+    ];
   }
   return next;
 }
 
-function removed(kind: SetKind, before: Record<string, unknown>, less: Record<string, unknown>): Record<string, unknown> {
+function removed(
+  kind: SetKind,
+  before: Record<string, unknown>,
+  less: Record<string, unknown>,
+): Record<string, unknown> {
   const next = { ...before };
   for (const [name, values] of Object.entries(less)) {
     if (!Array.isArray(values)) continue;
@@ -271,7 +288,10 @@ function removed(kind: SetKind, before: Record<string, unknown>, less: Record<st
     const kept = present.filter((entry) => !gone.has(JSON.stringify(entry)));
     const field = findField(kind.spec, name);
     if (field && kept.length === present.length) {
-      throw usageError(`none of these is in the set: ${valueText(field, values)}`, `see: cairnctl set ${kind.word} get NAME`);
+      throw usageError(
+        `none of these is in the set: ${valueText(field, values)}`,
+        `see: cairnctl set ${kind.word} get NAME`,
+      );
     }
     next[name] = kept;
   }

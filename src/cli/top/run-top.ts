@@ -1,0 +1,53 @@
+/** Starts top on the terminal, or prints one frame. */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Context } from "../context.ts";
+import { plain } from "../style.ts";
+import { Feed } from "./feed.ts";
+import { frameLines } from "./frame.ts";
+import { firstView } from "./view.ts";
+
+const columnsWithoutTerminal = 120;
+
+export async function runTop(
+  context: Context,
+  options: { once: boolean; intervalMs: number },
+): Promise<void> {
+  const feed = new Feed(await context.client(), options.intervalMs);
+  if (options.once) {
+    await feed.fill();
+    // rates need two samples
+    await sleep(options.intervalMs);
+    await feed.fill();
+    const columns = Number.isFinite(context.width) ? context.width : columnsWithoutTerminal;
+    const size = { columns, rows: Number.POSITIVE_INFINITY };
+    const style = context.isTerminal ? context.style : plain;
+    for (const line of frameLines(feed.model(), firstView, size, style, context.address))
+      context.out.line(line);
+    return;
+  }
+  process.env.NODE_ENV = "production"; // React's checks would take half of the time
+  const [{ render }, { createElement }, { App }] = await Promise.all([
+    import("ink"),
+    import("react"),
+    import("./app.ts"),
+  ]);
+  feed.start();
+  const { stdout } = process;
+  const app = render(
+    createElement(App, {
+      feed,
+      style: context.style,
+      address: context.address,
+      size: () => ({ columns: stdout.columns ?? 80, rows: stdout.rows ?? 24 }),
+      onResize: (listener) => {
+        stdout.on("resize", listener);
+        return () => stdout.off("resize", listener);
+      },
+    }),
+    { alternateScreen: true, maxFps: 10, incrementalRendering: true },
+  );
+  const quit = () => app.unmount();
+  context.signal.addEventListener("abort", quit, { once: true });
+  await app.waitUntilExit();
+  feed.stop();
+}
