@@ -9,6 +9,7 @@ import {
   toHex,
 } from "../../test/support/wire.ts";
 import { AttributeFlag } from "./attribute-flags.ts";
+import { describeAttributes } from "./attribute-text.ts";
 import { DerivedAttributes, decodeBlock, deriveBlock, encodeBlock } from "./block.ts";
 import { MessageWriter } from "./message-writer.ts";
 import { emptyAttributes, type PathAttributes, SegmentType } from "./path-attributes.ts";
@@ -96,6 +97,39 @@ test("columns of an empty and of a full set", () => {
   assert.deepEqual([full.origin, full.localPref, full.med], [2, 4_000_000_000, 7]);
   assert.deepEqual([full.originatorId, full.clusterListLength], [0xc0000201, 3]);
   assert.deepEqual([full.nextHopAt, full.nextHopLength], [4 + 3 + 3, 4]);
+});
+
+test("attributes have names and texts for people", () => {
+  const text = describeAttributes({
+    ...emptyAttributes(),
+    asPath: [{ type: SegmentType.sequence, asns: [65_001, 65_002] }],
+    nextHop: fromHex("20010db8000000000000000000000001 fe800000000000000000000000000001"),
+    med: 5,
+    localPref: 100,
+    atomicAggregate: true,
+    aggregator: { asn: 65_001, address: 0x0a000001 },
+    communities: [0xffff_ff01],
+    originatorId: 0x0a000002,
+    clusterList: [1, 2],
+    extendedCommunities: ["0002fde800000001"],
+    largeCommunities: [[1, 2, 3]],
+    unknown: [{ flags: 0xe0, type: 25, value: Uint8Array.of(10) }],
+  }).map(({ name, value }) => `${name} ${value}`.trimEnd());
+  assert.deepEqual(text, [
+    "ORIGIN igp",
+    "AS_PATH 65001 65002",
+    "NEXT_HOP 2001:db8::1 fe80::1",
+    "MULTI_EXIT_DISC 5",
+    "LOCAL_PREF 100",
+    "ATOMIC_AGGREGATE",
+    "AGGREGATOR 65001 10.0.0.1",
+    "COMMUNITIES no-export",
+    "ORIGINATOR_ID 10.0.0.2",
+    "CLUSTER_LIST 0.0.0.1 0.0.0.2",
+    "EXTENDED_COMMUNITIES rt:65000:1",
+    "IPV6_EXTENDED_COMMUNITIES 0a",
+    "LARGE_COMMUNITY 1:2:3",
+  ]);
 });
 
 test("RFC 4271 9.1.2.2, RFC 5065 5.3: length and ends of a path", () => {

@@ -3,7 +3,7 @@
  * it can be shown.
  */
 import { families } from "./family.ts";
-import { readU16, readU32 } from "./message.ts";
+import { hex, readU16, readU32 } from "./message.ts";
 import type { MessageWriter } from "./message-writer.ts";
 
 export interface CapabilityFamily {
@@ -300,10 +300,4 @@ function tuples<T>(at: number, end: number, size: number, read: (at: number) => 
   const list: T[] = [];
   for (let i = at; i < end; i += size) list.push(read(i));
   return list;
-}
-
-export function hex(bytes: Uint8Array): string {
-  let text = "";
-  for (const byte of bytes) text += byte.toString(16).padStart(2, "0");
-  return text;
 }

@@ -1,4 +1,5 @@
 /** ATOMIC_AGGREGATE, AGGREGATOR and AS4_AGGREGATOR (RFC 4271 5.1.6, 5.1.7; RFC 6793; RFC 7606 7.6, 7.7). */
+import { formatIp4 } from "../../base/ip.ts";
 import { readU32 } from "../message.ts";
 import {
   type AttributeDescriptor,
@@ -22,6 +23,7 @@ export const atomicAggregate: AttributeDescriptor = {
   },
   present: (from) => from.atomicAggregate,
   write: () => {},
+  format: () => "",
 };
 
 export const aggregator: AttributeDescriptor = {
@@ -43,6 +45,7 @@ export const aggregator: AttributeDescriptor = {
     out.u32(from.aggregator.asn);
     out.u32(from.aggregator.address);
   },
+  format: ({ aggregator: value }) => (value ? `${value.asn} ${formatIp4(value.address)}` : ""),
 };
 
 /** From a two-octet neighbor only; merged into AGGREGATOR by the decoder. */

@@ -1,4 +1,5 @@
 /** AS_PATH and AS4_PATH (RFC 4271 4.3 and 5.1.2, RFC 5065, RFC 6793, RFC 7606 7.2, RFC 7607). */
+import { formatAsPath } from "../as-path-text.ts";
 import type { DecodeContext } from "../decode-context.ts";
 import { readU16, readU32 } from "../message.ts";
 import type { MessageWriter } from "../message-writer.ts";
@@ -25,6 +26,7 @@ export const asPath: AttributeDescriptor = {
   },
   present: () => true,
   write: (from, out) => writeSegments(from.asPath, out),
+  format: (from) => formatAsPath(from.asPath),
 };
 
 /** From a two-octet neighbor only; merged into AS_PATH by the decoder. A malformed one is dropped (RFC 6793 6). */

@@ -1,4 +1,5 @@
 /** Attributes of fixed shape: ORIGIN, NEXT_HOP, MED, LOCAL_PREF, ORIGINATOR_ID, CLUSTER_LIST. */
+import { formatIp, formatIp4 } from "../../base/ip.ts";
 import { readU32 } from "../message.ts";
 import {
   type AttributeDescriptor,
@@ -7,6 +8,8 @@ import {
   wellKnown,
   withdrawFault,
 } from "./descriptor.ts";
+
+const originNames = ["igp", "egp", "incomplete"];
 
 const lengthNot1 = withdrawFault(5, "the length is not 1");
 const lengthNot4 = withdrawFault(5, "the length is not 4");
@@ -26,6 +29,7 @@ export const origin: AttributeDescriptor = {
   },
   present: () => true,
   write: (from, out) => out.u8(from.origin),
+  format: (from) => originNames[from.origin] ?? String(from.origin),
 };
 
 /** Length only: whether the address makes sense matters only when the body has NLRI (RFC 4760 section 3). */
@@ -39,6 +43,10 @@ export const nextHop: AttributeDescriptor = {
   },
   present: (from) => from.nextHop.length > 0,
   write: (from, out) => out.copy(from.nextHop),
+  format({ nextHop: bytes }) {
+    const first = formatIp(bytes, 0, Math.min(bytes.length, 16));
+    return bytes.length === 32 ? `${first} ${formatIp(bytes, 16)}` : first;
+  },
 };
 
 export const med: AttributeDescriptor = {
@@ -51,6 +59,7 @@ export const med: AttributeDescriptor = {
   },
   present: (from) => from.med !== undefined,
   write: (from, out) => out.u32(from.med ?? 0),
+  format: (from) => String(from.med),
 };
 
 export const localPref: AttributeDescriptor = {
@@ -64,6 +73,7 @@ export const localPref: AttributeDescriptor = {
   },
   present: (from) => from.localPref !== undefined,
   write: (from, out) => out.u32(from.localPref ?? 0),
+  format: (from) => String(from.localPref),
 };
 
 export const originatorId: AttributeDescriptor = {
@@ -77,6 +87,7 @@ export const originatorId: AttributeDescriptor = {
   },
   present: (from) => from.originatorId !== undefined,
   write: (from, out) => out.u32(from.originatorId ?? 0),
+  format: (from) => formatIp4(from.originatorId ?? 0),
 };
 
 export const clusterList: AttributeDescriptor = {
@@ -92,4 +103,5 @@ export const clusterList: AttributeDescriptor = {
   write(from, out) {
     for (const id of from.clusterList) out.u32(id);
   },
+  format: (from) => from.clusterList.map(formatIp4).join(" "),
 };

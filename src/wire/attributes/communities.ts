@@ -1,4 +1,5 @@
 /** Communities of four kinds (RFC 1997, 4360, 5701, 8092; RFC 7606 7.8, 7.14, 7.15) and OTC (RFC 9234). */
+import { formatCommunity, formatExtendedCommunity, formatLargeCommunity } from "../community-text.ts";
 import { readU32 } from "../message.ts";
 import {
   type AttributeDescriptor,
@@ -26,6 +27,7 @@ export const communities: AttributeDescriptor = {
   write(from, out) {
     for (const community of from.communities) out.u32(community);
   },
+  format: (from) => from.communities.map(formatCommunity).join(" "),
 };
 
 export const extendedCommunities: AttributeDescriptor = {
@@ -51,6 +53,7 @@ export const extendedCommunities: AttributeDescriptor = {
       out.u32(Number.parseInt(community.slice(8), 16));
     }
   },
+  format: (from) => from.extendedCommunities.map(formatExtendedCommunity).join(" "),
 };
 
 export const largeCommunities: AttributeDescriptor = {
@@ -67,6 +70,7 @@ export const largeCommunities: AttributeDescriptor = {
   write(from, out) {
     for (const parts of from.largeCommunities) for (const part of parts) out.u32(part);
   },
+  format: (from) => from.largeCommunities.map(formatLargeCommunity).join(" "),
 };
 
 export const ipv6ExtendedCommunities: AttributeDescriptor = {

@@ -56,6 +56,8 @@ export interface AttributeDescriptor {
   present?(from: PathAttributes): boolean;
   /** Appends the value with four-octet AS numbers. */
   write?(from: PathAttributes, out: MessageWriter): void;
+  /** The value for people. */
+  format?(from: PathAttributes): string;
 }
 
 export function withdrawFault(subcode: number, text: string): AttributeFault {
