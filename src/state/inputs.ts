@@ -10,6 +10,14 @@ export type ConnId = number;
 /** Names an RPC that waits for a reply. */
 export type CallId = number;
 
+export interface HostAddress {
+  /** Canonical text. */
+  readonly address: string;
+  /** Length of the on-link prefix. */
+  readonly length: number;
+  readonly interface: string;
+}
+
 export type Input =
   | {
       readonly kind: "tcp.accepted";
@@ -32,6 +40,8 @@ export type Input =
   | { readonly kind: "tcp.bytes"; readonly conn: ConnId; readonly bytes: Uint8Array }
   /** The socket has taken bytes: `queued` are still waiting in the shell. */
   | { readonly kind: "tcp.sent"; readonly conn: ConnId; readonly queued: number }
+  /** Addresses of the host's interfaces, at start and after each change: for next hops of the other family and third-party next hops. */
+  | { readonly kind: "host.addresses"; readonly addresses: readonly HostAddress[] }
   | { readonly kind: "mutate"; readonly call: CallId; readonly mutation: Mutation }
   | { readonly kind: "operate"; readonly call: CallId; readonly operation: Operation }
   /** All rows persisted with a sequence number up to `seq` are durable. */

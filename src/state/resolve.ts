@@ -181,6 +181,7 @@ export function resolveNeighbor(objects: Specs, name: string): NeighborConfig | 
     defaultOriginate: spec.defaultOriginate!,
     routeReflectorClient: spec.routeReflectorClient!,
     routeServerClient: spec.routeServerClient!,
+    bilateralPeer: spec.bilateralPeer!,
     importPolicies: spec.import,
     exportPolicies: spec.export,
   };
@@ -262,6 +263,7 @@ const sources: Readonly<Record<keyof NeighborConfig, string | undefined>> = {
   defaultOriginate: "default_originate",
   routeReflectorClient: "route_reflector_client",
   routeServerClient: "route_server_client",
+  bilateralPeer: "bilateral_peer",
   importPolicies: "import",
   exportPolicies: "export",
 };

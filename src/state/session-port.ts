@@ -52,6 +52,8 @@ export interface NeighborConfig {
   readonly defaultOriginate: boolean;
   readonly routeReflectorClient: boolean;
   readonly routeServerClient: boolean;
+  /** RFC 3765: NOPEER routes are kept from it. */
+  readonly bilateralPeer: boolean;
   /** Names of policies, those of global, group and neighbor joined in order. */
   readonly importPolicies: readonly string[];
   readonly exportPolicies: readonly string[];

@@ -150,8 +150,8 @@ export class Engine {
 
   private connect(attempt: Attempt): void {
     const { config } = attempt.peer;
-    // Ids of connections that we open are negative, so they never meet those that the shell gives to accepted ones.
-    const id = --this.lastOutbound;
+    // Ids of connections that we open are positive, so they never meet the negative ones of accepted connections.
+    const id = ++this.lastOutbound;
     const connection = new Connection(id, true, config.address, config.port, this.nowMs);
     connection.attempt = attempt;
     attempt.connection = connection;

@@ -284,6 +284,11 @@ export class Sessions {
     return 0;
   }
 
+  /** Bytes handed to the neighbor's connection and not yet taken by the kernel; 0 when it is down. */
+  queuedBytes(neighbor: NeighborId): number {
+    return this.peers[neighbor]?.up?.connection?.queuedBytes ?? 0;
+  }
+
   /**
    * Sends ROUTE-REFRESH for a negotiated family.
    * @returns false when the session is down or the neighbor did not offer it

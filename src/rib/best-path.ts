@@ -1,0 +1,298 @@
+/**
+ * Best path as a table of named steps over integer columns. Each step compares two paths; the first that tells them
+ * apart decides. MED is compared only between paths of one neighbor AS unless `alwaysCompareMed`, and pairwise
+ * comparison is then not transitive; so the best path is chosen as RFC 4271 9.1.2.2 c asks: per neighbor AS first,
+ * then between the winners. The result does not depend on the order of arrival (property test beside this file).
+ */
+import { assert } from "../base/assert.ts";
+import { AttributeFlag } from "../policy/attribute-table.ts";
+import type { AttributeStore } from "./attribute-store.ts";
+import { type NeighborColumns, NeighborFlag } from "./neighbor-columns.ts";
+import { staleFlag } from "./path-flags.ts";
+import type { PathColumns } from "./path-columns.ts";
+
+/** Steps by number, in the default order. Names are those of the configuration. */
+export const stepNames = [
+  "stale",
+  "local-pref",
+  "local-origin",
+  "as-path-length",
+  "origin",
+  "med",
+  "external",
+  "oldest",
+  "router-id",
+  "cluster-list-length",
+  "neighbor-address",
+  "path-id",
+] as const;
+export type StepName = (typeof stepNames)[number];
+
+const Step = {
+  stale: 0,
+  localPref: 1,
+  localOrigin: 2,
+  asPathLength: 3,
+  origin: 4,
+  med: 5,
+  external: 6,
+  oldest: 7,
+  routerId: 8,
+  clusterLength: 9,
+  neighborAddress: 10,
+  pathId: 11,
+} as const;
+
+export interface BestPathConfig {
+  readonly alwaysCompareMed: boolean;
+  readonly missingMedWorst: boolean;
+  readonly ignoreAsPathLength: boolean;
+  readonly preferOldest: boolean;
+  /** Empty for the default order. The last two steps always close the order so that it is total. */
+  readonly steps: readonly StepName[];
+}
+
+export const defaultBestPath: BestPathConfig = {
+  alwaysCompareMed: false,
+  missingMedWorst: false,
+  ignoreAsPathLength: false,
+  preferOldest: false,
+  steps: [],
+};
+
+/** One line of an explanation: both values as text, and how `b` did against `a`. */
+export interface StepComparison {
+  readonly step: StepName;
+  readonly a: string;
+  readonly b: string;
+  /** Positive: b is worse; negative: b is better; 0 equal; undefined: the step does not apply to this pair. */
+  readonly order: number | undefined;
+}
+
+export class BestPath {
+  private readonly attributes: AttributeStore;
+  private readonly neighbors: NeighborColumns;
+  private config: BestPathConfig = defaultBestPath;
+  private order: readonly number[] = [];
+  /** Paths under selection, reused. */
+  private readonly candidates: number[] = [];
+
+  constructor(attributes: AttributeStore, neighbors: NeighborColumns) {
+    this.attributes = attributes;
+    this.neighbors = neighbors;
+    this.configure(defaultBestPath);
+  }
+
+  configure(config: BestPathConfig): void {
+    this.config = config;
+    const named = config.steps.length > 0 ? config.steps : stepNames;
+    const order = named.map((name) => stepNames.indexOf(name));
+    assert(!order.includes(-1), "unknown best-path step");
+    const wanted = order.filter(
+      (step) =>
+        !(step === Step.asPathLength && config.ignoreAsPathLength) &&
+        !(step === Step.oldest && !config.preferOldest && config.steps.length === 0),
+    );
+    for (const last of [Step.neighborAddress, Step.pathId]) {
+      const at = wanted.indexOf(last);
+      if (at >= 0) wanted.splice(at, 1);
+      wanted.push(last);
+    }
+    this.order = wanted;
+  }
+
+  /**
+   * Compares two eligible paths of one prefix.
+   * @returns negative when `a` is better, positive when `b` is; 0 only for the same path
+   */
+  compare(paths: PathColumns, a: number, b: number): number {
+    const order = this.order;
+    for (let i = 0; i < order.length; i++) {
+      const result = this.step(order[i], paths, a, b);
+      if (result !== 0) return result;
+    }
+    return 0;
+  }
+
+  private step(step: number, paths: PathColumns, a: number, b: number): number {
+    const attributes = this.attributes;
+    const attrA = paths.attr[a];
+    const attrB = paths.attr[b];
+    switch (step) {
+      case Step.stale:
+        return (paths.flags[a] & staleFlag) - (paths.flags[b] & staleFlag);
+      case Step.localPref:
+        return attributes.localPref[attrB] - attributes.localPref[attrA];
+      case Step.localOrigin:
+        return Number(paths.neighbor[a] !== 0) - Number(paths.neighbor[b] !== 0);
+      case Step.asPathLength:
+        return attributes.pathLength[attrA] - attributes.pathLength[attrB];
+      case Step.origin:
+        return attributes.origin[attrA] - attributes.origin[attrB];
+      case Step.med:
+        return this.comparesMed(attrA, attrB) ? this.medOf(attrA) - this.medOf(attrB) : 0;
+      case Step.external:
+        return this.internalRank(paths.neighbor[a]) - this.internalRank(paths.neighbor[b]);
+      case Step.oldest:
+        return this.isExternal(paths.neighbor[a]) && this.isExternal(paths.neighbor[b]) ? paths.time[a] - paths.time[b] : 0;
+      case Step.routerId:
+        return this.idOf(attrA, paths.neighbor[a]) - this.idOf(attrB, paths.neighbor[b]);
+      case Step.clusterLength:
+        return attributes.clusterLength[attrA] - attributes.clusterLength[attrB];
+      case Step.neighborAddress:
+        return this.compareAddress(paths.neighbor[a], paths.neighbor[b]);
+      default:
+        return paths.idOf(a) - paths.idOf(b);
+    }
+  }
+
+  private comparesMed(attrA: number, attrB: number): boolean {
+    return this.config.alwaysCompareMed || this.attributes.neighborAs[attrA] === this.attributes.neighborAs[attrB];
+  }
+
+  private medOf(attr: number): number {
+    const present = (this.attributes.flags[attr] & AttributeFlag.hasMed) !== 0;
+    return present ? this.attributes.med[attr] : this.config.missingMedWorst ? 0x1_0000_0000 : 0;
+  }
+
+  private isExternal(neighbor: number): boolean {
+    return (this.neighbors.flags[neighbor] & NeighborFlag.external) !== 0;
+  }
+
+  private internalRank(neighbor: number): number {
+    return this.isExternal(neighbor) ? 0 : 1;
+  }
+
+  /** ORIGINATOR_ID stands for the router id of a reflected route (RFC 4456 9). */
+  private idOf(attr: number, neighbor: number): number {
+    const originator = this.attributes.flags[attr] & AttributeFlag.hasOriginatorId;
+    return originator ? this.attributes.originatorId[attr] : this.neighbors.routerId[neighbor];
+  }
+
+  private compareAddress(a: number, b: number): number {
+    const address = this.neighbors.address;
+    for (let i = 0; i < 4; i++) {
+      const difference = address[a * 4 + i] - address[b * 4 + i];
+      if (difference !== 0) return difference;
+    }
+    return 0;
+  }
+
+  /**
+   * Chooses among the eligible paths of a chain.
+   * @param head first path of the chain
+   * @returns the best path, or 0 when none is eligible
+   */
+  select(paths: PathColumns, head: number): number {
+    const candidates = this.candidates;
+    candidates.length = 0;
+    let groups = false;
+    const medMatters = !this.config.alwaysCompareMed;
+    for (let path = head; path !== 0; path = paths.next[path]) {
+      if (!paths.eligible(path)) continue;
+      candidates.push(path);
+      if (medMatters && (this.attributes.flags[paths.attr[path]] & AttributeFlag.hasMed) !== 0) groups = true;
+    }
+    if (candidates.length === 0) return 0;
+    if (groups && candidates.length > 2) this.keepGroupWinners(paths);
+    let best = candidates[0];
+    for (let i = 1; i < candidates.length; i++) {
+      if (this.compare(paths, candidates[i], best) < 0) best = candidates[i];
+    }
+    return best;
+  }
+
+  /** Leaves in `candidates` the best path of each neighbor AS, as MED is only comparable within one. */
+  private keepGroupWinners(paths: PathColumns): void {
+    const candidates = this.candidates;
+    const groupOf = (path: number): number => this.attributes.neighborAs[paths.attr[path]];
+    let winners = 0;
+    for (let i = 0; i < candidates.length; i++) {
+      const path = candidates[i];
+      let w = 0;
+      while (w < winners && groupOf(candidates[w]) !== groupOf(path)) w++;
+      if (w === winners) candidates[winners++] = path;
+      else if (this.compare(paths, path, candidates[w]) < 0) candidates[w] = path;
+    }
+    candidates.length = winners;
+  }
+
+  /** All eligible paths of a chain, best first: the order in which they would be chosen one after the other. */
+  rank(paths: PathColumns, head: number): number[] {
+    const left: number[] = [];
+    for (let path = head; path !== 0; path = paths.next[path]) if (paths.eligible(path)) left.push(path);
+    const ranked: number[] = [];
+    while (left.length > 0) {
+      const best = this.selectFrom(paths, left);
+      ranked.push(best);
+      left.splice(left.indexOf(best), 1);
+    }
+    return ranked;
+  }
+
+  private selectFrom(paths: PathColumns, from: readonly number[]): number {
+    this.candidates.length = 0;
+    this.candidates.push(...from);
+    if (!this.config.alwaysCompareMed) this.keepGroupWinners(paths);
+    return this.candidates.reduce((best, path) => (this.compare(paths, path, best) < 0 ? path : best));
+  }
+
+  /** Every step for `b` against the better path `a`, down to the one that decides. */
+  explain(paths: PathColumns, a: number, b: number): StepComparison[] {
+    const lines: StepComparison[] = [];
+    for (const step of this.order) {
+      const applies = step !== Step.med || this.comparesMed(paths.attr[a], paths.attr[b]);
+      const result = this.step(step, paths, a, b);
+      lines.push({
+        step: stepNames[step],
+        a: this.valueText(step, paths, a),
+        b: this.valueText(step, paths, b),
+        order: applies ? -result : undefined,
+      });
+      if (result !== 0) break;
+    }
+    return lines;
+  }
+
+  private valueText(step: number, paths: PathColumns, path: number): string {
+    const attr = paths.attr[path];
+    const neighbor = paths.neighbor[path];
+    switch (step) {
+      case Step.stale:
+        return paths.flags[path] & staleFlag ? "stale" : "fresh";
+      case Step.localPref:
+        return String(this.attributes.localPref[attr]);
+      case Step.localOrigin:
+        return neighbor === 0 ? "local" : "learned";
+      case Step.asPathLength:
+        return String(this.attributes.pathLength[attr]);
+      case Step.origin:
+        return ["IGP", "EGP", "incomplete"][this.attributes.origin[attr]];
+      case Step.med:
+        return this.attributes.flags[attr] & AttributeFlag.hasMed ? String(this.attributes.med[attr]) : "none";
+      case Step.external:
+        return this.isExternal(neighbor) ? "external" : "internal";
+      case Step.oldest:
+        return String(paths.time[path]);
+      case Step.routerId:
+        return dotted(this.idOf(attr, neighbor));
+      case Step.clusterLength:
+        return String(this.attributes.clusterLength[attr]);
+      case Step.neighborAddress:
+        return this.addressText(neighbor);
+      default:
+        return String(paths.idOf(path));
+    }
+  }
+
+  private addressText(neighbor: number): string {
+    const words = [0, 1, 2, 3].map((i) => this.neighbors.address[neighbor * 4 + i]);
+    if (neighbor === 0) return "local";
+    if (words[0] === 0 && words[1] === 0 && words[2] === 0) return dotted(words[3]);
+    return words.map((word) => word.toString(16).padStart(8, "0")).join(":");
+  }
+}
+
+function dotted(value: number): string {
+  return `${value >>> 24}.${(value >>> 16) & 255}.${(value >>> 8) & 255}.${value & 255}`;
+}

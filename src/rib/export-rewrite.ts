@@ -1,0 +1,239 @@
+/**
+ * What our speaker does to the attributes of a route it announces (RFC 4271 5.1, 9.1.3; RFC 4456 8; RFC 7947 2.2):
+ * one pass over a canonical block into another canonical block, without decoding into values.
+ *
+ *                    external              internal                reflected (internal to internal)   route server
+ *   AS_PATH          own AS in front       as it is                as it is                           as it is
+ *   NEXT_HOP         self or third party   as it is, or self       as it is                           as it is
+ *   MED              dropped               kept                    kept                               kept
+ *   LOCAL_PREF       dropped               kept, 100 when absent   kept                               dropped
+ *   ORIGINATOR_ID    dropped               as it is                added when absent                  dropped
+ *   CLUSTER_LIST     dropped               as it is                own cluster id in front            dropped
+ *
+ * MED is dropped before export policy runs (`stripMed`), so that a MED which policy sets is sent.
+ */
+import { assert } from "../base/assert.ts";
+import type { AttributeBlock } from "../wire/scratch.ts";
+import { MessageWriter } from "../wire/message-writer.ts";
+import { decodeBlock, encodeBlock } from "../wire/block.ts";
+import { SegmentType } from "../wire/path-attributes.ts";
+import type { PathAttributes } from "../wire/path-attributes.ts";
+
+const code = {
+  origin: 1,
+  asPath: 2,
+  nextHop: 3,
+  med: 4,
+  localPref: 5,
+  originatorId: 9,
+  clusterList: 10,
+  extendedCommunities: 16,
+} as const;
+
+export type RemovePrivate = "none" | "remove" | "all" | "replace";
+
+/** What is the same for all routes that go to one update group. */
+export interface RewriteConfig {
+  readonly external: boolean;
+  readonly routeServerClient: boolean;
+  /** AS to prepend toward external neighbors. */
+  readonly localAsn: number;
+  /** Global AS, prepended before `localAsn` when the two differ. */
+  readonly globalAsn: number;
+  readonly removePrivateAs: RemovePrivate;
+  readonly clusterId: number;
+}
+
+/** What differs from route to route. */
+export interface RewriteRoute {
+  /** Next hop to put in place of the route's own: 4 or 16 bytes; undefined keeps it. */
+  nextHop: Uint8Array | undefined;
+  /** Learned from an internal neighbor and sent to one: we reflect it. */
+  reflected: boolean;
+  /** Router id of the neighbor that it came from, for ORIGINATOR_ID. */
+  sourceRouterId: number;
+}
+
+const privateRemoved = new MessageWriter(1024);
+
+/**
+ * Appends the rewritten block to `out`.
+ * @param block canonical attributes after export policy
+ */
+export function rewriteForExport(
+  block: AttributeBlock,
+  config: RewriteConfig,
+  route: RewriteRoute,
+  out: MessageWriter,
+): void {
+  let { bytes, start, end } = block;
+  const transparent = config.routeServerClient;
+  if (config.external && !transparent && config.removePrivateAs !== "none") {
+    privateRemoved.reset();
+    const attributes = decodeBlock(bytes, start, end);
+    removePrivateAs(attributes, config.removePrivateAs, config.localAsn);
+    encodeBlock(attributes, privateRemoved);
+    bytes = privateRemoved.bytes;
+    start = 0;
+    end = privateRemoved.at;
+  }
+  const internal = !config.external;
+  let wroteLocalPref = false;
+  let wroteOriginator = false;
+  let wroteCluster = false;
+  for (let at = start; at < end; ) {
+    const type = bytes[at + 1];
+    const extended = (bytes[at] & 0x10) !== 0;
+    const length = extended ? (bytes[at + 2] << 8) | bytes[at + 3] : bytes[at + 2];
+    const value = at + (extended ? 4 : 3);
+    const next = value + length;
+    if (internal) {
+      if (!wroteLocalPref && type >= code.localPref) {
+        if (type > code.localPref) writeU32(out, 0x40, code.localPref, 100);
+        wroteLocalPref = true;
+      }
+      if (route.reflected) {
+        if (!wroteOriginator && type >= code.originatorId) {
+          if (type > code.originatorId) writeU32(out, 0x80, code.originatorId, route.sourceRouterId);
+          wroteOriginator = true;
+        }
+        if (!wroteCluster && type >= code.clusterList) {
+          writeClusterList(out, config.clusterId, bytes, value, type === code.clusterList ? length : 0);
+          wroteCluster = true;
+          if (type === code.clusterList) {
+            at = next;
+            continue;
+          }
+        }
+      }
+    }
+    switch (type) {
+      case code.asPath:
+        if (config.external && !transparent) writePrepended(out, config, bytes, value, length);
+        else out.copy(bytes, at, next);
+        break;
+      case code.nextHop:
+        if (route.nextHop) writeNextHop(out, route.nextHop);
+        else if (length === 32 && !transparent) writeNextHop(out, bytes.subarray(value, value + 16));
+        else out.copy(bytes, at, next);
+        break;
+      case code.localPref:
+      case code.originatorId:
+      case code.clusterList:
+        if (internal) out.copy(bytes, at, next);
+        break;
+      case code.extendedCommunities:
+        if (config.external && !transparent) writeTransitiveCommunities(out, bytes, value, length);
+        else out.copy(bytes, at, next);
+        break;
+      default:
+        out.copy(bytes, at, next);
+    }
+    at = next;
+  }
+  if (internal && !wroteLocalPref) writeU32(out, 0x40, code.localPref, 100);
+  if (internal && route.reflected) {
+    if (!wroteOriginator) writeU32(out, 0x80, code.originatorId, route.sourceRouterId);
+    if (!wroteCluster) writeClusterList(out, config.clusterId, bytes, 0, 0);
+  }
+}
+
+/** Appends `block` without MULTI_EXIT_DISC. */
+export function stripMed(block: AttributeBlock, out: MessageWriter): void {
+  const { bytes, start, end } = block;
+  for (let at = start; at < end; ) {
+    const extended = (bytes[at] & 0x10) !== 0;
+    const length = extended ? (bytes[at + 2] << 8) | bytes[at + 3] : bytes[at + 2];
+    const next = at + (extended ? 4 : 3) + length;
+    if (bytes[at + 1] !== code.med) out.copy(bytes, at, next);
+    at = next;
+  }
+}
+
+/** Offset and length of the next hop's value in a block; length 0 when there is none. */
+export function findNextHop(block: AttributeBlock, out: { at: number; length: number }): void {
+  const { bytes, start, end } = block;
+  for (let at = start; at < end; ) {
+    const extended = (bytes[at] & 0x10) !== 0;
+    const length = extended ? (bytes[at + 2] << 8) | bytes[at + 3] : bytes[at + 2];
+    const value = at + (extended ? 4 : 3);
+    if (bytes[at + 1] === code.nextHop) {
+      out.at = value;
+      out.length = length;
+      return;
+    }
+    at = value + length;
+  }
+  out.at = 0;
+  out.length = 0;
+}
+
+function writeU32(out: MessageWriter, flags: number, type: number, value: number): void {
+  out.u8(flags);
+  out.u8(type);
+  out.u8(4);
+  out.u32(value);
+}
+
+function writeNextHop(out: MessageWriter, nextHop: Uint8Array): void {
+  out.u8(0x40);
+  out.u8(code.nextHop);
+  out.u8(nextHop.length);
+  out.copy(nextHop);
+}
+
+function writeClusterList(out: MessageWriter, own: number, bytes: Uint8Array, at: number, length: number): void {
+  writeHeader(out, 0x80, code.clusterList, length + 4);
+  out.u32(own);
+  out.copy(bytes, at, at + length);
+}
+
+function writeHeader(out: MessageWriter, flags: number, type: number, length: number): void {
+  if (length > 255) {
+    out.u8(flags | 0x10);
+    out.u8(type);
+    out.u16(length);
+  } else {
+    out.u8(flags);
+    out.u8(type);
+    out.u8(length);
+  }
+}
+
+/** Own AS in front: into the first segment when that is a sequence with room, else as a segment of its own. */
+function writePrepended(out: MessageWriter, config: RewriteConfig, bytes: Uint8Array, at: number, length: number): void {
+  const own = config.localAsn === config.globalAsn ? 1 : 2;
+  const joins = length > 0 && bytes[at] === SegmentType.sequence && bytes[at + 1] + own <= 255;
+  writeHeader(out, 0x40, code.asPath, length + own * 4 + (joins ? 0 : 2));
+  out.u8(SegmentType.sequence);
+  out.u8(own + (joins ? bytes[at + 1] : 0));
+  out.u32(config.localAsn);
+  if (own === 2) out.u32(config.globalAsn);
+  out.copy(bytes, joins ? at + 2 : at, at + length);
+}
+
+/** Extended communities whose type has the non-transitive bit stay inside the AS (RFC 4360 6). */
+function writeTransitiveCommunities(out: MessageWriter, bytes: Uint8Array, at: number, length: number): void {
+  let kept = 0;
+  for (let i = 0; i < length; i += 8) if ((bytes[at + i] & 0x40) === 0) kept += 8;
+  if (kept === 0) return;
+  writeHeader(out, 0xc0, code.extendedCommunities, kept);
+  for (let i = 0; i < length; i += 8) if ((bytes[at + i] & 0x40) === 0) out.copy(bytes, at + i, at + i + 8);
+}
+
+/** RFC 6996 2: AS numbers reserved for private use. */
+export function isPrivateAs(asn: number): boolean {
+  return (asn >= 64512 && asn <= 65534) || (asn >= 4200000000 && asn <= 4294967294);
+}
+
+function removePrivateAs(attributes: PathAttributes, mode: RemovePrivate, localAsn: number): void {
+  assert(mode !== "none", "nothing to remove");
+  if (mode === "remove" && !attributes.asPath.every((segment) => segment.asns.every(isPrivateAs))) return;
+  for (const segment of attributes.asPath) {
+    segment.asns =
+      mode === "replace"
+        ? segment.asns.map((asn) => (isPrivateAs(asn) ? localAsn : asn))
+        : segment.asns.filter((asn) => !isPrivateAs(asn));
+  }
+  attributes.asPath = attributes.asPath.filter((segment) => segment.asns.length > 0);
+}

@@ -1,0 +1,239 @@
+/**
+ * From a best path to the attributes that an update group announces for it: the gates in order, export policy, then
+ * our own rewriting. Work is done once per attribute set and batch, not once per route.
+ */
+import { formatIp } from "../base/ip.ts";
+import { NextHopVerdict } from "../policy/actions.ts";
+import type { Program } from "../policy/program.ts";
+import { AttributeFlag } from "../policy/attribute-table.ts";
+import { RouteKey, RouteType } from "../policy/route-key.ts";
+import { MessageWriter } from "../wire/message-writer.ts";
+import { AttributeBlock } from "../wire/scratch.ts";
+import type { AttributeStore, AttrId } from "./attribute-store.ts";
+import type { ExportCache } from "./export-cache.ts";
+import { findNextHop, type RewriteConfig, type RewriteRoute, rewriteForExport, stripMed } from "./export-rewrite.ts";
+import { type NeighborColumns, NeighborFlag } from "./neighbor-columns.ts";
+import type { RouteTable } from "./route-table.ts";
+import { PrefixTable4 } from "./prefix-table.ts";
+
+/** Why a best path is not announced; 0 when it is. */
+export const ExportGate = {
+  none: 0,
+  noBest: 1,
+  internalToInternal: 2,
+  noAdvertise: 3,
+  noExport: 4,
+  noExportSubconfed: 5,
+  noPeer: 6,
+  noPolicy: 7,
+  policy: 8,
+  noNextHop: 9,
+} as const;
+export type ExportGate = (typeof ExportGate)[keyof typeof ExportGate];
+
+export const exportGateText: readonly string[] = [
+  "",
+  "no best path",
+  "learned from an internal neighbor, and neither side is a reflector client (RFC 4271 9.2)",
+  "community NO_ADVERTISE (RFC 1997)",
+  "community NO_EXPORT (RFC 1997)",
+  "community NO_EXPORT_SUBCONFED (RFC 1997)",
+  "community NOPEER toward a bilateral peer (RFC 3765)",
+  "no export policy on an eBGP neighbor (RFC 8212)",
+  "export policy",
+  "we have no next hop of this family on the session",
+];
+
+/** What makes the outgoing bytes of two neighbors equal, for one family. */
+export interface ExportConfig extends RewriteConfig {
+  readonly reflectorClient: boolean;
+  readonly bilateralPeer: boolean;
+  readonly nextHopSelf: boolean;
+  /** Our own next hop on these sessions: 4 or 16 bytes; undefined when there is none of the family. */
+  readonly selfNextHop: Uint8Array | undefined;
+  /** Length of the on-link prefix around `selfNextHop`; third-party next hops inside it are kept. 0: none. */
+  readonly onLinkBits: number;
+  /** Export policy; undefined means that none is attached. */
+  readonly program: Program | undefined;
+  /** What a missing policy means: everything (internal, or RFC 8212 switched off) or nothing. */
+  readonly acceptWithoutPolicy: boolean;
+  readonly defaultOriginate: boolean;
+}
+
+export class Exporter {
+  config: ExportConfig;
+  /** Gate that refused the last route asked for. */
+  gate: ExportGate = ExportGate.none;
+  private readonly table: RouteTable;
+  private readonly attributes: AttributeStore;
+  private readonly neighbors: NeighborColumns;
+  private readonly key = new RouteKey();
+  private readonly block = new AttributeBlock();
+  private readonly writer = new MessageWriter(1024);
+  private readonly found = { at: 0, length: 0 };
+  private readonly rewriteRoute: RewriteRoute = { nextHop: undefined, reflected: false, sourceRouterId: 0 };
+  private readonly cache: ExportCache;
+  /** Addresses of the group's members: none of them is announced to its owner as a next hop. */
+  readonly memberAddresses = new Set<string>();
+
+  constructor(table: RouteTable, attributes: AttributeStore, neighbors: NeighborColumns, cache: ExportCache, config: ExportConfig) {
+    this.table = table;
+    this.cache = cache;
+    this.attributes = attributes;
+    this.neighbors = neighbors;
+    this.config = config;
+  }
+
+  /** Ends a batch: cached results are let go. Call after every bounded run of `evaluate`. */
+  endBatch(): void {
+    this.cache.endBatch();
+  }
+
+  /**
+   * Attributes to announce for a path, 0 for none (see `gate`). The id is held until `endBatch`; who keeps it longer
+   * retains it.
+   */
+  evaluate(path: number): AttrId {
+    const paths = this.table.paths;
+    const attr = paths.attr[path];
+    const source = paths.neighbor[path];
+    const { cache } = this;
+    if (this.config.program?.usesPrefix) return this.compute(attr, source, paths.prefix[path]);
+    if (cache.has(attr, source)) {
+      this.gate = cache.gate[attr] as ExportGate;
+      return cache.out[attr];
+    }
+    const out = this.compute(attr, source, paths.prefix[path]);
+    cache.put(attr, source, out, this.gate);
+    return out;
+  }
+
+  /** The gates for a path without policy and rewriting, for explanations. */
+  private gateOf(attr: AttrId, sourceFlags: number): ExportGate {
+    const config = this.config;
+    const flags = this.attributes.flags[attr];
+    if (!config.external && (sourceFlags & (NeighborFlag.external | NeighborFlag.local)) === 0) {
+      if (!config.reflectorClient && (sourceFlags & NeighborFlag.reflectorClient) === 0) {
+        return ExportGate.internalToInternal;
+      }
+    }
+    if (flags & AttributeFlag.noAdvertise) return ExportGate.noAdvertise;
+    if (config.external) {
+      if (flags & AttributeFlag.noExport) return ExportGate.noExport;
+      if (flags & AttributeFlag.noExportSubconfed) return ExportGate.noExportSubconfed;
+      if (flags & AttributeFlag.noPeer && config.bilateralPeer) return ExportGate.noPeer;
+    }
+    if (config.program === undefined && !config.acceptWithoutPolicy) return ExportGate.noPolicy;
+    return ExportGate.none;
+  }
+
+  private compute(attr: AttrId, source: number, prefix: number): AttrId {
+    const { config, attributes } = this;
+    const sourceFlags = this.neighbors.flags[source];
+    this.gate = this.gateOf(attr, sourceFlags);
+    if (this.gate !== ExportGate.none) return 0;
+    let current = attr;
+    const learned = (sourceFlags & NeighborFlag.local) === 0;
+    if (config.external && !config.routeServerClient && learned && attributes.flags[attr] & AttributeFlag.hasMed) {
+      attributes.block(attr, this.block);
+      this.writer.reset();
+      stripMed(this.block, this.writer);
+      current = this.cache.hold(attributes.intern(this.writer.bytes, 0, this.writer.at));
+    }
+    let policyNextHop: NextHopVerdict = NextHopVerdict.unset;
+    if (config.program !== undefined) {
+      this.setKey(prefix, sourceFlags);
+      const result = config.program.evaluate(current, this.key);
+      if (result === 0) {
+        this.gate = ExportGate.policy;
+        return 0;
+      }
+      policyNextHop = config.program.nextHop;
+      current = this.cache.hold(result);
+    }
+    return this.rewrite(current, policyNextHop, source, sourceFlags);
+  }
+
+  private rewrite(attr: AttrId, policyNextHop: NextHopVerdict, source: number, sourceFlags: number): AttrId {
+    const { config, attributes, rewriteRoute } = this;
+    const local = (sourceFlags & NeighborFlag.local) !== 0;
+    attributes.block(attr, this.block);
+    rewriteRoute.reflected = !config.external && !local && (sourceFlags & NeighborFlag.external) === 0;
+    rewriteRoute.sourceRouterId = this.neighbors.routerId[source];
+    const nextHop = this.nextHop(policyNextHop, rewriteRoute.reflected, local, source);
+    if (nextHop === "none") {
+      this.gate = ExportGate.noNextHop;
+      return 0;
+    }
+    rewriteRoute.nextHop = nextHop;
+    this.writer.reset();
+    rewriteForExport(this.block, config, rewriteRoute, this.writer);
+    return this.cache.hold(attributes.intern(this.writer.bytes, 0, this.writer.at));
+  }
+
+  /**
+   * Next hop to announce (RFC 4271 5.1.3). `this.block` holds the attributes after policy.
+   * @returns bytes to write, undefined to keep what is there, or "none" when there is no usable one
+   */
+  private nextHop(
+    byPolicy: NextHopVerdict,
+    reflected: boolean,
+    local: boolean,
+    source: number,
+  ): Uint8Array | undefined | "none" {
+    const { config, found } = this;
+    findNextHop(this.block, found);
+    const has = found.length > 0 && !isZero(this.block.bytes, found.at, found.length);
+    const own = config.selfNextHop ?? "none";
+    if (!has) return own;
+    if (byPolicy === NextHopVerdict.set || byPolicy === NextHopVerdict.unchanged) return undefined;
+    if (config.routeServerClient) return undefined;
+    if (!config.external) return config.nextHopSelf && !reflected ? own : undefined;
+    if (local) return undefined;
+    return !config.nextHopSelf && this.isOnLink() && !this.isOtherMember(source) ? undefined : own;
+  }
+
+  /** True when the found next hop lies in the subnet that we share with the neighbors of the group. */
+  private isOnLink(): boolean {
+    const { selfNextHop, onLinkBits } = this.config;
+    const { at, length } = this.found;
+    if (!selfNextHop || onLinkBits === 0 || length < selfNextHop.length) return false;
+    for (let bit = 0; bit < onLinkBits; bit += 8) {
+      const mask = onLinkBits - bit >= 8 ? 255 : (0xff00 >> (onLinkBits - bit)) & 255;
+      if (((this.block.bytes[at + (bit >> 3)] ^ selfNextHop[bit >> 3]) & mask) !== 0) return false;
+    }
+    return true;
+  }
+
+  /** True when the found next hop is a member of the group other than the source (RFC 4271 5.1.3). */
+  private isOtherMember(source: number): boolean {
+    const text = formatIp(this.block.bytes, this.found.at, this.table.family.addressBytes);
+    return this.memberAddresses.has(text) && text !== this.neighbors.text[source];
+  }
+
+  private setKey(prefix: number, sourceFlags: number): void {
+    const { key } = this;
+    const prefixes = this.table.prefixes;
+    key.family = this.table.family;
+    key.length = prefixes.length[prefix];
+    key.routeType =
+      sourceFlags & NeighborFlag.local
+        ? RouteType.local
+        : sourceFlags & NeighborFlag.external
+          ? RouteType.external
+          : RouteType.internal;
+    if (prefixes instanceof PrefixTable4) key.w0 = prefixes.address[prefix] | 0;
+    else {
+      const at = prefix * 4;
+      key.w0 = prefixes.words[at] | 0;
+      key.w1 = prefixes.words[at + 1] | 0;
+      key.w2 = prefixes.words[at + 2] | 0;
+      key.w3 = prefixes.words[at + 3] | 0;
+    }
+  }
+}
+
+function isZero(bytes: Uint8Array, at: number, length: number): boolean {
+  for (let i = 0; i < length; i++) if (bytes[at + i] !== 0) return false;
+  return true;
+}

@@ -1,0 +1,45 @@
+/**
+ * What best path and export need of each neighbor, as columns by neighbor id. Row 0 is the local speaker, the source
+ * of injected routes.
+ */
+import { grown } from "../base/columns.ts";
+import { formatIp } from "../base/ip.ts";
+
+export const NeighborFlag = { external: 1, reflectorClient: 2, routeServerClient: 4, local: 8 } as const;
+
+export class NeighborColumns {
+  private capacity = 64;
+  flags = new Uint8Array(this.capacity);
+  /** BGP identifier of the last OPEN. */
+  routerId = new Uint32Array(this.capacity);
+  /** Four words of the address for the last step of best path; IPv4 in the last word. */
+  address = new Uint32Array(this.capacity * 4);
+  /** Address as text. */
+  readonly text: string[] = ["local"];
+  /** 2-bit number of the present session; paths of another epoch are left over and about to be swept. */
+  epoch = new Uint8Array(this.capacity);
+
+  constructor() {
+    this.flags[0] = NeighborFlag.local;
+  }
+
+  ensure(neighbor: number): void {
+    while (neighbor >= this.capacity) {
+      this.capacity *= 2;
+      this.flags = grown(this.flags, this.capacity);
+      this.routerId = grown(this.routerId, this.capacity);
+      this.address = grown(this.address, this.capacity * 4);
+      this.epoch = grown(this.epoch, this.capacity);
+    }
+  }
+
+  setAddress(neighbor: number, bytes: Uint8Array): void {
+    this.text[neighbor] = formatIp(bytes);
+    const words = bytes.length / 4;
+    for (let i = 0; i < 4; i++) {
+      const at = (i - (4 - words)) * 4;
+      this.address[neighbor * 4 + i] =
+        at < 0 ? 0 : ((bytes[at] << 24) | (bytes[at + 1] << 16) | (bytes[at + 2] << 8) | bytes[at + 3]) >>> 0;
+    }
+  }
+}

@@ -1,0 +1,83 @@
+/**
+ * Paths as columns, chained per prefix. A path keeps both what was received and what import policy made of it, so a
+ * change of policy is a walk over columns and not a route refresh.
+ */
+import { grown } from "../base/columns.ts";
+import { epochMask, epochShift, reasonMask } from "./path-flags.ts";
+
+/** Row of a path; 0 is none. */
+export type PathId = number;
+
+export class PathColumns {
+  private capacity = 1024;
+  prefix = new Uint32Array(this.capacity);
+  neighbor = new Uint16Array(this.capacity);
+  /** Attribute set as received; 0 marks a free row. */
+  received = new Uint32Array(this.capacity);
+  /** Attribute set after import policy; that of `received` while the path is rejected. */
+  attr = new Uint32Array(this.capacity);
+  flags = new Uint8Array(this.capacity);
+  /** Next path of the same prefix; next free row for a free one. */
+  next = new Uint32Array(this.capacity);
+  /** Seconds since the table was made at which the path last changed. */
+  time = new Uint32Array(this.capacity);
+  /** RFC 7911 path ids, kept only once one differs from 0. */
+  private ids: Uint32Array | undefined;
+  private freeHead = 0;
+  /** Rows below this were in use at some time. */
+  rows = 1;
+  count = 0;
+
+  add(prefix: number, neighbor: number, pathId: number): PathId {
+    let path = this.freeHead;
+    if (path !== 0) this.freeHead = this.next[path];
+    else {
+      if (this.rows === this.capacity) this.grow();
+      path = this.rows++;
+    }
+    this.prefix[path] = prefix;
+    this.neighbor[path] = neighbor;
+    if (pathId !== 0 && !this.ids) this.ids = new Uint32Array(this.capacity);
+    if (this.ids) this.ids[path] = pathId;
+    this.count++;
+    return path;
+  }
+
+  remove(path: PathId): void {
+    this.received[path] = 0;
+    this.attr[path] = 0;
+    this.prefix[path] = 0;
+    this.next[path] = this.freeHead;
+    this.freeHead = path;
+    this.count--;
+  }
+
+  idOf(path: PathId): number {
+    return this.ids ? this.ids[path] : 0;
+  }
+
+  eligible(path: PathId): boolean {
+    return (this.flags[path] & reasonMask) === 0;
+  }
+
+  epochOf(path: PathId): number {
+    return (this.flags[path] & epochMask) >> epochShift;
+  }
+
+  private grow(): void {
+    this.capacity *= 2;
+    const n = this.capacity;
+    this.prefix = grown(this.prefix, n);
+    this.neighbor = grown(this.neighbor, n);
+    this.received = grown(this.received, n);
+    this.attr = grown(this.attr, n);
+    this.flags = grown(this.flags, n);
+    this.next = grown(this.next, n);
+    this.time = grown(this.time, n);
+    if (this.ids) this.ids = grown(this.ids, n);
+  }
+
+  memoryBytes(): number {
+    return this.capacity * (23 + (this.ids ? 4 : 0));
+  }
+}

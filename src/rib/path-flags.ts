@@ -1,0 +1,34 @@
+/**
+ * The flags byte of a path: why it may not be chosen (low 4 bits), the session epoch that brought it (2 bits), and
+ * whether it is stale.
+ */
+
+/** Why a path is not eligible; 0 when it is. The order is that of the checks. */
+export const RejectReason = {
+  none: 0,
+  ownAs: 1,
+  firstAs: 2,
+  originatorLoop: 3,
+  clusterLoop: 4,
+  noPolicy: 5,
+  policy: 6,
+  nextHopIsSelf: 7,
+} as const;
+export type RejectReason = (typeof RejectReason)[keyof typeof RejectReason];
+
+/** Text per reason; policy rejections are told in more detail by the policy itself. */
+export const rejectReasonText: readonly string[] = [
+  "",
+  "own AS in AS_PATH",
+  "first AS is not the neighbor's (enforce_first_as)",
+  "ORIGINATOR_ID is our own (RFC 4456)",
+  "own cluster id in CLUSTER_LIST (RFC 4456)",
+  "no import policy on an eBGP neighbor (RFC 8212)",
+  "import policy",
+  "next hop is our own address",
+];
+
+export const reasonMask = 0x0f;
+export const epochShift = 4;
+export const epochMask = 0x30;
+export const staleFlag = 0x40;

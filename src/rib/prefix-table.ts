@@ -1,0 +1,272 @@
+/**
+ * Prefixes interned to 32-bit row ids, in typed arrays with open addressing: about 14 bytes per IPv4 prefix.
+ * Row 0 is never a prefix. A row may also be a marker: a place in the change list that is no prefix.
+ */
+import { assert } from "../base/assert.ts";
+import { grown } from "../base/columns.ts";
+
+/** Row of a prefix in its table; 0 is none. */
+export type PrefixId = number;
+
+/** `length` of rows that are markers or free. */
+export const markerLength = 255;
+
+const initialCapacity = 1024;
+
+/** The part that does not depend on the size of an address. */
+export abstract class PrefixTable {
+  /** Rows that fit without growing. Tables beside this one grow to the same. */
+  capacity = initialCapacity;
+  /** Rows below this were in use at some time. */
+  rows = 1;
+  /** Prefixes alive, without markers. */
+  count = 0;
+  /** Prefix length in bits, or `markerLength`. */
+  length = new Uint8Array(initialCapacity);
+  /** Prefixes alive per length, so that a longest match tries only lengths that occur. */
+  readonly countByLength = new Uint32Array(129);
+  protected slots = new Int32Array(initialCapacity * 2);
+  private readonly freeRows: number[] = [];
+
+  abstract readonly addressBytes: 4 | 16;
+  /** Row of the prefix whose first `length` bits stand at `bytes[at]`; a new one when there is none. */
+  abstract intern(bytes: Uint8Array, at: number, length: number): PrefixId;
+  /** The same without making one; 0 when there is none. */
+  abstract find(bytes: Uint8Array, at: number, length: number): PrefixId;
+  /** Writes all 4 or 16 address bytes of a row. */
+  abstract writeAddress(id: PrefixId, out: Uint8Array, at: number): void;
+  protected abstract hashOf(id: PrefixId): number;
+  protected abstract growKeys(capacity: number): void;
+  /** Bytes of key columns per row. */
+  protected abstract readonly keyBytes: number;
+
+  /** Longest prefix among those with an `accept`ed row that covers the address, at most `maxLength` long; 0 for none. */
+  longestMatch(address: Uint8Array, maxLength: number, accept: (id: PrefixId) => boolean): PrefixId {
+    for (let length = maxLength; length >= 0; length--) {
+      if (this.countByLength[length] === 0) continue;
+      const id = this.find(address, 0, length);
+      if (id !== 0 && accept(id)) return id;
+    }
+    return 0;
+  }
+
+  /** A row that is a place in the change list, not a prefix. */
+  addMarker(): PrefixId {
+    const id = this.newRow();
+    this.length[id] = markerLength;
+    return id;
+  }
+
+  removeMarker(id: PrefixId): void {
+    assert(this.length[id] === markerLength, "not a marker");
+    this.freeRows.push(id);
+  }
+
+  /** Forgets a prefix. Its row may be reused at once, so nothing may refer to it any more. */
+  remove(id: PrefixId): void {
+    assert(this.length[id] !== markerLength, "not a prefix");
+    const mask = this.slots.length - 1;
+    let hole = this.hashOf(id) & mask;
+    while (this.slots[hole] !== id) hole = (hole + 1) & mask;
+    for (let at = (hole + 1) & mask; this.slots[at] !== 0; at = (at + 1) & mask) {
+      const home = this.hashOf(this.slots[at]) & mask;
+      if (((at - home) & mask) >= ((at - hole) & mask)) {
+        this.slots[hole] = this.slots[at];
+        hole = at;
+      }
+    }
+    this.slots[hole] = 0;
+    this.countByLength[this.length[id]]--;
+    this.count--;
+    this.length[id] = markerLength;
+    this.freeRows.push(id);
+  }
+
+  memoryBytes(): number {
+    return this.capacity * (1 + this.keyBytes) + this.slots.byteLength;
+  }
+
+  protected newRow(): PrefixId {
+    const free = this.freeRows.pop();
+    if (free !== undefined) return free;
+    if (this.rows === this.capacity) this.grow();
+    return this.rows++;
+  }
+
+  protected added(id: PrefixId, length: number): void {
+    this.length[id] = length;
+    this.countByLength[length]++;
+    this.count++;
+  }
+
+  private grow(): void {
+    const capacity = this.capacity * 2;
+    this.length = grown(this.length, capacity);
+    this.growKeys(capacity);
+    this.capacity = capacity;
+    const slots = new Int32Array(capacity * 2);
+    const mask = slots.length - 1;
+    for (let id = 1; id < this.rows; id++) {
+      if (this.length[id] === markerLength) continue;
+      let slot = this.hashOf(id) & mask;
+      while (slots[slot] !== 0) slot = (slot + 1) & mask;
+      slots[slot] = id;
+    }
+    this.slots = slots;
+  }
+}
+
+/** IPv4 prefixes: keys are an unsigned number and a length. */
+export class PrefixTable4 extends PrefixTable {
+  override readonly addressBytes = 4;
+  protected override readonly keyBytes = 4;
+  address = new Uint32Array(initialCapacity);
+
+  override intern(bytes: Uint8Array, at: number, length: number): PrefixId {
+    const address = read4(bytes, at, length);
+    const mask = this.slots.length - 1;
+    let slot = hash4(address, length) & mask;
+    for (let id = this.slots[slot]; id !== 0; id = this.slots[slot]) {
+      if (this.address[id] === address && this.length[id] === length) return id;
+      slot = (slot + 1) & mask;
+    }
+    const capacity = this.capacity;
+    const id = this.newRow();
+    this.address[id] = address;
+    if (capacity !== this.capacity) {
+      const grownMask = this.slots.length - 1;
+      slot = hash4(address, length) & grownMask;
+      while (this.slots[slot] !== 0) slot = (slot + 1) & grownMask;
+    }
+    this.slots[slot] = id;
+    this.added(id, length);
+    return id;
+  }
+
+  override find(bytes: Uint8Array, at: number, length: number): PrefixId {
+    const address = read4(bytes, at, length);
+    const mask = this.slots.length - 1;
+    let slot = hash4(address, length) & mask;
+    for (let id = this.slots[slot]; id !== 0; id = this.slots[slot]) {
+      if (this.address[id] === address && this.length[id] === length) return id;
+      slot = (slot + 1) & mask;
+    }
+    return 0;
+  }
+
+  override writeAddress(id: PrefixId, out: Uint8Array, at: number): void {
+    const address = this.address[id];
+    out[at] = address >>> 24;
+    out[at + 1] = address >>> 16;
+    out[at + 2] = address >>> 8;
+    out[at + 3] = address;
+  }
+
+  protected override hashOf(id: PrefixId): number {
+    return hash4(this.address[id], this.length[id]);
+  }
+
+  protected override growKeys(capacity: number): void {
+    this.address = grown(this.address, capacity);
+  }
+}
+
+/** The first `length` bits at `bytes[at]` as an unsigned number; bits beyond are cleared (RFC 4271 4.3). */
+function read4(bytes: Uint8Array, at: number, length: number): number {
+  let address = 0;
+  if (length > 0) address = bytes[at] << 24;
+  if (length > 8) address |= bytes[at + 1] << 16;
+  if (length > 16) address |= bytes[at + 2] << 8;
+  if (length > 24) address |= bytes[at + 3];
+  return length === 0 ? 0 : (address & (-1 << (32 - length))) >>> 0;
+}
+
+function hash4(address: number, length: number): number {
+  let hash = Math.imul(address ^ Math.imul(length, 0x01000193), 0x9e3779b1);
+  hash ^= hash >>> 15;
+  hash = Math.imul(hash, 0x85ebca6b);
+  return (hash ^ (hash >>> 13)) >>> 0;
+}
+
+/** IPv6 prefixes: keys are four unsigned words and a length. */
+export class PrefixTable16 extends PrefixTable {
+  override readonly addressBytes = 16;
+  protected override readonly keyBytes = 16;
+  /** Four words per row, in network order. */
+  words = new Uint32Array(initialCapacity * 4);
+  private readonly key = new Uint32Array(4);
+
+  override intern(bytes: Uint8Array, at: number, length: number): PrefixId {
+    const found = this.probe(bytes, at, length);
+    if (found > 0) return found;
+    const capacity = this.capacity;
+    const id = this.newRow();
+    this.words.set(this.key, id * 4);
+    let slot = -found;
+    if (capacity !== this.capacity) {
+      const mask = this.slots.length - 1;
+      slot = hash16(this.key, 0, length) & mask;
+      while (this.slots[slot] !== 0) slot = (slot + 1) & mask;
+    }
+    this.slots[slot] = id;
+    this.added(id, length);
+    return id;
+  }
+
+  override find(bytes: Uint8Array, at: number, length: number): PrefixId {
+    return Math.max(0, this.probe(bytes, at, length));
+  }
+
+  /** The row, or minus the free slot where it would go. Leaves the masked key in `this.key`. */
+  private probe(bytes: Uint8Array, at: number, length: number): number {
+    const key = this.key;
+    for (let word = 0; word < 4; word++) {
+      const bits = Math.min(32, Math.max(0, length - word * 32));
+      key[word] = bits === 0 ? 0 : read4(bytes, at + word * 4, bits);
+    }
+    const mask = this.slots.length - 1;
+    let slot = hash16(key, 0, length) & mask;
+    for (let id = this.slots[slot]; id !== 0; id = this.slots[slot]) {
+      const w = id * 4;
+      if (
+        this.words[w] === key[0] &&
+        this.words[w + 1] === key[1] &&
+        this.words[w + 2] === key[2] &&
+        this.words[w + 3] === key[3] &&
+        this.length[id] === length
+      ) {
+        return id;
+      }
+      slot = (slot + 1) & mask;
+    }
+    return -slot;
+  }
+
+  override writeAddress(id: PrefixId, out: Uint8Array, at: number): void {
+    for (let word = 0; word < 4; word++) {
+      const value = this.words[id * 4 + word];
+      out[at + word * 4] = value >>> 24;
+      out[at + word * 4 + 1] = value >>> 16;
+      out[at + word * 4 + 2] = value >>> 8;
+      out[at + word * 4 + 3] = value;
+    }
+  }
+
+  protected override hashOf(id: PrefixId): number {
+    return hash16(this.words, id * 4, this.length[id]);
+  }
+
+  protected override growKeys(capacity: number): void {
+    this.words = grown(this.words, capacity * 4);
+  }
+}
+
+function hash16(words: Uint32Array, at: number, length: number): number {
+  let hash = Math.imul(length + 1, 0x01000193);
+  for (let word = 0; word < 4; word++) {
+    hash = Math.imul(hash ^ words[at + word], 0x9e3779b1);
+    hash ^= hash >>> 15;
+  }
+  hash = Math.imul(hash, 0x85ebca6b);
+  return (hash ^ (hash >>> 13)) >>> 0;
+}

@@ -1,0 +1,353 @@
+/**
+ * The routes of one family: prefixes, the paths to each, which path is best, and the change list that consumers walk.
+ *
+ *   prefix row --head--> best path --next--> other path --next--> ...
+ *
+ * Invariant: when a prefix has an eligible path, the first of its chain is the best one. A change of the best path, or
+ * of its attributes, moves the prefix to the tail of the change list. A prefix without paths stays until every cursor
+ * has passed it, so that all consumers see it go.
+ */
+import { assert } from "../base/assert.ts";
+import { grown } from "../base/columns.ts";
+import type { Family } from "../wire/family.ts";
+import type { AttributeStore, AttrId } from "./attribute-store.ts";
+import type { BestPath } from "./best-path.ts";
+import { after, ChangeList } from "./change-list.ts";
+import type { NeighborColumns } from "./neighbor-columns.ts";
+import { PathColumns, type PathId } from "./path-columns.ts";
+import { epochMask, epochShift, reasonMask, type RejectReason } from "./path-flags.ts";
+import { markerLength, type PrefixId, PrefixTable16, PrefixTable4 } from "./prefix-table.ts";
+
+const queuedDead = 1;
+
+export class RouteTable {
+  readonly family: Family;
+  readonly prefixes: PrefixTable4 | PrefixTable16;
+  readonly paths = new PathColumns();
+  readonly changes = new ChangeList();
+  private readonly attributes: AttributeStore;
+  private readonly best: BestPath;
+  private readonly neighbors: NeighborColumns;
+  private capacity: number;
+  /** First path of each prefix. */
+  head: Uint32Array;
+  private state: Uint8Array;
+  /** How many consumers hold a prefix for themselves although it has no path (default-originate). */
+  private readonly pins = new Map<PrefixId, number>();
+  /** Prefixes that lost their last path, until all cursors have passed them. */
+  private dead: PrefixId[] = [];
+  private deadHead = 0;
+  /** Paths per neighbor: all, and those that are eligible. */
+  received = new Uint32Array(64);
+  accepted = new Uint32Array(64);
+  /** Prefixes with a best path. */
+  bestCount = 0;
+  bestPathRuns = 0;
+  /** Revision of the last prefix that was forgotten: a watch cannot go on from before it. */
+  forgottenRevision = 0;
+
+  constructor(family: Family, attributes: AttributeStore, best: BestPath, neighbors: NeighborColumns) {
+    this.family = family;
+    this.prefixes = family.addressBytes === 4 ? new PrefixTable4() : new PrefixTable16();
+    this.attributes = attributes;
+    this.best = best;
+    this.neighbors = neighbors;
+    this.capacity = this.prefixes.capacity;
+    this.head = new Uint32Array(this.capacity);
+    this.state = new Uint8Array(this.capacity);
+  }
+
+  /** Makes room for a neighbor's counters. */
+  ensureNeighbor(neighbor: number): void {
+    while (neighbor >= this.received.length) {
+      this.received = grown(this.received, this.received.length * 2);
+      this.accepted = grown(this.accepted, this.accepted.length * 2);
+    }
+  }
+
+  /** Row of a prefix, made when it is new. Bits beyond `length` are ignored. */
+  prefix(bytes: Uint8Array, at: number, length: number): PrefixId {
+    const id = this.prefixes.intern(bytes, at, length);
+    if (this.prefixes.capacity !== this.capacity) this.grow();
+    return id;
+  }
+
+  /** The best path of a prefix, 0 when it has none. */
+  bestOf(prefix: PrefixId): PathId {
+    const path = this.head[prefix];
+    return path !== 0 && (this.paths.flags[path] & reasonMask) === 0 ? path : 0;
+  }
+
+  /**
+   * Puts or replaces the path of (neighbor, path id).
+   * @param received attribute set as received; @param attr the same after import policy, `received` when rejected
+   * @param reason why it may not be chosen, 0 when it may
+   * @returns true when the path is new to the neighbor (a prefix limit counts these)
+   */
+  announce(
+    neighbor: number,
+    prefix: PrefixId,
+    pathId: number,
+    received: AttrId,
+    attr: AttrId,
+    reason: RejectReason,
+    nowS: number,
+  ): boolean {
+    const paths = this.paths;
+    const flags = reason | (this.neighbors.epoch[neighbor] << epochShift);
+    const head = this.head[prefix];
+    let path = head;
+    while (path !== 0 && (paths.neighbor[path] !== neighbor || paths.idOf(path) !== pathId)) path = paths.next[path];
+    if (path === 0) {
+      path = paths.add(prefix, neighbor, pathId);
+      paths.received[path] = received;
+      paths.attr[path] = attr;
+      paths.flags[path] = flags;
+      paths.time[path] = nowS;
+      this.attributes.retain(received);
+      this.attributes.retain(attr);
+      this.received[neighbor]++;
+      this.insert(prefix, path, head);
+      if (reason === 0) {
+        this.accepted[neighbor]++;
+        this.challenge(prefix, path);
+      }
+      return true;
+    }
+    const before = paths.flags[path];
+    if (paths.received[path] === received && paths.attr[path] === attr && before === flags) return false;
+    this.rewrite(path, received, attr, flags, nowS);
+    return false;
+  }
+
+  /** Gives an existing path new attributes or a new reason, and chooses again. */
+  rewrite(path: PathId, received: AttrId, attr: AttrId, flags: number, nowS: number): void {
+    const paths = this.paths;
+    const prefix = paths.prefix[path];
+    const before = paths.flags[path];
+    const attrBefore = paths.attr[path];
+    const wasEligible = (before & reasonMask) === 0;
+    const isEligible = (flags & reasonMask) === 0;
+    const wasBest = wasEligible && this.head[prefix] === path;
+    this.attributes.retain(received);
+    this.attributes.retain(attr);
+    if (paths.received[path] !== received || attrBefore !== attr || ((before ^ flags) & ~epochMask) !== 0) {
+      paths.time[path] = nowS;
+    }
+    this.attributes.release(paths.received[path]);
+    this.attributes.release(attrBefore);
+    paths.received[path] = received;
+    paths.attr[path] = attr;
+    paths.flags[path] = flags;
+    this.accepted[paths.neighbor[path]] += Number(isEligible) - Number(wasEligible);
+    if (wasBest) this.choose(prefix, path, attr !== attrBefore || !isEligible);
+    else if (isEligible) {
+      // A path that changed but is not best can still move MED groups, so choose among all when it was eligible.
+      if (wasEligible) this.choose(prefix, this.head[prefix], false);
+      else this.challenge(prefix, path);
+    } else if (wasEligible) this.choose(prefix, this.head[prefix], false);
+  }
+
+  /**
+   * Takes back the path of (neighbor, path id).
+   * @returns false when there was none
+   */
+  withdraw(neighbor: number, prefix: PrefixId, pathId: number): boolean {
+    const path = this.find(neighbor, prefix, pathId);
+    if (path === 0) return false;
+    this.removePath(path);
+    return true;
+  }
+
+  /** Removes a path row and chooses again. */
+  removePath(path: PathId): void {
+    const paths = this.paths;
+    const prefix = paths.prefix[path];
+    const neighbor = paths.neighbor[path];
+    const wasEligible = paths.eligible(path);
+    const bestBefore = this.bestOf(prefix);
+    this.unlink(prefix, path);
+    this.attributes.release(paths.received[path]);
+    this.attributes.release(paths.attr[path]);
+    paths.remove(path);
+    this.received[neighbor]--;
+    if (wasEligible) this.accepted[neighbor]--;
+    if (wasEligible) this.choose(prefix, bestBefore, bestBefore === path);
+    if (this.head[prefix] === 0) this.bury(prefix);
+  }
+
+  /** Row of the path of (neighbor, path id) to a prefix; 0 for none. */
+  find(neighbor: number, prefix: PrefixId, pathId: number): PathId {
+    const paths = this.paths;
+    let path = this.head[prefix];
+    while (path !== 0 && (paths.neighbor[path] !== neighbor || paths.idOf(path) !== pathId)) path = paths.next[path];
+    return path;
+  }
+
+  /** Chooses the best path of a prefix anew (after a change of the steps or of neighbor columns). */
+  reselect(prefix: PrefixId): void {
+    this.choose(prefix, this.bestOf(prefix), false);
+  }
+
+  /** A new eligible path against the present best: only when it wins, or there is none, is anything to be done. */
+  private challenge(prefix: PrefixId, path: PathId): void {
+    const best = this.bestOf(prefix);
+    this.bestPathRuns++;
+    if (best === 0) {
+      this.bestCount++;
+      this.promote(prefix, path);
+      this.changes.touch(prefix);
+    } else if (best === path) {
+      // The path was put at the head of a chain without an eligible one.
+      this.bestCount++;
+      this.changes.touch(prefix);
+    } else if (this.best.compare(this.paths, path, best) < 0) {
+      // Winning against the best is not enough when MED groups are in play: choose among all.
+      this.choose(prefix, best, false);
+    }
+  }
+
+  /**
+   * Selects among all paths.
+   * @param before best path until now (it may be gone already), 0 for none
+   * @param changed true when consumers must see the prefix even if the same path is chosen
+   */
+  private choose(prefix: PrefixId, before: PathId, changed: boolean): void {
+    this.bestPathRuns++;
+    const wasBest = before !== 0;
+    const chosen = this.best.select(this.paths, this.head[prefix]);
+    if (chosen !== 0) this.promote(prefix, chosen);
+    this.bestCount += Number(chosen !== 0) - Number(wasBest);
+    if (changed || chosen !== before) this.changes.touch(prefix);
+  }
+
+  private insert(prefix: PrefixId, path: PathId, head: PathId): void {
+    const next = this.paths.next;
+    if (head === 0) {
+      next[path] = 0;
+      this.head[prefix] = path;
+    } else {
+      next[path] = next[head];
+      next[head] = path;
+    }
+  }
+
+  private unlink(prefix: PrefixId, path: PathId): void {
+    const next = this.paths.next;
+    if (this.head[prefix] === path) this.head[prefix] = next[path];
+    else {
+      let at = this.head[prefix];
+      while (next[at] !== path) at = next[at];
+      next[at] = next[path];
+    }
+  }
+
+  private promote(prefix: PrefixId, path: PathId): void {
+    if (this.head[prefix] === path) return;
+    this.unlink(prefix, path);
+    this.paths.next[path] = this.head[prefix];
+    this.head[prefix] = path;
+  }
+
+  /** Keeps a prefix row alive for a consumer although it may have no path. */
+  pin(prefix: PrefixId): void {
+    this.pins.set(prefix, (this.pins.get(prefix) ?? 0) + 1);
+  }
+
+  unpin(prefix: PrefixId): void {
+    const left = (this.pins.get(prefix) ?? 0) - 1;
+    assert(left >= 0, "unpin without pin");
+    if (left > 0) this.pins.set(prefix, left);
+    else {
+      this.pins.delete(prefix);
+      if (this.head[prefix] === 0) {
+        this.changes.touch(prefix);
+        this.bury(prefix);
+      }
+    }
+  }
+
+  private bury(prefix: PrefixId): void {
+    if (this.pins.has(prefix)) return;
+    if (!this.changes.has(prefix)) {
+      this.forget(prefix);
+      return;
+    }
+    if (this.state[prefix] & queuedDead) return;
+    this.state[prefix] |= queuedDead;
+    this.dead.push(prefix);
+  }
+
+  get hasDead(): boolean {
+    return this.deadHead < this.dead.length;
+  }
+
+  /**
+   * Forgets prefixes without paths that every cursor has passed.
+   * @param passed smallest revision that all cursors have passed
+   * @param max rows to look at
+   */
+  reap(passed: number, max: number): void {
+    for (let n = 0; n < max && this.deadHead < this.dead.length; n++) {
+      const prefix = this.dead[this.deadHead];
+      const isDead = this.head[prefix] === 0 && !this.pins.has(prefix);
+      if (isDead && after(this.changes.revisionOf[prefix], passed)) break;
+      this.deadHead++;
+      this.state[prefix] &= ~queuedDead;
+      if (!isDead) continue;
+      this.forgottenRevision = this.changes.revisionOf[prefix];
+      this.changes.remove(prefix);
+      this.forget(prefix);
+    }
+    if (this.deadHead > 4096 && this.deadHead * 2 > this.dead.length) {
+      this.dead = this.dead.slice(this.deadHead);
+      this.deadHead = 0;
+    }
+  }
+
+  private forget(prefix: PrefixId): void {
+    this.prefixes.remove(prefix);
+  }
+
+  /**
+   * Walks path rows and removes those of a neighbor that an earlier session left (epoch differs), or all of them.
+   * @param from row to go on at; @returns the next row, 0 when done
+   */
+  sweepNeighbor(neighbor: number, all: boolean, from: PathId, rows: number): PathId {
+    const paths = this.paths;
+    const epoch = this.neighbors.epoch[neighbor];
+    const end = Math.min(paths.rows, from + rows);
+    for (let path = from; path < end; path++) {
+      if (paths.neighbor[path] !== neighbor || paths.received[path] === 0) continue;
+      if (all || paths.epochOf(path) !== epoch) this.removePath(path);
+    }
+    return end < paths.rows ? end : 0;
+  }
+
+  /** A marker row, placed by the caller with the change list's `mark*`. */
+  addMarker(): PrefixId {
+    const marker = this.prefixes.addMarker();
+    if (this.prefixes.capacity !== this.capacity) this.grow();
+    return marker;
+  }
+
+  removeMarker(marker: PrefixId): void {
+    this.changes.remove(marker);
+    this.prefixes.removeMarker(marker);
+  }
+
+  isMarker(row: number): boolean {
+    return this.prefixes.length[row] === markerLength;
+  }
+
+  private grow(): void {
+    this.capacity = this.prefixes.capacity;
+    this.head = grown(this.head, this.capacity);
+    this.state = grown(this.state, this.capacity);
+    this.changes.grow(this.capacity);
+  }
+
+  memoryBytes(): number {
+    return this.capacity * 5 + this.prefixes.memoryBytes() + this.paths.memoryBytes() + this.changes.memoryBytes();
+  }
+}

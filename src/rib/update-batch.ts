@@ -1,0 +1,179 @@
+/**
+ * One batch of changes for the members of an update group that stand at one place: collected by outgoing attribute
+ * set, written as UPDATEs once, and handed to the members as shared bytes.
+ *
+ * A route is not sent back to its source, so the messages are laid out by source and each member gets everything but
+ * the part that came from itself. The few prefixes where one member alone must hear something else go to `single`.
+ */
+import { grown } from "../base/columns.ts";
+import type { AttributeStore, AttrId } from "./attribute-store.ts";
+import type { UpdateWriter } from "./update-writer.ts";
+
+/** Prefixes in one batch at most: about 2 ms of work, and full messages. */
+export const batchPrefixesMax = 4096;
+
+/** A run of messages that every member but `source` gets. */
+interface Segment {
+  readonly source: number;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** No neighbor: for messages that everybody gets. */
+export const everybody = -1;
+
+export class UpdateBatch {
+  private readonly attributes: AttributeStore;
+  /** Columns of the items collected. */
+  private readonly prefix = new Uint32Array(batchPrefixesMax * 2);
+  private readonly nextItem = new Int32Array(batchPrefixesMax * 2);
+  private items = 0;
+  /** Buckets: items of one (attribute set, source); attribute 0 withdraws. */
+  private readonly bucketAttr: number[] = [];
+  private readonly bucketSource: number[] = [];
+  private readonly bucketFirst: number[] = [];
+  private readonly bucketNext: number[] = [];
+  private buckets = 0;
+  /** Bucket by attribute id, valid where the stamp is that of this batch. */
+  private bucketOf = new Uint32Array(1024);
+  private stampOf = new Uint32Array(1024);
+  private stamp = 1;
+  /** First bucket of each source, in order of appearance. */
+  private readonly sources = new Map<number, number>();
+  private readonly withdrawBucket = new Map<number, number>();
+  /** What one member alone hears: prefix and attribute (0 withdraws) by neighbor. */
+  private readonly single = new Map<number, { prefix: number; attr: AttrId }[]>();
+
+  constructor(attributes: AttributeStore) {
+    this.attributes = attributes;
+  }
+
+  get empty(): boolean {
+    return this.items === 0 && this.single.size === 0;
+  }
+
+  /** Announces to everybody but `source`. */
+  announce(prefix: number, attr: AttrId, source: number): void {
+    if (attr >= this.stampOf.length) {
+      const capacity = this.attributes.localPref.length;
+      this.stampOf = grown(this.stampOf, capacity);
+      this.bucketOf = grown(this.bucketOf, capacity);
+    }
+    let bucket = this.bucketOf[attr];
+    if (this.stampOf[attr] !== this.stamp || this.bucketSource[bucket] !== source) {
+      bucket = this.addBucket(attr, source);
+      this.stampOf[attr] = this.stamp;
+      this.bucketOf[attr] = bucket;
+    }
+    this.addItem(prefix, bucket);
+  }
+
+  /** Withdraws from everybody but `source` (who never heard of it). */
+  withdraw(prefix: number, source: number): void {
+    let bucket = this.withdrawBucket.get(source);
+    if (bucket === undefined) {
+      bucket = this.addBucket(0, source);
+      this.withdrawBucket.set(source, bucket);
+    }
+    this.addItem(prefix, bucket);
+  }
+
+  /** Announces (or with attr 0 withdraws) to one neighbor. */
+  alone(neighbor: number, prefix: number, attr: AttrId): void {
+    const list = this.single.get(neighbor);
+    if (list) list.push({ prefix, attr });
+    else this.single.set(neighbor, [{ prefix, attr }]);
+  }
+
+  private addBucket(attr: AttrId, source: number): number {
+    const bucket = this.buckets++;
+    this.bucketAttr[bucket] = attr;
+    this.bucketSource[bucket] = source;
+    this.bucketFirst[bucket] = -1;
+    this.bucketNext[bucket] = this.sources.get(source) ?? -1;
+    this.sources.set(source, bucket);
+    return bucket;
+  }
+
+  private addItem(prefix: number, bucket: number): void {
+    const item = this.items++;
+    this.prefix[item] = prefix;
+    this.nextItem[item] = this.bucketFirst[bucket];
+    this.bucketFirst[bucket] = item;
+  }
+
+  /**
+   * Writes what was collected and hands it out, then is empty again.
+   * @param members neighbors that get it; @param send gives bytes (shared, never changed) to one of them
+   * @param oversize called with a prefix and attribute set that do not fit a message; the prefix is withdrawn instead
+   */
+  flush(
+    writer: UpdateWriter,
+    members: readonly number[],
+    send: (neighbor: number, bytes: Uint8Array) => void,
+    oversize: (prefix: number, attr: AttrId) => void,
+  ): void {
+    writer.reset();
+    const segments: Segment[] = [];
+    for (const [source, first] of this.sources) {
+      const start = writer.length;
+      for (let bucket = first; bucket >= 0; bucket = this.bucketNext[bucket]) this.write(writer, bucket, oversize);
+      segments.push({ source, start, end: writer.length });
+    }
+    if (writer.length > 0) deliver(writer.take(), segments, members, send);
+    for (const [neighbor, list] of this.single) {
+      if (!members.includes(neighbor)) continue;
+      writer.reset();
+      for (const { prefix, attr } of list) {
+        if (attr === 0 || !writer.beginReach(attr)) writer.beginWithdraw();
+        writer.add(prefix);
+        writer.end();
+      }
+      send(neighbor, writer.take());
+    }
+    this.clear();
+  }
+
+  private write(writer: UpdateWriter, bucket: number, oversize: (prefix: number, attr: AttrId) => void): void {
+    const attr = this.bucketAttr[bucket];
+    const fits = attr !== 0 && writer.beginReach(attr);
+    if (!fits) writer.beginWithdraw();
+    for (let item = this.bucketFirst[bucket]; item >= 0; item = this.nextItem[item]) {
+      writer.add(this.prefix[item]);
+      if (!fits && attr !== 0) oversize(this.prefix[item], attr);
+    }
+    writer.end();
+  }
+
+  private clear(): void {
+    this.items = 0;
+    this.buckets = 0;
+    this.stamp = (this.stamp + 1) >>> 0;
+    this.sources.clear();
+    this.withdrawBucket.clear();
+    this.single.clear();
+  }
+}
+
+/** Each member gets one piece per run of segments that are not its own. */
+function deliver(
+  bytes: Uint8Array,
+  segments: readonly Segment[],
+  members: readonly number[],
+  send: (neighbor: number, bytes: Uint8Array) => void,
+): void {
+  const own = new Set(segments.map((segment) => segment.source));
+  for (const member of members) {
+    if (!own.has(member)) {
+      send(member, bytes);
+      continue;
+    }
+    let start = 0;
+    for (const segment of segments) {
+      if (segment.source !== member) continue;
+      if (segment.start > start) send(member, bytes.subarray(start, segment.start));
+      start = segment.end;
+    }
+    if (start < bytes.length) send(member, bytes.subarray(start));
+  }
+}

@@ -1,0 +1,464 @@
+/**
+ * Update groups. Neighbors whose outgoing bytes would be equal share one Adj-RIB-Out: two columns, attributes and
+ * source by prefix. A change is put through export once, encoded once, and sent to all members.
+ *
+ *   change list:  ... p7  p3 [follower] p9  p1 [front] p4  p8   (tail: newest)
+ *
+ * The front evaluates: it alone runs export and writes the columns. Followers are members that are behind: new ones
+ * that get the table for the first time, ones that asked for a refresh, ones whose socket was full. A follower reads
+ * the columns and joins the front when it has caught up. Why not per neighbor: 200 route-server clients would cost
+ * 200 times the work and the memory.
+ */
+import { assert } from "../base/assert.ts";
+import { grown } from "../base/columns.ts";
+import type { AttributeStore, AttrId } from "./attribute-store.ts";
+import { after } from "./change-list.ts";
+import type { Exporter } from "./exporter.ts";
+import type { RouteTable } from "./route-table.ts";
+import { batchPrefixesMax, everybody, type UpdateBatch } from "./update-batch.ts";
+import type { UpdateWriter } from "./update-writer.ts";
+
+/** What a group needs of the sessions of its members. */
+export interface GroupHost {
+  send(neighbor: number, bytes: Uint8Array): void;
+  /** Bytes handed over and not yet taken by the neighbor's socket. */
+  queuedBytes(neighbor: number): number;
+  /** A neighbor has got everything that was in the table when it joined (or asked again). */
+  endOfRib(group: UpdateGroup, neighbor: number): void;
+  /** Attributes that fit no message: the prefix was withdrawn instead. */
+  oversize(group: UpdateGroup, prefix: number, attr: AttrId): void;
+}
+
+/** Members that stand at one place of the change list. */
+interface Position {
+  marker: number;
+  members: number[];
+  /** Prefixes that were announced from here, one bit each; undefined for the front, whose columns know. */
+  told: Uint8Array | undefined;
+  /** Still at the head, nothing sent: others may join. */
+  fresh: boolean;
+  /** For members that came from another group: what they were told there, until it is compared. */
+  baseline: Baseline | undefined;
+}
+
+/** A copy of another group's Adj-RIB-Out. It holds a reference on each attribute set. */
+interface Baseline {
+  readonly donor: UpdateGroup;
+  readonly attr: Uint32Array;
+  readonly source: Uint16Array;
+}
+
+/** Bytes that may wait in a member's socket before it falls behind: more when the bytes are shared. */
+const queuedAloneMax = 1 << 20;
+const queuedSharedMax = 16 << 20;
+
+export class UpdateGroup {
+  readonly id: number;
+  readonly table: RouteTable;
+  readonly exporter: Exporter;
+  private readonly attributes: AttributeStore;
+  private readonly host: GroupHost;
+  private readonly batch: UpdateBatch;
+  private readonly writer: UpdateWriter;
+  /** Adj-RIB-Out: attribute set announced, 0 for none, and the neighbor it came from. */
+  attr: Uint32Array;
+  source: Uint16Array;
+  /** Set when the group was let go. */
+  closed = false;
+  /** Routes in the Adj-RIB-Out; by source too, as a source does not get its own back. */
+  count = 0;
+  readonly countBySource = new Map<number, number>();
+  private readonly front: Position;
+  private readonly followers: Position[] = [];
+  /** Members at the front that still wait for End-of-RIB, with the revision that ends their first sync. */
+  private readonly awaitingEnd = new Map<number, number>();
+  /** Row of the default route when the group originates one. */
+  private defaultRow = 0;
+  private defaultAttr: AttrId = 0;
+  private cost = 0;
+
+  constructor(
+    id: number,
+    table: RouteTable,
+    exporter: Exporter,
+    attributes: AttributeStore,
+    batch: UpdateBatch,
+    writer: UpdateWriter,
+    host: GroupHost,
+  ) {
+    this.id = id;
+    this.table = table;
+    this.exporter = exporter;
+    this.attributes = attributes;
+    this.batch = batch;
+    this.writer = writer;
+    this.host = host;
+    this.attr = new Uint32Array(table.head.length);
+    this.source = new Uint16Array(table.head.length);
+    this.front = { marker: table.addMarker(), members: [], told: undefined, fresh: true, baseline: undefined };
+    table.changes.markHead(this.front.marker);
+  }
+
+  /** Announces a default route with these attributes (one reference passes to the group) to all members. */
+  originateDefault(attr: AttrId): void {
+    this.defaultRow = this.table.prefix(new Uint8Array(16), 0, 0);
+    this.table.pin(this.defaultRow);
+    this.defaultAttr = attr;
+    this.table.changes.touch(this.defaultRow);
+  }
+
+  /** Lets go of everything. The group must have no members. */
+  close(): void {
+    assert(this.size === 0, "close of an update group with members");
+    this.closed = true;
+    for (let row = 0; row < this.attr.length; row++) if (this.attr[row] !== 0) this.attributes.release(this.attr[row]);
+    if (this.defaultRow !== 0) {
+      this.table.unpin(this.defaultRow);
+      this.attributes.release(this.defaultAttr);
+    }
+    this.table.removeMarker(this.front.marker);
+  }
+
+  get size(): number {
+    return this.front.members.length + this.followers.reduce((sum, follower) => sum + follower.members.length, 0);
+  }
+
+  members(): number[] {
+    return [...this.front.members, ...this.followers.flatMap((follower) => follower.members)];
+  }
+
+  /** Routes announced to a member. */
+  advertisedTo(neighbor: number): number {
+    return this.count - (this.countBySource.get(neighbor) ?? 0);
+  }
+
+  /** True when the Adj-RIB-Out of a member holds the prefix. */
+  announces(prefix: number, neighbor: number): boolean {
+    return prefix < this.attr.length && this.attr[prefix] !== 0 && this.source[prefix] !== neighbor;
+  }
+
+  /** An End-of-RIB message for the members. */
+  endOfRib(): Uint8Array {
+    return this.writer.endOfRib();
+  }
+
+  /** True when everything up to the present has been sent to the member. */
+  inSync(neighbor: number): boolean {
+    return this.front.members.includes(neighbor) && !this.frontHasWork();
+  }
+
+  /** Adds a neighbor that has been told nothing; End-of-RIB follows when it has the table. */
+  join(neighbor: number, address: string): void {
+    this.exporter.memberAddresses.add(address);
+    let position = this.followers.find((follower) => follower.fresh && !follower.baseline);
+    if (!position) {
+      position = this.follow(new Uint8Array(this.bitmapBytes()), true);
+      this.table.changes.markHead(position.marker);
+    }
+    position.members.push(neighbor);
+    this.awaitingEnd.set(neighbor, this.table.changes.revision);
+  }
+
+  /** Takes a member over from another group of the same table: it hears only what differs. */
+  adopt(neighbor: number, address: string, donor: UpdateGroup): void {
+    this.exporter.memberAddresses.add(address);
+    let position = this.followers.find((follower) => follower.fresh && follower.baseline?.donor === donor);
+    if (!position) {
+      position = this.follow(donor.announcedBitmap(), true);
+      position.baseline = donor.copyColumns();
+      this.table.changes.markHead(position.marker);
+    }
+    position.members.push(neighbor);
+  }
+
+  private copyColumns(): Baseline {
+    const attr = this.attr.slice();
+    for (let row = 0; row < attr.length; row++) if (attr[row] !== 0) this.attributes.retain(attr[row]);
+    return { donor: this, attr, source: this.source.slice() };
+  }
+
+  leave(neighbor: number, address: string): void {
+    this.exporter.memberAddresses.delete(address);
+    this.awaitingEnd.delete(neighbor);
+    const place = this.placeOf(neighbor);
+    place.members.splice(place.members.indexOf(neighbor), 1);
+    if (place !== this.front && place.members.length === 0) this.dissolve(place);
+  }
+
+  /** Sends a member everything again (ROUTE-REFRESH, soft reset out). */
+  resend(neighbor: number): void {
+    const place = this.placeOf(neighbor);
+    const told = place.told ? place.told.slice() : this.announcedBitmap();
+    place.members.splice(place.members.indexOf(neighbor), 1);
+    if (place !== this.front && place.members.length === 0) this.dissolve(place);
+    const position = this.follow(told, false);
+    this.table.changes.markHead(position.marker);
+    position.members.push(neighbor);
+    this.awaitingEnd.set(neighbor, this.table.changes.revision);
+  }
+
+  private follow(told: Uint8Array, fresh: boolean): Position {
+    const position: Position = { marker: this.table.addMarker(), members: [], told, fresh, baseline: undefined };
+    this.followers.push(position);
+    return position;
+  }
+
+  private placeOf(neighbor: number): Position {
+    if (this.front.members.includes(neighbor)) return this.front;
+    const place = this.followers.find((follower) => follower.members.includes(neighbor));
+    assert(place, "not a member of the update group");
+    return place;
+  }
+
+  private dissolve(place: Position): void {
+    for (const attr of place.baseline?.attr ?? []) if (attr !== 0) this.attributes.release(attr);
+    this.followers.splice(this.followers.indexOf(place), 1);
+    this.table.removeMarker(place.marker);
+  }
+
+  /** True when `run` could do something now: evaluate, or send to a member with room. */
+  hasWork(): boolean {
+    return this.frontHasWork() || this.followers.some((follower) => this.canRun(follower)) || this.endsDue();
+  }
+
+  private frontHasWork(): boolean {
+    return this.nextRoute(this.front.marker) !== 0;
+  }
+
+  private endsDue(): boolean {
+    return this.awaitingEnd.size > 0 && this.front.members.some((member) => this.awaitingEnd.has(member));
+  }
+
+  private canRun(follower: Position): boolean {
+    return follower.members.some((member) => this.host.queuedBytes(member) <= this.queuedMax(follower));
+  }
+
+  private queuedMax(place: Position): number {
+    return place.members.length > 1 ? queuedSharedMax : queuedAloneMax;
+  }
+
+  /** The first row after `from` that is not a marker; 0 at the end. */
+  private nextRoute(from: number): number {
+    const { next } = this.table.changes;
+    let row = next[from];
+    while (row !== 0 && this.table.isMarker(row)) row = next[row];
+    return row;
+  }
+
+  /** The smallest revision that all members have passed: what lies before may be forgotten. */
+  passedRevision(): number {
+    const { revisionOf } = this.table.changes;
+    let passed = revisionOf[this.front.marker];
+    for (const follower of this.followers) {
+      if (after(passed, revisionOf[follower.marker])) passed = revisionOf[follower.marker];
+    }
+    return passed;
+  }
+
+  /**
+   * One bounded step: a batch for the front and one for each follower that has room.
+   * @returns what it cost, in prefixes looked at plus members served
+   */
+  run(): number {
+    this.cost = 1;
+    if (this.attr.length < this.table.head.length) {
+      this.attr = grown(this.attr, this.table.head.length);
+      this.source = grown(this.source, this.table.head.length);
+    }
+    this.detachFull(this.front);
+    this.runFront();
+    for (const follower of [...this.followers]) {
+      if (!this.canRun(follower)) continue;
+      if (follower.members.length > 1) this.detachFull(follower);
+      this.runFollower(follower);
+    }
+    this.sendEnds();
+    return this.cost;
+  }
+
+  /** Members whose sockets are full stay behind at a place of their own. */
+  private detachFull(place: Position): void {
+    const full = place.members.filter((member) => this.host.queuedBytes(member) > this.queuedMax(place));
+    if (full.length === 0) return;
+    const told = place.told ? place.told.slice() : this.announcedBitmap();
+    const behind = this.follow(told, false);
+    this.table.changes.markAfter(behind.marker, place.marker);
+    behind.members.push(...full);
+    place.members = place.members.filter((member) => !full.includes(member));
+    // The new marker must stand before the one that moves on; both are at the same revision.
+    this.table.changes.moveAfter(place.marker, behind.marker);
+  }
+
+  private bitmapBytes(): number {
+    return this.table.head.length >> 3;
+  }
+
+  announcedBitmap(): Uint8Array {
+    const told = new Uint8Array(this.bitmapBytes());
+    for (let row = 0; row < this.attr.length; row++) if (this.attr[row] !== 0) told[row >> 3] |= 1 << (row & 7);
+    return told;
+  }
+
+  private runFront(): void {
+    const { changes } = this.table;
+    const { next } = changes;
+    let last = 0;
+    let taken = 0;
+    for (let row = next[this.front.marker]; row !== 0 && taken < batchPrefixesMax; row = next[row]) {
+      last = row;
+      if (this.table.isMarker(row)) continue;
+      taken++;
+      this.evaluate(row);
+    }
+    this.cost += taken;
+    if (last !== 0) changes.moveAfter(this.front.marker, last);
+    if (!this.batch.empty) this.flush(this.front.members);
+    this.exporter.endBatch();
+  }
+
+  /** Puts one prefix through export and collects what members at the front must hear. */
+  private evaluate(row: number): void {
+    const oldAttr = this.attr[row];
+    const oldSource = this.source[row];
+    const path = this.table.bestOf(row);
+    let attr = path === 0 ? 0 : this.exporter.evaluate(path);
+    let source = path === 0 ? 0 : this.table.paths.neighbor[path];
+    if (row === this.defaultRow) {
+      attr = this.defaultAttr;
+      source = 0;
+    }
+    if (attr === oldAttr && (source === oldSource || attr === 0)) return;
+    if (attr !== oldAttr) {
+      if (attr !== 0) this.attributes.retain(attr);
+      if (attr === 0) this.batch.withdraw(row, oldSource);
+      else this.batch.announce(row, attr, source);
+    } else this.batch.alone(oldSource, row, attr);
+    if (oldAttr !== 0) {
+      if (attr !== 0 && source !== oldSource) this.batch.alone(source, row, 0);
+      this.uncount(oldSource);
+    }
+    if (attr !== 0) this.recount(source);
+    this.attr[row] = attr;
+    this.source[row] = source;
+    if (oldAttr !== 0 && attr !== oldAttr) this.attributes.release(oldAttr);
+  }
+
+  private uncount(source: number): void {
+    this.count--;
+    const left = (this.countBySource.get(source) ?? 0) - 1;
+    if (left > 0) this.countBySource.set(source, left);
+    else this.countBySource.delete(source);
+  }
+
+  private recount(source: number): void {
+    this.count++;
+    this.countBySource.set(source, (this.countBySource.get(source) ?? 0) + 1);
+  }
+
+  private runFollower(follower: Position): void {
+    const { changes } = this.table;
+    const { next } = changes;
+    follower.fresh = false;
+    const told = this.toldOf(follower);
+    let last = 0;
+    let taken = 0;
+    let caughtUp = true;
+    for (let row = next[follower.marker]; row !== 0; row = next[row]) {
+      if (row === this.front.marker) break;
+      if (taken === batchPrefixesMax) {
+        caughtUp = false;
+        break;
+      }
+      last = row;
+      if (this.table.isMarker(row)) continue;
+      taken++;
+      if (!this.isUnchanged(row, follower)) this.repeat(row, told, follower.members);
+    }
+    this.cost += taken;
+    if (last !== 0) changes.moveAfter(follower.marker, last);
+    if (!this.batch.empty) this.flush(follower.members);
+    if (caughtUp) {
+      this.front.members.push(...follower.members);
+      this.dissolve(follower);
+    }
+  }
+
+  /** True when members that came from another group were told there what the columns say here. Asked once per row. */
+  private isUnchanged(row: number, follower: Position): boolean {
+    const { baseline } = follower;
+    if (!baseline || row >= baseline.attr.length || baseline.attr[row] === 0) return false;
+    const before = baseline.attr[row];
+    const same = before === this.attr[row] && baseline.source[row] === this.source[row];
+    baseline.attr[row] = 0;
+    this.attributes.release(before);
+    return same;
+  }
+
+  /** What the columns say of a prefix, to members that may have been told something else. */
+  private repeat(row: number, told: Uint8Array, members: readonly number[]): void {
+    const attr = this.attr[row];
+    const bit = 1 << (row & 7);
+    const wasTold = (told[row >> 3] & bit) !== 0;
+    if (attr !== 0) {
+      const source = this.source[row];
+      this.batch.announce(row, attr, source);
+      if (wasTold && source !== 0 && members.includes(source)) this.batch.alone(source, row, 0);
+      told[row >> 3] |= bit;
+    } else if (wasTold) {
+      this.batch.withdraw(row, everybody);
+      told[row >> 3] &= ~bit;
+    }
+  }
+
+  private toldOf(follower: Position): Uint8Array {
+    let told = follower.told;
+    assert(told, "a follower knows what it told");
+    if (told.length < this.bitmapBytes()) {
+      told = grown(told, this.bitmapBytes());
+      follower.told = told;
+    }
+    return told;
+  }
+
+  private flush(members: readonly number[]): void {
+    this.cost += members.length;
+    this.batch.flush(
+      this.writer,
+      members,
+      (neighbor, bytes) => this.host.send(neighbor, bytes),
+      (prefix, attr) => this.host.oversize(this, prefix, attr),
+    );
+  }
+
+  private sendEnds(): void {
+    if (this.awaitingEnd.size === 0) return;
+    const atTail = !this.frontHasWork();
+    const passed = this.table.changes.revisionOf[this.front.marker];
+    for (const [neighbor, revision] of this.awaitingEnd) {
+      if (!this.front.members.includes(neighbor)) continue;
+      if (!atTail && after(revision, passed)) continue;
+      this.awaitingEnd.delete(neighbor);
+      this.host.endOfRib(this, neighbor);
+    }
+  }
+
+  /**
+   * After a change of policy: moves each prefix whose export would now differ to the tail, where all members see it.
+   * @param from row to go on at; @returns next row, 0 when done
+   */
+  reexport(from: number, rows: number): number {
+    const end = Math.min(this.table.prefixes.rows, from + rows);
+    for (let row = from; row < end; row++) {
+      if (this.table.isMarker(row) || row === this.defaultRow || !this.table.changes.has(row)) continue;
+      const path = this.table.bestOf(row);
+      const attr = path === 0 ? 0 : this.exporter.evaluate(path);
+      if (attr !== (this.attr[row] ?? 0)) this.table.changes.touch(row);
+    }
+    this.exporter.endBatch();
+    return end < this.table.prefixes.rows ? end : 0;
+  }
+
+  memoryBytes(): number {
+    return this.attr.length * 6 + this.followers.length * this.bitmapBytes();
+  }
+}

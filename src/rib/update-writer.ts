@@ -1,0 +1,74 @@
+/** Writes UPDATEs for prefix rows of one table and the sessions of one update group, through a shared encoder. */
+import { ipv4Unicast } from "../wire/family.ts";
+import { AttributeBlock } from "../wire/scratch.ts";
+import type { EncodeContext, UpdateEncoder } from "../wire/update-encode.ts";
+import type { AttributeStore, AttrId } from "./attribute-store.ts";
+import { PrefixTable4 } from "./prefix-table.ts";
+import type { RouteTable } from "./route-table.ts";
+
+export class UpdateWriter {
+  private readonly table: RouteTable;
+  private readonly attributes: AttributeStore;
+  private readonly encoder: UpdateEncoder;
+  private readonly context: EncodeContext;
+  private readonly inBody: boolean;
+  private readonly block = new AttributeBlock();
+
+  constructor(table: RouteTable, attributes: AttributeStore, encoder: UpdateEncoder, context: EncodeContext) {
+    this.table = table;
+    this.attributes = attributes;
+    this.encoder = encoder;
+    this.context = context;
+    this.inBody = table.family === ipv4Unicast;
+  }
+
+  reset(): void {
+    this.encoder.reset(this.context);
+  }
+
+  /** Bytes written since `reset`. */
+  get length(): number {
+    return this.encoder.writer.at;
+  }
+
+  /** A copy of them, to be shared by many sockets. */
+  take(): Uint8Array {
+    return this.encoder.writer.take();
+  }
+
+  /** Begins announcing with these attributes. @returns false when they fit no message */
+  beginReach(attr: AttrId): boolean {
+    const { block, encoder } = this;
+    this.attributes.block(attr, block);
+    return this.inBody
+      ? encoder.beginUpdate4(block.bytes, block.start, block.end)
+      : encoder.beginUpdateMp(this.table.family, block.bytes, block.start, block.end);
+  }
+
+  beginWithdraw(): void {
+    if (this.inBody) this.encoder.beginWithdraw4();
+    else this.encoder.beginWithdrawMp(this.table.family);
+  }
+
+  add(prefix: number): void {
+    const { prefixes } = this.table;
+    const length = prefixes.length[prefix];
+    if (prefixes instanceof PrefixTable4) this.encoder.prefix4(prefixes.address[prefix], length);
+    else {
+      const { words } = prefixes;
+      const at = prefix * 4;
+      this.encoder.prefixWords(words[at], words[at + 1], words[at + 2], words[at + 3], length);
+    }
+  }
+
+  end(): void {
+    this.encoder.finish();
+  }
+
+  /** An End-of-RIB marker as one message. */
+  endOfRib(): Uint8Array {
+    this.reset();
+    this.encoder.endOfRib(this.table.family);
+    return this.take();
+  }
+}

@@ -1,0 +1,312 @@
+/**
+ * The one path by which anything declared changes: check, commit in memory, persist, and only when durable reply and
+ * let the consequences happen. If the store fails, what was committed in memory is taken back, newest first, and the
+ * callers are told; sessions and routes have not noticed anything.
+ */
+import { fromJson, type JsonValue, type Message, toJson } from "@bufbuild/protobuf";
+import { limits } from "../base/limits.ts";
+import type { Problem } from "../base/problem.ts";
+import { type InjectedPath, InjectedPathSchema, PathReceiptSchema } from "../gen/cairn/v1/injection_service_pb.ts";
+import { ObjectChangeSchema } from "../gen/cairn/v1/types_pb.ts";
+import { specText } from "./schema-diff.ts";
+import { kinds } from "./kinds.ts";
+import type { CheckedPath, Injection } from "./injection.ts";
+import type { CallId } from "./inputs.ts";
+import type { Mutation, MutationOutcome } from "./mutation.ts";
+import type { ObjectStore, Prepared, Touched } from "./objects.ts";
+import type { StoreRow } from "./rows.ts";
+
+/** What a mutation does to injected routes. */
+interface InjectionPlan {
+  readonly puts: { readonly path: CheckedPath; readonly message: InjectedPath; readonly present: boolean }[];
+  readonly drops: { readonly prefix: string; readonly pathId: number }[];
+  unchanged: number;
+}
+
+interface Parked {
+  readonly seq: number;
+  readonly call: CallId | undefined;
+  readonly mutation: Mutation;
+  readonly prepared: Prepared;
+  readonly plan: InjectionPlan;
+  readonly rows: readonly StoreRow[];
+}
+
+export interface ChangesHost {
+  persist(rows: readonly StoreRow[]): number;
+  reply(call: CallId, outcome: MutationOutcome): void;
+  /** Objects changed and are durable: sessions, policies and tables follow. */
+  consequences(touched: readonly Touched[]): void;
+  receipt(prefix: string, pathId: number, changed: boolean): ReturnType<Injection["receipt"]>;
+  event(topic: string, object: string, severity: 1 | 2 | 3, summary: string, facts: Readonly<Record<string, string>>): void;
+  wallMs(): number;
+}
+
+const dayMs = 24 * 3600 * 1000;
+
+export class Changes {
+  private readonly objects: ObjectStore;
+  private readonly injection: Injection;
+  private readonly host: ChangesHost;
+  private parked: Parked[] = [];
+  /** Outcomes by request id, oldest first. */
+  private readonly requests = new Map<string, { digest: string; time: number; outcome: JsonValue }>();
+  /** Request ids whose outcome is not durable yet. */
+  private readonly running = new Map<string, string>();
+
+  constructor(
+    objects: ObjectStore,
+    injection: Injection,
+    requests: readonly { requestId: string; digest: string; time: number; outcome: JsonValue }[],
+    host: ChangesHost,
+  ) {
+    this.objects = objects;
+    this.injection = injection;
+    this.host = host;
+    for (const request of requests) this.requests.set(request.requestId, request);
+  }
+
+  /** Checks and, unless it is a dry run, carries out a mutation. `call` undefined: nobody waits for the outcome. */
+  mutate(call: CallId | undefined, mutation: Mutation): void {
+    const refuse = (problems: readonly Problem[]): void => {
+      if (call !== undefined) this.host.reply(call, { ok: false, problems });
+    };
+    if (this.parked.length >= limits.parkedRepliesMax) {
+      refuse([{ code: "BUSY", path: "", message: "too many changes wait to be made durable", fix: "try again" }]);
+      return;
+    }
+    const digest = mutation.requestId === "" ? "" : digestOf(mutation);
+    if (mutation.requestId !== "" && this.repeated(call, mutation, digest, refuse)) return;
+    const problems: Problem[] = [];
+    const prepared = this.objects.prepare(mutation, this.host.wallMs());
+    if (!prepared.ok) problems.push(...prepared.problems);
+    const plan = this.plan(mutation, problems);
+    if (!prepared.ok || problems.length > 0) {
+      refuse(problems);
+      return;
+    }
+    const changesObjects = prepared.value.changes.length > 0;
+    const changesRoutes = plan.puts.some((put) => !put.present) || plan.drops.length > 0;
+    if (mutation.dryRun || !(changesObjects || changesRoutes)) {
+      if (call !== undefined) this.host.reply(call, this.outcome(prepared.value, plan, false));
+      return;
+    }
+    this.carryOut(call, mutation, digest, prepared.value, plan);
+  }
+
+  private repeated(
+    call: CallId | undefined,
+    mutation: Mutation,
+    digest: string,
+    refuse: (problems: readonly Problem[]) => void,
+  ): boolean {
+    const { requestId } = mutation;
+    const known = this.requests.get(requestId);
+    const fresh = known && this.host.wallMs() - known.time < dayMs ? known : undefined;
+    const other = fresh ? fresh.digest : this.running.get(requestId);
+    if (other === undefined) return false;
+    if (other !== digest) {
+      const message = `request id "${requestId}" was used for another request`;
+      refuse([{ code: "INVALID", path: "request_id", message, fix: "use a new id for a new request" }]);
+    } else if (fresh) {
+      if (call !== undefined) this.host.reply(call, outcomeOf(fresh.outcome));
+    } else refuse([{ code: "BUSY", path: "request_id", message: "the same request is being carried out", fix: "try again" }]);
+    return true;
+  }
+
+  private plan(mutation: Mutation, problems: Problem[]): InjectionPlan {
+    const plan: InjectionPlan = { puts: [], drops: [], unchanged: 0 };
+    let number = 0;
+    for (const op of mutation.ops) {
+      if (op.op === "inject") {
+        const checked = this.injection.check(op.path, mutation.ops.length === 1 ? "path" : `add[${number}]`);
+        number++;
+        if (!checked.ok) problems.push(...checked.problems);
+        else {
+          const present = this.injection.isPresent(checked.value);
+          if (present) plan.unchanged++;
+          plan.puts.push({ path: checked.value, message: op.path, present });
+        }
+      } else if (op.op === "retract") {
+        if (this.injection.has(op.prefix, op.pathId)) plan.drops.push({ prefix: op.prefix, pathId: op.pathId });
+        else if (mutation.ops.length === 1 && mutation.source !== "expiry") {
+          const what = op.pathId === 0 ? op.prefix : `${op.prefix} with path id ${op.pathId}`;
+          problems.push({ code: "NOT_FOUND", path: "prefix", message: `no route to ${what} was injected` });
+        } else plan.unchanged++;
+      }
+    }
+    if (this.injection.wouldOverflow(plan.puts.length)) {
+      const message = `at most ${limits.injectedMax} routes can be injected`;
+      problems.push({ code: "LIMIT", path: "add", message });
+    }
+    return plan;
+  }
+
+  private carryOut(
+    call: CallId | undefined,
+    mutation: Mutation,
+    digest: string,
+    prepared: Prepared,
+    plan: InjectionPlan,
+  ): void {
+    const wallMs = this.host.wallMs();
+    const rows: StoreRow[] = [];
+    if (prepared.changes.length > 0) {
+      this.objects.commit(prepared);
+      rows.push({
+        table: "generation",
+        generation: prepared.generation,
+        time: wallMs,
+        principal: mutation.principal,
+        source: mutation.source,
+        reason: mutation.reason,
+        changes: prepared.changes.map((change) => toJson(ObjectChangeSchema, change)),
+        puts: prepared.puts,
+        deletes: prepared.deletes,
+      });
+    }
+    const put = plan.puts
+      .filter((each) => !each.present)
+      .map((each) => this.injection.stored(each.path, each.message, wallMs, mutation.principal));
+    if (put.length > 0 || plan.drops.length > 0) rows.push({ table: "injected", put, drop: plan.drops });
+    if (mutation.requestId !== "") {
+      const outcome = outcomeJson(this.outcome(prepared, plan, true));
+      const { requestId, principal } = mutation;
+      rows.push({ table: "mutation", requestId, principal, time: wallMs, digest, outcome });
+      this.running.set(requestId, digest);
+    }
+    const seq = this.host.persist(rows);
+    this.parked.push({ seq, call, mutation, prepared, plan, rows });
+  }
+
+  /** The store made everything up to `seq` durable. */
+  committed(seq: number): void {
+    let done = 0;
+    for (; done < this.parked.length && this.parked[done].seq <= seq; done++) this.finish(this.parked[done]);
+    if (done > 0) this.parked = this.parked.slice(done);
+  }
+
+  private finish(parked: Parked): void {
+    const { mutation, prepared, plan, call } = parked;
+    for (const row of parked.rows) {
+      if (row.table === "mutation") {
+        this.requests.set(row.requestId, row);
+        this.running.delete(row.requestId);
+        this.forgetOldRequests();
+      }
+      if (row.table !== "injected") continue;
+      let at = 0;
+      for (const each of plan.puts) {
+        if (each.present) continue;
+        const { created, expires, principal } = row.put[at++];
+        this.injection.put(each.path, created, expires, principal);
+      }
+      for (const { prefix, pathId } of row.drop) this.injection.drop(prefix, pathId);
+    }
+    if (prepared.changes.length > 0) {
+      this.host.consequences(prepared.touched);
+      const who = mutation.reason === "" ? mutation.principal : `${mutation.principal}: ${mutation.reason}`;
+      const what = summaryOf(prepared);
+      this.host.event("cairn.config.generation.committed", "", 1, `generation ${prepared.generation}: ${what} (${who})`, {
+        generation: String(prepared.generation),
+        principal: mutation.principal,
+        source: mutation.source,
+        reason: mutation.reason,
+      });
+    }
+    if (call !== undefined) this.host.reply(call, this.outcome(prepared, plan, true));
+  }
+
+  private forgetOldRequests(): void {
+    const oldest = this.host.wallMs() - dayMs;
+    for (const [id, { time }] of this.requests) {
+      if (time >= oldest && this.requests.size <= limits.parkedRepliesMax * 16) break;
+      this.requests.delete(id);
+    }
+  }
+
+  /** The store could not write rows from `seq` on. */
+  failed(seq: number, error: string): void {
+    const at = this.parked.findIndex((parked) => parked.seq >= seq);
+    if (at < 0) return;
+    const lost = this.parked.slice(at);
+    this.parked = this.parked.slice(0, at);
+    for (const parked of lost.toReversed()) {
+      if (parked.prepared.changes.length > 0) this.objects.revert(parked.prepared);
+      if (parked.mutation.requestId !== "") this.running.delete(parked.mutation.requestId);
+      const message = `the change could not be made durable and was taken back: ${error}`;
+      const problem: Problem = { code: "STORE_FAILED", path: "", message, fix: "mend the state directory and try again" };
+      if (parked.call !== undefined) this.host.reply(parked.call, { ok: false, problems: [problem] });
+    }
+  }
+
+  get waiting(): number {
+    return this.parked.length;
+  }
+
+  private outcome(prepared: Prepared, plan: InjectionPlan, changed: boolean): MutationOutcome {
+    const receipts = plan.puts.map(({ path, message, present }) =>
+      this.host.receipt(message.prefix, path.pathId, changed && !present),
+    );
+    return {
+      ok: true,
+      generation: prepared.generation,
+      changes: prepared.changes,
+      receipts,
+      unchanged: plan.unchanged,
+    };
+  }
+}
+
+function summaryOf(prepared: Prepared): string {
+  const names = prepared.touched.slice(0, 3).map(({ kind, name }) => `${kind}/${name}`);
+  const more = prepared.touched.length - names.length;
+  return names.join(", ") + (more > 0 ? ` and ${more} more` : "");
+}
+
+/** Text that is equal for equal requests; a request id may be used again only with the same. */
+function digestOf(mutation: Mutation): string {
+  return JSON.stringify(
+    mutation.ops.map((op) => {
+      switch (op.op) {
+        case "put":
+          return [op.op, op.kind, op.mode ?? "", opText(op.kind, op.spec)];
+        case "patch":
+          return [op.op, op.kind, op.name, op.mask, opText(op.kind, op.spec)];
+        case "delete":
+          return [op.op, op.kind, op.name];
+        case "inject":
+          return [op.op, toJson(InjectedPathSchema, op.path)];
+        case "retract":
+          return [op.op, op.prefix, op.pathId];
+      }
+    }),
+  );
+}
+
+function opText(kind: string, spec: Message): string {
+  const desc = kinds.get(kind)?.desc;
+  return desc && desc.typeName === spec.$typeName ? specText(desc, spec) : spec.$typeName;
+}
+
+function outcomeJson(outcome: MutationOutcome): JsonValue {
+  if (!outcome.ok) return { ok: false };
+  return {
+    ok: true,
+    generation: outcome.generation,
+    unchanged: outcome.unchanged,
+    changes: outcome.changes.map((change) => toJson(ObjectChangeSchema, change)),
+    receipts: outcome.receipts.map((receipt) => toJson(PathReceiptSchema, receipt)),
+  };
+}
+
+function outcomeOf(json: JsonValue): MutationOutcome {
+  const value = json as { generation: number; unchanged: number; changes: JsonValue[]; receipts: JsonValue[] };
+  return {
+    ok: true,
+    generation: value.generation,
+    unchanged: value.unchanged,
+    changes: value.changes.map((change) => fromJson(ObjectChangeSchema, change)),
+    receipts: value.receipts.map((receipt) => fromJson(PathReceiptSchema, receipt)),
+  };
+}

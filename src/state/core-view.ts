@@ -1,0 +1,218 @@
+/** The core as the edges read it (view.ts). Nothing here changes what a turn would do. */
+import { create } from "@bufbuild/protobuf";
+import { formatIp, parseIp, parsePrefix } from "../base/ip.ts";
+import type { Problem, Result } from "../base/problem.ts";
+import type { Event, EventFilter } from "../gen/cairn/v1/event_service_pb.ts";
+import type { Injected } from "../gen/cairn/v1/injection_service_pb.ts";
+import type { Neighbor } from "../gen/cairn/v1/neighbor_service_pb.ts";
+import {
+  type ExplainBestPathResponse,
+  type GetRibSummaryResponse,
+  GetRibSummaryResponseSchema,
+  type LookupRouteResponse,
+  LookupRouteResponseSchema,
+} from "../gen/cairn/v1/rib_service_pb.ts";
+import type { RouteFilter } from "../gen/cairn/v1/types_pb.ts";
+import { rejectReason } from "../policy/explain.ts";
+import { RouteKey, RouteType } from "../policy/route-key.ts";
+import { reasonMask, RejectReason, rejectReasonText } from "../rib/path-flags.ts";
+import type { RouteTable } from "../rib/route-table.ts";
+import { type Family, unicastFamily } from "../wire/family.ts";
+import type { Core } from "./core.ts";
+import { explainBestPath } from "./explain.ts";
+import type { NeighborRecord } from "./neighbor-record.ts";
+import { neighborMessage } from "./neighbor-view.ts";
+import { prepareFilter } from "./route-filter.ts";
+import { prefixText, routeMessage } from "./route-message.ts";
+import { AdvertisedWalk, BestWalk, ReceivedWalk, type WalkScope } from "./route-walk.ts";
+import { resumeRow, TableWatch } from "./route-watch.ts";
+import type { CoreView as View, Health, ObjectView, RouteTable as Table, RouteWalk, RouteWatch } from "./view.ts";
+
+export class CoreView implements View {
+  private readonly core: Core;
+  /** The API's revisions start from here, so that those of an earlier run are told apart. */
+  private readonly revisionBase: number;
+  private readonly key = new RouteKey();
+  private readonly address = new Uint8Array(16);
+
+  constructor(core: Core) {
+    this.core = core;
+    this.revisionBase = Math.floor(core.wallMs) * 1000;
+  }
+
+  get generation(): number {
+    return this.core.objects.generation;
+  }
+
+  object(kind: string, name: string): ObjectView | undefined {
+    return this.core.objects.get(kind, name);
+  }
+
+  objects(kind: string): Iterable<ObjectView> {
+    return this.core.objects.list(kind);
+  }
+
+  neighbor(address: string): Neighbor | undefined {
+    return neighborMessage(this.core, address);
+  }
+
+  neighborNames(): readonly string[] {
+    return this.core.objects.entries("Neighbor").map((entry) => entry.name);
+  }
+
+  walk(table: Table, family: Family, filter: RouteFilter | undefined, position: string): Result<RouteWalk> {
+    const { routing } = this.core;
+    const prepared = prepareFilter(routing, family, filter);
+    const problems: Problem[] = prepared.ok ? [] : [...prepared.problems];
+    let record: NeighborRecord | undefined;
+    if (table.table !== "best") {
+      const bytes = parseIp(table.neighbor);
+      record = this.core.neighbors.named(bytes ? formatIp(bytes) : "");
+      if (!record) {
+        problems.push({ code: "NOT_FOUND", path: "neighbor", message: `there is no neighbor ${table.neighbor}` });
+      }
+    }
+    if (position !== "" && !/^[1-9][0-9]{0,9}$/.test(position)) {
+      problems.push({ code: "INVALID", path: "page_token", message: "not a token of this list" });
+    }
+    if (problems.length > 0 || !prepared.ok) return { ok: false, problems };
+    const scope: WalkScope = {
+      routing,
+      table: routing.table(family),
+      filter: prepared.value,
+      nowS: () => Math.floor(this.core.wallMs / 1000),
+    };
+    return { ok: true, value: this.makeWalk(table, scope, position, record) };
+  }
+
+  private makeWalk(table: Table, scope: WalkScope, position: string, record: NeighborRecord | undefined): RouteWalk {
+    if (table.table === "best") return new BestWalk(scope, position, table.allPaths);
+    const { id } = record!;
+    if (table.table === "advertised") {
+      return new AdvertisedWalk(scope, position, id, record!.groups[scope.table.family.index]);
+    }
+    const kind = table.table === "rejected" ? "rejected" : table.prePolicy ? "received" : "accepted";
+    return new ReceivedWalk(scope, position, id, kind, (path) => this.reasonOf(scope.table, path));
+  }
+
+  /** Why a path may not be chosen; a policy says which statement it was. */
+  private reasonOf(table: RouteTable, path: number): string {
+    const { paths } = table;
+    const reason = paths.flags[path] & reasonMask;
+    if (reason !== RejectReason.policy) return rejectReasonText[reason];
+    const record = this.core.neighbors.get(paths.neighbor[path]);
+    if (!record.importProgram) return rejectReasonText[reason];
+    const prefix = paths.prefix[path];
+    table.prefixes.writeAddress(prefix, this.address, 0);
+    this.key.setNlri(table.family, this.address, 0, table.prefixes.length[prefix]);
+    this.key.routeType = record.config.external ? RouteType.external : RouteType.internal;
+    return rejectReason(record.importProgram, paths.received[path], this.key) || rejectReasonText[reason];
+  }
+
+  lookup(target: string): Result<LookupRouteResponse> {
+    const isAddress = !target.includes("/");
+    const bytes = isAddress ? parseIp(target) : undefined;
+    const parsed = isAddress ? bytes && { bytes, length: bytes.length * 8 } : parsePrefix(target);
+    if (parsed === undefined || typeof parsed === "string") {
+      const message = parsed ?? `"${target}" is neither an address nor a prefix`;
+      return { ok: false, problems: [{ code: "INVALID", path: "target", message, value: target }] };
+    }
+    const { routing } = this.core;
+    const table = routing.table(unicastFamily(parsed.bytes.length));
+    const row = table.prefixes.longestMatch(parsed.bytes, parsed.length, (id) => table.bestOf(id) !== 0);
+    if (row === 0) return { ok: true, value: create(LookupRouteResponseSchema) };
+    const nowS = Math.floor(this.core.wallMs / 1000);
+    const ranked = routing.best.rank(table.paths, table.head[row]);
+    return {
+      ok: true,
+      value: create(LookupRouteResponseSchema, {
+        prefix: prefixText(table.prefixes, row),
+        routes: ranked.map((path) => routeMessage(routing, table, path, table.paths.attr[path], nowS)),
+      }),
+    };
+  }
+
+  explainBestPath(prefix: string): Result<ExplainBestPathResponse> {
+    const nowS = Math.floor(this.core.wallMs / 1000);
+    return explainBestPath(this.core.routing, prefix, nowS, (table, path) => this.reasonOf(table, path));
+  }
+
+  watchRoutes(
+    family: Family,
+    filter: RouteFilter | undefined,
+    resumeFrom: number,
+  ): Result<{ watch: RouteWatch; compacted: boolean }> {
+    const { routing, watchers } = this.core;
+    const prepared = prepareFilter(routing, family, filter);
+    if (!prepared.ok) return prepared;
+    const table = routing.table(family);
+    const row = resumeFrom === 0 ? 0 : resumeRow(table, this.revisionBase, resumeFrom);
+    const nowS = (): number => Math.floor(this.core.wallMs / 1000);
+    const watch = new TableWatch(routing, table, prepared.value, watchers, this.revisionBase, row ?? 0, nowS);
+    return { ok: true, value: { watch, compacted: resumeFrom !== 0 && row === undefined } };
+  }
+
+  ribSummary(): GetRibSummaryResponse {
+    const { routing, groups } = this.core;
+    return create(GetRibSummaryResponseSchema, {
+      families: routing.tables.map((table) => ({
+        family: table.family.name,
+        prefixes: BigInt(table.prefixes.count),
+        paths: BigInt(table.paths.count),
+        bestPaths: BigInt(table.bestCount),
+        rejectedPaths: BigInt(table.paths.count - table.accepted.reduce((sum, n) => sum + n, 0)),
+        revision: BigInt(this.revisionBase + table.changes.changes),
+      })),
+      attributeSets: BigInt(routing.attributes.count),
+      memoryBytes: BigInt(routing.memoryBytes() + groups.memoryBytes()),
+      bestPathRuns: BigInt(routing.tables.reduce((sum, table) => sum + table.bestPathRuns, 0)),
+      updateGroups: groups.size,
+    });
+  }
+
+  injected(
+    owner: string,
+    family: Family | undefined,
+    position: string,
+    max: number,
+  ): { paths: Injected[]; position: string; total: number } {
+    const { injection, neighbors, wallMs } = this.core;
+    return injection.list(owner, family, position, max, wallMs, (of, row) => neighbors.advertisedTo(of, row));
+  }
+
+  events(afterId: number, filter: EventFilter | undefined, max: number): { events: Event[]; scannedTo: number } {
+    return this.core.events.read(afterId, filter, max);
+  }
+
+  eventRange(): { readonly first: number; readonly last: number } {
+    return this.core.events.range();
+  }
+
+  subscribe(topic: "events" | "neighbors", listener: () => void): () => void {
+    return this.core.watchers.subscribe(topic, listener);
+  }
+
+  changedNeighbors(version: number): { readonly version: number; readonly names: readonly string[] } {
+    const { watchers } = this.core;
+    return { version: watchers.neighborVersion, names: watchers.neighborsSince(version) };
+  }
+
+  health(): Health[] {
+    const { core } = this;
+    const waiting = core.changes.waiting;
+    const up = [...core.neighbors.all()].filter((record) => record.negotiated !== undefined).length;
+    return [
+      {
+        name: "store",
+        healthy: core.storeError === "",
+        detail: core.storeError === "" ? `${waiting} changes on their way to disk` : core.storeError,
+      },
+      { name: "bgp", healthy: true, detail: `${up} of ${core.neighbors.size} sessions established` },
+      {
+        name: "rib",
+        healthy: true,
+        detail: `${core.routing.tables.reduce((sum, table) => sum + table.paths.count, 0)} paths, ${core.jobs.size} walks under way`,
+      },
+    ];
+  }
+}

@@ -1,0 +1,334 @@
+/**
+ * The core: one owner of everything declared, of all sessions and all routes. Inputs go in (`handle`), a turn does a
+ * bounded piece of work, effects come out. No clock, no randomness, no I/O: the same core runs in production, in the
+ * simulator and under replay.
+ *
+ *   turn   timers -> urgent inputs -> received bytes -> update groups -> long walks -> forgetting -> rows to persist
+ */
+import { limits } from "../base/limits.ts";
+import type { Random } from "../base/random.ts";
+import type { Result } from "../base/problem.ts";
+import { Verdict } from "../wire/verdict.ts";
+import { Changes } from "./changes.ts";
+import { Effects } from "./effects.ts";
+import { EventLog } from "./event-log.ts";
+import { Groups } from "./groups.ts";
+import { Importer } from "./importer.ts";
+import { Injection } from "./injection.ts";
+import type { CallId, Input } from "./inputs.ts";
+import { Jobs } from "./jobs.ts";
+import { objectOf } from "./neighbor-record.ts";
+import { Neighbors } from "./neighbors.ts";
+import { ObjectStore } from "./objects.ts";
+import type { Operation } from "./operation.ts";
+import { operate } from "./operations.ts";
+import { Policies } from "./policies.ts";
+import { PrefixLimits } from "./prefix-limits.ts";
+import { Routing } from "./routing.ts";
+import type { StoredState, StoreRow } from "./rows.ts";
+import { Sessions } from "./sessions.ts";
+import { Watchers } from "./watchers.ts";
+
+/** Empty state, for a first start and for tests. */
+export const emptyState: StoredState = {
+  generation: 0,
+  objects: [],
+  injected: [],
+  lastEventId: 0,
+  events: [],
+  requests: [],
+};
+
+/** Microseconds of work that a turn is given by default; the runtime adapts it to the slice it wants. */
+export const defaultBudget = 6000;
+
+/** Retractions of routes whose time is over, per turn. */
+const expiriesPerTurn = 1000;
+
+export class Core {
+  readonly effects = new Effects();
+  readonly routing = new Routing();
+  readonly jobs = new Jobs();
+  readonly objects: ObjectStore;
+  readonly policies: Policies;
+  readonly groups: Groups;
+  readonly sessions: Sessions;
+  readonly neighbors: Neighbors;
+  readonly injection: Injection;
+  readonly changes: Changes;
+  readonly events: EventLog;
+  readonly watchers: Watchers;
+  private readonly importer: Importer;
+  private readonly limits: PrefixLimits;
+  nowMs = 0;
+  wallMs = 0;
+  /** Urgent inputs of this turn: RPCs and answers of the store. */
+  private urgent: Input[] = [];
+  private rows: StoreRow[] = [];
+  private nextSeq = 1;
+  /** Error of the last write that failed; empty while the store is well. */
+  storeError = "";
+  private shutDown: { exitAtMs: number } | undefined;
+
+  /**
+   * @param stored what the last run left
+   * @returns problems when the database holds what this version cannot read
+   */
+  static create(stored: StoredState, random: Random, nowMs: number, wallMs: number): Result<Core> {
+    const objects = ObjectStore.load(stored.objects, stored.generation);
+    if (!objects.ok) return objects;
+    return { ok: true, value: new Core(objects.value, stored, random, nowMs, wallMs) };
+  }
+
+  private constructor(objects: ObjectStore, stored: StoredState, random: Random, nowMs: number, wallMs: number) {
+    this.nowMs = nowMs;
+    this.wallMs = wallMs;
+    this.objects = objects;
+    this.events = new EventLog(stored.lastEventId, stored.events);
+    this.watchers = new Watchers(this.routing);
+    this.policies = new Policies(objects, this.routing);
+    this.limits = new PrefixLimits({
+      event: this.event,
+      reached: (record, family, limit) =>
+        this.sessions.prefixLimitReached(record.id, family, limit.action, limit.restartAfterMs, this.nowMs),
+    });
+    this.importer = new Importer(this.routing, {
+      nowS: () => Math.floor(this.wallMs / 1000),
+      requirePolicy: () => this.neighbors.requirePolicy,
+      prefixLimit: (record, family, count, over) => this.limits.check(record, family, count, over),
+      malformed: (record, text, verdict) => {
+        const what = verdict >= Verdict.treatAsWithdraw ? "treated as withdraw" : "attribute discarded";
+        const rare = record.treatAsWithdraw + record.attributeDiscard;
+        // The first hundred one by one, then one in a hundred: a neighbor's fault must not wash out the event log.
+        if (rare > 100 && rare % 100 !== 0) return;
+        this.event("cairn.bgp.update.malformed", objectOf(record), 2, `malformed UPDATE, ${what}: ${text}`, { text });
+      },
+      endOfRib: (record, family) => {
+        record.endOfRibReceived[family.index] = true;
+        this.watchers.neighborChanged(record.config.address);
+      },
+    });
+    this.groups = new Groups(this.routing, this.policies, {
+      send: (neighbor, bytes) => this.sessions.send(neighbor, bytes, this.nowMs),
+      queuedBytes: (neighbor) => this.sessions.queuedBytes(neighbor),
+      endOfRib: (group, neighbor) => {
+        this.sessions.send(neighbor, group.endOfRib(), this.nowMs);
+        this.neighbors.get(neighbor).endOfRibSent[group.table.family.index] = true;
+        this.watchers.neighborChanged(this.neighbors.get(neighbor).config.address);
+      },
+      oversize: (group, prefix) => {
+        const text = this.watchers.prefixText(group.table, prefix);
+        const summary = `${text} was withdrawn from update group ${group.id}: its attributes fit no message`;
+        this.event("cairn.bgp.route.oversize", "", 2, summary, { prefix: text, group: String(group.id) });
+      },
+    });
+    this.sessions = new Sessions(
+      {
+        established: (id, negotiated) => this.neighbors.established(id, negotiated),
+        down: (id) => this.neighbors.down(id),
+        update: (id, bytes, start, end) => this.importer.update(this.neighbors.get(id), bytes, start, end),
+        refresh: (id, family) => this.neighbors.get(id).groups[family.index]?.resend(id),
+        writable: () => {},
+        stateChanged: (id) => this.watchers.neighborChanged(this.neighbors.addressOf(id)),
+        event: this.event,
+      },
+      this.effects,
+      random,
+    );
+    this.neighbors = new Neighbors({
+      objects,
+      routing: this.routing,
+      policies: this.policies,
+      groups: this.groups,
+      importer: this.importer,
+      jobs: this.jobs,
+      sessions: this.sessions,
+      effects: this.effects,
+      nowMs: () => this.nowMs,
+      stateChanged: (record) => this.watchers.neighborChanged(record.config.address),
+    });
+    this.injection = new Injection(this.routing);
+    this.changes = new Changes(objects, this.injection, stored.requests, {
+      persist: (rows) => this.persist(rows),
+      reply: (call, outcome) => this.effects.push({ kind: "reply", call, outcome }),
+      consequences: (touched) => this.neighbors.apply(touched),
+      receipt: (prefix, pathId, changed) =>
+        this.injection.receipt(prefix, pathId, changed, (family, row) => this.neighbors.advertisedTo(family, row)),
+      event: this.event,
+      wallMs: () => this.wallMs,
+    });
+    const expired = this.injection.load(stored.injected, wallMs);
+    if (expired.length > 0) this.rows.push({ table: "injected", put: [], drop: expired });
+    this.neighbors.start();
+  }
+
+  /** Adds an event to the log, the stream and the journal. */
+  readonly event = (
+    topic: string,
+    object: string,
+    severity: 1 | 2 | 3,
+    summary: string,
+    facts: Readonly<Record<string, string>>,
+  ): void => {
+    this.events.add({ time: this.wallMs, topic, object, severity, summary, facts, generation: this.objects.generation });
+    this.effects.log(severity === 1 ? "info" : severity === 2 ? "warn" : "error", summary, { topic, object });
+  };
+
+  /** Takes an input. Bytes are copied; RPCs wait for the turn. @returns false when the mailbox is full */
+  handle(input: Input, nowMs: number, wallMs: number): boolean {
+    this.nowMs = nowMs;
+    this.wallMs = wallMs;
+    switch (input.kind) {
+      case "tcp.bytes":
+        this.sessions.bytes(input.conn, input.bytes, nowMs);
+        return true;
+      case "tcp.sent":
+        this.sessions.sent(input.conn, input.queued, nowMs);
+        return true;
+      case "tcp.closed":
+        this.sessions.closed(input.conn, input.error, nowMs);
+        return true;
+      case "mutate":
+      case "operate":
+        if (this.urgent.length >= limits.urgentInputsMax) return false;
+        this.urgent.push(input);
+        return true;
+      default:
+        this.urgent.push(input);
+        return true;
+    }
+  }
+
+  /**
+   * Does a bounded piece of work.
+   * @param budget about so many microseconds; effects are left in `effects`
+   */
+  turn(nowMs: number, wallMs: number, budget = defaultBudget): void {
+    this.nowMs = nowMs;
+    this.wallMs = wallMs;
+    this.sessions.dueTimers(nowMs);
+    this.runUrgent();
+    this.expire();
+    // About 12 received bytes make one route, and a route costs about a microsecond.
+    this.sessions.pump(nowMs, budget * 6);
+    this.groups.run(budget / 2);
+    this.jobs.run(budget * 2);
+    this.forget();
+    const events = this.events.takePending();
+    if (events.length > 0) {
+      this.rows.push({ table: "events", events });
+      this.watchers.eventsChanged();
+    }
+    this.flushRows();
+    this.watchers.endTurn();
+    if (this.shutDown && nowMs >= this.shutDown.exitAtMs) this.effects.push({ kind: "exit", code: 0 });
+  }
+
+  private runUrgent(): void {
+    if (this.urgent.length === 0) return;
+    const inputs = this.urgent;
+    this.urgent = [];
+    for (const input of inputs) this.runInput(input);
+  }
+
+  private runInput(input: Input): void {
+    switch (input.kind) {
+      case "tcp.accepted":
+        this.sessions.accepted(
+          input.conn,
+          input.localAddress,
+          input.localPort,
+          input.remoteAddress,
+          input.remotePort,
+          this.nowMs,
+        );
+        break;
+      case "tcp.connected":
+        this.sessions.connected(input.conn, input.localAddress, input.localPort, this.nowMs);
+        break;
+      case "host.addresses":
+        this.groups.setHostAddresses(input.addresses);
+        break;
+      case "mutate":
+        this.changes.mutate(input.call, input.mutation);
+        break;
+      case "operate":
+        this.operate(input.call, input.operation);
+        break;
+      case "store.committed":
+        this.storeError = "";
+        this.changes.committed(input.seq);
+        break;
+      case "store.failed":
+        this.storeError = input.error;
+        this.changes.failed(input.seq, input.error);
+        this.effects.log("error", "the journal could not be written", { error: input.error });
+        break;
+      default:
+    }
+  }
+
+  private operate(call: CallId, operation: Operation): void {
+    if (operation.op === "shutdown") this.shutdown(operation.message, operation.hard);
+    this.effects.push({ kind: "reply", call, outcome: operate(this, operation) });
+  }
+
+  /** Ends all sessions; the process exits a moment later, when the NOTIFICATIONs are on their way. */
+  shutdown(message: string, hard: boolean): void {
+    if (this.shutDown) return;
+    this.event("cairn.daemon.shutdown.started", "", 1, message === "" ? "shutting down" : `shutting down: ${message}`, {});
+    this.sessions.shutdownAll(message, hard, this.nowMs);
+    this.shutDown = { exitAtMs: this.nowMs + (hard ? 0 : 200) };
+  }
+
+  private expire(): void {
+    if (this.injection.nextExpiry() > this.wallMs) return;
+    const due = this.injection.due(this.wallMs, expiriesPerTurn);
+    if (due.length === 0) return;
+    this.changes.mutate(undefined, {
+      ops: due.map((key) => ({ op: "retract", ...key })),
+      expectedGeneration: 0,
+      dryRun: false,
+      reason: "time to live is over",
+      requestId: "",
+      principal: "cairnd",
+      source: "expiry",
+    });
+  }
+
+  /** Rows of prefixes that are gone can be used again once every cursor has passed them. */
+  private forget(): void {
+    for (const table of this.routing.tables) {
+      if (!table.hasDead) continue;
+      let passed = this.groups.passed(table.family) ?? table.changes.revision;
+      const watched = this.watchers.passed(table);
+      if (watched !== undefined && ((passed - watched) | 0) > 0) passed = watched;
+      table.reap(passed, 8192);
+    }
+  }
+
+  private persist(rows: readonly StoreRow[]): number {
+    this.flushRows();
+    const seq = this.nextSeq++;
+    this.effects.push({ kind: "store.persist", seq, rows });
+    return seq;
+  }
+
+  private flushRows(): void {
+    if (this.rows.length === 0) return;
+    const rows = this.rows;
+    this.rows = [];
+    this.effects.push({ kind: "store.persist", seq: this.nextSeq++, rows });
+  }
+
+  /** True when a turn would find something to do at once. */
+  hasWork(): boolean {
+    return this.urgent.length > 0 || this.sessions.hasWork() || this.groups.hasWork() || this.jobs.size > 0;
+  }
+
+  /** When the next turn is wanted if no input comes, monotonic milliseconds; Infinity for never. */
+  nextWakeMs(): number {
+    const expiry = this.injection.nextExpiry() - this.wallMs + this.nowMs;
+    return Math.min(this.sessions.nextTimerMs(), expiry, this.shutDown?.exitAtMs ?? Number.POSITIVE_INFINITY);
+  }
+}

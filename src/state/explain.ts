@@ -1,0 +1,97 @@
+/** Why a path is best: all candidates, each step, which step decided. Runs the very steps that chose. */
+import { create } from "@bufbuild/protobuf";
+import { parsePrefix } from "../base/ip.ts";
+import type { Result } from "../base/problem.ts";
+import {
+  type BestPathCandidate,
+  BestPathCandidateSchema,
+  BestPathStepSchema,
+  type ExplainBestPathResponse,
+  ExplainBestPathResponseSchema,
+} from "../gen/cairn/v1/rib_service_pb.ts";
+import type { RouteTable } from "../rib/route-table.ts";
+import { unicastFamily } from "../wire/family.ts";
+import { routeMessage } from "./route-message.ts";
+import type { Routing } from "./routing.ts";
+
+/** @param reasonOf text of why a path is rejected */
+export function explainBestPath(
+  routing: Routing,
+  prefix: string,
+  nowS: number,
+  reasonOf: (table: RouteTable, path: number) => string,
+): Result<ExplainBestPathResponse> {
+  const parsed = parsePrefix(prefix);
+  if (typeof parsed === "string") {
+    return { ok: false, problems: [{ code: "INVALID", path: "prefix", message: parsed, value: prefix }] };
+  }
+  const table = routing.table(unicastFamily(parsed.bytes.length));
+  const row = table.prefixes.find(parsed.bytes, 0, parsed.length);
+  if (row === 0 || table.head[row] === 0) {
+    return { ok: false, problems: [{ code: "NOT_FOUND", path: "prefix", message: `there is no path to ${prefix}` }] };
+  }
+  const { paths } = table;
+  const ranked = routing.best.rank(paths, table.head[row]);
+  const candidates = ranked.map((path, i) => candidate(routing, table, ranked[0], path, i + 1, nowS));
+  const ineligible = [];
+  for (let path = table.head[row]; path !== 0; path = paths.next[path]) {
+    if (paths.eligible(path)) continue;
+    const route = routeMessage(routing, table, path, paths.received[path], nowS);
+    route.rejectReason = reasonOf(table, path);
+    ineligible.push(route);
+  }
+  return {
+    ok: true,
+    value: create(ExplainBestPathResponseSchema, {
+      prefix,
+      candidates,
+      ineligible,
+      summary: summary(candidates, ineligible.length),
+    }),
+  };
+}
+
+function candidate(
+  routing: Routing,
+  table: RouteTable,
+  best: number,
+  path: number,
+  rank: number,
+  nowS: number,
+): BestPathCandidate {
+  const { paths } = table;
+  const route = routeMessage(routing, table, path, paths.attr[path], nowS);
+  if (path === best) return create(BestPathCandidateSchema, { route, rank, text: "best path" });
+  const lines = routing.best.explain(paths, best, path);
+  const steps = lines.map((line) =>
+    create(BestPathStepSchema, {
+      name: line.step,
+      bestValue: line.a,
+      candidateValue: line.b,
+      result: line.order === undefined ? "skipped" : line.order === 0 ? "equal" : line.order > 0 ? "worse" : "better",
+    }),
+  );
+  const last = steps[steps.length - 1];
+  const lost = last.result === "worse";
+  return create(BestPathCandidateSchema, {
+    route,
+    rank,
+    steps,
+    decidedBy: lost ? last.name : "med",
+    text: lost
+      ? `loses by ${last.name}: ${last.candidateValue} against ${last.bestValue}`
+      : "loses within its neighbor AS by MED, before the two are compared",
+  });
+}
+
+function summary(candidates: readonly BestPathCandidate[], ineligible: number): string {
+  const also = ineligible === 0 ? "" : `; ${ineligible} more may not be chosen`;
+  if (candidates.length === 0) return `no path may be chosen${also}`;
+  const best = candidates[0].route!.neighbor;
+  const from = best === "local" ? "the path injected here" : `the path from ${best}`;
+  if (candidates.length === 1) return `${from} is the only candidate${also}`;
+  const { steps, decidedBy } = candidates[1];
+  const last = steps[steps.length - 1];
+  const values = last.name === decidedBy ? ` (${last.bestValue} against ${last.candidateValue})` : "";
+  return `${candidates.length} candidates; ${from} wins by ${decidedBy}${values}${also}`;
+}

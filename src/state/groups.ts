@@ -1,0 +1,262 @@
+/** Which update group a neighbor belongs to, and the groups themselves. */
+import { formatIp, parseIp } from "../base/ip.ts";
+import { Exporter, type ExportConfig } from "../rib/exporter.ts";
+import { NeighborFlag } from "../rib/neighbor-columns.ts";
+import { type GroupHost, UpdateGroup } from "../rib/update-group.ts";
+import { UpdateWriter } from "../rib/update-writer.ts";
+import { encodeBlock } from "../wire/block.ts";
+import type { Family } from "../wire/family.ts";
+import { MessageWriter } from "../wire/message-writer.ts";
+import { emptyAttributes, SegmentType } from "../wire/path-attributes.ts";
+import type { HostAddress } from "./inputs.ts";
+import type { NeighborRecord } from "./neighbor-record.ts";
+import type { Policies } from "./policies.ts";
+import type { Routing } from "./routing.ts";
+
+export class Groups {
+  private readonly routing: Routing;
+  private readonly policies: Policies;
+  private readonly host: GroupHost;
+  private readonly byKey = new Map<string, UpdateGroup>();
+  private readonly keyOf = new Map<UpdateGroup, string>();
+  private nextId = 1;
+  private hostAddresses: readonly HostAddress[] = [];
+  /** Where `run` goes on, so that many groups share the slices. */
+  private turn = 0;
+
+  constructor(routing: Routing, policies: Policies, host: GroupHost) {
+    this.routing = routing;
+    this.policies = policies;
+    this.host = host;
+  }
+
+  setHostAddresses(addresses: readonly HostAddress[]): void {
+    this.hostAddresses = addresses;
+  }
+
+  all(): IterableIterator<UpdateGroup> {
+    return this.byKey.values();
+  }
+
+  get size(): number {
+    return this.byKey.size;
+  }
+
+  /** Joins an Established neighbor to the group of a negotiated family. */
+  join(record: NeighborRecord, family: Family, requirePolicy: boolean): UpdateGroup {
+    const { config } = record;
+    const exportConfig = this.exportConfig(record, family, requirePolicy);
+    const key = this.key(record, family, exportConfig);
+    const group = this.byKey.get(key) ?? this.make(key, record, family, exportConfig);
+    record.groups[family.index] = group;
+    group.join(record.id, config.address);
+    return group;
+  }
+
+  leave(record: NeighborRecord, family: Family): void {
+    const group = record.groups[family.index];
+    if (!group) return;
+    record.groups[family.index] = undefined;
+    group.leave(record.id, record.config.address);
+    this.closeIfEmpty(group);
+  }
+
+  private closeIfEmpty(group: UpdateGroup): void {
+    if (group.size > 0) return;
+    group.close();
+    this.byKey.delete(this.keyOf.get(group)!);
+    this.keyOf.delete(group);
+  }
+
+  /**
+   * After a change of settings or policies: each of the records comes into the group it now belongs to, hearing only
+   * what differs. A group whose members all move the same way is kept and only bound anew.
+   * @param member the record of a neighbor id
+   * @returns groups whose export has to run again
+   */
+  settle(
+    records: Iterable<NeighborRecord>,
+    member: (id: number) => NeighborRecord,
+    requirePolicy: boolean,
+  ): Set<UpdateGroup> {
+    const groups = new Set<UpdateGroup>();
+    for (const record of records) for (const group of record.groups) if (group) groups.add(group);
+    const again = new Set<UpdateGroup>();
+    for (const group of groups) this.settleGroup(group, group.members().map(member), requirePolicy, again);
+    return again;
+  }
+
+  private settleGroup(
+    group: UpdateGroup,
+    members: readonly NeighborRecord[],
+    requirePolicy: boolean,
+    again: Set<UpdateGroup>,
+  ): void {
+    const { family } = group.table;
+    const configs = members.map((record) => this.exportConfig(record, family, requirePolicy));
+    const keys = members.map((record, i) => this.key(record, family, configs[i]));
+    const present = this.keyOf.get(group)!;
+    const together = keys.every((key) => key === keys[0]);
+    if (together && keys[0] === present) return;
+    const sameDefault = configs[0].defaultOriginate === group.exporter.config.defaultOriginate;
+    if (together && !this.byKey.has(keys[0]) && sameDefault) {
+      this.byKey.delete(present);
+      this.byKey.set(keys[0], group);
+      this.keyOf.set(group, keys[0]);
+    } else {
+      members.forEach((record, i) => {
+        if (keys[i] !== present) this.move(record, family, group, keys[i], configs[i]);
+      });
+    }
+    const staying = members.findIndex((record) => record.groups[family.index] === group);
+    if (group.closed || staying < 0 || keys[staying] === present) return;
+    group.exporter.config = configs[staying];
+    again.add(group);
+  }
+
+  private move(record: NeighborRecord, family: Family, from: UpdateGroup, key: string, config: ExportConfig): void {
+    const to = this.byKey.get(key) ?? this.make(key, record, family, config);
+    record.groups[family.index] = to;
+    to.adopt(record.id, record.config.address, from);
+    from.leave(record.id, record.config.address);
+    this.closeIfEmpty(from);
+  }
+
+  private make(key: string, record: NeighborRecord, family: Family, config: ExportConfig): UpdateGroup {
+    const { attributes, neighbors, exportCache, batch, encoder } = this.routing;
+    const table = this.routing.table(family);
+    const negotiated = record.negotiated!;
+    const writer = new UpdateWriter(table, attributes, encoder, {
+      fourOctetAs: negotiated.fourOctetAs,
+      addPath: negotiated.addPathSend,
+      maxMessageBytes: negotiated.maxMessageBytes,
+    });
+    const exporter = new Exporter(table, attributes, neighbors, exportCache, config);
+    const group = new UpdateGroup(this.nextId++, table, exporter, attributes, batch, writer, this.host);
+    if (config.defaultOriginate && config.selfNextHop) group.originateDefault(this.defaultRoute(config));
+    this.byKey.set(key, group);
+    this.keyOf.set(group, key);
+    return group;
+  }
+
+  /** Attributes of an originated default route: ours, origin IGP. */
+  private defaultRoute(config: ExportConfig): number {
+    const attributes = emptyAttributes();
+    attributes.nextHop = config.selfNextHop!;
+    if (config.external) attributes.asPath = [{ type: SegmentType.sequence, asns: [config.localAsn] }];
+    else attributes.localPref = 100;
+    const writer = new MessageWriter(64);
+    encodeBlock(attributes, writer);
+    return this.routing.attributes.intern(writer.bytes, 0, writer.at);
+  }
+
+  private exportConfig(record: NeighborRecord, family: Family, requirePolicy: boolean): ExportConfig {
+    const { config } = record;
+    const self = this.selfNextHop(record, family);
+    return {
+      external: config.external,
+      routeServerClient: config.routeServerClient,
+      localAsn: config.localAsn,
+      globalAsn: config.globalAsn,
+      removePrivateAs: config.removePrivateAs,
+      clusterId: config.clusterId,
+      reflectorClient: config.routeReflectorClient,
+      bilateralPeer: config.bilateralPeer,
+      nextHopSelf: config.nextHopSelf,
+      selfNextHop: self?.bytes,
+      onLinkBits: config.external && config.ttl === 1 ? (self?.onLinkBits ?? 0) : 0,
+      program: this.policies.bindExport(record, self?.bytes),
+      acceptWithoutPolicy: !config.external || !requirePolicy,
+      defaultOriginate: config.defaultOriginate,
+    };
+  }
+
+  /** Everything that decides about the outgoing bytes, as text. */
+  private key(record: NeighborRecord, family: Family, config: ExportConfig): string {
+    const negotiated = record.negotiated!;
+    return JSON.stringify([
+      family.index,
+      negotiated.fourOctetAs,
+      negotiated.maxMessageBytes,
+      negotiated.addPathSend & (1 << family.index),
+      config.external,
+      config.routeServerClient,
+      config.localAsn,
+      config.globalAsn,
+      config.removePrivateAs,
+      config.clusterId,
+      config.reflectorClient,
+      config.bilateralPeer,
+      config.nextHopSelf,
+      config.selfNextHop ? formatIp(config.selfNextHop) : "",
+      config.onLinkBits,
+      config.acceptWithoutPolicy,
+      config.defaultOriginate,
+      this.policies.idOf(config.program),
+    ]);
+  }
+
+  /**
+   * Our next hop of a family on a session: the session's own address, or an address of the other family on the same
+   * interface.
+   */
+  private selfNextHop(record: NeighborRecord, family: Family): { bytes: Uint8Array; onLinkBits: number } | undefined {
+    const local = record.negotiated!.localAddress;
+    const own = this.hostAddresses.find((entry) => entry.address === formatIp(local));
+    if (local.length === family.addressBytes) return { bytes: local, onLinkBits: own?.length ?? 0 };
+    const other = this.hostAddresses.find(
+      (entry) => entry.interface === own?.interface && isUsable(entry.address, family),
+    );
+    return other && { bytes: parseIp(other.address)!, onLinkBits: other.length };
+  }
+
+  hasWork(): boolean {
+    for (const group of this.byKey.values()) if (group.hasWork()) return true;
+    return false;
+  }
+
+  /** Runs groups that have work, round robin, until about `budget` microseconds of work are done. */
+  run(budget: number): void {
+    const groups = [...this.byKey.values()];
+    let left = budget;
+    for (let n = 0; n < groups.length && left > 0; n++) {
+      const group = groups[(this.turn + n) % groups.length];
+      if (group.hasWork()) left -= group.run();
+      if (left <= 0) this.turn = (this.turn + n + 1) % groups.length;
+    }
+  }
+
+  /** The smallest revision that all groups of a table have passed. */
+  passed(family: Family): number | undefined {
+    let least: number | undefined;
+    for (const group of this.byKey.values()) {
+      if (group.table.family !== family) continue;
+      const passed = group.passedRevision();
+      if (least === undefined || ((least - passed) | 0) > 0) least = passed;
+    }
+    return least;
+  }
+
+  memoryBytes(): number {
+    let sum = 0;
+    for (const group of this.byKey.values()) sum += group.memoryBytes();
+    return sum;
+  }
+}
+
+/** True for an address of the family that others can reach: not link-local. */
+function isUsable(address: string, family: Family): boolean {
+  const bytes = parseIp(address);
+  if (!bytes || bytes.length !== family.addressBytes) return false;
+  return !(bytes.length === 16 && bytes[0] === 0xfe && (bytes[1] & 0xc0) === 0x80);
+}
+
+/** Flags of a neighbor for best path and export. */
+export function neighborFlags(record: NeighborRecord): number {
+  const { config } = record;
+  return (
+    (config.external ? NeighborFlag.external : 0) |
+    (config.routeReflectorClient ? NeighborFlag.reflectorClient : 0) |
+    (config.routeServerClient ? NeighborFlag.routeServerClient : 0)
+  );
+}

@@ -1,0 +1,318 @@
+/** Routes put in over the API: checked, turned into attribute blocks, kept with their owners and ends of life. */
+import { create, fromJson, type JsonValue, toJson } from "@bufbuild/protobuf";
+import { durationFromMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { MinHeap } from "../base/heap.ts";
+import { formatIp, parseIp, parsePrefix } from "../base/ip.ts";
+import { limits } from "../base/limits.ts";
+import type { Problem, Result } from "../base/problem.ts";
+import {
+  type Injected,
+  type InjectedPath,
+  InjectedPathSchema,
+  InjectedSchema,
+  type PathReceipt,
+  PathReceiptSchema,
+} from "../gen/cairn/v1/injection_service_pb.ts";
+import type { AttrId } from "../rib/attribute-store.ts";
+import { RejectReason } from "../rib/path-flags.ts";
+import { parseAsPath } from "../wire/as-path-text.ts";
+import { encodeBlock } from "../wire/block.ts";
+import { type Family, families, unicastFamily } from "../wire/family.ts";
+import { MessageWriter } from "../wire/message-writer.ts";
+import { emptyAttributes, type PathAttributes } from "../wire/path-attributes.ts";
+import { addCommunities, segmentsOf } from "./injection-parse.ts";
+import { prefixText, routeMessage } from "./route-message.ts";
+import type { Routing } from "./routing.ts";
+import type { StoredInjection } from "./rows.ts";
+
+/** A path that was checked. */
+export interface CheckedPath {
+  readonly family: Family;
+  readonly address: Uint8Array;
+  readonly length: number;
+  readonly pathId: number;
+  readonly attributes: PathAttributes;
+  readonly owner: string;
+  /** Milliseconds from now; 0 for ever. */
+  readonly ttlMs: number;
+}
+
+/** What is kept of an injected path beside its row. Records that are equal are shared. */
+interface InjectionRecord {
+  readonly owner: string;
+  readonly principal: string;
+  readonly created: number;
+  readonly expires: number;
+}
+
+/** Neighbor number of the local speaker. */
+const local = 0;
+
+export class Injection {
+  private readonly routing: Routing;
+  /** By family index: record of each path row. */
+  private readonly records: Map<number, InjectionRecord>[] = families.map(() => new Map());
+  private readonly writer = new MessageWriter(1024);
+  private lastRecord: InjectionRecord | undefined;
+  /** Ends of life in wall-clock milliseconds; entries may be outdated and are checked when due. */
+  private readonly expiries = new MinHeap<{ family: Family; path: number; record: InjectionRecord }>();
+
+  constructor(routing: Routing) {
+    this.routing = routing;
+  }
+
+  get count(): number {
+    return this.records.reduce((sum, records) => sum + records.size, 0);
+  }
+
+  /** Checks a path. `at` is the field path for problems. */
+  check(path: InjectedPath, at: string): Result<CheckedPath> {
+    const problems: Problem[] = [];
+    const invalid = (field: string, message: string, value: string): void => {
+      problems.push({ code: "INVALID", path: `${at}.${field}`, message, value });
+    };
+    const prefix = path.prefix === "" ? "a prefix is needed" : parsePrefix(path.prefix);
+    if (typeof prefix === "string") invalid("prefix", prefix, path.prefix);
+    const family = typeof prefix === "string" ? undefined : unicastFamily(prefix.bytes.length);
+    const attributes = emptyAttributes();
+    attributes.nextHop = new Uint8Array(family?.addressBytes ?? 4);
+    if (path.nextHop !== "") {
+      const nextHop = parseIp(path.nextHop);
+      if (!nextHop) invalid("next_hop", `"${path.nextHop}" is not an IP address`, path.nextHop);
+      else if (family && nextHop.length !== family.addressBytes) {
+        invalid("next_hop", `${path.nextHop} is not of the family of the prefix`, path.nextHop);
+      } else if (!isUsableNextHop(nextHop)) invalid("next_hop", `${path.nextHop} cannot be a next hop`, path.nextHop);
+      else attributes.nextHop = nextHop;
+    }
+    attributes.origin = Math.max(0, path.origin - 1);
+    attributes.med = path.med;
+    attributes.localPref = path.localPref;
+    attributes.atomicAggregate = path.atomicAggregate;
+    if (path.aggregator) {
+      const address = parseIp(path.aggregator.address);
+      if (address?.length !== 4) invalid("aggregator.address", "an IPv4 address is needed", path.aggregator.address);
+      else attributes.aggregator = { asn: path.aggregator.asn, address: new DataView(address.buffer).getUint32(0) };
+    }
+    if (path.asPathText !== "") {
+      if (path.asPath.length > 0) invalid("as_path_text", "give as_path or as_path_text, not both", path.asPathText);
+      const parsed = parseAsPath(path.asPathText);
+      if (parsed) attributes.asPath = parsed;
+      else invalid("as_path_text", `"${path.asPathText}" is not an AS path`, path.asPathText);
+    } else attributes.asPath = segmentsOf(path.asPath, `${at}.as_path`, problems);
+    addCommunities(path, at, attributes, problems);
+    const ttlMs = path.ttl ? Number(path.ttl.seconds) * 1000 + path.ttl.nanos / 1e6 : 0;
+    if (path.ttl && ttlMs < 1000) invalid("ttl", "must be at least one second", `${ttlMs / 1000}s`);
+    if (path.owner.length > 63) invalid("owner", "at most 63 characters", path.owner);
+    if (problems.length > 0 || typeof prefix === "string" || !family) return { ok: false, problems };
+    return {
+      ok: true,
+      value: { family, address: prefix.bytes, length: prefix.length, pathId: path.pathId, attributes, owner: path.owner, ttlMs },
+    };
+  }
+
+  /** True when so many more paths would be too many. */
+  wouldOverflow(more: number): boolean {
+    return this.count + more > limits.injectedMax;
+  }
+
+  /** Attribute set of a checked path, with one reference. */
+  intern(attributes: PathAttributes): AttrId {
+    this.writer.reset();
+    encodeBlock(attributes, this.writer);
+    return this.routing.attributes.intern(this.writer.bytes, 0, this.writer.at);
+  }
+
+  /** True when the very same path is there already. */
+  isPresent(path: CheckedPath): boolean {
+    const row = this.row(path.family, path.address, path.length, path.pathId);
+    if (row === 0 || path.ttlMs !== 0) return false;
+    const record = this.records[path.family.index].get(row);
+    const attr = this.intern(path.attributes);
+    const same = this.routing.table(path.family).paths.attr[row] === attr;
+    this.routing.attributes.release(attr);
+    return same && record?.owner === path.owner && record.expires === 0;
+  }
+
+  private row(family: Family, address: Uint8Array, length: number, pathId: number): number {
+    const table = this.routing.table(family);
+    const prefix = table.prefixes.find(address, 0, length);
+    return prefix === 0 ? 0 : table.find(local, prefix, pathId);
+  }
+
+  has(prefix: string, pathId: number): boolean {
+    const parsed = parsePrefix(prefix);
+    return (
+      typeof parsed !== "string" && this.row(unicastFamily(parsed.bytes.length), parsed.bytes, parsed.length, pathId) !== 0
+    );
+  }
+
+  /** What the store keeps of a path. */
+  stored(path: CheckedPath, message: InjectedPath, wallMs: number, principal: string): StoredInjection {
+    const expires = path.ttlMs === 0 ? 0 : Math.round(wallMs + path.ttlMs);
+    return {
+      prefix: `${formatIp(path.address)}/${path.length}`,
+      pathId: path.pathId,
+      path: toJson(InjectedPathSchema, message) as JsonValue,
+      created: wallMs,
+      expires,
+      principal,
+    };
+  }
+
+  /** Puts a checked path into the table. */
+  put(path: CheckedPath, created: number, expires: number, principal: string): void {
+    const table = this.routing.table(path.family);
+    const attr = this.intern(path.attributes);
+    const prefix = table.prefix(path.address, 0, path.length);
+    table.announce(local, prefix, path.pathId, attr, attr, RejectReason.none, Math.floor(created / 1000));
+    this.routing.attributes.release(attr);
+    const row = table.find(local, prefix, path.pathId);
+    const record = this.shared({ owner: path.owner, principal, created, expires });
+    this.records[path.family.index].set(row, record);
+    if (expires !== 0) this.expiries.push(expires, { family: path.family, path: row, record });
+  }
+
+  private shared(record: InjectionRecord): InjectionRecord {
+    const last = this.lastRecord;
+    const same =
+      last?.owner === record.owner &&
+      last.principal === record.principal &&
+      last.created === record.created &&
+      last.expires === record.expires;
+    return same ? last : (this.lastRecord = record);
+  }
+
+  /** Takes a path back. @returns false when it was not there */
+  drop(prefix: string, pathId: number): boolean {
+    const parsed = parsePrefix(prefix);
+    if (typeof parsed === "string") return false;
+    const family = unicastFamily(parsed.bytes.length);
+    const row = this.row(family, parsed.bytes, parsed.length, pathId);
+    if (row === 0) return false;
+    this.records[family.index].delete(row);
+    this.routing.table(family).removePath(row);
+    return true;
+  }
+
+  /** Loads what the store kept; what has expired meanwhile is left out and named in the answer. */
+  load(rows: Iterable<StoredInjection>, wallMs: number): { prefix: string; pathId: number }[] {
+    const expired: { prefix: string; pathId: number }[] = [];
+    for (const row of rows) {
+      if (row.expires !== 0 && row.expires <= wallMs) {
+        expired.push({ prefix: row.prefix, pathId: row.pathId });
+        continue;
+      }
+      const checked = this.check(fromJson(InjectedPathSchema, row.path, { ignoreUnknownFields: true }), "path");
+      if (checked.ok) this.put(checked.value, row.created, row.expires, row.principal);
+    }
+    return expired;
+  }
+
+  /** Wall-clock time of the next end of life; Infinity for none. */
+  nextExpiry(): number {
+    return this.expiries.least;
+  }
+
+  /** Paths whose time is over, at most `max`, to be retracted like any other. */
+  due(wallMs: number, max: number): { prefix: string; pathId: number }[] {
+    const due: { prefix: string; pathId: number }[] = [];
+    while (due.length < max && this.expiries.least <= wallMs) {
+      const { family, path, record } = this.expiries.pop()!;
+      if (this.records[family.index].get(path) !== record) continue;
+      const { paths, prefixes } = this.routing.table(family);
+      due.push({ prefix: prefixText(prefixes, paths.prefix[path]), pathId: paths.idOf(path) });
+    }
+    return due;
+  }
+
+  ownerOf(family: Family, path: number): string {
+    return this.records[family.index].get(path)?.owner ?? "";
+  }
+
+  /** Stage by stage what became of an injected path. */
+  receipt(prefix: string, pathId: number, changed: boolean, advertisedTo: (family: Family, prefix: number) => string[]): PathReceipt {
+    const parsed = parsePrefix(prefix);
+    const family = typeof parsed === "string" ? undefined : unicastFamily(parsed.bytes.length);
+    const path = typeof parsed === "string" || !family ? 0 : this.row(family, parsed.bytes, parsed.length, pathId);
+    const table = family && this.routing.table(family);
+    const row = path !== 0 && table ? table.paths.prefix[path] : 0;
+    return create(PathReceiptSchema, {
+      prefix,
+      pathId,
+      accepted: path !== 0,
+      selected: path !== 0 && table?.bestOf(row) === path,
+      advertisedTo: path !== 0 && family && table?.bestOf(row) === path ? advertisedTo(family, row) : [],
+      changed,
+    });
+  }
+
+  /** A page of injected paths in row order. */
+  list(
+    owner: string,
+    only: Family | undefined,
+    position: string,
+    max: number,
+    nowMs: number,
+    advertisedTo: (family: Family, prefix: number) => string[],
+  ): { paths: Injected[]; position: string; total: number } {
+    const [startFamily, startRow] = position === "" ? [0, 1] : position.split(".").map(Number);
+    const paths: Injected[] = [];
+    let total = 0;
+    for (const family of families) if (!only || only === family) total += this.records[family.index].size;
+    for (let f = startFamily; f < families.length; f++) {
+      const family = families[f];
+      if (only && only !== family) continue;
+      const records = this.records[f];
+      const table = this.routing.table(family);
+      for (let row = f === startFamily ? startRow : 1; row < table.paths.rows; row++) {
+        const record = records.get(row);
+        if (!record || (owner !== "" && record.owner !== owner)) continue;
+        if (paths.length === max) return { paths, position: `${f}.${row}`, total };
+        paths.push(this.message(family, row, record, nowMs, advertisedTo));
+      }
+    }
+    return { paths, position: "", total };
+  }
+
+  private message(
+    family: Family,
+    row: number,
+    record: InjectionRecord,
+    nowMs: number,
+    advertisedTo: (family: Family, prefix: number) => string[],
+  ): Injected {
+    const table = this.routing.table(family);
+    const prefix = prefixText(table.prefixes, table.paths.prefix[row]);
+    const route = routeMessage(this.routing, table, row, table.paths.attr[row]);
+    const isSelf = parseIp(route.nextHop)?.every((byte) => byte === 0) ?? true;
+    const path = create(InjectedPathSchema, {
+      prefix,
+      pathId: route.pathId,
+      nextHop: isSelf ? "" : route.nextHop,
+      origin: route.origin,
+      asPath: route.asPath,
+      asPathText: "",
+      localPref: route.localPref,
+      med: route.med,
+      communities: route.communities,
+      extendedCommunities: route.extendedCommunities,
+      largeCommunities: route.largeCommunities,
+      atomicAggregate: route.atomicAggregate,
+      aggregator: route.aggregator,
+      owner: record.owner,
+    });
+    if (record.expires !== 0) path.ttl = durationFromMs(Math.max(0, record.expires - nowMs));
+    return create(InjectedSchema, {
+      path,
+      created: timestampFromMs(record.created),
+      expires: record.expires === 0 ? undefined : timestampFromMs(record.expires),
+      principal: record.principal,
+      receipt: this.receipt(prefix, route.pathId, false, advertisedTo),
+    });
+  }
+}
+
+function isUsableNextHop(bytes: Uint8Array): boolean {
+  if (bytes.length === 4) return bytes[0] !== 0 && bytes[0] !== 127 && bytes[0] < 224;
+  return bytes[0] !== 0xff && bytes.some((byte, i) => byte !== 0 && i < 15);
+}

@@ -1,0 +1,54 @@
+/** A neighbor as the API shows it: what is declared, what is in force, what the session and the tables say. */
+import { create } from "@bufbuild/protobuf";
+import { MetadataSchema } from "../gen/cairn/v1/types_pb.ts";
+import {
+  type FamilyState,
+  FamilyStateSchema,
+  type Neighbor,
+  NeighborSchema,
+  type NeighborSpec,
+} from "../gen/cairn/v1/neighbor_service_pb.ts";
+import type { Family } from "../wire/family.ts";
+import type { Core } from "./core.ts";
+import type { NeighborRecord } from "./neighbor-record.ts";
+import { effectiveSpec } from "./resolve.ts";
+
+export function neighborMessage(core: Core, address: string): Neighbor | undefined {
+  const view = core.objects.get("Neighbor", address);
+  const record = core.neighbors.named(address);
+  if (!view || !record) return undefined;
+  const state = core.sessions.state(record.id, core.nowMs, core.wallMs);
+  const negotiated = record.negotiated?.families;
+  const shown = record.config.families.filter(
+    (family) => negotiated === undefined || (negotiated & (1 << family.index)) !== 0,
+  );
+  state.families = shown.map((family) => familyState(core, record, family));
+  state.treatAsWithdraw = BigInt(record.treatAsWithdraw);
+  state.attributeDiscard = BigInt(record.attributeDiscard);
+  const group = record.groups.find((each) => each !== undefined);
+  state.updateGroup = group?.id ?? 0;
+  return create(NeighborSchema, {
+    metadata: create(MetadataSchema, view.metadata),
+    spec: view.spec as NeighborSpec,
+    state,
+    effective: effectiveSpec(core.objects, address),
+  });
+}
+
+function familyState(core: Core, record: NeighborRecord, family: Family): FamilyState {
+  const table = core.routing.table(family);
+  const received = table.received[record.id];
+  const accepted = table.accepted[record.id];
+  const group = record.groups[family.index];
+  return create(FamilyStateSchema, {
+    family: family.name,
+    received: BigInt(received),
+    accepted: BigInt(accepted),
+    rejected: BigInt(received - accepted),
+    advertised: BigInt(group?.advertisedTo(record.id) ?? 0),
+    limit: BigInt(record.config.prefixLimits[family.index]?.max ?? 0),
+    endOfRibReceived: record.endOfRibReceived[family.index],
+    endOfRibSent: record.endOfRibSent[family.index],
+    inSync: group?.inSync(record.id) ?? false,
+  });
+}

@@ -1,0 +1,52 @@
+/** Operations: what an operator does to what is running. Nothing declared changes. */
+import { formatIp, parseIp } from "../base/ip.ts";
+import type { Problem } from "../base/problem.ts";
+import { type Family, familyByName } from "../wire/family.ts";
+import type { Core } from "./core.ts";
+import type { Operation, OperationOutcome } from "./operation.ts";
+import { familiesOf } from "./importer.ts";
+
+const done: OperationOutcome = { ok: true };
+
+export function operate(core: Core, operation: Operation): OperationOutcome {
+  if (operation.op === "shutdown") return done;
+  const bytes = parseIp(operation.address);
+  const record = core.neighbors.named(bytes ? formatIp(bytes) : operation.address);
+  if (!record) return refused("NOT_FOUND", "address", `there is no neighbor ${operation.address}`);
+  switch (operation.op) {
+    case "hard-reset":
+      core.sessions.hardReset(record.id, operation.message, core.nowMs);
+      return done;
+    case "clear-hold":
+      core.sessions.clearHold(record.id, core.nowMs);
+      return done;
+    default:
+  }
+  if (!record.negotiated) {
+    return refused("WRONG_STATE", "address", `the session with ${operation.address} is not established`);
+  }
+  const negotiated = familiesOf(record.negotiated.families);
+  const chosen: Family[] = operation.families.length === 0 ? negotiated : [];
+  for (const name of operation.families) {
+    const family = familyByName(name);
+    if (!family || !negotiated.includes(family)) {
+      return refused("WRONG_STATE", "families", `${name} is not negotiated with ${operation.address}`);
+    }
+    chosen.push(family);
+  }
+  if (operation.op === "soft-reset-out") {
+    for (const family of chosen) record.groups[family.index]?.resend(record.id);
+    return done;
+  }
+  if (!operation.refresh && record.config.softReconfiguration) {
+    core.neighbors.reimport(record, chosen);
+    return done;
+  }
+  const silent = core.neighbors.askAgain(record, chosen);
+  if (silent.length === 0) return done;
+  return refused("WRONG_STATE", "refresh", `${operation.address} does not offer route refresh`);
+}
+
+function refused(code: Problem["code"], path: string, message: string): OperationOutcome {
+  return { ok: false, problems: [{ code, path, message }] };
+}

@@ -1,0 +1,126 @@
+/** A `RouteFilter` made ready to be asked for many rows: text is parsed once, answers are remembered per attribute set. */
+import { create } from "@bufbuild/protobuf";
+import { formatIp, parseIp, parsePrefix, type Prefix, prefixContains } from "../base/ip.ts";
+import type { Problem, Result } from "../base/problem.ts";
+import { AsPathSetSpecSchema } from "../gen/cairn/v1/policy_service_pb.ts";
+import type { RouteFilter } from "../gen/cairn/v1/types_pb.ts";
+import { type AsPathSet, compileAsPathSet } from "../policy/as-path-set.ts";
+import { validateAsPathSet } from "../policy/validate.ts";
+import type { AttrId } from "../rib/attribute-store.ts";
+import type { PrefixTable } from "../rib/prefix-table.ts";
+import type { Family } from "../wire/family.ts";
+import { attributesMessage } from "./route-message.ts";
+import type { Routing } from "./routing.ts";
+import { canonicalCommunity } from "./schema-formats.ts";
+
+export class PreparedFilter {
+  /** The one prefix that can match, when the filter names an exact one. */
+  readonly exact: Prefix | undefined;
+  private readonly routing: Routing;
+  private readonly inside: Prefix | undefined;
+  private readonly originAsn: number | undefined;
+  private readonly communities: readonly string[];
+  private readonly asPath: AsPathSet | undefined;
+  private readonly nextHop: string;
+  /** Address of the neighbor, "local", or empty for any. */
+  readonly neighbor: string;
+  private readonly readsAttributes: boolean;
+  /** Answers by attribute id, as epoch * 2 + answer: ids are used again. */
+  private readonly answers = new Map<AttrId, number>();
+  private readonly address = new Uint8Array(16);
+
+  constructor(routing: Routing, filter: RouteFilter | undefined, parts: FilterParts) {
+    this.routing = routing;
+    this.exact = filter && !filter.longer ? parts.prefix : undefined;
+    this.inside = filter?.longer ? parts.prefix : undefined;
+    this.originAsn = filter?.originAsn;
+    this.communities = parts.communities;
+    this.asPath = parts.asPath;
+    this.nextHop = parts.nextHop;
+    this.neighbor = parts.neighbor;
+    this.readsAttributes =
+      this.originAsn !== undefined || this.communities.length > 0 || this.asPath !== undefined || this.nextHop !== "";
+  }
+
+  /** True when the prefix may be shown; exact prefixes are looked up by the caller. */
+  matchesPrefix(prefixes: PrefixTable, row: number): boolean {
+    if (!this.inside) return true;
+    if (prefixes.length[row] < this.inside.length) return false;
+    prefixes.writeAddress(row, this.address, 0);
+    return prefixContains(this.inside, this.address.subarray(0, prefixes.addressBytes));
+  }
+
+  matchesNeighbor(id: number): boolean {
+    return this.neighbor === "" || this.routing.neighbors.text[id] === this.neighbor;
+  }
+
+  matchesAttributes(attr: AttrId): boolean {
+    if (!this.readsAttributes) return true;
+    const epoch = this.routing.attributes.epoch[attr];
+    const known = this.answers.get(attr);
+    if (known !== undefined && known >> 1 === epoch) return (known & 1) === 1;
+    const answer = this.ask(attr);
+    if (this.answers.size > 1 << 18) this.answers.clear();
+    this.answers.set(attr, epoch * 2 + Number(answer));
+    return answer;
+  }
+
+  private ask(attr: AttrId): boolean {
+    if (this.originAsn !== undefined && this.routing.attributes.originAs[attr] !== this.originAsn) return false;
+    const route = attributesMessage(this.routing, attr);
+    if (this.nextHop !== "" && route.nextHop !== this.nextHop) return false;
+    const carried = [...route.communities, ...route.extendedCommunities, ...route.largeCommunities];
+    if (!this.communities.every((community) => carried.includes(community))) return false;
+    return this.asPath?.matches(route.asPathText) ?? true;
+  }
+}
+
+interface FilterParts {
+  readonly prefix: Prefix | undefined;
+  readonly communities: readonly string[];
+  readonly asPath: AsPathSet | undefined;
+  readonly nextHop: string;
+  readonly neighbor: string;
+}
+
+/** Checks a filter. @returns all that is wrong with it, by field */
+export function prepareFilter(
+  routing: Routing,
+  family: Family,
+  filter: RouteFilter | undefined,
+): Result<PreparedFilter> {
+  const problems: Problem[] = [];
+  const invalid = (field: string, message: string, value: string): void => {
+    problems.push({ code: "INVALID", path: `filter.${field}`, message, value });
+  };
+  let prefix: Prefix | undefined;
+  if (filter && filter.prefix !== "") {
+    const parsed = parsePrefix(filter.prefix);
+    if (typeof parsed === "string") invalid("prefix", parsed, filter.prefix);
+    else if (parsed.bytes.length !== family.addressBytes) {
+      invalid("prefix", `${filter.prefix} is not a prefix of ${family.name}`, filter.prefix);
+    } else prefix = parsed;
+  } else if (filter?.longer) invalid("longer", "needs a prefix", "true");
+  const communities = (filter?.communities ?? []).map((text, i) => {
+    const canonical = canonicalCommunity(text);
+    if (!canonical.ok) invalid(`communities[${i}]`, canonical.message, text);
+    return canonical.ok ? canonical.text : text;
+  });
+  let asPath: AsPathSet | undefined;
+  if (filter && filter.asPath !== "") {
+    const wrong = validateAsPathSet(create(AsPathSetSpecSchema, { patterns: [filter.asPath] }));
+    if (wrong.length > 0) invalid("as_path", wrong[0].message, filter.asPath);
+    else asPath = compileAsPathSet([filter.asPath]);
+  }
+  const nextHop = filter?.nextHop ? parseIp(filter.nextHop) : undefined;
+  if (filter?.nextHop && !nextHop) invalid("next_hop", `"${filter.nextHop}" is not an IP address`, filter.nextHop);
+  let neighbor = filter?.neighbor ?? "";
+  if (neighbor !== "" && neighbor !== "local") {
+    const bytes = parseIp(neighbor);
+    if (bytes) neighbor = formatIp(bytes);
+    else invalid("neighbor", `"${neighbor}" is neither an IP address nor local`, neighbor);
+  }
+  if (problems.length > 0) return { ok: false, problems };
+  const parts = { prefix, communities, asPath, nextHop: nextHop ? formatIp(nextHop) : "", neighbor };
+  return { ok: true, value: new PreparedFilter(routing, filter, parts) };
+}

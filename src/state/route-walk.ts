@@ -1,0 +1,207 @@
+/** Walks over tables for lists. A position is a row: rows stay what they are while their route is there. */
+import type { Route } from "../gen/cairn/v1/types_pb.ts";
+import { reasonMask, RejectReason } from "../rib/path-flags.ts";
+import type { RouteTable } from "../rib/route-table.ts";
+import type { UpdateGroup } from "../rib/update-group.ts";
+import { routeMessage } from "./route-message.ts";
+import type { PreparedFilter } from "./route-filter.ts";
+import type { Routing } from "./routing.ts";
+import type { RouteWalk } from "./view.ts";
+
+/** What the walks of one request have in common. */
+export interface WalkScope {
+  readonly routing: Routing;
+  readonly table: RouteTable;
+  readonly filter: PreparedFilter;
+  /** Wall-clock seconds. */
+  nowS(): number;
+}
+
+/** Calls `visit` for rows from a position on; the base of all walks. */
+abstract class RowWalk implements RouteWalk {
+  protected readonly scope: WalkScope;
+  protected row: number;
+
+  constructor(scope: WalkScope, position: string) {
+    this.scope = scope;
+    this.row = position === "" ? this.first() : Number(position);
+  }
+
+  next(out: Route[], max: number, rows: number): boolean {
+    const end = Math.min(this.end(), this.row + rows);
+    while (this.row < end && out.length < max) this.visit(this.row++, out);
+    return this.row >= this.end();
+  }
+
+  position(): string {
+    return String(this.row);
+  }
+
+  abstract total(): number;
+  /** Appends what the row gives to `out`; it may be more than one route. */
+  protected abstract visit(row: number, out: Route[]): void;
+  protected abstract rows(): number;
+
+  /** With an exact prefix there is one row to look at. */
+  private first(): number {
+    const { exact } = this.scope.filter;
+    if (!exact || !this.byPrefix()) return 1;
+    return this.scope.table.prefixes.find(exact.bytes, 0, exact.length) || this.rows();
+  }
+
+  private end(): number {
+    const { exact } = this.scope.filter;
+    if (!exact || !this.byPrefix()) return this.rows();
+    const row = this.scope.table.prefixes.find(exact.bytes, 0, exact.length);
+    return row === 0 ? this.row : row + 1;
+  }
+
+  /** Rows are prefixes; else paths. */
+  protected abstract byPrefix(): boolean;
+}
+
+/** Best paths, or all eligible paths, of the Loc-RIB. */
+export class BestWalk extends RowWalk {
+  private readonly allPaths: boolean;
+
+  constructor(scope: WalkScope, position: string, allPaths: boolean) {
+    super(scope, position);
+    this.allPaths = allPaths;
+  }
+
+  override total(): number {
+    return this.scope.table.bestCount;
+  }
+
+  protected override byPrefix(): boolean {
+    return true;
+  }
+
+  protected override rows(): number {
+    return this.scope.table.prefixes.rows;
+  }
+
+  protected override visit(row: number, out: Route[]): void {
+    const { table, filter, routing } = this.scope;
+    if (table.isMarker(row)) return;
+    const best = table.bestOf(row);
+    if (best === 0 || !filter.matchesPrefix(table.prefixes, row)) return;
+    const { paths } = table;
+    for (let path = best; path !== 0; path = this.allPaths ? paths.next[path] : 0) {
+      if (!paths.eligible(path) || !filter.matchesNeighbor(paths.neighbor[path])) continue;
+      if (!filter.matchesAttributes(paths.attr[path])) continue;
+      out.push(routeMessage(routing, table, path, paths.attr[path], this.scope.nowS()));
+    }
+  }
+}
+
+export type ReceivedKind = "received" | "accepted" | "rejected";
+
+/** Adj-RIB-In of one neighbor: as received, as accepted, or what was rejected. */
+export class ReceivedWalk extends RowWalk {
+  private readonly neighbor: number;
+  private readonly kind: ReceivedKind;
+  private readonly reason: (path: number) => string;
+
+  /** @param reason text of why a path is rejected */
+  constructor(
+    scope: WalkScope,
+    position: string,
+    neighbor: number,
+    kind: ReceivedKind,
+    reason: (path: number) => string,
+  ) {
+    super(scope, position);
+    this.neighbor = neighbor;
+    this.kind = kind;
+    this.reason = reason;
+  }
+
+  override total(): number {
+    const { received, accepted } = this.scope.table;
+    const { neighbor } = this;
+    if (this.kind === "received") return received[neighbor];
+    return this.kind === "accepted" ? accepted[neighbor] : received[neighbor] - accepted[neighbor];
+  }
+
+  protected override byPrefix(): boolean {
+    return this.scope.filter.exact !== undefined;
+  }
+
+  protected override rows(): number {
+    return this.byPrefix() ? this.scope.table.prefixes.rows : this.scope.table.paths.rows;
+  }
+
+  protected override visit(row: number, out: Route[]): void {
+    const { table } = this.scope;
+    const { paths } = table;
+    if (!this.byPrefix()) this.visitPath(row, out);
+    else for (let path = table.head[row]; path !== 0; path = paths.next[path]) this.visitPath(path, out);
+  }
+
+  private visitPath(path: number, out: Route[]): void {
+    const { table, filter, routing } = this.scope;
+    const { paths } = table;
+    if (paths.neighbor[path] !== this.neighbor || paths.received[path] === 0) return;
+    const reason = paths.flags[path] & reasonMask;
+    if (this.kind === "accepted" && reason !== RejectReason.none) return;
+    if (this.kind === "rejected" && reason === RejectReason.none) return;
+    if (!filter.matchesPrefix(table.prefixes, paths.prefix[path])) return;
+    const attr = this.kind === "accepted" ? paths.attr[path] : paths.received[path];
+    if (!filter.matchesAttributes(attr)) return;
+    const route = routeMessage(routing, table, path, attr, this.scope.nowS());
+    if (reason !== RejectReason.none) route.rejectReason = this.reason(path);
+    out.push(route);
+  }
+}
+
+/** Adj-RIB-Out of one neighbor, with the attributes that are on the wire. */
+export class AdvertisedWalk extends RowWalk {
+  private readonly neighbor: number;
+  private readonly group: UpdateGroup | undefined;
+
+  constructor(scope: WalkScope, position: string, neighbor: number, group: UpdateGroup | undefined) {
+    super(scope, position);
+    this.neighbor = neighbor;
+    this.group = group;
+  }
+
+  override total(): number {
+    return this.group?.advertisedTo(this.neighbor) ?? 0;
+  }
+
+  protected override byPrefix(): boolean {
+    return true;
+  }
+
+  protected override rows(): number {
+    return this.group ? this.scope.table.prefixes.rows : 1;
+  }
+
+  protected override visit(row: number, out: Route[]): void {
+    const { table, filter, routing } = this.scope;
+    const { group } = this;
+    if (!group || group.closed || table.isMarker(row) || !group.announces(row, this.neighbor)) return;
+    if (!filter.matchesPrefix(table.prefixes, row) || !filter.matchesNeighbor(group.source[row])) return;
+    const attr = group.attr[row];
+    if (!filter.matchesAttributes(attr)) return;
+    out.push(advertisedRoute(routing, table, row, attr, group.source[row], this.scope.nowS()));
+  }
+}
+
+/** A row of an Adj-RIB-Out; the path it came from may have changed or gone since. */
+function advertisedRoute(
+  routing: Routing,
+  table: RouteTable,
+  row: number,
+  attr: number,
+  source: number,
+  nowS: number,
+): Route {
+  const best = table.bestOf(row);
+  const isSame = best !== 0 && table.paths.neighbor[best] === source;
+  const route = routeMessage(routing, table, isSame ? best : 0, attr, isSame ? nowS : 0, row);
+  route.neighbor = routing.neighbors.text[source];
+  route.best = isSame;
+  return route;
+}
