@@ -30,7 +30,7 @@ export { renderProblems } from "./render.ts";
 export type { DaemonSettings, HostPort, TcpListener, UnixListener } from "./settings.ts";
 export type { ConfigContext, ConfigProblem } from "./tree.ts";
 
-/** What a file holds. With problems, `objects` and `settings` are not to be used. */
+/** What a file holds. With problems there are no objects, and the settings are the defaults. */
 export interface Config {
   /** Specs in canonical form, Global first, each kind in the order of the file. */
   readonly objects: readonly { readonly kind: string; readonly spec: Message }[];
@@ -59,8 +59,13 @@ export function parseConfig(context: ConfigContext): Config {
     if (tree) reader.document(tree);
   }
   const syntax = problems.problems.some((problem) => problem.code === "SYNTAX");
-  const { objects, settings } = syntax ? { objects: [], settings: defaultSettings } : reader.finish();
-  return { objects, settings, problems: problems.sorted() };
+  const whole = syntax ? undefined : reader.finish();
+  const none = whole === undefined || problems.problems.length > 0;
+  return {
+    objects: none ? [] : whole.objects,
+    settings: none ? defaultSettings : whole.settings,
+    problems: problems.sorted(),
+  };
 }
 
 interface Declared extends Decoded {
@@ -157,7 +162,12 @@ class Reader {
     }
     for (const entry of value.entries) {
       if (entry.value.type === "map")
-        this.#object(kind, entry.value, { text: entry.key, span: entry.keySpan }, entry.keySpan);
+        this.#object(
+          kind,
+          entry.value,
+          { text: entry.key.toWellFormed(), span: entry.keySpan },
+          entry.keySpan,
+        );
       else
         this.#wrong(
           entry.keySpan,

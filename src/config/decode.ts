@@ -45,7 +45,10 @@ export class Decoder {
       return this.#wrong(node, path, `must be a text, not ${nodeKind(node)}`, fix);
     }
     const filled = substitute(node.value, this.#context.env);
-    if ("text" in filled) return filled.text;
+    if ("text" in filled) {
+      if (filled.text.isWellFormed()) return filled.text;
+      return this.#wrong(node, path, "is not valid Unicode text");
+    }
     return this.#wrong(
       node,
       path,

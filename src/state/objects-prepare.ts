@@ -216,7 +216,10 @@ function checkTogether(store: ObjectStore, drafts: ReadonlyMap<string, Draft>, p
       checkDelete(store, id, draft, drafts, problems);
       continue;
     }
-    const found = [...validateSpec(kind.desc, after), ...(kind.rules.check?.(after, lookup) ?? [])];
+    const found = validateSpec(kind.desc, after);
+    const told = new Set(found.map((problem) => problem.path));
+    const more = kind.rules.check?.(after, lookup) ?? [];
+    found.push(...more.filter((problem) => !told.has(problem.path)));
     problems.push(...found.map((problem) => within(id, problem)));
     for (const reference of listReferences(kind.desc, after)) {
       if (lookup(reference.kind, reference.name)) continue;

@@ -195,10 +195,6 @@ function checkText(
   value: string,
   wrong: (message: string, text: string, fix?: string) => void,
 ): void {
-  if (!value.isWellFormed()) {
-    wrong(`${info.name} is not valid Unicode text`, JSON.stringify(value));
-    return;
-  }
   const bytes = utf8Bytes(value);
   if (bytes < info.min || bytes > info.max) {
     wrong(`${boundsText(info, " bytes long")}, not ${bytes}`, value.slice(0, 64));

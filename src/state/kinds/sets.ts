@@ -1,33 +1,38 @@
 /** The sets that policies match on: prefixes, AS paths, communities, neighbors. */
 import type { Message } from "@bufbuild/protobuf";
-import type { Problem } from "../../base/problem.ts";
-import type { NeighborSetSpec, PrefixSetSpec } from "../../gen/cairn/v1/policy_service_pb.ts";
+import type {
+  AsPathSetSpec,
+  CommunitySetSpec,
+  NeighborSetSpec,
+  PrefixSetSpec,
+} from "../../gen/cairn/v1/policy_service_pb.ts";
+import {
+  validateAsPathSet,
+  validateCommunitySet,
+  validateNeighborSet,
+  validatePrefixSet,
+} from "../../policy/validate.ts";
 import { canonicalIp, canonicalPrefix } from "../schema-formats.ts";
-import { checkPrefixRules } from "./prefix-rule.ts";
-import { invalid, type KindRules } from "./rules.ts";
+import type { KindRules } from "./rules.ts";
 
 export const prefixSetRules: KindRules = {
-  check: (message: Message) => checkPrefixRules("prefixes", (message as PrefixSetSpec).prefixes),
+  check: (message: Message) => validatePrefixSet(message as PrefixSetSpec),
 };
 
-export const asPathSetRules: KindRules = {};
+export const asPathSetRules: KindRules = {
+  check: (message: Message) => validateAsPathSet(message as AsPathSetSpec),
+};
 
-export const communitySetRules: KindRules = {};
-
-/** An address or a prefix. */
-const canonicalMember = (text: string) => (text.includes("/") ? canonicalPrefix(text) : canonicalIp(text));
+export const communitySetRules: KindRules = {
+  check: (message: Message) => validateCommunitySet(message as CommunitySetSpec),
+};
 
 export const neighborSetRules: KindRules = {
-  check(message: Message): Problem[] {
-    return (message as NeighborSetSpec).addresses.flatMap((text, i) => {
-      const member = canonicalMember(text);
-      return member.ok ? [] : [invalid(`addresses[${i}]`, member.message, member.fix)];
-    });
-  },
+  check: (message: Message) => validateNeighborSet(message as NeighborSetSpec),
   canonicalise(message: Message): void {
     const spec = message as NeighborSetSpec;
     spec.addresses = spec.addresses.map((text) => {
-      const member = canonicalMember(text);
+      const member = text.includes("/") ? canonicalPrefix(text) : canonicalIp(text);
       return member.ok ? member.text : text;
     });
   },
