@@ -1,5 +1,6 @@
 /** Reads events in steps, older ones from the archive and newer ones from memory, as one sequence. */
 import type { Event, EventFilter } from "../gen/cairn/v1/event_service_pb.ts";
+import { matches } from "../state/event-log.ts";
 import type { ServiceContext } from "./context.ts";
 
 export interface EventStep {
@@ -67,15 +68,10 @@ export class EventReader {
   }
 }
 
-/** A test for the filter: topics (with * for any rest), object, least severity. */
+/** A test for the filter: archived events are chosen as the core chooses those in memory. */
 export function eventMatcher(filter: EventFilter | undefined): (event: Event) => boolean {
   if (!filter) return () => true;
-  const topics = filter.topics.map((topic) => {
-    const stem = topic.endsWith("*") ? topic.slice(0, -1) : undefined;
-    return (text: string): boolean => (stem === undefined ? text === topic : text.startsWith(stem));
-  });
-  return (event) =>
-    (topics.length === 0 || topics.some((matches) => matches(event.topic))) &&
-    (filter.object === "" || filter.object === event.object) &&
-    event.severity >= filter.minSeverity;
+  return ({ topic, object, severity, summary, facts }) => {
+    return matches({ id: 0, time: 0, generation: 0, topic, object, severity, summary, facts }, filter);
+  };
 }

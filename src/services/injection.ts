@@ -24,7 +24,7 @@ export function injectionService(services: ServiceContext): ServiceImpl<typeof I
   return {
     async addPath(request, context) {
       const path = checked((check) => checkPath(check, "path", check.present("path", request.path)));
-      const outcome = await mutate(services, context, request, [{ op: "inject", path }], underPath("path"));
+      const outcome = await mutate(services, context, request, [{ op: "inject", path }]);
       return { ...changeSet(outcome), receipt: outcome.receipts[0] };
     },
 
@@ -99,7 +99,9 @@ function applyBatch(services: ServiceContext, context: HandlerContext, request: 
     ];
   });
   const { reason, requestId } = request;
-  return mutate(services, context, { expectedGeneration: 0n, dryRun: false, reason, requestId }, ops);
+  // The core calls a path that comes alone `path`.
+  const rename = (path: string): string => path.replace(/^path\./, "add[0].");
+  return mutate(services, context, { expectedGeneration: 0n, dryRun: false, reason, requestId }, ops, rename);
 }
 
 /** The path in canonical form. */
@@ -126,10 +128,4 @@ function checkPath(check: RequestCheck, at: string, path: InjectedPath): Injecte
     prefix: check.prefix(`${at}.prefix`, path.prefix),
     nextHop: path.nextHop && check.address(`${at}.next_hop`, path.nextHop),
   };
-}
-
-/** Problems of the core name fields of the path. */
-function underPath(field: string): (path: string) => string {
-  return (path) =>
-    path === "" || path === field || path.startsWith(`${field}.`) ? path : `${field}.${path}`;
 }

@@ -38,9 +38,12 @@ export async function listRoutes<Desc extends DescMessage>(
   let ended = false;
   while (!ended && routes.length < page.size && bytes < messageBytesMax) {
     await pacer.rest();
-    const from = routes.length;
-    ended = walk.next(routes, Math.min(stepRoutes, page.size - from), stepRows);
-    for (let i = from; i < routes.length; i++) bytes += estimateBytes(routes[i]);
+    const step: Route[] = [];
+    ended = walk.next(step, Math.min(stepRoutes, page.size - routes.length), stepRows);
+    for (const route of step) {
+      routes.push(route);
+      bytes += estimateBytes(route);
+    }
   }
   const before = page.before + routes.length;
   const total = hasConditions(request.filter) ? (ended ? before : 0) : walk.total();
@@ -65,11 +68,14 @@ export async function* streamRoutes(
   for (let ended = false; !ended; ) {
     await pacer.rest();
     signal.throwIfAborted();
-    const from = routes.length;
-    ended = walk.next(routes, Math.min(stepRoutes, limits.streamBatchRoutes - from), stepRows);
-    for (let i = from; i < routes.length; i++) bytes += estimateBytes(routes[i]);
+    const step: Route[] = [];
+    ended = walk.next(step, Math.min(stepRoutes, limits.streamBatchRoutes - routes.length), stepRows);
+    for (const route of step) {
+      routes.push(route);
+      bytes += estimateBytes(route);
+    }
     if (
-      routes.length === limits.streamBatchRoutes ||
+      routes.length >= limits.streamBatchRoutes ||
       bytes >= messageBytesMax ||
       (ended && routes.length > 0)
     ) {

@@ -3,6 +3,7 @@ import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { type Event, type EventFilter, EventSchema, Severity } from "../../gen/cairn/v1/event_service_pb.ts";
 import type { EventArchive } from "../../state/view.ts";
+import { eventMatcher } from "../event-reader.ts";
 
 export class FakeEvents {
   readonly #all: Event[] = [];
@@ -65,11 +66,12 @@ export class FakeEvents {
     max: number,
   ): { events: Event[]; scannedTo: number } {
     const { first, last } = this.range();
+    const passes = eventMatcher(filter);
     const events: Event[] = [];
     let id = Math.max(afterId + 1, first);
     for (; id <= last && events.length < max; id++) {
       const event = this.#all[id - 1];
-      if (matches(event, filter)) events.push(event);
+      if (passes(event)) events.push(event);
     }
     return { events, scannedTo: Math.max(afterId, id - 1) };
   }
@@ -77,12 +79,4 @@ export class FakeEvents {
   #retained(event: Event): boolean {
     return Number(event.id) > this.forgotten;
   }
-}
-
-function matches(event: Event, filter: EventFilter | undefined): boolean {
-  if (!filter) return true;
-  const topic = (pattern: string): boolean =>
-    pattern.endsWith("*") ? event.topic.startsWith(pattern.slice(0, -1)) : event.topic === pattern;
-  if (filter.topics.length > 0 && !filter.topics.some(topic)) return false;
-  return (filter.object === "" || filter.object === event.object) && event.severity >= filter.minSeverity;
 }
