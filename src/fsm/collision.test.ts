@@ -15,7 +15,10 @@ describe("RFC 4271 6.8", () => {
     const theirs = contender("OpenSent", false);
     assert.equal(loser(theirs, ours, speakers, false), "other");
     assert.equal(loser(theirs, ours, weHigher, false), "fresh");
-    assert.equal(loser({ ...ours, state: "OpenSent" }, { ...theirs, state: "OpenConfirm" }, speakers, false), "fresh");
+    assert.equal(
+      loser({ ...ours, state: "OpenSent" }, { ...theirs, state: "OpenConfirm" }, speakers, false),
+      "fresh",
+    );
   });
   test("RFC 6286 2.3: with equal identifiers the larger AS number wins", () => {
     assert.equal(localWins({ ...speakers, remoteRouterId: 1 }), false);
@@ -31,7 +34,10 @@ describe("RFC 4271 6.8", () => {
   });
   test("both sides decide alike", () => {
     for (let local = 1; local <= 3; local++) {
-      for (const [localAsn, remoteAsn] of [[1, 2], [2, 1]]) {
+      for (const [localAsn, remoteAsn] of [
+        [1, 2],
+        [2, 1],
+      ]) {
         const here = { localRouterId: local, localAsn, remoteRouterId: 2, remoteAsn };
         const there = { localRouterId: 2, localAsn: remoteAsn, remoteRouterId: local, remoteAsn: localAsn };
         const a = contender("OpenSent", true);
@@ -45,7 +51,10 @@ describe("RFC 4271 6.8", () => {
     const old = contender("OpenConfirm", false, { order: 1 });
     const fresh = contender("OpenSent", false, { order: 2 });
     assert.equal(loser(fresh, old, speakers, false), "other");
-    assert.equal(loser({ ...old, state: "OpenSent" }, { ...fresh, state: "OpenConfirm" }, speakers, false), "fresh");
+    assert.equal(
+      loser({ ...old, state: "OpenSent" }, { ...fresh, state: "OpenConfirm" }, speakers, false),
+      "fresh",
+    );
   });
 });
 

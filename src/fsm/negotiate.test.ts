@@ -18,8 +18,19 @@ const four: Capability = { kind: "four-octet-as", asn: 65002 };
 const v4: Capability = { kind: "multiprotocol", afi: 1, safi: 1 };
 const v6: Capability = { kind: "multiprotocol", afi: 2, safi: 1 };
 
-function answer(change: Partial<Open>, side: Partial<LocalSide> = {}, twoOctetAsn = 65002): Agreement | string {
-  const open: Open = { version: 4, asn: 65002, holdTimeS: 180, routerId: 2, capabilities: [four, v4], ...change };
+function answer(
+  change: Partial<Open>,
+  side: Partial<LocalSide> = {},
+  twoOctetAsn = 65002,
+): Agreement | string {
+  const open: Open = {
+    version: 4,
+    asn: 65002,
+    holdTimeS: 180,
+    routerId: 2,
+    capabilities: [four, v4],
+    ...change,
+  };
   const result = negotiate({ ...local, ...side }, open, twoOctetAsn);
   return isNotice(result) ? `${result.code}/${result.subcode}` : result;
 }
@@ -87,7 +98,10 @@ describe("timers and sizes", () => {
     assert.deepEqual([agreed({}).holdTimeS, agreed({}).keepaliveS], [90, 30]);
     assert.deepEqual([agreed({ holdTimeS: 3 }).holdTimeS, agreed({ holdTimeS: 3 }).keepaliveS], [3, 1]);
     assert.deepEqual([agreed({ holdTimeS: 0 }).holdTimeS, agreed({ holdTimeS: 0 }).keepaliveS], [0, 0]);
-    assert.deepEqual([agreed({}, { holdTimeS: 0 }).holdTimeS, agreed({}, { holdTimeS: 0 }).keepaliveS], [0, 0]);
+    assert.deepEqual(
+      [agreed({}, { holdTimeS: 0 }).holdTimeS, agreed({}, { holdTimeS: 0 }).keepaliveS],
+      [0, 0],
+    );
   });
   test("a configured interval holds while it is shorter than a third", () => {
     assert.equal(agreed({}, { keepaliveTimeS: 10 }).keepaliveS, 10);

@@ -89,7 +89,8 @@ function run(session: Session, ...list: SessionEvent[]): [Session, string[]] {
 }
 
 function name(action: ReturnType<typeof step>[1][number]): string {
-  if (action.kind === "send.notification") return `notification ${action.notice.code}/${action.notice.subcode}`;
+  if (action.kind === "send.notification")
+    return `notification ${action.notice.code}/${action.notice.subcode}`;
   if (action.kind === "timer.start") return `start ${action.timer} ${action.ms}`;
   if (action.kind === "timer.stop") return `stop ${action.timer}`;
   return action.kind;
@@ -113,11 +114,13 @@ function checkStep(before: Session, event: SessionEvent): Session {
   const { state, transport } = after;
   if (state === "Idle") assert.equal(transport, "none");
   if (state === "Active" && transport === "up") assert(isRunning(after, Timer.delayOpen));
-  if (state === "Connect") assert(isRunning(after, transport === "up" ? Timer.delayOpen : Timer.connectRetry));
+  if (state === "Connect")
+    assert(isRunning(after, transport === "up" ? Timer.delayOpen : Timer.connectRetry));
   if (state === "Active" && transport === "none" && !after.settings.passive) {
     assert(isRunning(after, Timer.connectRetry), "an active neighbor is tried again");
   }
-  if (state === "OpenSent") assert(isRunning(after, Timer.hold), "the neighbor's OPEN is not awaited for ever");
+  if (state === "OpenSent")
+    assert(isRunning(after, Timer.hold), "the neighbor's OPEN is not awaited for ever");
   if (["OpenSent", "OpenConfirm", "Established"].includes(state)) assert.equal(transport, "up");
   if (state === "OpenConfirm" || state === "Established") {
     assert.equal(isRunning(after, Timer.hold), after.holdTimeS > 0);
@@ -135,7 +138,8 @@ function checkStep(before: Session, event: SessionEvent): Session {
   assert.equal(ups, before.state !== "Established" && state === "Established" ? 1 : 0);
   assert.equal(downs, before.state === "Established" && state !== "Established" ? 1 : 0);
   if (before.state === "Idle") {
-    for (const action of actions) assert(["connect", "close", "timer.start", "timer.stop"].includes(action.kind));
+    for (const action of actions)
+      assert(["connect", "close", "timer.start", "timer.stop"].includes(action.kind));
   }
   const sends = actions.findLastIndex((action) => action.kind.startsWith("send."));
   const close = actions.findIndex((action) => action.kind === "close");
@@ -148,7 +152,11 @@ describe("the whole machine", () => {
     const seen = new Set<string>();
     const todo = [...starts];
     for (let session = todo.pop(); session; session = todo.pop()) {
-      const key = JSON.stringify({ ...session, failures: Math.min(session.failures, 2), attempts: Math.min(session.attempts, 2) });
+      const key = JSON.stringify({
+        ...session,
+        failures: Math.min(session.failures, 2),
+        attempts: Math.min(session.attempts, 2),
+      });
       if (seen.has(key)) continue;
       seen.add(key);
       for (const event of alphabet) {
@@ -247,10 +255,14 @@ describe("Connect and Active", () => {
     for (const start of [delayed, newSession(delayed.settings, true)]) {
       const [session, actions] = run(start, events.automaticStart, events.connected, open);
       assert.equal(session.state, "OpenConfirm");
-      assert.deepEqual(
-        actions.slice(-6),
-        ["send.open", "stop 3", "agreed", "send.keepalive", "start 2 30000", "start 1 90000"],
-      );
+      assert.deepEqual(actions.slice(-6), [
+        "send.open",
+        "stop 3",
+        "agreed",
+        "send.keepalive",
+        "start 2 30000",
+        "start 1 90000",
+      ]);
     }
   });
   test("a failed attempt listens and backs off, up to 16 times the base", () => {
@@ -269,13 +281,19 @@ describe("Connect and Active", () => {
     assert.deepEqual([session.state, actions], ["Connect", ["close", "start 0 10000", "connect"]]);
   });
   test("becoming passive ends an attempt, becoming active starts the timer", () => {
-    const [listening, actions] = run(connecting, { kind: "settings", settings: { ...settings, passive: true } });
+    const [listening, actions] = run(connecting, {
+      kind: "settings",
+      settings: { ...settings, passive: true },
+    });
     assert.deepEqual([listening.state, listening.timers, actions], ["Active", 0, ["close", "stop 0"]]);
     assert(isRunning(run(listening, { kind: "settings", settings })[0], Timer.connectRetry));
   });
   test("a manual stop says nothing", () => {
     assert.deepEqual(run(connecting, stopped)[1], ["close", "stop 0"]);
-    assert.deepEqual(run(delayed, events.automaticStart, events.connected, stopped)[1].slice(-2), ["close", "stop 3"]);
+    assert.deepEqual(run(delayed, events.automaticStart, events.connected, stopped)[1].slice(-2), [
+      "close",
+      "stop 3",
+    ]);
   });
 });
 
@@ -284,7 +302,10 @@ describe("OpenSent and OpenConfirm", () => {
     assert.deepEqual(run(openSent, open)[1], ["agreed", "send.keepalive", "start 2 30000", "start 1 90000"]);
   });
   test("hold time 0 runs neither hold nor keepalive timer", () => {
-    const [session] = run(openSent, { kind: "open", agreement: { ...agreement, holdTimeS: 0, keepaliveS: 0 } });
+    const [session] = run(openSent, {
+      kind: "open",
+      agreement: { ...agreement, holdTimeS: 0, keepaliveS: 0 },
+    });
     assert.equal(session.timers, 0);
     assert.equal(run(session, events.keepalive)[0].state, "Established");
   });
@@ -319,7 +340,12 @@ describe("damping", () => {
     assert.equal(idleHoldMs(session), 1000);
   });
   test("idle hold 0 still leaves a pause", () => {
-    const [session] = run(newSession({ ...settings, idleHoldMs: 0 }, false), events.automaticStart, events.connected, told);
+    const [session] = run(
+      newSession({ ...settings, idleHoldMs: 0 }, false),
+      events.automaticStart,
+      events.connected,
+      told,
+    );
     assert.equal(idleHoldMs(session), 100);
   });
   test("an automatic stop counts and starts again, a manual stop does neither", () => {

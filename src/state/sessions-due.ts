@@ -11,6 +11,7 @@ import { type Attempt, Peer, PeerTimer } from "./sessions-peer.ts";
 
 /** A core so busy that received messages wait longer than the hold time looks again after this. */
 const busyRetryMs = 1000;
+const sendHoldOffMs = 60_000;
 
 export function runDueTimers(engine: Engine, intake: Intake, door: Door): void {
   const { nowMs, timers } = engine;
@@ -55,9 +56,11 @@ function postponed(engine: Engine, intake: Intake, attempt: Attempt, timer: Time
     return dueMs > nowMs ? dueMs : expired;
   }
   if (timer === Timer.sendHold) {
+    // Turned off while the session is up: look again later, it may be turned on.
+    if (session.settings.sendHoldMs === 0) return nowMs + sendHoldOffMs;
     const fromMs = connection.queuedBytes === 0 ? nowMs : connection.progressMs;
     const dueMs = fromMs + session.settings.sendHoldMs;
-    return session.settings.sendHoldMs === 0 || dueMs > nowMs ? dueMs : expired;
+    return dueMs > nowMs ? dueMs : expired;
   }
   if (timer === Timer.hold && (connection.paused || intake.hasMessage(connection))) {
     // Alive: it is we who have not looked yet.

@@ -33,7 +33,10 @@ describe("RFC 4486", () => {
     const { rig } = established();
     rig.sessions.prefixLimitReached(1, ipv4Unicast, "restart", 60_000, rig.nowMs);
     rig.advance(59_000);
-    assert.deepEqual([rig.state(), rig.view().status], ["Idle", "held down by the ipv4-unicast prefix limit for another 1 s"]);
+    assert.deepEqual(
+      [rig.state(), rig.view().status],
+      ["Idle", "held down by the ipv4-unicast prefix limit for another 1 s"],
+    );
     rig.advance(1000);
     assert.equal(rig.state(), "Connect");
   });
@@ -106,7 +109,10 @@ describe("RFC 9003", () => {
     rig.receive(conn, encodeNotification(6, 2, encodeShutdownMessage("maintenance until 5")));
     const [reset] = rig.view().resets;
     assert.equal(reset.text, 'received Cease/Administrative Shutdown "maintenance until 5"');
-    assert.deepEqual([reset.local, reset.code, reset.subcode, reset.shutdownMessage], [false, 6, 2, "maintenance until 5"]);
+    assert.deepEqual(
+      [reset.local, reset.code, reset.subcode, reset.shutdownMessage],
+      [false, 6, 2, "maintenance until 5"],
+    );
     const event = rig.events.find((each) => each.topic === "cairn.bgp.notification.received");
     assert.equal(event?.facts.shutdown_message, "maintenance until 5");
   });
@@ -116,7 +122,10 @@ describe("RFC 9003", () => {
     rig.advance(3_600_000);
     assert.equal(rig.dials(), 1);
     assert.equal(rig.notification(rig.accept()), "6/5");
-    assert(rig.log.some((effect) => effect.kind === "tcp.close" && effect.abort), "hard does not wait");
+    assert(
+      rig.log.some((effect) => effect.kind === "tcp.close" && effect.abort),
+      "hard does not wait",
+    );
   });
 });
 
@@ -126,7 +135,7 @@ describe("RFC 9687", () => {
     for (let i = 0; i < seconds; i += 10) rig.advance(10_000).receive(conn, keepaliveBytes);
   }
   test('"If the SendHoldTimer_Expires ... sends a NOTIFICATION message with the BGP Error Code Send Hold Timer Expired"', () => {
-    const { rig, conn } = established();
+    const { rig, conn } = established({ sendHoldMs: 480_000 });
     rig.sessions.sent(conn, 0, rig.nowMs);
     rig.sessions.send(1, emptyUpdate, rig.nowMs);
     stall(rig, conn, 470);
@@ -137,7 +146,7 @@ describe("RFC 9687", () => {
     assert(close?.kind === "tcp.close" && close.abort, "nothing more will leave");
   });
   test("progress, however slow, restarts it", () => {
-    const { rig, conn } = established();
+    const { rig, conn } = established({ sendHoldMs: 480_000 });
     rig.sessions.send(1, new Uint8Array(1000), rig.nowMs);
     for (let left = 900; left > 500; left -= 100) {
       stall(rig, conn, 400);
@@ -146,7 +155,7 @@ describe("RFC 9687", () => {
     assert.equal(rig.state(), "Established");
   });
   test("an idle session never expires, and 0 turns it off", () => {
-    const idle = established();
+    const idle = established({ sendHoldMs: 480_000 });
     idle.rig.sessions.sent(idle.conn, 0, idle.rig.nowMs);
     for (let i = 0; i < 400; i++) {
       idle.rig.advance(10_000).receive(idle.conn, keepaliveBytes);

@@ -18,7 +18,10 @@ function crossed(rig = new Rig().add()): { rig: Rig; out: number; into: number }
 describe("RFC 4271 6.8", () => {
   for (const first of ["out", "into"] as const) {
     test(`"the connection initiated by the BGP speaker with the higher-valued BGP Identifier is retained", OPEN read ${first} first`, () => {
-      for (const [open, keep] of [[lower, "out"], [higher, "into"]] as const) {
+      for (const [open, keep] of [
+        [lower, "out"],
+        [higher, "into"],
+      ] as const) {
         const pair = crossed();
         const { rig } = pair;
         const second = first === "out" ? "into" : "out";

@@ -31,7 +31,10 @@ describe("RFC 4271 4.1", () => {
   test('"The value of the Length field MUST always be at least 19 and no greater than 4096"', () => {
     assert.equal(inOpenSent(message(4, new Uint8Array(0), 18)), "1/2 0012");
     assert.equal(inOpenSent(message(1, new Uint8Array(10), 4097)), "1/2 1001");
-    assert.equal(afterEstablished(message(2, new Uint8Array(4), 4097), peerOpen({ capabilities: v4Only })), "1/2 1001");
+    assert.equal(
+      afterEstablished(message(2, new Uint8Array(4), 4097), peerOpen({ capabilities: v4Only })),
+      "1/2 1001",
+    );
   });
   test("RFC 8654: 65535 bytes are fine once both offered extended messages", () => {
     const body = new Uint8Array(60_000);
@@ -46,7 +49,11 @@ describe("RFC 4271 4.1", () => {
 
 describe("RFC 4271 6.1", () => {
   test('"All errors detected while processing the Message Header MUST be indicated by sending the NOTIFICATION message with the Error Code Message Header Error"', () => {
-    for (const bytes of [message(9, new Uint8Array(0)), patch(keepaliveBytes, 0, 0), message(4, Uint8Array.of(1))]) {
+    for (const bytes of [
+      message(9, new Uint8Array(0)),
+      patch(keepaliveBytes, 0, 0),
+      message(4, Uint8Array.of(1)),
+    ]) {
       assert.match(inOpenSent(bytes)!, /^1\//);
       assert.match(afterEstablished(bytes)!, /^1\//);
     }

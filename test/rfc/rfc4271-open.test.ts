@@ -46,7 +46,7 @@ describe("RFC 4271 4.2, sent", () => {
     const open = ourOpen({ holdTimeS: 30, routerId: 0xc0000201 });
     assert.deepEqual([open.field, open.asn, open.holdTimeS, open.routerId], [65001, 65001, 30, 0xc0000201]);
   });
-  test('RFC 6793 9: a four-octet AS number is carried as AS_TRANS and in the capability', () => {
+  test("RFC 6793 9: a four-octet AS number is carried as AS_TRANS and in the capability", () => {
     const open = ourOpen({ localAsn: 4_200_000_000 });
     assert.deepEqual([open.field, open.asn], [23456, 4_200_000_000]);
   });
@@ -110,7 +110,8 @@ describe("RFC 4271 6.2, received", () => {
 
 describe("RFC 6286", () => {
   test("2.1: any non-zero identifier is one, also multicast and 255.255.255.255", () => {
-    for (const routerId of [1, 0xe0000001, 0xffffffff]) assert.equal(answer(peerOpen({ routerId })), "accepted");
+    for (const routerId of [1, 0xe0000001, 0xffffffff])
+      assert.equal(answer(peerOpen({ routerId })), "accepted");
   });
   test('2.2: "if the BGP Identifier is zero, or if it is the same as the one of the local BGP speaker and the message is from an internal peer, then the Error Subcode is set to Bad BGP Identifier"', () => {
     const inside = { remoteAsn: 65001 };
@@ -160,7 +161,10 @@ describe("RFC 5492", () => {
       code: 100 + i,
       value: new Uint8Array(8),
     }));
-    assert.equal(answer(peerOpen({ capabilities: [...many, { kind: "four-octet-as", asn: 65002 }] })), "accepted");
+    assert.equal(
+      answer(peerOpen({ capabilities: [...many, { kind: "four-octet-as", asn: 65002 }] })),
+      "accepted",
+    );
   });
 });
 

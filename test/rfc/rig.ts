@@ -7,8 +7,8 @@ import { parseIp } from "../../src/base/ip.ts";
 import { seededRandom } from "../../src/base/random.ts";
 import { states } from "../../src/fsm/session.ts";
 import { type Effect, Effects } from "../../src/state/effects.ts";
+import type { Negotiated, NeighborConfig, ResetInfo, UpdateResult } from "../../src/state/session-port.ts";
 import { Sessions } from "../../src/state/sessions.ts";
-import type { NeighborConfig, Negotiated, ResetInfo, UpdateResult } from "../../src/state/session-port.ts";
 import type { Capability } from "../../src/wire/capabilities.ts";
 import { ipv4Unicast } from "../../src/wire/family.ts";
 import { keepaliveBytes } from "../../src/wire/keepalive.ts";
@@ -39,7 +39,7 @@ export function config(change: Partial<NeighborConfig> = {}): NeighborConfig {
     keepaliveTimeS: 0,
     connectRetryMs: 5000,
     delayOpenMs: 0,
-    sendHoldMs: 480_000,
+    sendHoldMs: 0, // the bench's socket never says that it took bytes
     idleHoldMs: 1000,
     families: [ipv4Unicast],
     description: "",
@@ -57,6 +57,7 @@ export function config(change: Partial<NeighborConfig> = {}): NeighborConfig {
     defaultOriginate: false,
     routeReflectorClient: false,
     routeServerClient: false,
+    bilateralPeer: false,
     importPolicies: [],
     exportPolicies: [],
     ...change,
@@ -75,7 +76,12 @@ export class Rig {
   /** All effects so far. */
   readonly log: Effect[] = [];
   readonly calls: string[] = [];
-  readonly events: { topic: string; object: string; summary: string; facts: Readonly<Record<string, string>> }[] = [];
+  readonly events: {
+    topic: string;
+    object: string;
+    summary: string;
+    facts: Readonly<Record<string, string>>;
+  }[] = [];
   readonly resets: ResetInfo[] = [];
   negotiated: Negotiated | undefined;
   updateResult: (() => UpdateResult | undefined) | undefined;
@@ -101,7 +107,8 @@ export class Rig {
         refresh: (_, family) => void this.calls.push(`refresh ${family.name}`),
         writable: () => void this.calls.push("writable"),
         stateChanged: () => {},
-        event: (topic, object, _severity, summary, facts) => void this.events.push({ topic, object, summary, facts }),
+        event: (topic, object, _severity, summary, facts) =>
+          void this.events.push({ topic, object, summary, facts }),
       },
       this.effects,
       seededRandom(seed),
@@ -150,8 +157,8 @@ export class Rig {
 
   /** The neighbor connects. */
   accept(from = peerAddress): number {
-    const conn = ++this.accepts;
-    this.sessions.accepted(conn, ourAddress, 179, from, 50000 + conn, this.nowMs);
+    const conn = --this.accepts; // as the shell numbers them: never the id of one that we open
+    this.sessions.accepted(conn, ourAddress, 179, from, 50000 - conn, this.nowMs);
     return conn;
   }
 
@@ -217,7 +224,9 @@ export class Rig {
   }
 
   topics(prefix = ""): string[] {
-    return this.events.map((event) => event.topic.replace("cairn.bgp.", "")).filter((topic) => topic.startsWith(prefix));
+    return this.events
+      .map((event) => event.topic.replace("cairn.bgp.", ""))
+      .filter((topic) => topic.startsWith(prefix));
   }
 }
 
@@ -233,7 +242,9 @@ export function peerOpen(
   change: { asn?: number; holdTimeS?: number; routerId?: number; capabilities?: readonly Capability[] } = {},
 ): Uint8Array {
   const asn = change.asn ?? 65002;
-  const capabilities = peerCapabilities.map((each) => (each.kind === "four-octet-as" ? { ...each, asn } : each));
+  const capabilities = peerCapabilities.map((each) =>
+    each.kind === "four-octet-as" ? { ...each, asn } : each,
+  );
   return encodeOpen({ asn, holdTimeS: 90, routerId: 0x0a000002, capabilities, ...change });
 }
 

@@ -145,14 +145,24 @@ describe("many neighbors", () => {
       rig.advance(10);
       times.push(...rig.drain().flatMap((effect) => (effect.kind === "tcp.connect" ? [rig.nowMs] : [])));
     }
-    const most = Math.max(...Map.groupBy(times, (time) => time).values().map((group) => group.length));
+    const most = Math.max(
+      ...Map.groupBy(times, (time) => time)
+        .values()
+        .map((group) => group.length),
+    );
     assert(most < 50, `${most} within ten milliseconds`);
   });
 });
 
 test("whatever bytes and connections come, nothing throws, and up and down alternate", () => {
   const bytes = fc.oneof(
-    fc.constantFrom(peerOpen(), keepaliveBytes, emptyUpdate, encodeNotification(6, 4), peerOpen({ routerId: 1 })),
+    fc.constantFrom(
+      peerOpen(),
+      keepaliveBytes,
+      emptyUpdate,
+      encodeNotification(6, 4),
+      peerOpen({ routerId: 1 }),
+    ),
     fc.uint8Array({ maxLength: 60 }),
   );
   const action = fc.oneof(
@@ -174,7 +184,8 @@ test("whatever bytes and connections come, nothing throws, and up and down alter
         else if (each.do === "connect") conns.push(rig.connect());
         else if (each.do === "advance") rig.advance(each.ms);
         else if (each.do === "reset") rig.sessions.hardReset(1, "", rig.nowMs);
-        else if (each.do === "limit") rig.sessions.prefixLimitReached(1, { index: 0 } as never, "restart", 5000, rig.nowMs);
+        else if (each.do === "limit")
+          rig.sessions.prefixLimitReached(1, { index: 0 } as never, "restart", 5000, rig.nowMs);
         else rig.sessions.clearHold(1, rig.nowMs);
         rig.view();
       }
