@@ -103,7 +103,7 @@ export class Sessions {
     this.begin(peer);
   }
 
-  /** Ends whatever keeps a neighbor that is not shut down from trying: a prefix limit, an idle hold, a back-off. */
+  /** Ends a prefix limit hold or an idle hold of a neighbor that is not shut down; it starts at once. */
   clearHold(neighbor: NeighborId, nowMs: number): void {
     this.engine.nowMs = nowMs;
     const peer = this.peer(neighbor);
