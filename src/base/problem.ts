@@ -43,6 +43,7 @@ export function formatProblem(problem: Problem): string {
 
 /** The known name nearest to `word` (edit distance at most a third of its length), for hints after a typo. */
 export function nearestName(word: string, names: Iterable<string>): string | undefined {
+  if (word.length > 64) return undefined; // no typo of a name, and costly to compare
   let best: string | undefined;
   let bestDistance = Math.floor(Math.max(word.length, 3) / 3) + 1;
   for (const name of names) {

@@ -77,7 +77,7 @@ export class Decoder {
       : names.length <= 12
         ? `known here: ${names.join(", ")}`
         : undefined;
-    const message = `unknown key "${key}"`;
+    const message = `unknown key "${key.slice(0, 64)}"`;
     this.#problems.add(span, { code: "UNKNOWN_FIELD", path, message, value: key, ...(fix ? { fix } : {}) });
   }
 

@@ -20,9 +20,7 @@ export function renderProblems(text: string, problems: readonly ConfigProblem[],
 
 function renderOne(rawLine: string, problem: ConfigProblem, colour: boolean): string {
   const paint = (code: string, part: string): string => (colour ? `\u001b[${code}m${part}\u001b[0m` : part);
-  const characters = [...rawLine.replace(/\r$/, "")].map((character) =>
-    isControl(character) ? "�" : character,
-  );
+  const characters = printable(rawLine.replace(/\r$/, ""));
   const from = problem.column > widthMax - 40 ? problem.column - 41 : 0;
   const shown = characters.slice(from, from + widthMax);
   const before = shown
@@ -33,11 +31,16 @@ function renderOne(rawLine: string, problem: ConfigProblem, colour: boolean): st
   const margin = " ".repeat(number.length);
   const place = `${problem.file}:${problem.line}:${problem.column}:`;
   return [
-    `${paint("1", place)} ${paint("1;31", "error:")} ${problem.message}`,
+    `${paint("1", place)} ${paint("1;31", "error:")} ${printable(problem.message).join("")}`,
     `  ${number} | ${shown.join("")}`,
-    `  ${margin} | ${before.join("")}${paint("1;31", carets)}${problem.fix ? ` ${paint("36", problem.fix)}` : ""}`,
+    `  ${margin} | ${before.join("")}${paint("1;31", carets)}${problem.fix ? ` ${paint("36", printable(problem.fix).join(""))}` : ""}`,
     "",
   ].join("\n");
+}
+
+/** Characters of a text without those that could steer a terminal. */
+function printable(text: string): string[] {
+  return [...text].map((character) => (isControl(character) ? "\ufffd" : character));
 }
 
 const isControl = (character: string): boolean =>

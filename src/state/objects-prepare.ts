@@ -24,6 +24,10 @@ import { canonicalText } from "./schema-formats.ts";
 
 /** How many referrers one sentence names before it only counts the rest. */
 const namedReferrersMax = 20;
+/** Problems that are told one by one; the rest is counted. */
+const problemsMax = 1000;
+/** Problems after which no more near names are looked for: each look goes over all objects of a kind. */
+const hintsMax = 20;
 
 /** An object as the transaction would leave it; `after` undefined: deleted. */
 interface Draft {
@@ -55,8 +59,14 @@ export function prepareMutation(store: ObjectStore, mutation: Mutation, wallMs: 
   }
   for (const [id, draft] of drafts) if (isUnchanged(draft)) drafts.delete(id);
   checkTogether(store, drafts, problems);
-  if (problems.length > 0) return { ok: false, problems };
+  if (problems.length > 0) return { ok: false, problems: atMost(problems) };
   return { ok: true, value: describe(store, [...drafts.values()], mutation.source, wallMs) };
+}
+
+function atMost(problems: Problem[]): Problem[] {
+  if (problems.length <= problemsMax) return problems;
+  const message = `and ${problems.length - problemsMax} more problems`;
+  return [...problems.slice(0, problemsMax), { code: "LIMIT", path: "", message }];
 }
 
 function refuseWhole(store: ObjectStore, mutation: Mutation): Problem | undefined {
@@ -144,7 +154,7 @@ function draftPatch(
   const patched = clone(kind.desc, before.spec);
   const id = objectId(kind.name, name);
   const mask = op.mask.filter((path) => path !== kind.key?.name);
-  problems.push(...applyMask(kind.desc, patched, op.spec, mask).map((problem) => within(id, problem)));
+  append(problems, applyMask(kind.desc, patched, op.spec, mask), id);
   if (mask.length < op.mask.length && canonicalName(kind, objectName(kind, op.spec)) !== name) {
     const message = `${kind.key!.name} names the object and cannot change`;
     problems.push({
@@ -169,17 +179,11 @@ function draftDelete(store: ObjectStore, kind: Kind, name: string, problems: Pro
 }
 
 function notFound(store: ObjectStore, kind: Kind, name: string, problems: Problem[]): undefined {
-  const near = nearestName(
-    name,
-    store.entries(kind.name).map((entry) => entry.name),
-  );
+  const message = `there is no ${kind.name} ${name}`;
+  const names = store.entries(kind.name).map((entry) => entry.name);
+  const near = problems.length < hintsMax ? nearestName(name, names) : undefined;
   const fix = near ? { fix: `did you mean ${near}` } : {};
-  problems.push({
-    code: "NOT_FOUND",
-    path: objectId(kind.name, name),
-    message: `there is no ${kind.name} ${name}`,
-    ...fix,
-  });
+  problems.push({ code: "NOT_FOUND", path: objectId(kind.name, name), message, ...fix });
   return undefined;
 }
 
@@ -219,17 +223,24 @@ function checkTogether(store: ObjectStore, drafts: ReadonlyMap<string, Draft>, p
     const found = validateSpec(kind.desc, after);
     const told = new Set(found.map((problem) => problem.path));
     const more = kind.rules.check?.(after, lookup) ?? [];
-    found.push(...more.filter((problem) => !told.has(problem.path)));
-    problems.push(...found.map((problem) => within(id, problem)));
+    append(problems, found, id);
+    append(
+      problems,
+      more.filter((problem) => !told.has(problem.path)),
+      id,
+    );
     for (const reference of listReferences(kind.desc, after)) {
       if (lookup(reference.kind, reference.name)) continue;
-      problems.push(missingReference(store, `${id}.${reference.path}`, reference.kind, reference.name));
+      const { kind: wanted, name } = reference;
+      const near = problems.length < hintsMax ? nearestName(name, namesOf(store, drafts, wanted)) : undefined;
+      const message = `there is no ${wanted} ${name === "" ? '""' : name}`;
+      const fix = near ? { fix: `did you mean ${near}` } : {};
+      problems.push({ code: "REF_MISSING", path: `${id}.${reference.path}`, message, value: name, ...fix });
     }
   }
   for (const dependant of dependants(store, drafts)) {
     const id = objectId(dependant.kind.name, dependant.name);
-    const found = dependant.kind.rules.check?.(dependant.spec, lookup) ?? [];
-    problems.push(...found.map((problem) => within(id, problem)));
+    append(problems, dependant.kind.rules.check?.(dependant.spec, lookup) ?? [], id);
   }
   checkCount(store, drafts, problems);
 }
@@ -257,20 +268,11 @@ function checkDelete(
   });
 }
 
-function missingReference(store: ObjectStore, path: string, kind: string, name: string): Problem {
-  const names = [
-    ...store.entries(kind).map((entry) => entry.name),
-    ...(kinds.get(kind)?.rules.builtins?.keys() ?? []),
-  ];
-  const near = nearestName(name, names);
-  const message = `there is no ${kind} ${name === "" ? '""' : name}`;
-  return {
-    code: "REF_MISSING",
-    path,
-    message,
-    value: name,
-    ...(near ? { fix: `did you mean ${near}` } : {}),
-  };
+/** Names of a kind that can be referred to after the transaction. */
+function* namesOf(store: ObjectStore, drafts: ReadonlyMap<string, Draft>, kind: string): Generator<string> {
+  yield* kinds.get(kind)?.rules.builtins?.keys() ?? [];
+  for (const draft of drafts.values()) if (draft.kind.name === kind && draft.after) yield draft.name;
+  for (const { name } of store.entries(kind)) if (!drafts.has(objectId(kind, name))) yield name;
 }
 
 /** Objects outside the transaction whose rules look at something inside it. */
@@ -308,8 +310,11 @@ function checkCount(store: ObjectStore, drafts: ReadonlyMap<string, Draft>, prob
   }
 }
 
-function within(id: string, problem: Problem): Problem {
-  return { ...problem, path: problem.path === "" ? id : `${id}.${problem.path}` };
+/** Adds the problems of one object. A set can have a million of them, so no spreading into arguments. */
+function append(problems: Problem[], found: readonly Problem[], id: string): void {
+  for (const problem of found) {
+    problems.push({ ...problem, path: problem.path === "" ? id : `${id}.${problem.path}` });
+  }
 }
 
 function describe(store: ObjectStore, drafts: readonly Draft[], source: string, wallMs: number): Prepared {

@@ -394,3 +394,27 @@ test("property: the reference index equals a walk over all objects, through comm
     }),
   );
 });
+
+test("a huge set of wrong prefixes is refused with as many problems as help", () => {
+  const prefixes = Array.from({ length: 200_000 }, () => ({ prefix: "10.0.0.1/8" }));
+  const prepared = withGlobal().prepare(
+    mutation([put("PrefixSet", create(PrefixSetSpecSchema, { name: "s", prefixes }))]),
+    1,
+  );
+  assert.ok(!prepared.ok);
+  assert.equal(prepared.problems.length, 1001);
+  assert.equal(prepared.problems[1000].message, "and 199000 more problems");
+});
+
+test("steps of the best path are checked by name", () => {
+  const spec = create(GlobalSpecSchema, {
+    asn: 1,
+    routerId: "192.0.2.1",
+    bestPath: { steps: ["med", "med", "local_pref"] },
+  });
+  const lines = refused(new ObjectStore(), [put("Global", spec)]);
+  assert.deepEqual(lines, [
+    "DUPLICATE Global/global.best_path.steps[1]",
+    "INVALID Global/global.best_path.steps[2]",
+  ]);
+});
