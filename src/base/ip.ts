@@ -23,7 +23,8 @@ export function parseIp4(text: string): number | undefined {
       if (digit < 0 || digit > 9) break;
       part = part * 10 + digit;
     }
-    if (digits === 0 || digits > 3 || part > 255 || (digits > 1 && text[at - digits] === "0")) return undefined;
+    if (digits === 0 || digits > 3 || part > 255 || (digits > 1 && text[at - digits] === "0"))
+      return undefined;
     value = value * 256 + part;
     parts++;
     if (parts < 4 && text[at++] !== ".") return undefined;
@@ -122,11 +123,13 @@ export function parsePrefix(text: string): Prefix | string {
   if (!bytes) return `"${text.slice(0, slash)}" is not an IP address`;
   const digits = text.slice(slash + 1);
   const length = /^(0|[1-9][0-9]{0,2})$/.test(digits) ? Number(digits) : -1;
-  if (length < 0 || length > bytes.length * 8) return `"${digits}" is not a prefix length from 0 to ${bytes.length * 8}`;
+  if (length < 0 || length > bytes.length * 8)
+    return `"${digits}" is not a prefix length from 0 to ${bytes.length * 8}`;
   const masked = bytes.slice();
   maskBytes(masked, length);
   for (let i = 0; i < bytes.length; i++) {
-    if (masked[i] !== bytes[i]) return `"${text}" has host bits set; did you mean ${formatIp(masked)}/${length}`;
+    if (masked[i] !== bytes[i])
+      return `"${text}" has host bits set; did you mean ${formatIp(masked)}/${length}`;
   }
   return { bytes, length };
 }

@@ -8,8 +8,8 @@ import { assert } from "../base/assert.ts";
 import { AttributeFlag } from "../policy/attribute-table.ts";
 import type { AttributeStore } from "./attribute-store.ts";
 import { type NeighborColumns, NeighborFlag } from "./neighbor-columns.ts";
-import { staleFlag } from "./path-flags.ts";
 import type { PathColumns } from "./path-columns.ts";
+import { staleFlag } from "./path-flags.ts";
 
 /** Steps by number, in the default order. Names are those of the configuration. */
 export const stepNames = [
@@ -134,7 +134,9 @@ export class BestPath {
       case Step.external:
         return this.internalRank(paths.neighbor[a]) - this.internalRank(paths.neighbor[b]);
       case Step.oldest:
-        return this.isExternal(paths.neighbor[a]) && this.isExternal(paths.neighbor[b]) ? paths.time[a] - paths.time[b] : 0;
+        return this.isExternal(paths.neighbor[a]) && this.isExternal(paths.neighbor[b])
+          ? paths.time[a] - paths.time[b]
+          : 0;
       case Step.routerId:
         return this.idOf(attrA, paths.neighbor[a]) - this.idOf(attrB, paths.neighbor[b]);
       case Step.clusterLength:
@@ -147,7 +149,9 @@ export class BestPath {
   }
 
   private comparesMed(attrA: number, attrB: number): boolean {
-    return this.config.alwaysCompareMed || this.attributes.neighborAs[attrA] === this.attributes.neighborAs[attrB];
+    return (
+      this.config.alwaysCompareMed || this.attributes.neighborAs[attrA] === this.attributes.neighborAs[attrB]
+    );
   }
 
   private medOf(attr: number): number {
@@ -269,7 +273,9 @@ export class BestPath {
       case Step.origin:
         return ["IGP", "EGP", "incomplete"][this.attributes.origin[attr]];
       case Step.med:
-        return this.attributes.flags[attr] & AttributeFlag.hasMed ? String(this.attributes.med[attr]) : "none";
+        return this.attributes.flags[attr] & AttributeFlag.hasMed
+          ? String(this.attributes.med[attr])
+          : "none";
       case Step.external:
         return this.isExternal(neighbor) ? "external" : "internal";
       case Step.oldest:

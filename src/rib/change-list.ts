@@ -57,7 +57,8 @@ export class ChangeList {
   /** Places a marker before everything: its consumer will see the whole table. */
   markHead(marker: number): void {
     this.link(marker, 0, this.next[0]);
-    this.revisionOf[marker] = this.next[marker] === 0 ? this.revision : (this.revisionOf[this.next[marker]] - 1) >>> 0;
+    this.revisionOf[marker] =
+      this.next[marker] === 0 ? this.revision : (this.revisionOf[this.next[marker]] - 1) >>> 0;
   }
 
   /** Places a marker after everything: its consumer will see only later changes. */

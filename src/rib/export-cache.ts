@@ -3,7 +3,7 @@
  * overlap, so one set of columns serves a thousand groups.
  */
 import { grown } from "../base/columns.ts";
-import type { AttributeStore, AttrId } from "./attribute-store.ts";
+import type { AttrId, AttributeStore } from "./attribute-store.ts";
 
 export class ExportCache {
   private readonly attributes: AttributeStore;

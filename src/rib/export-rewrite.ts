@@ -13,11 +13,11 @@
  * MED is dropped before export policy runs (`stripMed`), so that a MED which policy sets is sent.
  */
 import { assert } from "../base/assert.ts";
-import type { AttributeBlock } from "../wire/scratch.ts";
-import { MessageWriter } from "../wire/message-writer.ts";
 import { decodeBlock, encodeBlock } from "../wire/block.ts";
-import { SegmentType } from "../wire/path-attributes.ts";
+import { MessageWriter } from "../wire/message-writer.ts";
 import type { PathAttributes } from "../wire/path-attributes.ts";
+import { SegmentType } from "../wire/path-attributes.ts";
+import type { AttributeBlock } from "../wire/scratch.ts";
 
 const code = {
   origin: 1,
@@ -182,7 +182,13 @@ function writeNextHop(out: MessageWriter, nextHop: Uint8Array): void {
   out.copy(nextHop);
 }
 
-function writeClusterList(out: MessageWriter, own: number, bytes: Uint8Array, at: number, length: number): void {
+function writeClusterList(
+  out: MessageWriter,
+  own: number,
+  bytes: Uint8Array,
+  at: number,
+  length: number,
+): void {
   writeHeader(out, 0x80, code.clusterList, length + 4);
   out.u32(own);
   out.copy(bytes, at, at + length);
@@ -201,7 +207,13 @@ function writeHeader(out: MessageWriter, flags: number, type: number, length: nu
 }
 
 /** Own AS in front: into the first segment when that is a sequence with room, else as a segment of its own. */
-function writePrepended(out: MessageWriter, config: RewriteConfig, bytes: Uint8Array, at: number, length: number): void {
+function writePrepended(
+  out: MessageWriter,
+  config: RewriteConfig,
+  bytes: Uint8Array,
+  at: number,
+  length: number,
+): void {
   const own = config.localAsn === config.globalAsn ? 1 : 2;
   const joins = length > 0 && bytes[at] === SegmentType.sequence && bytes[at + 1] + own <= 255;
   writeHeader(out, 0x40, code.asPath, length + own * 4 + (joins ? 0 : 2));

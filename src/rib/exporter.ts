@@ -4,17 +4,23 @@
  */
 import { formatIp } from "../base/ip.ts";
 import { NextHopVerdict } from "../policy/actions.ts";
-import type { Program } from "../policy/program.ts";
 import { AttributeFlag } from "../policy/attribute-table.ts";
+import type { Program } from "../policy/program.ts";
 import { RouteKey, RouteType } from "../policy/route-key.ts";
 import { MessageWriter } from "../wire/message-writer.ts";
 import { AttributeBlock } from "../wire/scratch.ts";
-import type { AttributeStore, AttrId } from "./attribute-store.ts";
+import type { AttrId, AttributeStore } from "./attribute-store.ts";
 import type { ExportCache } from "./export-cache.ts";
-import { findNextHop, type RewriteConfig, type RewriteRoute, rewriteForExport, stripMed } from "./export-rewrite.ts";
+import {
+  findNextHop,
+  type RewriteConfig,
+  type RewriteRoute,
+  rewriteForExport,
+  stripMed,
+} from "./export-rewrite.ts";
 import { type NeighborColumns, NeighborFlag } from "./neighbor-columns.ts";
-import type { RouteTable } from "./route-table.ts";
 import { PrefixTable4 } from "./prefix-table.ts";
+import type { RouteTable } from "./route-table.ts";
 
 /** Why a best path is not announced; 0 when it is. */
 export const ExportGate = {
@@ -76,7 +82,13 @@ export class Exporter {
   /** Addresses of the group's members: none of them is announced to its owner as a next hop. */
   readonly memberAddresses = new Set<string>();
 
-  constructor(table: RouteTable, attributes: AttributeStore, neighbors: NeighborColumns, cache: ExportCache, config: ExportConfig) {
+  constructor(
+    table: RouteTable,
+    attributes: AttributeStore,
+    neighbors: NeighborColumns,
+    cache: ExportCache,
+    config: ExportConfig,
+  ) {
     this.table = table;
     this.cache = cache;
     this.attributes = attributes;
@@ -134,7 +146,12 @@ export class Exporter {
     if (this.gate !== ExportGate.none) return 0;
     let current = attr;
     const learned = (sourceFlags & NeighborFlag.local) === 0;
-    if (config.external && !config.routeServerClient && learned && attributes.flags[attr] & AttributeFlag.hasMed) {
+    if (
+      config.external &&
+      !config.routeServerClient &&
+      learned &&
+      attributes.flags[attr] & AttributeFlag.hasMed
+    ) {
       attributes.block(attr, this.block);
       this.writer.reset();
       stripMed(this.block, this.writer);

@@ -10,13 +10,13 @@
 import { assert } from "../base/assert.ts";
 import { grown } from "../base/columns.ts";
 import type { Family } from "../wire/family.ts";
-import type { AttributeStore, AttrId } from "./attribute-store.ts";
+import type { AttrId, AttributeStore } from "./attribute-store.ts";
 import type { BestPath } from "./best-path.ts";
 import { after, ChangeList } from "./change-list.ts";
 import type { NeighborColumns } from "./neighbor-columns.ts";
 import { PathColumns, type PathId } from "./path-columns.ts";
-import { epochMask, epochShift, reasonMask, type RejectReason } from "./path-flags.ts";
-import { markerLength, type PrefixId, PrefixTable16, PrefixTable4 } from "./prefix-table.ts";
+import { epochMask, epochShift, type RejectReason, reasonMask } from "./path-flags.ts";
+import { markerLength, type PrefixId, PrefixTable4, PrefixTable16 } from "./prefix-table.ts";
 
 const queuedDead = 1;
 
@@ -97,7 +97,8 @@ export class RouteTable {
     const flags = reason | (this.neighbors.epoch[neighbor] << epochShift);
     const head = this.head[prefix];
     let path = head;
-    while (path !== 0 && (paths.neighbor[path] !== neighbor || paths.idOf(path) !== pathId)) path = paths.next[path];
+    while (path !== 0 && (paths.neighbor[path] !== neighbor || paths.idOf(path) !== pathId))
+      path = paths.next[path];
     if (path === 0) {
       path = paths.add(prefix, neighbor, pathId);
       paths.received[path] = received;
@@ -180,7 +181,8 @@ export class RouteTable {
   find(neighbor: number, prefix: PrefixId, pathId: number): PathId {
     const paths = this.paths;
     let path = this.head[prefix];
-    while (path !== 0 && (paths.neighbor[path] !== neighbor || paths.idOf(path) !== pathId)) path = paths.next[path];
+    while (path !== 0 && (paths.neighbor[path] !== neighbor || paths.idOf(path) !== pathId))
+      path = paths.next[path];
     return path;
   }
 
@@ -348,6 +350,8 @@ export class RouteTable {
   }
 
   memoryBytes(): number {
-    return this.capacity * 5 + this.prefixes.memoryBytes() + this.paths.memoryBytes() + this.changes.memoryBytes();
+    return (
+      this.capacity * 5 + this.prefixes.memoryBytes() + this.paths.memoryBytes() + this.changes.memoryBytes()
+    );
   }
 }

@@ -6,7 +6,7 @@
  * the part that came from itself. The few prefixes where one member alone must hear something else go to `single`.
  */
 import { grown } from "../base/columns.ts";
-import type { AttributeStore, AttrId } from "./attribute-store.ts";
+import type { AttrId, AttributeStore } from "./attribute-store.ts";
 import type { UpdateWriter } from "./update-writer.ts";
 
 /** Prefixes in one batch at most: about 2 ms of work, and full messages. */
@@ -117,7 +117,8 @@ export class UpdateBatch {
     const segments: Segment[] = [];
     for (const [source, first] of this.sources) {
       const start = writer.length;
-      for (let bucket = first; bucket >= 0; bucket = this.bucketNext[bucket]) this.write(writer, bucket, oversize);
+      for (let bucket = first; bucket >= 0; bucket = this.bucketNext[bucket])
+        this.write(writer, bucket, oversize);
       segments.push({ source, start, end: writer.length });
     }
     if (writer.length > 0) deliver(writer.take(), segments, members, send);
@@ -134,7 +135,11 @@ export class UpdateBatch {
     this.clear();
   }
 
-  private write(writer: UpdateWriter, bucket: number, oversize: (prefix: number, attr: AttrId) => void): void {
+  private write(
+    writer: UpdateWriter,
+    bucket: number,
+    oversize: (prefix: number, attr: AttrId) => void,
+  ): void {
     const attr = this.bucketAttr[bucket];
     const fits = attr !== 0 && writer.beginReach(attr);
     if (!fits) writer.beginWithdraw();

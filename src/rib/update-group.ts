@@ -11,7 +11,7 @@
  */
 import { assert } from "../base/assert.ts";
 import { grown } from "../base/columns.ts";
-import type { AttributeStore, AttrId } from "./attribute-store.ts";
+import type { AttrId, AttributeStore } from "./attribute-store.ts";
 import { after } from "./change-list.ts";
 import type { Exporter } from "./exporter.ts";
 import type { RouteTable } from "./route-table.ts";
@@ -95,7 +95,13 @@ export class UpdateGroup {
     this.host = host;
     this.attr = new Uint32Array(table.head.length);
     this.source = new Uint16Array(table.head.length);
-    this.front = { marker: table.addMarker(), members: [], told: undefined, fresh: true, baseline: undefined };
+    this.front = {
+      marker: table.addMarker(),
+      members: [],
+      told: undefined,
+      fresh: true,
+      baseline: undefined,
+    };
     table.changes.markHead(this.front.marker);
   }
 
@@ -111,7 +117,8 @@ export class UpdateGroup {
   close(): void {
     assert(this.size === 0, "close of an update group with members");
     this.closed = true;
-    for (let row = 0; row < this.attr.length; row++) if (this.attr[row] !== 0) this.attributes.release(this.attr[row]);
+    for (let row = 0; row < this.attr.length; row++)
+      if (this.attr[row] !== 0) this.attributes.release(this.attr[row]);
     if (this.defaultRow !== 0) {
       this.table.unpin(this.defaultRow);
       this.attributes.release(this.defaultAttr);
@@ -120,7 +127,9 @@ export class UpdateGroup {
   }
 
   get size(): number {
-    return this.front.members.length + this.followers.reduce((sum, follower) => sum + follower.members.length, 0);
+    return (
+      this.front.members.length + this.followers.reduce((sum, follower) => sum + follower.members.length, 0)
+    );
   }
 
   members(): number[] {
@@ -198,7 +207,13 @@ export class UpdateGroup {
   }
 
   private follow(told: Uint8Array, fresh: boolean): Position {
-    const position: Position = { marker: this.table.addMarker(), members: [], told, fresh, baseline: undefined };
+    const position: Position = {
+      marker: this.table.addMarker(),
+      members: [],
+      told,
+      fresh,
+      baseline: undefined,
+    };
     this.followers.push(position);
     return position;
   }
@@ -295,7 +310,8 @@ export class UpdateGroup {
 
   announcedBitmap(): Uint8Array {
     const told = new Uint8Array(this.bitmapBytes());
-    for (let row = 0; row < this.attr.length; row++) if (this.attr[row] !== 0) told[row >> 3] |= 1 << (row & 7);
+    for (let row = 0; row < this.attr.length; row++)
+      if (this.attr[row] !== 0) told[row >> 3] |= 1 << (row & 7);
     return told;
   }
 

@@ -2,7 +2,7 @@
 import { ipv4Unicast } from "../wire/family.ts";
 import { AttributeBlock } from "../wire/scratch.ts";
 import type { EncodeContext, UpdateEncoder } from "../wire/update-encode.ts";
-import type { AttributeStore, AttrId } from "./attribute-store.ts";
+import type { AttrId, AttributeStore } from "./attribute-store.ts";
 import { PrefixTable4 } from "./prefix-table.ts";
 import type { RouteTable } from "./route-table.ts";
 

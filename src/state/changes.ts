@@ -6,15 +6,19 @@
 import { fromJson, type JsonValue, type Message, toJson } from "@bufbuild/protobuf";
 import { limits } from "../base/limits.ts";
 import type { Problem } from "../base/problem.ts";
-import { type InjectedPath, InjectedPathSchema, PathReceiptSchema } from "../gen/cairn/v1/injection_service_pb.ts";
+import {
+  type InjectedPath,
+  InjectedPathSchema,
+  PathReceiptSchema,
+} from "../gen/cairn/v1/injection_service_pb.ts";
 import { ObjectChangeSchema } from "../gen/cairn/v1/types_pb.ts";
-import { specText } from "./schema-diff.ts";
-import { kinds } from "./kinds.ts";
 import type { CheckedPath, Injection } from "./injection.ts";
 import type { CallId } from "./inputs.ts";
+import { kinds } from "./kinds.ts";
 import type { Mutation, MutationOutcome } from "./mutation.ts";
 import type { ObjectStore, Prepared, Touched } from "./objects.ts";
 import type { StoreRow } from "./rows.ts";
+import { specText } from "./schema-diff.ts";
 
 /** What a mutation does to injected routes. */
 interface InjectionPlan {
@@ -38,7 +42,13 @@ export interface ChangesHost {
   /** Objects changed and are durable: sessions, policies and tables follow. */
   consequences(touched: readonly Touched[]): void;
   receipt(prefix: string, pathId: number, changed: boolean): ReturnType<Injection["receipt"]>;
-  event(topic: string, object: string, severity: 1 | 2 | 3, summary: string, facts: Readonly<Record<string, string>>): void;
+  event(
+    topic: string,
+    object: string,
+    severity: 1 | 2 | 3,
+    summary: string,
+    facts: Readonly<Record<string, string>>,
+  ): void;
   wallMs(): number;
 }
 
@@ -72,7 +82,9 @@ export class Changes {
       if (call !== undefined) this.host.reply(call, { ok: false, problems });
     };
     if (this.parked.length >= limits.parkedRepliesMax) {
-      refuse([{ code: "BUSY", path: "", message: "too many changes wait to be made durable", fix: "try again" }]);
+      refuse([
+        { code: "BUSY", path: "", message: "too many changes wait to be made durable", fix: "try again" },
+      ]);
       return;
     }
     const digest = mutation.requestId === "" ? "" : digestOf(mutation);
@@ -110,7 +122,15 @@ export class Changes {
       refuse([{ code: "INVALID", path: "request_id", message, fix: "use a new id for a new request" }]);
     } else if (fresh) {
       if (call !== undefined) this.host.reply(call, outcomeOf(fresh.outcome));
-    } else refuse([{ code: "BUSY", path: "request_id", message: "the same request is being carried out", fix: "try again" }]);
+    } else
+      refuse([
+        {
+          code: "BUSY",
+          path: "request_id",
+          message: "the same request is being carried out",
+          fix: "try again",
+        },
+      ]);
     return true;
   }
 
@@ -128,7 +148,8 @@ export class Changes {
           plan.puts.push({ path: checked.value, message: op.path, present });
         }
       } else if (op.op === "retract") {
-        if (this.injection.has(op.prefix, op.pathId)) plan.drops.push({ prefix: op.prefix, pathId: op.pathId });
+        if (this.injection.has(op.prefix, op.pathId))
+          plan.drops.push({ prefix: op.prefix, pathId: op.pathId });
         else if (mutation.ops.length === 1 && mutation.source !== "expiry") {
           const what = op.pathId === 0 ? op.prefix : `${op.prefix} with path id ${op.pathId}`;
           problems.push({ code: "NOT_FOUND", path: "prefix", message: `no route to ${what} was injected` });
@@ -207,12 +228,18 @@ export class Changes {
       this.host.consequences(prepared.touched);
       const who = mutation.reason === "" ? mutation.principal : `${mutation.principal}: ${mutation.reason}`;
       const what = summaryOf(prepared);
-      this.host.event("cairn.config.generation.committed", "", 1, `generation ${prepared.generation}: ${what} (${who})`, {
-        generation: String(prepared.generation),
-        principal: mutation.principal,
-        source: mutation.source,
-        reason: mutation.reason,
-      });
+      this.host.event(
+        "cairn.config.generation.committed",
+        "",
+        1,
+        `generation ${prepared.generation}: ${what} (${who})`,
+        {
+          generation: String(prepared.generation),
+          principal: mutation.principal,
+          source: mutation.source,
+          reason: mutation.reason,
+        },
+      );
     }
     if (call !== undefined) this.host.reply(call, this.outcome(prepared, plan, true));
   }
@@ -235,7 +262,12 @@ export class Changes {
       if (parked.prepared.changes.length > 0) this.objects.revert(parked.prepared);
       if (parked.mutation.requestId !== "") this.running.delete(parked.mutation.requestId);
       const message = `the change could not be made durable and was taken back: ${error}`;
-      const problem: Problem = { code: "STORE_FAILED", path: "", message, fix: "mend the state directory and try again" };
+      const problem: Problem = {
+        code: "STORE_FAILED",
+        path: "",
+        message,
+        fix: "mend the state directory and try again",
+      };
       if (parked.call !== undefined) this.host.reply(parked.call, { ok: false, problems: [problem] });
     }
   }
@@ -301,7 +333,12 @@ function outcomeJson(outcome: MutationOutcome): JsonValue {
 }
 
 function outcomeOf(json: JsonValue): MutationOutcome {
-  const value = json as { generation: number; unchanged: number; changes: JsonValue[]; receipts: JsonValue[] };
+  const value = json as {
+    generation: number;
+    unchanged: number;
+    changes: JsonValue[];
+    receipts: JsonValue[];
+  };
   return {
     ok: true,
     generation: value.generation,

@@ -15,7 +15,7 @@ import {
 import type { RouteFilter } from "../gen/cairn/v1/types_pb.ts";
 import { rejectReason } from "../policy/explain.ts";
 import { RouteKey, RouteType } from "../policy/route-key.ts";
-import { reasonMask, RejectReason, rejectReasonText } from "../rib/path-flags.ts";
+import { RejectReason, reasonMask, rejectReasonText } from "../rib/path-flags.ts";
 import type { RouteTable } from "../rib/route-table.ts";
 import { type Family, unicastFamily } from "../wire/family.ts";
 import type { Core } from "./core.ts";
@@ -26,7 +26,14 @@ import { prepareFilter } from "./route-filter.ts";
 import { prefixText, routeMessage } from "./route-message.ts";
 import { AdvertisedWalk, BestWalk, ReceivedWalk, type WalkScope } from "./route-walk.ts";
 import { resumeRow, TableWatch } from "./route-watch.ts";
-import type { CoreView as View, Health, ObjectView, RouteTable as Table, RouteWalk, RouteWatch } from "./view.ts";
+import type {
+  Health,
+  ObjectView,
+  RouteWalk,
+  RouteWatch,
+  RouteTable as Table,
+  CoreView as View,
+} from "./view.ts";
 
 export class CoreView implements View {
   private readonly core: Core;
@@ -69,7 +76,11 @@ export class CoreView implements View {
       const bytes = parseIp(table.neighbor);
       record = this.core.neighbors.named(bytes ? formatIp(bytes) : "");
       if (!record) {
-        problems.push({ code: "NOT_FOUND", path: "neighbor", message: `there is no neighbor ${table.neighbor}` });
+        problems.push({
+          code: "NOT_FOUND",
+          path: "neighbor",
+          message: `there is no neighbor ${table.neighbor}`,
+        });
       }
     }
     if (position !== "" && !/^[1-9][0-9]{0,9}$/.test(position)) {
@@ -85,7 +96,12 @@ export class CoreView implements View {
     return { ok: true, value: this.makeWalk(table, scope, position, record) };
   }
 
-  private makeWalk(table: Table, scope: WalkScope, position: string, record: NeighborRecord | undefined): RouteWalk {
+  private makeWalk(
+    table: Table,
+    scope: WalkScope,
+    position: string,
+    record: NeighborRecord | undefined,
+  ): RouteWalk {
     if (table.table === "best") return new BestWalk(scope, position, table.allPaths);
     const { id } = record!;
     if (table.table === "advertised") {
@@ -180,7 +196,11 @@ export class CoreView implements View {
     return injection.list(owner, family, position, max, wallMs, (of, row) => neighbors.advertisedTo(of, row));
   }
 
-  events(afterId: number, filter: EventFilter | undefined, max: number): { events: Event[]; scannedTo: number } {
+  events(
+    afterId: number,
+    filter: EventFilter | undefined,
+    max: number,
+  ): { events: Event[]; scannedTo: number } {
     return this.core.events.read(afterId, filter, max);
   }
 

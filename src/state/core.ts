@@ -6,8 +6,8 @@
  *   turn   timers -> urgent inputs -> received bytes -> update groups -> long walks -> forgetting -> rows to persist
  */
 import { limits } from "../base/limits.ts";
-import type { Random } from "../base/random.ts";
 import type { Result } from "../base/problem.ts";
+import type { Random } from "../base/random.ts";
 import { Verdict } from "../wire/verdict.ts";
 import { Changes } from "./changes.ts";
 import { Effects } from "./effects.ts";
@@ -80,7 +80,13 @@ export class Core {
     return { ok: true, value: new Core(objects.value, stored, random, nowMs, wallMs) };
   }
 
-  private constructor(objects: ObjectStore, stored: StoredState, random: Random, nowMs: number, wallMs: number) {
+  private constructor(
+    objects: ObjectStore,
+    stored: StoredState,
+    random: Random,
+    nowMs: number,
+    wallMs: number,
+  ) {
     this.nowMs = nowMs;
     this.wallMs = wallMs;
     this.objects = objects;
@@ -101,7 +107,9 @@ export class Core {
         const rare = record.treatAsWithdraw + record.attributeDiscard;
         // The first hundred one by one, then one in a hundred: a neighbor's fault must not wash out the event log.
         if (rare > 100 && rare % 100 !== 0) return;
-        this.event("cairn.bgp.update.malformed", objectOf(record), 2, `malformed UPDATE, ${what}: ${text}`, { text });
+        this.event("cairn.bgp.update.malformed", objectOf(record), 2, `malformed UPDATE, ${what}: ${text}`, {
+          text,
+        });
       },
       endOfRib: (record, family) => {
         record.endOfRibReceived[family.index] = true;
@@ -153,7 +161,9 @@ export class Core {
       reply: (call, outcome) => this.effects.push({ kind: "reply", call, outcome }),
       consequences: (touched) => this.neighbors.apply(touched),
       receipt: (prefix, pathId, changed) =>
-        this.injection.receipt(prefix, pathId, changed, (family, row) => this.neighbors.advertisedTo(family, row)),
+        this.injection.receipt(prefix, pathId, changed, (family, row) =>
+          this.neighbors.advertisedTo(family, row),
+        ),
       event: this.event,
       wallMs: () => this.wallMs,
     });
@@ -170,7 +180,15 @@ export class Core {
     summary: string,
     facts: Readonly<Record<string, string>>,
   ): void => {
-    this.events.add({ time: this.wallMs, topic, object, severity, summary, facts, generation: this.objects.generation });
+    this.events.add({
+      time: this.wallMs,
+      topic,
+      object,
+      severity,
+      summary,
+      facts,
+      generation: this.objects.generation,
+    });
     this.effects.log(severity === 1 ? "info" : severity === 2 ? "warn" : "error", summary, { topic, object });
   };
 
@@ -276,7 +294,13 @@ export class Core {
   /** Ends all sessions; the process exits a moment later, when the NOTIFICATIONs are on their way. */
   shutdown(message: string, hard: boolean): void {
     if (this.shutDown) return;
-    this.event("cairn.daemon.shutdown.started", "", 1, message === "" ? "shutting down" : `shutting down: ${message}`, {});
+    this.event(
+      "cairn.daemon.shutdown.started",
+      "",
+      1,
+      message === "" ? "shutting down" : `shutting down: ${message}`,
+      {},
+    );
     this.sessions.shutdownAll(message, hard, this.nowMs);
     this.shutDown = { exitAtMs: this.nowMs + (hard ? 0 : 200) };
   }

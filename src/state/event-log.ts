@@ -44,7 +44,11 @@ export class EventLog {
   }
 
   /** Events in memory with an id after `afterId`; `scannedTo` is where to go on. */
-  read(afterId: number, filter: EventFilter | undefined, max: number): { events: Event[]; scannedTo: number } {
+  read(
+    afterId: number,
+    filter: EventFilter | undefined,
+    max: number,
+  ): { events: Event[]; scannedTo: number } {
     const { first, last } = this.range();
     const events: Event[] = [];
     let id = Math.max(afterId, first - 1);

@@ -28,7 +28,10 @@ export function explainBestPath(
   const table = routing.table(unicastFamily(parsed.bytes.length));
   const row = table.prefixes.find(parsed.bytes, 0, parsed.length);
   if (row === 0 || table.head[row] === 0) {
-    return { ok: false, problems: [{ code: "NOT_FOUND", path: "prefix", message: `there is no path to ${prefix}` }] };
+    return {
+      ok: false,
+      problems: [{ code: "NOT_FOUND", path: "prefix", message: `there is no path to ${prefix}` }],
+    };
   }
   const { paths } = table;
   const ranked = routing.best.rank(paths, table.head[row]);
@@ -68,7 +71,14 @@ function candidate(
       name: line.step,
       bestValue: line.a,
       candidateValue: line.b,
-      result: line.order === undefined ? "skipped" : line.order === 0 ? "equal" : line.order > 0 ? "worse" : "better",
+      result:
+        line.order === undefined
+          ? "skipped"
+          : line.order === 0
+            ? "equal"
+            : line.order > 0
+              ? "worse"
+              : "better",
     }),
   );
   const last = steps[steps.length - 1];

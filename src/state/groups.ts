@@ -1,6 +1,6 @@
 /** Which update group a neighbor belongs to, and the groups themselves. */
 import { formatIp, parseIp } from "../base/ip.ts";
-import { Exporter, type ExportConfig } from "../rib/exporter.ts";
+import { type ExportConfig, Exporter } from "../rib/exporter.ts";
 import { NeighborFlag } from "../rib/neighbor-columns.ts";
 import { type GroupHost, UpdateGroup } from "../rib/update-group.ts";
 import { UpdateWriter } from "../rib/update-writer.ts";
@@ -114,7 +114,13 @@ export class Groups {
     again.add(group);
   }
 
-  private move(record: NeighborRecord, family: Family, from: UpdateGroup, key: string, config: ExportConfig): void {
+  private move(
+    record: NeighborRecord,
+    family: Family,
+    from: UpdateGroup,
+    key: string,
+    config: ExportConfig,
+  ): void {
     const to = this.byKey.get(key) ?? this.make(key, record, family, config);
     record.groups[family.index] = to;
     to.adopt(record.id, record.config.address, from);
@@ -200,7 +206,10 @@ export class Groups {
    * Our next hop of a family on a session: the session's own address, or an address of the other family on the same
    * interface.
    */
-  private selfNextHop(record: NeighborRecord, family: Family): { bytes: Uint8Array; onLinkBits: number } | undefined {
+  private selfNextHop(
+    record: NeighborRecord,
+    family: Family,
+  ): { bytes: Uint8Array; onLinkBits: number } | undefined {
     const local = record.negotiated!.localAddress;
     const own = this.hostAddresses.find((entry) => entry.address === formatIp(local));
     if (local.length === family.addressBytes) return { bytes: local, onLinkBits: own?.length ?? 0 };

@@ -2,13 +2,14 @@
  * From an UPDATE to the tables: decode into scratch, RFC 7606 verdict, loop and origin checks and import policy once
  * per attribute set, then one row per prefix. Hot path: nothing is allocated per route.
  */
-import type { Program } from "../policy/program.ts";
+
 import { AttributeFlag } from "../policy/attribute-table.ts";
+import type { Program } from "../policy/program.ts";
 import { RouteKey, RouteType } from "../policy/route-key.ts";
 import type { AttrId } from "../rib/attribute-store.ts";
-import { reasonMask, RejectReason } from "../rib/path-flags.ts";
-import type { RouteTable } from "../rib/route-table.ts";
 import { findNextHop } from "../rib/export-rewrite.ts";
+import { RejectReason, reasonMask } from "../rib/path-flags.ts";
+import type { RouteTable } from "../rib/route-table.ts";
 import { type Family, families } from "../wire/family.ts";
 import { AttributeBlock, type NlriList, UpdateScratch } from "../wire/scratch.ts";
 import { decodeUpdate } from "../wire/update-decode.ts";
@@ -130,7 +131,9 @@ export class Importer {
     const drop = reason !== RejectReason.none && !record.config.softReconfiguration;
     let added = false;
     for (let i = 0; i < list.count; i++) {
-      const prefix = drop ? table.prefixes.find(bytes, at[i], length[i]) : table.prefix(bytes, at[i], length[i]);
+      const prefix = drop
+        ? table.prefixes.find(bytes, at[i], length[i])
+        : table.prefix(bytes, at[i], length[i]);
       if (drop) {
         if (prefix !== 0) table.withdraw(record.id, prefix, pathId[i]);
       } else if (table.announce(record.id, prefix, pathId[i], received, attr, reason, nowS)) added = true;
@@ -162,7 +165,8 @@ export class Importer {
       }
       const prefix = table.prefix(bytes, at[i], length[i]);
       const reason = attr === 0 ? RejectReason.policy : RejectReason.none;
-      if (table.announce(record.id, prefix, pathId[i], received, attr || received, reason, nowS)) added = true;
+      if (table.announce(record.id, prefix, pathId[i], received, attr || received, reason, nowS))
+        added = true;
       if (attr !== 0) attributes.release(attr);
     }
     if (added) this.countPrefixes(record, table);
@@ -184,7 +188,11 @@ export class Importer {
     const { config } = record;
     if (countOwnAs(block, config.localAsn, config.globalAsn) > config.allowOwnAs) return RejectReason.ownAs;
     if (config.external) {
-      if (config.enforceFirstAs && !config.routeServerClient && attributes.neighborAs[attr] !== config.remoteAsn) {
+      if (
+        config.enforceFirstAs &&
+        !config.routeServerClient &&
+        attributes.neighborAs[attr] !== config.remoteAsn
+      ) {
         return RejectReason.firstAs;
       }
     } else {
@@ -192,10 +200,13 @@ export class Importer {
       if (flags & AttributeFlag.hasOriginatorId && attributes.originatorId[attr] === config.routerId) {
         return RejectReason.originatorLoop;
       }
-      if (flags & AttributeFlag.hasClusterList && hasCluster(block, config.clusterId)) return RejectReason.clusterLoop;
+      if (flags & AttributeFlag.hasClusterList && hasCluster(block, config.clusterId))
+        return RejectReason.clusterLoop;
     }
-    if (record.negotiated && this.isOwnNextHop(block, record.negotiated.localAddress)) return RejectReason.nextHopIsSelf;
-    if (config.external && config.importPolicies.length === 0 && this.host.requirePolicy()) return RejectReason.noPolicy;
+    if (record.negotiated && this.isOwnNextHop(block, record.negotiated.localAddress))
+      return RejectReason.nextHopIsSelf;
+    if (config.external && config.importPolicies.length === 0 && this.host.requirePolicy())
+      return RejectReason.noPolicy;
     return RejectReason.none;
   }
 
@@ -234,7 +245,8 @@ export class Importer {
       }
       const flags = (paths.flags[path] & ~reasonMask) | reason;
       const kept = attr === 0 ? received : attr;
-      if (flags !== paths.flags[path] || kept !== paths.attr[path]) table.rewrite(path, received, kept, flags, nowS);
+      if (flags !== paths.flags[path] || kept !== paths.attr[path])
+        table.rewrite(path, received, kept, flags, nowS);
       if (attr !== 0 && record.importProgram && reason === RejectReason.none) attributes.release(attr);
     }
     return end < paths.rows ? end : 0;

@@ -6,17 +6,33 @@ import { parseCommunity, parseExtendedCommunity, parseLargeCommunity } from "../
 import type { AsPathSegment, PathAttributes, SegmentType } from "../wire/path-attributes.ts";
 
 /** Segments of the API as segments of the wire; the numbers of their types are the same. */
-export function segmentsOf(segments: readonly SegmentMessage[], at: string, problems: Problem[]): AsPathSegment[] {
+export function segmentsOf(
+  segments: readonly SegmentMessage[],
+  at: string,
+  problems: Problem[],
+): AsPathSegment[] {
   segments.forEach((segment, i) => {
     const path = `${at}[${i}]`;
     if (segment.type < 1 || segment.type > 4) {
-      problems.push({ code: "INVALID", path: `${path}.type`, message: "must be AS_SET, AS_SEQUENCE, or a confederation type" });
+      problems.push({
+        code: "INVALID",
+        path: `${path}.type`,
+        message: "must be AS_SET, AS_SEQUENCE, or a confederation type",
+      });
     }
     if (segment.asns.length === 0 || segment.asns.length > 255) {
-      problems.push({ code: "INVALID", path: `${path}.asns`, message: "a segment holds 1 to 255 AS numbers" });
+      problems.push({
+        code: "INVALID",
+        path: `${path}.asns`,
+        message: "a segment holds 1 to 255 AS numbers",
+      });
     }
     if (segment.asns.includes(0)) {
-      problems.push({ code: "INVALID", path: `${path}.asns`, message: "AS 0 must not stand in a path (RFC 7607)" });
+      problems.push({
+        code: "INVALID",
+        path: `${path}.asns`,
+        message: "AS 0 must not stand in a path (RFC 7607)",
+      });
     }
   });
   return segments.map((segment) => ({ type: segment.type as SegmentType, asns: [...segment.asns] }));
@@ -26,7 +42,12 @@ export function segmentsOf(segments: readonly SegmentMessage[], at: string, prob
  * Reads the communities of a path into `attributes`. A text is taken for what it is, whichever of the three lists it
  * stands in.
  */
-export function addCommunities(path: InjectedPath, at: string, attributes: PathAttributes, problems: Problem[]): void {
+export function addCommunities(
+  path: InjectedPath,
+  at: string,
+  attributes: PathAttributes,
+  problems: Problem[],
+): void {
   const lists = {
     communities: path.communities,
     extended_communities: path.extendedCommunities,
@@ -60,6 +81,7 @@ function addCommunity(text: string, attributes: PathAttributes): boolean {
     return true;
   }
   const extended = parseExtendedCommunity(text);
-  if (extended && !attributes.extendedCommunities.includes(extended)) attributes.extendedCommunities.push(extended);
+  if (extended && !attributes.extendedCommunities.includes(extended))
+    attributes.extendedCommunities.push(extended);
   return extended !== undefined;
 }

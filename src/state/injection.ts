@@ -81,7 +81,8 @@ export class Injection {
       if (!nextHop) invalid("next_hop", `"${path.nextHop}" is not an IP address`, path.nextHop);
       else if (family && nextHop.length !== family.addressBytes) {
         invalid("next_hop", `${path.nextHop} is not of the family of the prefix`, path.nextHop);
-      } else if (!isUsableNextHop(nextHop)) invalid("next_hop", `${path.nextHop} cannot be a next hop`, path.nextHop);
+      } else if (!isUsableNextHop(nextHop))
+        invalid("next_hop", `${path.nextHop} cannot be a next hop`, path.nextHop);
       else attributes.nextHop = nextHop;
     }
     attributes.origin = Math.max(0, path.origin - 1);
@@ -90,11 +91,17 @@ export class Injection {
     attributes.atomicAggregate = path.atomicAggregate;
     if (path.aggregator) {
       const address = parseIp(path.aggregator.address);
-      if (address?.length !== 4) invalid("aggregator.address", "an IPv4 address is needed", path.aggregator.address);
-      else attributes.aggregator = { asn: path.aggregator.asn, address: new DataView(address.buffer).getUint32(0) };
+      if (address?.length !== 4)
+        invalid("aggregator.address", "an IPv4 address is needed", path.aggregator.address);
+      else
+        attributes.aggregator = {
+          asn: path.aggregator.asn,
+          address: new DataView(address.buffer).getUint32(0),
+        };
     }
     if (path.asPathText !== "") {
-      if (path.asPath.length > 0) invalid("as_path_text", "give as_path or as_path_text, not both", path.asPathText);
+      if (path.asPath.length > 0)
+        invalid("as_path_text", "give as_path or as_path_text, not both", path.asPathText);
       const parsed = parseAsPath(path.asPathText);
       if (parsed) attributes.asPath = parsed;
       else invalid("as_path_text", `"${path.asPathText}" is not an AS path`, path.asPathText);
@@ -106,7 +113,15 @@ export class Injection {
     if (problems.length > 0 || typeof prefix === "string" || !family) return { ok: false, problems };
     return {
       ok: true,
-      value: { family, address: prefix.bytes, length: prefix.length, pathId: path.pathId, attributes, owner: path.owner, ttlMs },
+      value: {
+        family,
+        address: prefix.bytes,
+        length: prefix.length,
+        pathId: path.pathId,
+        attributes,
+        owner: path.owner,
+        ttlMs,
+      },
     };
   }
 
@@ -142,7 +157,8 @@ export class Injection {
   has(prefix: string, pathId: number): boolean {
     const parsed = parsePrefix(prefix);
     return (
-      typeof parsed !== "string" && this.row(unicastFamily(parsed.bytes.length), parsed.bytes, parsed.length, pathId) !== 0
+      typeof parsed !== "string" &&
+      this.row(unicastFamily(parsed.bytes.length), parsed.bytes, parsed.length, pathId) !== 0
     );
   }
 
@@ -202,7 +218,10 @@ export class Injection {
         expired.push({ prefix: row.prefix, pathId: row.pathId });
         continue;
       }
-      const checked = this.check(fromJson(InjectedPathSchema, row.path, { ignoreUnknownFields: true }), "path");
+      const checked = this.check(
+        fromJson(InjectedPathSchema, row.path, { ignoreUnknownFields: true }),
+        "path",
+      );
       if (checked.ok) this.put(checked.value, row.created, row.expires, row.principal);
     }
     return expired;
@@ -230,10 +249,16 @@ export class Injection {
   }
 
   /** Stage by stage what became of an injected path. */
-  receipt(prefix: string, pathId: number, changed: boolean, advertisedTo: (family: Family, prefix: number) => string[]): PathReceipt {
+  receipt(
+    prefix: string,
+    pathId: number,
+    changed: boolean,
+    advertisedTo: (family: Family, prefix: number) => string[],
+  ): PathReceipt {
     const parsed = parsePrefix(prefix);
     const family = typeof parsed === "string" ? undefined : unicastFamily(parsed.bytes.length);
-    const path = typeof parsed === "string" || !family ? 0 : this.row(family, parsed.bytes, parsed.length, pathId);
+    const path =
+      typeof parsed === "string" || !family ? 0 : this.row(family, parsed.bytes, parsed.length, pathId);
     const table = family && this.routing.table(family);
     const row = path !== 0 && table ? table.paths.prefix[path] : 0;
     return create(PathReceiptSchema, {

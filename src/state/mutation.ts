@@ -4,12 +4,17 @@
  */
 import type { JsonValue, Message } from "@bufbuild/protobuf";
 import type { Problem } from "../base/problem.ts";
-import type { ObjectChange } from "../gen/cairn/v1/types_pb.ts";
 import type { InjectedPath, PathReceipt } from "../gen/cairn/v1/injection_service_pb.ts";
+import type { ObjectChange } from "../gen/cairn/v1/types_pb.ts";
 
 export type MutationOp =
   /** Creates or replaces. `mode` create: refuse when it exists; replace: refuse when it does not. */
-  | { readonly op: "put"; readonly kind: string; readonly spec: Message; readonly mode?: "create" | "replace" }
+  | {
+      readonly op: "put";
+      readonly kind: string;
+      readonly spec: Message;
+      readonly mode?: "create" | "replace";
+    }
   /** Sets the fields of `mask` (snake_case names of the spec) as they are in `spec`; absent there means cleared. */
   | {
       readonly op: "patch";

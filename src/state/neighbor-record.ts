@@ -3,7 +3,7 @@ import type { Program } from "../policy/program.ts";
 import type { UpdateGroup } from "../rib/update-group.ts";
 import type { DecodeContext } from "../wire/decode-context.ts";
 import { families } from "../wire/family.ts";
-import type { NeighborConfig, NeighborId, Negotiated } from "./session-port.ts";
+import type { Negotiated, NeighborConfig, NeighborId } from "./session-port.ts";
 
 export interface NeighborRecord {
   readonly id: NeighborId;

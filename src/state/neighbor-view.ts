@@ -1,6 +1,5 @@
 /** A neighbor as the API shows it: what is declared, what is in force, what the session and the tables say. */
 import { create } from "@bufbuild/protobuf";
-import { MetadataSchema } from "../gen/cairn/v1/types_pb.ts";
 import {
   type FamilyState,
   FamilyStateSchema,
@@ -8,6 +7,7 @@ import {
   NeighborSchema,
   type NeighborSpec,
 } from "../gen/cairn/v1/neighbor_service_pb.ts";
+import { MetadataSchema } from "../gen/cairn/v1/types_pb.ts";
 import type { Family } from "../wire/family.ts";
 import type { Core } from "./core.ts";
 import type { NeighborRecord } from "./neighbor-record.ts";

@@ -14,9 +14,15 @@ import type { Jobs } from "./jobs.ts";
 import { type NeighborRecord, newNeighborRecord } from "./neighbor-record.ts";
 import type { ObjectStore, Touched } from "./objects.ts";
 import type { Policies } from "./policies.ts";
-import { bestPathChanged, compareConfigs, type GlobalConfig, resolveGlobal, resolveNeighbor } from "./resolve.ts";
+import {
+  bestPathChanged,
+  compareConfigs,
+  type GlobalConfig,
+  resolveGlobal,
+  resolveNeighbor,
+} from "./resolve.ts";
 import type { Routing } from "./routing.ts";
-import type { NeighborConfig, NeighborId, Negotiated } from "./session-port.ts";
+import type { Negotiated, NeighborConfig, NeighborId } from "./session-port.ts";
 import type { Sessions } from "./sessions.ts";
 
 export interface NeighborsParts {
@@ -202,16 +208,21 @@ export class Neighbors {
     ].filter((word) => word !== "");
     if (missing.length === 0) return;
     const words = missing.join(" and ");
-    this.parts.effects.log("warn", `no ${words} policy: RFC 8212 lets no routes ${words === "export" ? "out" : "through"}`, {
-      neighbor: config.address,
-      fix: `cairnctl neighbor set ${config.address} ${missing.map((word) => `--${word} accept-all`).join(" ")}`,
-    });
+    this.parts.effects.log(
+      "warn",
+      `no ${words} policy: RFC 8212 lets no routes ${words === "export" ? "out" : "through"}`,
+      {
+        neighbor: config.address,
+        fix: `cairnctl neighbor set ${config.address} ${missing.map((word) => `--${word} accept-all`).join(" ")}`,
+      },
+    );
   }
 
   down(id: NeighborId): void {
     const record = this.byId[id];
     if (!record) return;
-    for (const family of familiesOf(record.negotiated?.families ?? 0)) this.parts.groups.leave(record, family);
+    for (const family of familiesOf(record.negotiated?.families ?? 0))
+      this.parts.groups.leave(record, family);
     record.negotiated = undefined;
     const { epoch } = this.parts.routing.neighbors;
     epoch[id] = (epoch[id] + 1) & 3;
@@ -247,7 +258,10 @@ export class Neighbors {
   /** Runs import again over what is kept; where it is not kept, asks the neighbor to send it again. */
   reimport(record: NeighborRecord, only: readonly Family[] = families): void {
     if (!record.config.softReconfiguration) {
-      this.askAgain(record, familiesOf(record.negotiated?.families ?? 0).filter((family) => only.includes(family)));
+      this.askAgain(
+        record,
+        familiesOf(record.negotiated?.families ?? 0).filter((family) => only.includes(family)),
+      );
       return;
     }
     for (const family of only) this.reimportTable(record, this.parts.routing.table(family));

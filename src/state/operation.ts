@@ -2,11 +2,18 @@
 import type { Problem } from "../base/problem.ts";
 
 export type Operation =
-  | { readonly op: "soft-reset-in"; readonly address: string; readonly families: readonly string[]; readonly refresh: boolean }
+  | {
+      readonly op: "soft-reset-in";
+      readonly address: string;
+      readonly families: readonly string[];
+      readonly refresh: boolean;
+    }
   | { readonly op: "soft-reset-out"; readonly address: string; readonly families: readonly string[] }
   | { readonly op: "hard-reset"; readonly address: string; readonly message: string }
   /** Ends a hold that a prefix limit or damping put on a session (EnableNeighbor does this too). */
   | { readonly op: "clear-hold"; readonly address: string }
   | { readonly op: "shutdown"; readonly message: string; readonly hard: boolean };
 
-export type OperationOutcome = { readonly ok: true } | { readonly ok: false; readonly problems: readonly Problem[] };
+export type OperationOutcome =
+  | { readonly ok: true }
+  | { readonly ok: false; readonly problems: readonly Problem[] };

@@ -3,8 +3,8 @@ import { formatIp, parseIp } from "../base/ip.ts";
 import type { Problem } from "../base/problem.ts";
 import { type Family, familyByName } from "../wire/family.ts";
 import type { Core } from "./core.ts";
-import type { Operation, OperationOutcome } from "./operation.ts";
 import { familiesOf } from "./importer.ts";
+import type { Operation, OperationOutcome } from "./operation.ts";
 
 const done: OperationOutcome = { ok: true };
 

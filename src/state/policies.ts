@@ -7,7 +7,13 @@ import type { NeighborRecord } from "./neighbor-record.ts";
 import type { ObjectStore, Touched } from "./objects.ts";
 import type { Routing } from "./routing.ts";
 
-const libraryKinds: readonly LibraryKind[] = ["PrefixSet", "AsPathSet", "CommunitySet", "NeighborSet", "Policy"];
+const libraryKinds: readonly LibraryKind[] = [
+  "PrefixSet",
+  "AsPathSet",
+  "CommunitySet",
+  "NeighborSet",
+  "Policy",
+];
 
 export class Policies {
   readonly library = new PolicyLibrary();
@@ -46,7 +52,12 @@ export class Policies {
   bindExport(record: NeighborRecord, selfNextHop: Uint8Array | undefined): Program | undefined {
     const { exportPolicies } = record.config;
     if (exportPolicies.length === 0) return undefined;
-    return this.library.program(exportPolicies, "export", this.routing.attributes, contextOf(record, selfNextHop));
+    return this.library.program(
+      exportPolicies,
+      "export",
+      this.routing.attributes,
+      contextOf(record, selfNextHop),
+    );
   }
 
   /** A number that is equal for equal programs: part of what an update group has in common. */

@@ -4,7 +4,13 @@ import { type NeighborRecord, objectOf } from "./neighbor-record.ts";
 import type { PrefixLimitConfig } from "./session-port.ts";
 
 export interface PrefixLimitsHost {
-  event(topic: string, object: string, severity: 1 | 2 | 3, summary: string, facts: Readonly<Record<string, string>>): void;
+  event(
+    topic: string,
+    object: string,
+    severity: 1 | 2 | 3,
+    summary: string,
+    facts: Readonly<Record<string, string>>,
+  ): void;
   /** A limit whose action ends the session was passed. */
   reached(record: NeighborRecord, family: Family, limit: PrefixLimitConfig): void;
 }
@@ -27,13 +33,29 @@ export class PrefixLimits {
       record.limitWarned[family.index] = true;
       this.told.delete(key);
       const summary = `${record.config.address} sent ${count} ${family.name} prefixes; the limit is ${limit.max}`;
-      this.host.event("cairn.bgp.prefix_limit.near", objectOf(record), 2, summary, facts(family, count, limit));
+      this.host.event(
+        "cairn.bgp.prefix_limit.near",
+        objectOf(record),
+        2,
+        summary,
+        facts(family, count, limit),
+      );
     }
     if (!over || this.told.has(key)) return;
     this.told.add(key);
-    const then = { warn: "only warned of", stop: "session stopped until enabled", restart: "session restarts later" };
+    const then = {
+      warn: "only warned of",
+      stop: "session stopped until enabled",
+      restart: "session restarts later",
+    };
     const summary = `${record.config.address} passed its limit of ${limit.max} ${family.name} prefixes: ${then[limit.action]}`;
-    this.host.event("cairn.bgp.prefix_limit.exceeded", objectOf(record), 3, summary, facts(family, count, limit));
+    this.host.event(
+      "cairn.bgp.prefix_limit.exceeded",
+      objectOf(record),
+      3,
+      summary,
+      facts(family, count, limit),
+    );
     if (limit.action !== "warn") this.host.reached(record, family, limit);
   }
 }

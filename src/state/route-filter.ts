@@ -1,6 +1,6 @@
 /** A `RouteFilter` made ready to be asked for many rows: text is parsed once, answers are remembered per attribute set. */
 import { create } from "@bufbuild/protobuf";
-import { formatIp, parseIp, parsePrefix, type Prefix, prefixContains } from "../base/ip.ts";
+import { formatIp, type Prefix, parseIp, parsePrefix, prefixContains } from "../base/ip.ts";
 import type { Problem, Result } from "../base/problem.ts";
 import { AsPathSetSpecSchema } from "../gen/cairn/v1/policy_service_pb.ts";
 import type { RouteFilter } from "../gen/cairn/v1/types_pb.ts";
@@ -39,7 +39,10 @@ export class PreparedFilter {
     this.nextHop = parts.nextHop;
     this.neighbor = parts.neighbor;
     this.readsAttributes =
-      this.originAsn !== undefined || this.communities.length > 0 || this.asPath !== undefined || this.nextHop !== "";
+      this.originAsn !== undefined ||
+      this.communities.length > 0 ||
+      this.asPath !== undefined ||
+      this.nextHop !== "";
   }
 
   /** True when the prefix may be shown; exact prefixes are looked up by the caller. */
@@ -66,7 +69,8 @@ export class PreparedFilter {
   }
 
   private ask(attr: AttrId): boolean {
-    if (this.originAsn !== undefined && this.routing.attributes.originAs[attr] !== this.originAsn) return false;
+    if (this.originAsn !== undefined && this.routing.attributes.originAs[attr] !== this.originAsn)
+      return false;
     const route = attributesMessage(this.routing, attr);
     if (this.nextHop !== "" && route.nextHop !== this.nextHop) return false;
     const carried = [...route.communities, ...route.extendedCommunities, ...route.largeCommunities];
@@ -113,7 +117,8 @@ export function prepareFilter(
     else asPath = compileAsPathSet([filter.asPath]);
   }
   const nextHop = filter?.nextHop ? parseIp(filter.nextHop) : undefined;
-  if (filter?.nextHop && !nextHop) invalid("next_hop", `"${filter.nextHop}" is not an IP address`, filter.nextHop);
+  if (filter?.nextHop && !nextHop)
+    invalid("next_hop", `"${filter.nextHop}" is not an IP address`, filter.nextHop);
   let neighbor = filter?.neighbor ?? "";
   if (neighbor !== "" && neighbor !== "local") {
     const bytes = parseIp(neighbor);

@@ -67,7 +67,10 @@ function routeOfAttributes(attributes: PathAttributes): Route {
     nextHop: first === 0 ? "" : formatIp(nextHop, 0, first),
     nextHopLinkLocal: nextHop.length === 32 ? formatIp(nextHop, 16, 16) : "",
     origin: (attributes.origin + 1) as Origin,
-    asPath: attributes.asPath.map((segment) => ({ type: segment.type as number as AsPathSegment_Type, asns: segment.asns })),
+    asPath: attributes.asPath.map((segment) => ({
+      type: segment.type as number as AsPathSegment_Type,
+      asns: segment.asns,
+    })),
     asPathText: formatAsPath(attributes.asPath),
     localPref: attributes.localPref,
     med: attributes.med,

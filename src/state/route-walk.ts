@@ -1,10 +1,10 @@
 /** Walks over tables for lists. A position is a row: rows stay what they are while their route is there. */
 import type { Route } from "../gen/cairn/v1/types_pb.ts";
-import { reasonMask, RejectReason } from "../rib/path-flags.ts";
+import { RejectReason, reasonMask } from "../rib/path-flags.ts";
 import type { RouteTable } from "../rib/route-table.ts";
 import type { UpdateGroup } from "../rib/update-group.ts";
-import { routeMessage } from "./route-message.ts";
 import type { PreparedFilter } from "./route-filter.ts";
+import { routeMessage } from "./route-message.ts";
 import type { Routing } from "./routing.ts";
 import type { RouteWalk } from "./view.ts";
 

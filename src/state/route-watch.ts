@@ -62,11 +62,19 @@ export class TableWatch implements RouteWatch {
     const { changes, paths } = table;
     let last = 0;
     let row = changes.next[this.cursor.marker];
-    for (let n = 0; row !== 0 && n < rowsPerCall && updated.length + withdrawn.length < max; row = changes.next[row], n++) {
+    for (
+      let n = 0;
+      row !== 0 && n < rowsPerCall && updated.length + withdrawn.length < max;
+      row = changes.next[row], n++
+    ) {
       last = row;
       if (table.isMarker(row) || !filter.matchesPrefix(table.prefixes, row) || !this.isExact(row)) continue;
       const best = table.bestOf(row);
-      if (best !== 0 && filter.matchesNeighbor(paths.neighbor[best]) && filter.matchesAttributes(paths.attr[best])) {
+      if (
+        best !== 0 &&
+        filter.matchesNeighbor(paths.neighbor[best]) &&
+        filter.matchesAttributes(paths.attr[best])
+      ) {
         updated.push(routeMessage(routing, table, best, paths.attr[best], this.nowS()));
       } else if (after(changes.revisionOf[row], this.startRevision)) {
         withdrawn.push(prefixText(table.prefixes, row));
@@ -99,6 +107,7 @@ export function resumeRow(table: RouteTable, base: number, revision: number): nu
   const target = seen >>> 0;
   if (after(table.forgottenRevision, target)) return undefined;
   let row = changes.before(0);
-  while (row !== 0 && (table.isMarker(row) || after(changes.revisionOf[row], target))) row = changes.before(row);
+  while (row !== 0 && (table.isMarker(row) || after(changes.revisionOf[row], target)))
+    row = changes.before(row);
   return row;
 }

@@ -63,7 +63,11 @@ export type StoreRow =
       readonly digest: string;
       readonly outcome: JsonValue;
     }
-  | { readonly table: "injected"; readonly put: readonly StoredInjection[]; readonly drop: readonly { readonly prefix: string; readonly pathId: number }[] }
+  | {
+      readonly table: "injected";
+      readonly put: readonly StoredInjection[];
+      readonly drop: readonly { readonly prefix: string; readonly pathId: number }[];
+    }
   | { readonly table: "events"; readonly events: readonly StoredEvent[] };
 
 /** Everything the core starts from. */

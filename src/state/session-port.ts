@@ -123,5 +123,11 @@ export interface SessionHost {
   /** The neighbor's visible state changed (state, counters worth an event, reasons). */
   stateChanged(neighbor: NeighborId): void;
   /** An event for the log and the stream; `severity` 1 info, 2 warning, 3 error. */
-  event(topic: string, object: string, severity: 1 | 2 | 3, summary: string, facts: Readonly<Record<string, string>>): void;
+  event(
+    topic: string,
+    object: string,
+    severity: 1 | 2 | 3,
+    summary: string,
+    facts: Readonly<Record<string, string>>,
+  ): void;
 }

@@ -3,12 +3,16 @@
  * alter what a replay would see. Messages are built here so that services only decode, call and encode.
  */
 import type { Message } from "@bufbuild/protobuf";
+import type { Problem, Result } from "../base/problem.ts";
 import type { Event, EventFilter } from "../gen/cairn/v1/event_service_pb.ts";
 import type { Injected } from "../gen/cairn/v1/injection_service_pb.ts";
 import type { Neighbor } from "../gen/cairn/v1/neighbor_service_pb.ts";
-import type { ExplainBestPathResponse, GetRibSummaryResponse, LookupRouteResponse } from "../gen/cairn/v1/rib_service_pb.ts";
+import type {
+  ExplainBestPathResponse,
+  GetRibSummaryResponse,
+  LookupRouteResponse,
+} from "../gen/cairn/v1/rib_service_pb.ts";
 import type { Metadata, Route, RouteFilter } from "../gen/cairn/v1/types_pb.ts";
-import type { Problem, Result } from "../base/problem.ts";
 import type { Family } from "../wire/family.ts";
 import type { Mutation, MutationOutcome } from "./mutation.ts";
 import type { Operation, OperationOutcome } from "./operation.ts";
@@ -41,7 +45,11 @@ export interface RouteWalk {
 /** A consumer of best-path changes. It holds its place in the change list; nothing is queued for it. */
 export interface RouteWatch {
   /** Up to `max` changes since the last call: routes that are best now, and prefixes without one. */
-  next(updated: Route[], withdrawn: string[], max: number): { readonly caughtUp: boolean; readonly revision: number };
+  next(
+    updated: Route[],
+    withdrawn: string[],
+    max: number,
+  ): { readonly caughtUp: boolean; readonly revision: number };
   /** Called (once per turn at most) when there are changes after `next` said caughtUp. */
   onChange: (() => void) | undefined;
   close(): void;
@@ -62,16 +70,34 @@ export interface CoreView {
   neighbor(address: string): Neighbor | undefined;
   neighborNames(): readonly string[];
   /** Starts or goes on (with a walk's `position`) with a list; problems name the fields that are wrong. */
-  walk(table: RouteTable, family: Family, filter: RouteFilter | undefined, position: string): Result<RouteWalk>;
+  walk(
+    table: RouteTable,
+    family: Family,
+    filter: RouteFilter | undefined,
+    position: string,
+  ): Result<RouteWalk>;
   lookup(target: string): Result<LookupRouteResponse>;
   explainBestPath(prefix: string): Result<ExplainBestPathResponse>;
   /** `resumeFrom` 0 starts at the beginning of the table; a revision goes on after it if still retained. */
-  watchRoutes(family: Family, filter: RouteFilter | undefined, resumeFrom: number): Result<{ watch: RouteWatch; compacted: boolean }>;
+  watchRoutes(
+    family: Family,
+    filter: RouteFilter | undefined,
+    resumeFrom: number,
+  ): Result<{ watch: RouteWatch; compacted: boolean }>;
   ribSummary(): GetRibSummaryResponse;
   /** Injected routes in a stable order; `position` as for walks. */
-  injected(owner: string, family: Family | undefined, position: string, max: number): { paths: Injected[]; position: string; total: number };
+  injected(
+    owner: string,
+    family: Family | undefined,
+    position: string,
+    max: number,
+  ): { paths: Injected[]; position: string; total: number };
   /** Events after `afterId` that are still in memory, oldest first, at most `max`. */
-  events(afterId: number, filter: EventFilter | undefined, max: number): { events: Event[]; scannedTo: number };
+  events(
+    afterId: number,
+    filter: EventFilter | undefined,
+    max: number,
+  ): { events: Event[]; scannedTo: number };
   /** Range of event ids in memory: events first..last are there (last = first - 1 when none). */
   eventRange(): { readonly first: number; readonly last: number };
   /** Calls `listener` at the end of each turn in which something of the topic changed. */

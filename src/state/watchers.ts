@@ -1,7 +1,7 @@
 /** Who wants to know when something changed: watches of routes (cursors), of events and of neighbors (versions). */
 import { limits } from "../base/limits.ts";
-import type { RouteTable } from "../rib/route-table.ts";
 import { after } from "../rib/change-list.ts";
+import type { RouteTable } from "../rib/route-table.ts";
 import { prefixText } from "./route-message.ts";
 import type { Routing } from "./routing.ts";
 

@@ -1,0 +1,260 @@
+/**
+ * The composition root: store, core, loop, sockets, API and metrics, put together in the order in which each needs the
+ * other, and taken apart in the reverse order.
+ */
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { monitorEventLoopDelay } from "node:perf_hooks";
+import { limits } from "../base/limits.ts";
+import { formatProblem } from "../base/problem.ts";
+import type { DaemonSettings } from "../config/config.ts";
+import { defaultSettings } from "../config/settings.ts";
+import { AccessClass } from "../gen/cairn/v1/options_pb.ts";
+import type { AccessLevel } from "../services/access.ts";
+import type { ListenerOptions } from "../services/listener-options.ts";
+import { CairnMetrics } from "../services/metrics.ts";
+import { type MetricsListener, startMetricsListener } from "../services/metrics-listener.ts";
+import { type RunningServices, startServices } from "../services/server.ts";
+import { Core } from "../state/core.ts";
+import { openStore, type Store } from "../store/store.ts";
+import { fileMutation, type LoadedFile, loadFile } from "./config-file.ts";
+import { hostAddresses } from "./host-addresses.ts";
+import type { Log } from "./log.ts";
+import { OwnerLoop } from "./loop.ts";
+import type { DaemonOptions } from "./options.ts";
+import { peerUid } from "./peer-uid.ts";
+import { TcpPort } from "./tcp.ts";
+import { version } from "./version.ts";
+
+/** How often the host's addresses are looked at. */
+const addressPollMs = 5_000;
+
+/** A sentence for the operator: the daemon cannot start. */
+export class StartError extends Error {
+  override readonly name = "StartError";
+}
+
+export class Daemon {
+  private readonly options: DaemonOptions;
+  private readonly log: Log;
+  private readonly store: Store;
+  private readonly loop: OwnerLoop;
+  private readonly tcp: TcpPort;
+  private readonly metrics: CairnMetrics;
+  private services: RunningServices | undefined;
+  private telemetry: MetricsListener | undefined;
+  private addressTimer: NodeJS.Timeout | undefined;
+  private seenAddresses = "";
+  private ended: ((code: number) => void) | undefined;
+  /** Resolves with the exit code when the daemon has ended. */
+  readonly done: Promise<number> = new Promise((resolve) => {
+    this.ended = resolve;
+  });
+
+  /** @throws StartError */
+  static async start(options: DaemonOptions, file: LoadedFile | undefined, log: Log): Promise<Daemon> {
+    const store = await openStore(options.stateDir, { reseed: options.reseed }).catch((error: unknown) => {
+      throw new StartError(error instanceof Error ? error.message : String(error));
+    });
+    let daemon: Daemon | undefined;
+    try {
+      daemon = new Daemon(options, log, store);
+      await daemon.bootstrap(file);
+      await daemon.open(file?.config.settings ?? defaultSettings);
+      return daemon;
+    } catch (error) {
+      await daemon?.close();
+      if (!daemon) await store.close();
+      throw error instanceof StartError
+        ? error
+        : new StartError(error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  private constructor(options: DaemonOptions, log: Log, store: Store) {
+    this.options = options;
+    this.log = log;
+    this.store = store;
+    const core = Core.create(store.load(Date.now()), Math.random, performance.now(), Date.now());
+    if (!core.ok) {
+      throw new StartError(
+        `the database holds what this version cannot read: ${core.problems.map(formatProblem).join("; ")}`,
+      );
+    }
+    this.tcp = new TcpPort(
+      (input) => this.loop.post(input),
+      (level, message, fields) => log.write(level, message, fields),
+    );
+    this.loop = new OwnerLoop(core.value, {
+      tcp: (effect) => this.tcp.apply(effect),
+      persist: (seq, rows) => store.persist(seq, rows),
+      log: ({ level, message, fields }) => log.write(level, message, fields),
+      exit: (code) => void this.close().then(() => this.ended?.(code)),
+      turned: (ms) => {
+        if (ms > limits.turnSliceMs * 2) this.metrics.countSliceOverrun();
+      },
+    });
+    this.metrics = new CairnMetrics(this.loop, version);
+    store.listen({
+      committed: (seq) => void this.loop.post({ kind: "store.committed", seq }),
+      failed: (seq, error) => {
+        this.loop.post({ kind: "store.failed", seq, error });
+        store.resume(this.loop.lastSeq);
+      },
+    });
+  }
+
+  /** An empty database takes the file; a full one is the truth, and says so where the file differs. */
+  private async bootstrap(file: LoadedFile | undefined): Promise<void> {
+    const { view } = this.loop;
+    if (view.generation === 0) {
+      if (!file) {
+        this.log.write("warn", "nothing is configured yet; set the AS number and router id first", {
+          fix: "cairnctl global set --asn 65001 --router-id 192.0.2.1",
+        });
+        return;
+      }
+      const outcome = await this.loop.mutate(fileMutation(file, "first start"));
+      if (!outcome.ok) throw new StartError(outcome.problems.map(formatProblem).join("\n"));
+      return;
+    }
+    if (!file) return;
+    const outcome = await this.loop.mutate(fileMutation(file, "comparison at start", true));
+    if (outcome.ok && outcome.changes.length > 0) {
+      this.log.write(
+        "warn",
+        `${file.path} differs from the database in ${outcome.changes.length} objects; the database is in force`,
+        {
+          generation: view.generation,
+          fix: "send SIGHUP to apply the file, or start with --reseed",
+        },
+      );
+    }
+  }
+
+  /** Opens everything that others connect to. The API comes last: when it answers, the daemon is ready. */
+  private async open(settings: DaemonSettings): Promise<void> {
+    this.postAddresses();
+    this.addressTimer = setInterval(() => this.postAddresses(), addressPollMs);
+    const listen = this.loop.core.neighbors.global?.listen ?? [];
+    await this.tcp.listen(
+      listen.map(({ host, port }) => (host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`)),
+    );
+    const { metrics } = settings.telemetry;
+    if (metrics) {
+      const { host: address, port } = metrics;
+      this.telemetry = await startMetricsListener({ address, port, owner: this.loop, metrics: this.metrics });
+    }
+    this.watchDelay();
+    this.services = await startServices({
+      owner: this.loop,
+      archive: this.store,
+      listeners: listenersOf(settings, this.options.stateDir),
+      metrics: this.metrics,
+      log: (level, message, fields) => this.log.write(level, message, fields),
+      control: { setLogLevel: (level) => this.log.setLevel(level) },
+      version,
+      peerUid,
+    });
+    const { global } = this.loop.core.neighbors;
+    this.log.write("info", "ready", {
+      version,
+      name: global?.name || hostname(),
+      asn: global?.asn ?? 0,
+      generation: this.loop.view.generation,
+      bgp: this.tcp.listening.map(({ address, port }) => `${address}:${port}`).join(","),
+      api: this.services.addresses.join(","),
+      metrics: this.telemetry?.address ?? "",
+    });
+  }
+
+  private postAddresses(): void {
+    const addresses = hostAddresses();
+    const text = JSON.stringify(addresses);
+    if (text === this.seenAddresses) return;
+    this.seenAddresses = text;
+    this.loop.post({ kind: "host.addresses", addresses });
+  }
+
+  /** Feeds the loop delay histogram: the worst delay of each 100 ms. */
+  private watchDelay(): void {
+    const monitor = monitorEventLoopDelay({ resolution: 10 });
+    monitor.enable();
+    setInterval(() => {
+      if (monitor.count > 0) this.metrics.observeLoopDelay(Math.max(0, monitor.max / 1e6 - 10));
+      monitor.reset();
+    }, 100).unref();
+  }
+
+  /** SIGHUP: applies the start-up file as one transaction. */
+  async reload(): Promise<void> {
+    if (!this.options.config) {
+      this.log.write("warn", "SIGHUP, but the daemon was started without a file");
+      return;
+    }
+    try {
+      const file = loadFile(this.options.config, false);
+      if (file.report !== "") throw new Error(`\n${file.report}`);
+      const outcome = await this.loop.mutate(fileMutation(file, "SIGHUP"));
+      if (!outcome.ok) throw new Error(outcome.problems.map(formatProblem).join("; "));
+      this.log.write("info", "applied the file", {
+        file: file.path,
+        changes: outcome.changes.length,
+        generation: outcome.generation,
+      });
+    } catch (error) {
+      this.log.write(
+        "error",
+        `the file was not applied: ${error instanceof Error ? error.message : String(error)}`,
+      );
+    }
+  }
+
+  /** SIGTERM: sessions end with Cease / Administrative Shutdown, then the process. */
+  async shutdown(): Promise<void> {
+    await this.loop.operate({ op: "shutdown", message: "", hard: false });
+  }
+
+  private closing: Promise<void> | undefined;
+
+  private close(): Promise<void> {
+    this.closing ??= (async () => {
+      clearInterval(this.addressTimer);
+      await Promise.all([this.services?.close(500), this.telemetry?.close()]);
+      await this.tcp.close();
+      this.loop.stop();
+      await this.store.close();
+    })();
+    return this.closing;
+  }
+}
+
+const accessLevels: Readonly<Record<number, AccessLevel>> = {
+  [AccessClass.READ]: "read_only",
+  [AccessClass.SENSITIVE_READ]: "sensitive_read",
+  [AccessClass.OPERATE]: "operate",
+  [AccessClass.MUTATE]: "full",
+};
+
+function listenersOf(settings: DaemonSettings, stateDir: string): ListenerOptions[] {
+  const { api } = settings;
+  const main: ListenerOptions = { kind: "unix", path: api.unixSocket ?? join(stateDir, "grpc.sock") };
+  const unix = api.unix.map(
+    ({ path, access }): ListenerOptions => ({ kind: "unix", path, access: accessLevels[access] }),
+  );
+  const tcp = api.tcp.map(
+    (each): ListenerOptions => ({
+      kind: "tcp",
+      address: each.host,
+      port: each.port,
+      access: accessLevels[each.access],
+      plaintext: each.plaintext,
+      certFile: each.cert,
+      keyFile: each.key,
+      clientCaFile: each.clientCa,
+      tokenFile: each.tokenFile,
+      roles: each.roles.map(({ san, access }) => ({ certificate: san, access: accessLevels[access] })),
+    }),
+  );
+  return [main, ...unix, ...tcp];
+}

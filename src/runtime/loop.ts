@@ -1,0 +1,164 @@
+/**
+ * The owner's loop: inputs from sockets, RPCs and the store into the core, turns in slices of a few milliseconds,
+ * effects out. Nothing else calls the core.
+ *
+ * A turn's budget is work, not time, so that a recorded run can be replayed; it is adapted here so that a turn takes
+ * about `limits.turnSliceMs` on this machine.
+ */
+import { limits } from "../base/limits.ts";
+import type { Core } from "../state/core.ts";
+import { defaultBudget } from "../state/core.ts";
+import { CoreView } from "../state/core-view.ts";
+import type { Effect } from "../state/effects.ts";
+import type { CallId, Input } from "../state/inputs.ts";
+import type { Mutation, MutationOutcome } from "../state/mutation.ts";
+import type { Operation, OperationOutcome } from "../state/operation.ts";
+import type { Owner } from "../state/view.ts";
+
+/** What carries effects out. */
+export interface LoopPorts {
+  tcp(effect: Extract<Effect, { kind: `tcp.${string}` }>): void;
+  persist(seq: number, rows: Extract<Effect, { kind: "store.persist" }>["rows"]): void;
+  log(effect: Extract<Effect, { kind: "log" }>): void;
+  exit(code: number): void;
+  /** A turn took this long. */
+  turned(ms: number): void;
+}
+
+/** Longest timeout that Node takes without firing at once. */
+const timeoutMaxMs = 0x7fff_ffff;
+const budgetMin = 1000;
+const budgetMax = 24_000;
+
+export class OwnerLoop implements Owner {
+  readonly core: Core;
+  readonly view: CoreView;
+  private readonly ports: LoopPorts;
+  private readonly startedMs = performance.now();
+  private readonly calls = new Map<CallId, (outcome: MutationOutcome | OperationOutcome) => void>();
+  private nextCall = 1;
+  private budget = defaultBudget;
+  private scheduled = false;
+  private timer: NodeJS.Timeout | undefined;
+  private timerMs = Number.POSITIVE_INFINITY;
+  private inTurn = false;
+  /** Last sequence number given to the store. */
+  lastSeq = 0;
+
+  constructor(core: Core, ports: LoopPorts) {
+    this.core = core;
+    this.view = new CoreView(core);
+    this.ports = ports;
+  }
+
+  wallMs(): number {
+    return Date.now();
+  }
+
+  uptimeMs(): number {
+    return performance.now() - this.startedMs;
+  }
+
+  /** Hands an input to the core; a turn follows soon. @returns false when the mailbox is full */
+  post(input: Input): boolean {
+    const taken = this.core.handle(input, performance.now(), Date.now());
+    // Pauses asked for by a full inbox must not wait for the turn.
+    if (!this.inTurn && this.core.effects.list.length > 0) this.drain();
+    this.schedule();
+    return taken;
+  }
+
+  mutate(mutation: Mutation): Promise<MutationOutcome> {
+    return this.call((call) => ({ kind: "mutate", call, mutation })) as Promise<MutationOutcome>;
+  }
+
+  operate(operation: Operation): Promise<OperationOutcome> {
+    return this.call((call) => ({ kind: "operate", call, operation })) as Promise<OperationOutcome>;
+  }
+
+  private call(input: (call: CallId) => Input): Promise<MutationOutcome | OperationOutcome> {
+    const call = this.nextCall++;
+    return new Promise((resolve) => {
+      this.calls.set(call, resolve);
+      if (this.post(input(call))) return;
+      this.calls.delete(call);
+      const message = "too many requests are waiting";
+      resolve({ ok: false, problems: [{ code: "BUSY", path: "", message, fix: "try again" }] });
+    });
+  }
+
+  /** Asks for a turn as soon as sockets have been looked at. */
+  schedule(): void {
+    if (this.scheduled || this.inTurn) return;
+    this.scheduled = true;
+    setImmediate(() => this.turn());
+  }
+
+  private turn(): void {
+    this.scheduled = false;
+    this.inTurn = true;
+    const before = performance.now();
+    this.core.turn(before, Date.now(), this.budget);
+    this.drain();
+    this.inTurn = false;
+    const now = performance.now();
+    this.adapt(now - before);
+    this.ports.turned(now - before);
+    if (this.core.hasWork()) this.schedule();
+    else this.sleep(now);
+  }
+
+  private adapt(tookMs: number): void {
+    if (tookMs > limits.turnSliceMs * 1.3) this.budget = Math.max(budgetMin, this.budget * 0.8);
+    else if (tookMs < limits.turnSliceMs * 0.7) this.budget = Math.min(budgetMax, this.budget * 1.1);
+  }
+
+  private sleep(now: number): void {
+    const wakeMs = this.core.nextWakeMs();
+    if (this.timer && Math.abs(wakeMs - this.timerMs) < 0.5) return;
+    clearTimeout(this.timer);
+    this.timer = undefined;
+    this.timerMs = wakeMs;
+    if (wakeMs === Number.POSITIVE_INFINITY) return;
+    const delayMs = Math.min(timeoutMaxMs, Math.max(1, Math.ceil(wakeMs - now)));
+    this.timer = setTimeout(() => {
+      this.timer = undefined;
+      this.schedule();
+    }, delayMs);
+  }
+
+  private drain(): void {
+    const { list } = this.core.effects;
+    for (let i = 0; i < list.length; i++) this.carryOut(list[i]);
+    list.length = 0;
+  }
+
+  private carryOut(effect: Effect): void {
+    switch (effect.kind) {
+      case "store.persist":
+        this.lastSeq = effect.seq;
+        this.ports.persist(effect.seq, effect.rows);
+        break;
+      case "reply": {
+        const resolve = this.calls.get(effect.call);
+        this.calls.delete(effect.call);
+        resolve?.(effect.outcome);
+        break;
+      }
+      case "log":
+        this.ports.log(effect);
+        break;
+      case "exit":
+        this.ports.exit(effect.code);
+        break;
+      default:
+        this.ports.tcp(effect);
+    }
+  }
+
+  /** Ends the loop: no more turns. */
+  stop(): void {
+    clearTimeout(this.timer);
+    this.inTurn = true;
+  }
+}
