@@ -2,7 +2,7 @@
 import type { Writable } from "node:stream";
 import { OutputClosed } from "./exit.ts";
 
-const chunkChars = 1 << 16;
+const chunkChars = 1 << 18;
 
 export class Output {
   readonly #stream: Writable;

@@ -277,6 +277,12 @@ test("tables keep to the terminal's width", async (t) => {
   }
 });
 
+test("why a session is down is readable however narrow the terminal is", async (t) => {
+  const { cli } = await daemon(t);
+  const { out } = await cli("neighbor --no-color", { columns: 60 });
+  assert.match(out, /^192\.0\.2\.4: administratively down$/m);
+});
+
 test("the launcher runs from any directory, through symlinks, and | head is quiet", async (t) => {
   const { address } = await daemon(t, { routes: 20_000 });
   const directory = scratchDirectory(t);

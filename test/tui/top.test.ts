@@ -145,6 +145,7 @@ test("a lost daemon is said, and so is its return", () => {
   assert.match(lines.join("\n"), /192\.0\.2\.1/, "the last state stays in view");
   const back = update(lost, { input: "health", health: health(2) });
   assert.match(frameLines(back, firstView, { columns: 80, rows: 23 }, plain, "")[2], /cairnd has restarted/);
+  assert.equal(update(back, { input: "health", health: health(70) }).notice, "");
   const ill = update(back, { input: "health", health: health(3, false) });
   assert.match(frameLines(ill, firstView, { columns: 80, rows: 23 }, plain, "")[2], /store: disk is full/);
 });

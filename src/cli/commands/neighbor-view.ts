@@ -11,7 +11,7 @@ import {
 import { humanBytes, humanCount, humanDuration, humanTime, safeText } from "../human.ts";
 import { specFields } from "../spec-fields.ts";
 import { type Style, stateTone } from "../style.ts";
-import { type Column, renderFields, renderTable } from "../table.ts";
+import { type Column, renderFields, renderTable, wrapText } from "../table.ts";
 
 const stateWords: Readonly<Record<SessionState, string>> = {
   [SessionState.UNSPECIFIED]: "-",
@@ -99,6 +99,13 @@ export function neighborTable(
     return (title !== "GROUP" && title !== "NOTE") || neighbors.some((neighbor) => value(neighbor) !== "");
   });
   const lines = renderTable(used, neighbors, width, style, wide);
+  // why a session is down must be readable however narrow the terminal is
+  const cut = neighbors.filter(
+    (neighbor, i) => !isUp(neighbor) && !lines[i + 1].includes(safeText(noteOf(neighbor))),
+  );
+  for (const neighbor of cut) {
+    lines.push(...wrapText(`${addressOf(neighbor)}: ${safeText(noteOf(neighbor))}`, width).map(style.warn));
+  }
   const up = neighbors.filter(isUp).length;
   const down = neighbors.length - up;
   const tail = down === 0 ? "all established" : `${up} established, ${style.bad(`${down} not`)}`;

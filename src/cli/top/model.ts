@@ -9,6 +9,7 @@ import { secondsOf } from "../human.ts";
 
 const historySamples = 60;
 const eventsMax = 500;
+const noticeS = 60;
 
 /** UPDATEs a second of one neighbor; the newest sample is the last. */
 export interface Rates {
@@ -31,8 +32,10 @@ export interface TopModel {
   readonly connected: boolean;
   /** Why it is away. */
   readonly problem: string;
-  /** Told after the daemon came back. */
+  /** Told for a minute after the daemon came back. */
   readonly notice: string;
+  /** Uptime of the daemon at which the notice goes. */
+  readonly noticeEndS: number;
   readonly health: GetHealthResponse | undefined;
   readonly summary: GetRibSummaryResponse | undefined;
   readonly neighbors: ReadonlyMap<string, Neighbor>;
@@ -46,6 +49,7 @@ export const emptyModel: TopModel = {
   connected: false,
   problem: "connecting",
   notice: "",
+  noticeEndS: 0,
   health: undefined,
   summary: undefined,
   neighbors: new Map(),
@@ -75,7 +79,7 @@ export function update(model: TopModel, event: TopInput): TopModel {
         ...model,
         connected: true,
         problem: "",
-        notice: noticeAfter(model, event.health),
+        ...noticeAfter(model, event.health),
         health: event.health,
       };
     case "summary":
@@ -106,10 +110,15 @@ export function update(model: TopModel, event: TopInput): TopModel {
   }
 }
 
-function noticeAfter(model: TopModel, health: GetHealthResponse): string {
-  if (!model.health) return "";
-  if (secondsOf(health.uptime) < secondsOf(model.health.uptime)) return "cairnd has restarted";
-  return model.connected ? model.notice : "connected again";
+function noticeAfter(model: TopModel, health: GetHealthResponse): Pick<TopModel, "notice" | "noticeEndS"> {
+  const uptimeS = secondsOf(health.uptime);
+  const noticeEndS = uptimeS + noticeS;
+  if (model.health && uptimeS < secondsOf(model.health.uptime))
+    return { notice: "cairnd has restarted", noticeEndS };
+  if (model.health && !model.connected) return { notice: "connected again", noticeEndS };
+  return uptimeS < model.noticeEndS
+    ? { notice: model.notice, noticeEndS: model.noticeEndS }
+    : { notice: "", noticeEndS: 0 };
 }
 
 function sample(model: TopModel, list: readonly Neighbor[], nowMs: number): TopModel {
