@@ -26,8 +26,9 @@ import { canonicalText } from "./schema-formats.ts";
 const namedReferrersMax = 20;
 /** Problems that are told one by one; the rest is counted. */
 const problemsMax = 1000;
-/** Problems after which no more near names are looked for: each look goes over all objects of a kind. */
+/** Problems after which no more near names are looked for, and names that are looked at: hints must stay cheap. */
 const hintsMax = 20;
+const hintNamesMax = 1000;
 
 /** An object as the transaction would leave it; `after` undefined: deleted. */
 interface Draft {
@@ -180,8 +181,8 @@ function draftDelete(store: ObjectStore, kind: Kind, name: string, problems: Pro
 
 function notFound(store: ObjectStore, kind: Kind, name: string, problems: Problem[]): undefined {
   const message = `there is no ${kind.name} ${name}`;
-  const names = store.entries(kind.name).map((entry) => entry.name);
-  const near = problems.length < hintsMax ? nearestName(name, names) : undefined;
+  const near =
+    problems.length < hintsMax ? nearestName(name, namesOf(store, new Map(), kind.name)) : undefined;
   const fix = near ? { fix: `did you mean ${near}` } : {};
   problems.push({ code: "NOT_FOUND", path: objectId(kind.name, name), message, ...fix });
   return undefined;
@@ -271,8 +272,14 @@ function checkDelete(
 /** Names of a kind that can be referred to after the transaction. */
 function* namesOf(store: ObjectStore, drafts: ReadonlyMap<string, Draft>, kind: string): Generator<string> {
   yield* kinds.get(kind)?.rules.builtins?.keys() ?? [];
-  for (const draft of drafts.values()) if (draft.kind.name === kind && draft.after) yield draft.name;
-  for (const { name } of store.entries(kind)) if (!drafts.has(objectId(kind, name))) yield name;
+  let left = hintNamesMax;
+  for (const draft of drafts.values()) {
+    if (left-- === 0) break;
+    if (draft.kind.name === kind && draft.after) yield draft.name;
+  }
+  for (const { name } of store.entries(kind).slice(0, hintNamesMax)) {
+    if (!drafts.has(objectId(kind, name))) yield name;
+  }
 }
 
 /** Objects outside the transaction whose rules look at something inside it. */
