@@ -4,6 +4,7 @@
  * callers are told; sessions and routes have not noticed anything.
  */
 import { fromJson, type JsonValue, type Message, toJson } from "@bufbuild/protobuf";
+import { unreachable } from "../base/assert.ts";
 import { limits } from "../base/limits.ts";
 import type { Problem } from "../base/problem.ts";
 import {
@@ -15,7 +16,7 @@ import { ObjectChangeSchema } from "../gen/cairn/v1/types_pb.ts";
 import type { CheckedPath, Injection } from "./injection.ts";
 import type { CallId } from "./inputs.ts";
 import { kinds } from "./kinds.ts";
-import type { Mutation, MutationOutcome } from "./mutation.ts";
+import type { Mutation, MutationOp, MutationOutcome } from "./mutation.ts";
 import type { ObjectStore, Prepared, Touched } from "./objects.ts";
 import type { StoreRow } from "./rows.ts";
 import { specText } from "./schema-diff.ts";
@@ -298,22 +299,24 @@ function summaryOf(prepared: Prepared): string {
 
 /** Text that is equal for equal requests; a request id may be used again only with the same. */
 function digestOf(mutation: Mutation): string {
-  return JSON.stringify(
-    mutation.ops.map((op) => {
-      switch (op.op) {
-        case "put":
-          return [op.op, op.kind, op.mode ?? "", opText(op.kind, op.spec)];
-        case "patch":
-          return [op.op, op.kind, op.name, op.mask, opText(op.kind, op.spec)];
-        case "delete":
-          return [op.op, op.kind, op.name];
-        case "inject":
-          return [op.op, toJson(InjectedPathSchema, op.path)];
-        case "retract":
-          return [op.op, op.prefix, op.pathId];
-      }
-    }),
-  );
+  return JSON.stringify(mutation.ops.map(opDigest));
+}
+
+function opDigest(op: MutationOp): JsonValue {
+  switch (op.op) {
+    case "put":
+      return [op.op, op.kind, op.mode ?? "", opText(op.kind, op.spec)];
+    case "patch":
+      return [op.op, op.kind, op.name, [...op.mask], opText(op.kind, op.spec)];
+    case "delete":
+      return [op.op, op.kind, op.name];
+    case "inject":
+      return [op.op, toJson(InjectedPathSchema, op.path)];
+    case "retract":
+      return [op.op, op.prefix, op.pathId];
+    default:
+      return unreachable(op);
+  }
 }
 
 function opText(kind: string, spec: Message): string {

@@ -5,7 +5,10 @@
 import type { Mutation } from "./mutation.ts";
 import type { Operation } from "./operation.ts";
 
-/** Names a TCP connection between core and shell. Never reused within a run. */
+/**
+ * Names a TCP connection between core and shell: positive when the core opened it, negative when the shell accepted it.
+ * Never reused within a run.
+ */
 export type ConnId = number;
 /** Names an RPC that waits for a reply. */
 export type CallId = number;

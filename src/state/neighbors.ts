@@ -334,7 +334,7 @@ export class Neighbors {
     const told: string[] = [];
     for (const record of this.byName.values()) {
       const group = record.groups[family.index];
-      if (group && group.announces(prefix, record.id)) told.push(record.config.address);
+      if (group?.announces(prefix, record.id)) told.push(record.config.address);
     }
     return told;
   }
