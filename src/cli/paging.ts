@@ -12,6 +12,7 @@ import type { Client } from "./client.ts";
 import type { Context } from "./context.ts";
 import { eachElement, jsonTranscoder } from "./json-transcode.ts";
 
+/** Rows a page, unless the request says otherwise; the most that the API gives. */
 const pageSize = 10_000;
 
 interface Paged {
@@ -33,6 +34,15 @@ export async function listAll<I extends DescMessage, O extends DescMessage>(
     Object.assign(merged, { ...page, [items.localName]: all, nextPageToken: "" });
   }
   return merged;
+}
+
+/** The pages of a list, one at a time, for lists too long to hold. */
+export async function* listPages<I extends DescMessage, O extends DescMessage>(
+  client: Client,
+  method: DescMethodUnary<I, O>,
+  request: MessageInitShape<I>,
+): AsyncGenerator<MessageShape<O>> {
+  for await (const bytes of pages(client, method, request)) yield fromBinary(method.output, bytes);
 }
 
 /**
@@ -80,7 +90,7 @@ async function* pages<I extends DescMessage>(
   request: MessageInitShape<I>,
 ): AsyncGenerator<Buffer> {
   const ask = (pageToken: string) =>
-    client.callRaw(method, Object.assign({}, request, { pageSize, pageToken }));
+    client.callRaw(method, Object.assign({ pageSize }, request, { pageToken }));
   let next: Promise<Buffer> | undefined = ask("");
   try {
     while (next) {

@@ -34,7 +34,7 @@ export async function runCli(words: readonly string[], around: Surroundings): Pr
   let jsonErrors = words.some((word) => word === "--json" || word === "json" || word === "ndjson");
   let code: number;
   try {
-    const { invocation, help } = await parseCommandLine(rootCommand, expandVersion(words));
+    const { invocation, help } = await parseCommandLine(rootCommand, expandWords(words));
     const format = chooseFormat(invocation);
     jsonErrors = format === "json" || format === "ndjson";
     const style = chooseStyle(invocation, around);
@@ -42,7 +42,7 @@ export async function runCli(words: readonly string[], around: Surroundings): Pr
     if (help) {
       const page = helpPage(invocation.path, invocation.command, globalOptions, style, Math.min(width, 100));
       out.line(page.join("\n"));
-      code = exitCode.ok;
+      code = words.length === 0 ? exitCode.usage : exitCode.ok;
     } else {
       const address =
         invocation.option("address") || around.env.CAIRN_ADDR || defaultAddress(around.env, around.uid);
@@ -76,8 +76,11 @@ export async function runCli(words: readonly string[], around: Surroundings): Pr
   return code;
 }
 
-function expandVersion(words: readonly string[]): readonly string[] {
-  return words.length === 1 && (words[0] === "--version" || words[0] === "-V") ? ["version"] : words;
+/** Spellings that people try first: help X, --version, and nothing at all. */
+function expandWords(words: readonly string[]): readonly string[] {
+  if (words.length === 1 && (words[0] === "--version" || words[0] === "-V")) return ["version"];
+  if (words.length === 0) return ["--help"];
+  return words[0] === "help" ? [...words.slice(1), "--help"] : words;
 }
 
 function chooseFormat(invocation: Invocation): Format {

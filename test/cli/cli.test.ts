@@ -200,6 +200,9 @@ test("injecting: add, bulk load, list, delete", async (t) => {
 test("exit codes", async (t) => {
   const { cli, owner } = await daemon(t);
   assert.equal((await cli("nonsense")).code, 2);
+  assert.equal((await cli("")).code, 2);
+  assert.equal((await cli("events -n 0")).code, 2);
+  assert.match((await cli("help neighbor reset")).out, /cairnctl neighbor reset ADDR/);
   assert.match((await cli("neighbour")).err, /did you mean "neighbor"/);
   assert.match((await cli("neighbor ad 1.2.3.4")).err, /did you mean "add"/);
   assert.match((await cli("rib --nexthop 1.2.3.4")).err, /did you mean --next-hop/);
@@ -330,4 +333,16 @@ test("events --follow prints what happens, and ends at Ctrl-C", async (t) => {
   child.kill("SIGINT");
   const [code] = (await once(child, "exit")) as [number];
   assert.equal(code, 0);
+});
+
+test("events -n gives the last ones, however many pages that takes", async (t) => {
+  const { cli } = await daemon(t, { events: 2_500, eventRing: 3_000 });
+  const all = (await cli("events -o ndjson")).out.trimEnd().split("\n");
+  assert.equal(all.length, 2_500);
+  assert.deepEqual((await cli("events -n 2200 -o ndjson")).out.trimEnd().split("\n"), all.slice(-2_200));
+  const { events } = JSON.parse((await cli("events -n 2 --json")).out) as { events: unknown[] };
+  assert.deepEqual(
+    events,
+    all.slice(-2).map((line) => JSON.parse(line) as unknown),
+  );
 });

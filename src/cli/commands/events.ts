@@ -2,17 +2,19 @@
 import { create } from "@bufbuild/protobuf";
 import {
   type Event,
+  type EventFilter,
   EventFilterSchema,
   EventSchema,
   EventService,
   Severity,
   WatchEventsResponse_Type,
 } from "../../gen/cairn/v1/event_service_pb.ts";
+import type { Client } from "../client.ts";
 import type { Context } from "../context.ts";
 import { usageError } from "../exit.ts";
 import { humanTime, safeText } from "../human.ts";
 import { writeMessage } from "../message-output.ts";
-import { listAll, writeList } from "../paging.ts";
+import { listPages, writeList } from "../paging.ts";
 import type { Style } from "../style.ts";
 import type { Command, Invocation } from "../tree.ts";
 
@@ -54,6 +56,7 @@ export const eventsCommand: Command = {
   run: async (context, invocation) => {
     const since = wholeNumber(invocation, "since");
     const limit = wholeNumber(invocation, "limit");
+    if (limit === 0) throw usageError("--limit: ask for at least one event");
     const filter = create(EventFilterSchema, {
       topics: invocation.options("topic").flatMap((text) => text.split(",")),
       object: invocation.option("object") ?? "",
@@ -64,23 +67,48 @@ export const eventsCommand: Command = {
     const fromId = BigInt(since ?? 0);
     const client = await context.client();
     if (limit !== undefined) {
-      const newest = await client.call(listEvents, { filter, fromId, pageSize: limit, reverse: true });
-      const events = [...newest.events].reverse();
-      if (!context.forPeople)
-        return context.message(listEvents.output, { ...newest, events, nextPageToken: "" });
+      const events = await newestEvents(client, filter, fromId, limit);
+      if (!context.forPeople) {
+        if (context.format !== "ndjson") {
+          return context.message(listEvents.output, create(listEvents.output, { events }));
+        }
+        for (const event of events) await context.message(EventSchema, event);
+        return;
+      }
       for (const event of events) context.out.line(eventLine(event, context.style));
       return;
     }
     if (!context.forPeople) return writeList(context, listEvents, { filter, fromId });
-    const { events } = await listAll(client, listEvents, { filter, fromId });
-    for (const event of events) context.out.line(eventLine(event, context.style));
-    if (events.length === 0) context.note("no events");
+    let count = 0;
+    for await (const { events } of listPages(client, listEvents, { filter, fromId })) {
+      count += events.length;
+      for (const event of events) context.out.line(eventLine(event, context.style));
+      await context.out.flowing();
+    }
+    if (count === 0) context.note("no events");
   },
 };
 
+/** The last `limit` events, oldest first. */
+async function newestEvents(
+  client: Client,
+  filter: EventFilter,
+  fromId: bigint,
+  limit: number,
+): Promise<Event[]> {
+  const found: Event[] = [];
+  const request = { filter, fromId, reverse: true, pageSize: Math.min(limit, 1_000) };
+  const pages = listPages(client, EventService.method.listEvents, request);
+  for await (const { events } of pages) {
+    found.push(...events.slice(0, limit - found.length));
+    if (found.length >= limit) break;
+  }
+  return found.reverse();
+}
+
 async function follow(
   context: Context,
-  filter: Parameters<typeof create<typeof EventFilterSchema>>[1],
+  filter: EventFilter,
   since: number | undefined,
   limit: number | undefined,
 ): Promise<void> {
@@ -88,13 +116,8 @@ async function follow(
   const { out, style } = context;
   const request = { filter, fromId: since === undefined ? undefined : BigInt(since) };
   if (limit !== undefined) {
-    const newest = await client.call(EventService.method.listEvents, {
-      filter,
-      pageSize: limit,
-      reverse: true,
-    });
-    const oldest = newest.events.at(-1);
-    if (oldest && since === undefined) request.fromId = oldest.id - 1n;
+    const [oldest] = await newestEvents(client, filter, request.fromId ?? 0n, limit);
+    if (oldest) request.fromId = oldest.id - 1n;
   }
   const format = context.format === "json" ? "ndjson" : context.format;
   for await (const response of client.stream(EventService.method.watchEvents, request, context.signal)) {

@@ -20,9 +20,9 @@ import { expandFamily, familyOption } from "../family.ts";
 import { humanCount, humanTime, safeText } from "../human.ts";
 import { readMessage } from "../message-input.ts";
 import { mutationFields, mutationOptions, tellMutation } from "../mutate.ts";
-import { listAll, writeList } from "../paging.ts";
+import { listPages, writeList } from "../paging.ts";
 import { readSpec, specFromFlags, specOptions } from "../spec-flags.ts";
-import { renderTable } from "../table.ts";
+import { type Column, layoutTable, type TableLayout } from "../table.ts";
 import type { Command, Invocation } from "../tree.ts";
 
 const { method } = InjectionService;
@@ -229,6 +229,32 @@ export function readLine(line: string, where: string): { add: InjectedPath } | {
   return { add: readMessage(InjectedPathSchema, { ...value, ...sortCommunities(communities) }, where) };
 }
 
+const injectedColumns: readonly Column<Injected>[] = [
+  { title: "PREFIX", value: ({ path }) => path?.prefix ?? "" },
+  {
+    title: "ID",
+    value: ({ path }) => (path?.pathId ? String(path.pathId) : ""),
+    align: "right",
+    wide: true,
+  },
+  { title: "NEXT HOP", value: ({ path }) => path?.nextHop || "self" },
+  { title: "AS PATH", value: ({ path }) => path?.asPathText ?? "", min: 8, drop: 3 },
+  { title: "OWNER", value: ({ path }) => path?.owner ?? "" },
+  { title: "BY", value: ({ principal }) => principal, wide: true },
+  {
+    title: "BEST",
+    value: ({ receipt }) => (receipt?.selected ? "yes" : "no"),
+    tone: ({ receipt }) => (receipt?.selected ? "good" : "warn"),
+  },
+  {
+    title: "SENT TO",
+    value: ({ receipt }) => `${receipt?.advertisedTo.length ?? 0} neighbors`,
+    drop: 1,
+  },
+  { title: "SINCE", value: ({ created }) => humanTime(created), drop: 2 },
+  { title: "EXPIRES", value: ({ expires }) => (expires ? humanTime(expires) : "never") },
+];
+
 export const injectedCommand: Command = {
   name: "injected",
   summary: "Routes that were announced through the API",
@@ -241,40 +267,18 @@ export const injectedCommand: Command = {
       family: family === undefined ? "" : expandFamily(family),
     };
     if (!context.forPeople) return writeList(context, method.listInjected, request);
-    const { paths } = await listAll(await context.client(), method.listInjected, request);
-    if (paths.length === 0)
-      return context.out.line("nothing is injected: cairnctl rib add PREFIX --next-hop ADDR");
-    const lines = renderTable<Injected>(
-      [
-        { title: "PREFIX", value: ({ path }) => path?.prefix ?? "" },
-        {
-          title: "ID",
-          value: ({ path }) => (path?.pathId ? String(path.pathId) : ""),
-          align: "right",
-          wide: true,
-        },
-        { title: "NEXT HOP", value: ({ path }) => path?.nextHop || "self" },
-        { title: "AS PATH", value: ({ path }) => path?.asPathText ?? "", min: 8, drop: 3 },
-        { title: "OWNER", value: ({ path }) => path?.owner ?? "" },
-        { title: "BY", value: ({ principal }) => principal, wide: true },
-        {
-          title: "BEST",
-          value: ({ receipt }) => (receipt?.selected ? "yes" : "no"),
-          tone: ({ receipt }) => (receipt?.selected ? "good" : "warn"),
-        },
-        {
-          title: "SENT TO",
-          value: ({ receipt }) => `${receipt?.advertisedTo.length ?? 0} neighbors`,
-          drop: 1,
-        },
-        { title: "SINCE", value: ({ created }) => humanTime(created), drop: 2 },
-        { title: "EXPIRES", value: ({ expires }) => (expires ? humanTime(expires) : "never") },
-      ],
-      paths,
-      context.width,
-      context.style,
-      context.format === "wide",
-    );
-    context.out.line(lines.join("\n"));
+    const { out, width, style, format } = context;
+    let layout: TableLayout<Injected> | undefined;
+    for await (const { paths } of listPages(await context.client(), method.listInjected, request)) {
+      if (!layout) {
+        if (paths.length === 0)
+          return out.line("nothing is injected: cairnctl rib add PREFIX --next-hop ADDR");
+        const columns = injectedColumns.filter(({ wide }) => format === "wide" || !wide);
+        layout = layoutTable(columns, paths, width, style);
+        out.line(layout.header);
+      }
+      for (const path of paths) out.line(layout.row(path));
+      await out.flowing();
+    }
   },
 };

@@ -20,7 +20,7 @@ import { expandFamily, familyOption } from "../family.ts";
 import { humanBytes, humanCount, safeText } from "../human.ts";
 import { eachElement, jsonTranscoder } from "../json-transcode.ts";
 import { writeMessage } from "../message-output.ts";
-import { listAll, writeList } from "../paging.ts";
+import { listPages, writeList } from "../paging.ts";
 import { renderTable, wrapText } from "../table.ts";
 import type { Argument, Command, Invocation, Option } from "../tree.ts";
 import { explainPage } from "./explain.ts";
@@ -101,9 +101,11 @@ const rejectedCommand: Command = {
   run: async (context, invocation) => {
     const request = { ...tableRequest(invocation, "PREFIX"), neighbor: invocation.arg("NEIGHBOR") };
     if (!context.forPeople) return writeList(context, method.listRejectedRoutes, request);
-    const { routes } = await listAll(await context.client(), method.listRejectedRoutes, request);
     const table = new RouteTable(context, "rejected");
-    for (const route of routes) table.add(route);
+    for await (const { routes } of listPages(await context.client(), method.listRejectedRoutes, request)) {
+      for (const route of routes) table.add(route);
+      await context.out.flowing();
+    }
     table.end();
   },
 };
