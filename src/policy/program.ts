@@ -50,6 +50,8 @@ export class Program {
 
   private readonly table: AttributeTable;
   private readonly context: PolicyContext;
+  /** Trail of a chain that accepts every route as it is; -1 for any other. Such a chain needs no memo. */
+  private readonly acceptAllTrail: number;
   private readonly memo: Memo;
   private readonly trails: Trails;
   private readonly draft: Draft;
@@ -78,6 +80,9 @@ export class Program {
     this.trails = new Trails(chain);
     this.draft = new Draft(table);
     this.answers = new Float64Array(chain.predicates.length);
+    const [first] = chain.policies;
+    const acceptsAll = first?.statements.length === 0 && first.defaultAction === PolicyAction.ACCEPT;
+    this.acceptAllTrail = acceptsAll ? this.trails.defaulted(TRAIL_START, first.index) : -1;
     this.neighborHolds = chain.policies.flatMap(({ statements }) =>
       statements.map(({ neighbor }) => neighbor.every((condition) => condition.holds(context.neighbor))),
     );
@@ -90,6 +95,12 @@ export class Program {
    */
   evaluate(attr: number, route: RouteKey): number {
     const { memo, table } = this;
+    if (this.acceptAllTrail >= 0) {
+      this.trails.hits[this.acceptAllTrail]++;
+      this.nextHop = NextHopVerdict.unset;
+      table.retain(attr);
+      return attr;
+    }
     const place = memo.find(attr, table.epoch[attr]);
     if (place < 0) return this.miss(attr, route);
     const { predicates } = this.chain;
