@@ -39,7 +39,8 @@ export function routeMessage(
 ): Route {
   const { paths } = table;
   const flags = paths.flags[path];
-  const route = attributesMessage(routing, attr);
+  // A copy of the shared template: lists inside are shared and never changed.
+  const route = { ...attributesMessage(routing, attr) };
   route.prefix = prefixText(table.prefixes, prefix);
   route.pathId = paths.idOf(path);
   route.neighbor = routing.neighbors.text[paths.neighbor[path]];
@@ -47,17 +48,38 @@ export function routeMessage(
   route.best = table.bestOf(prefix) === path;
   route.stale = (flags & staleFlag) !== 0;
   route.rejectReason = rejectReasonText[flags & reasonMask];
-  if (nowS !== 0) {
-    route.age = durationFromMs(Math.max(0, nowS - paths.time[path]) * 1000);
-    route.receivedAt = timestampFromMs(paths.time[path] * 1000);
-  }
+  if (nowS !== 0) setTimes(route, paths.time[path], nowS);
   return route;
 }
 
-/** What an attribute set says, as the attribute fields of a `Route`. */
+/** Times of the route before this one: neighbors in a table often share them. */
+let lastTimes = { timeS: -1, nowS: -1, age: durationFromMs(0), receivedAt: timestampFromMs(0) };
+
+function setTimes(route: Route, timeS: number, nowS: number): void {
+  if (lastTimes.timeS !== timeS || lastTimes.nowS !== nowS) {
+    const age = durationFromMs(Math.max(0, nowS - timeS) * 1000);
+    lastTimes = { timeS, nowS, age, receivedAt: timestampFromMs(timeS * 1000) };
+  }
+  route.age = lastTimes.age;
+  route.receivedAt = lastTimes.receivedAt;
+}
+
+/** Attribute sets shown last, by id: a list shows the same set many times in a row. */
+const templatesMax = 1024;
+const templates = new WeakMap<Routing, Map<AttrId, { readonly epoch: number; readonly route: Route }>>();
+
+/** What an attribute set says, as the attribute fields of a `Route`. Shared: copy it, do not change it. */
 export function attributesMessage(routing: Routing, attr: AttrId): Route {
+  let known = templates.get(routing);
+  if (!known) templates.set(routing, (known = new Map()));
+  const epoch = routing.attributes.epoch[attr];
+  const found = known.get(attr);
+  if (found?.epoch === epoch) return found.route;
   routing.attributes.block(attr, block);
-  return routeOfAttributes(decodeBlock(block.bytes, block.start, block.end));
+  const route = routeOfAttributes(decodeBlock(block.bytes, block.start, block.end));
+  if (known.size >= templatesMax) known.clear();
+  known.set(attr, { epoch, route });
+  return route;
 }
 
 function routeOfAttributes(attributes: PathAttributes): Route {
