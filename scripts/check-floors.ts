@@ -54,7 +54,7 @@ const packages: Readonly<Record<string, readonly string[]>> = {
   "better-sqlite3": ["store"],
   ink: ["cli"],
   react: ["cli"],
-  commander: ["cli"],
+  commander: ["runtime"],
   "@grpc/grpc-js": ["cli"],
   "prom-client": ["services", "runtime"],
   pino: ["runtime"],
