@@ -438,12 +438,26 @@ export class UpdateGroup {
 
   private flush(members: readonly number[]): void {
     this.cost += members.length;
+    const tooBig: number[] = [];
     this.batch.flush(
       this.writer,
       members,
       (neighbor, bytes) => this.host.send(neighbor, bytes),
-      (prefix, attr) => this.host.oversize(this, prefix, attr),
+      (prefix, attr) => {
+        tooBig.push(prefix);
+        this.host.oversize(this, prefix, attr);
+      },
     );
+    for (const row of tooBig) this.drop(row);
+  }
+
+  /** Takes a route that fits no message out of the columns, which say what members have. */
+  private drop(row: number): void {
+    const attr = this.attr[row];
+    if (attr === 0) return;
+    this.uncount(this.source[row]);
+    this.attr[row] = 0;
+    this.attributes.release(attr);
   }
 
   private sendEnds(): void {
