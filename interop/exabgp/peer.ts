@@ -1,0 +1,211 @@
+/**
+ * ExaBGP: configuration file, and its API as the command line. A helper process that ExaBGP starts copies what is
+ * received into a file, and commands from another file back; the table is what those messages add up to.
+ */
+import { appendFileSync, existsSync, readFileSync } from "node:fs";
+import type { Daemon } from "../lib/lab.ts";
+import { Peer, type PeerKind, type PeerSession, type PeerSetup } from "../lib/peer.ts";
+import { type Family, families, familyOf, type Route, route } from "../lib/routes.ts";
+
+export class ExaBgp extends Peer {
+  protected readonly can = { path: true, set: true, aggregate: true };
+  readonly daemon: Daemon;
+  readonly #commands: string;
+  readonly #messages: string;
+  readonly #fourOctets: boolean;
+
+  /** @param fourOctets false: it does not offer the capability of RFC 6793 */
+  constructor(setup: PeerSetup, fourOctets: boolean) {
+    super(setup);
+    this.#fourOctets = fourOctets;
+    this.#commands = this.file("commands", "");
+    this.#messages = `${this.#commands}.received`;
+    const helper = this.file(
+      "helper.sh",
+      `tail -n 0 -f '${this.#commands}' &\ntrap "kill $!" EXIT\ncat >> '${this.#messages}'\n`,
+    );
+    const config = this.file("exabgp.conf", this.#config(helper));
+    this.daemon = setup.lab.daemon(setup.namespace, setup.name, ["exabgp", config], {
+      "exabgp.daemon.user": "root",
+      "exabgp.daemon.drop": "false",
+      "exabgp.log.destination": "stdout",
+      "exabgp.log.level": "INFO",
+      "exabgp.api.cli": "false",
+      "exabgp.api.ack": "false",
+      "exabgp.tcp.port": "179",
+      "exabgp.tcp.bind": setup.passive ? setup.sessions.map(({ own }) => own).join(" ") : "",
+    });
+  }
+
+  /** Routes live in the daemon's memory only: they are put in after each start. */
+  override async start(): Promise<void> {
+    await super.start();
+    for (const family of families) await this.originationChanged(family);
+  }
+
+  #command(line: string): void {
+    appendFileSync(this.#commands, `${line}\n`);
+  }
+
+  protected async answers(): Promise<boolean> {
+    return this.daemon.log.includes("loaded new configuration successfully");
+  }
+
+  protected async originationChanged(family: Family): Promise<void> {
+    const { cairn } = this.session(family);
+    for (const prefix of this.withdrawn) {
+      if (familyOf(prefix) === family)
+        this.#command(`neighbor ${cairn} withdraw route ${prefix} next-hop self`);
+    }
+    for (const each of this.originated(family)) {
+      this.#command(`neighbor ${cairn} announce route ${this.#routeText(each)}`);
+    }
+  }
+
+  async established(family: Family): Promise<boolean> {
+    return this.#sessionMessages(family) !== undefined;
+  }
+
+  async received(family: Family): Promise<Route[]> {
+    const routes = new Map<string, Route>();
+    for (const { neighbor } of this.#sessionMessages(family) ?? []) {
+      const update = neighbor.message?.update;
+      if (!update) continue;
+      for (const each of update.withdraw?.[words(family)] ?? []) routes.delete(each.nlri);
+      for (const [nextHop, list] of Object.entries(update.announce?.[words(family)] ?? {})) {
+        for (const { nlri } of list) routes.set(nlri, parse(nlri, nextHop, update.attribute ?? {}));
+      }
+    }
+    return [...routes.values()];
+  }
+
+  /** ExaBGP cannot ask for one family of one neighbor; it sends to all that match. */
+  async refresh(family: Family): Promise<void> {
+    this.#command(`neighbor ${this.session(family).cairn} announce route-refresh ${words(family)}`);
+  }
+
+  async disable(): Promise<void> {
+    for (const { cairn } of this.setup.sessions) this.#command(`neighbor ${cairn} teardown 2`);
+  }
+
+  async enable(): Promise<void> {}
+
+  async sawShutdownText(family: Family, text: string): Promise<boolean> {
+    const { cairn } = this.session(family);
+    return this.daemon.log.includes(cairn) && this.daemon.log.includes(text);
+  }
+
+  /** Messages of the session that is up; undefined when none is. */
+  #sessionMessages(family: Family): readonly ExaMessage[] | undefined {
+    if (!existsSync(this.#messages)) return undefined;
+    const address = this.session(family).cairn;
+    const all = readFileSync(this.#messages, "utf8")
+      .split("\n")
+      .filter((line) => line.startsWith("{") && line.endsWith("}"))
+      .map((line) => JSON.parse(line) as ExaMessage)
+      .filter((message) => message.neighbor?.address?.peer === address);
+    const last = all.findLastIndex((message) => message.neighbor.state !== undefined);
+    return last >= 0 && all[last].neighbor.state === "up" ? all.slice(last + 1) : undefined;
+  }
+
+  #routeText(each: Route): string {
+    const path = this.external ? `${this.setup.asn} ${each.asPath}` : each.asPath;
+    const list = (name: string, values: readonly string[]): string =>
+      values.length === 0 ? "" : `${name} [ ${values.join(" ")} ]`;
+    return [
+      `${each.prefix} next-hop ${each.nextHop} origin ${each.origin}`,
+      `as-path [ ${path.replaceAll("{", "( ").replaceAll("}", " )")} ]`,
+      each.med === undefined ? "" : `med ${each.med}`,
+      this.external ? "" : "local-preference 100",
+      list("community", each.communities),
+      list(
+        "extended-community",
+        each.extendedCommunities.map((each) => each.replace(/^rt:/, "target:")),
+      ),
+      list("large-community", each.largeCommunities),
+      each.atomicAggregate ? "atomic-aggregate" : "",
+      each.aggregator ? `aggregator ( ${each.aggregator.replace(" ", ":")} )` : "",
+    ]
+      .filter(Boolean)
+      .join(" ");
+  }
+
+  #config(helper: string): string {
+    const processes = `process helper {
+  run /bin/sh ${helper};
+  encoder json;
+}`;
+    return `${[processes, ...this.setup.sessions.map((session) => this.#neighbor(session))].join("\n")}\n`;
+  }
+
+  #neighbor({ family, own, cairn }: PeerSession): string {
+    const { asn, cairnAsn, routerId, passive } = this.setup;
+    return `neighbor ${cairn} {
+  router-id ${routerId};
+  local-address ${own};
+  local-as ${asn};
+  peer-as ${cairnAsn};
+  passive ${passive};
+  hold-time 90;
+  family { ${words(family)}; }
+  capability { asn4 ${this.#fourOctets ? "enable" : "disable"}; route-refresh enable; }
+  api { processes [ helper ]; neighbor-changes; receive { parsed; update; notification; } }
+}`;
+  }
+}
+
+const words = (family: Family): string => family.replace("-", " ");
+
+interface ExaMessage {
+  readonly neighbor: {
+    readonly address?: { readonly peer: string };
+    readonly state?: string;
+    readonly message?: { readonly update?: ExaUpdate };
+  };
+}
+
+interface ExaUpdate {
+  readonly attribute?: ExaAttributes;
+  /** Family, next hop, prefixes. */
+  readonly announce?: Record<string, Record<string, readonly { nlri: string }[]>>;
+  readonly withdraw?: Record<string, readonly { nlri: string }[]>;
+}
+
+interface ExaAttributes {
+  readonly origin?: Route["origin"];
+  readonly "as-path"?: readonly (number | readonly number[])[];
+  readonly "as-set"?: readonly number[];
+  readonly med?: number;
+  readonly "local-preference"?: number;
+  readonly community?: readonly (readonly number[])[];
+  readonly "large-community"?: readonly (readonly number[])[];
+  readonly "extended-community"?: readonly { readonly string: string }[];
+  readonly "atomic-aggregate"?: boolean;
+  readonly aggregator?: string;
+}
+
+function parse(prefix: string, nextHop: string, attributes: ExaAttributes): Route {
+  const set = attributes["as-set"];
+  const path = (attributes["as-path"] ?? []).join(" ") + (set ? ` {${set.join(" ")}}` : "");
+  return route(prefix, nextHop, {
+    origin: attributes.origin,
+    asPath: path,
+    med: attributes.med,
+    localPref: attributes["local-preference"],
+    communities: attributes.community?.map((each) => each.join(":")),
+    extendedCommunities: attributes["extended-community"]?.map((each) =>
+      each.string.replace(/^target:/, "rt:"),
+    ),
+    largeCommunities: attributes["large-community"]?.map((each) => each.join(":")),
+    atomicAggregate: attributes["atomic-aggregate"],
+    aggregator: attributes.aggregator?.replace(":", " "),
+  });
+}
+
+export const exabgp: PeerKind = {
+  name: "exabgp",
+  programs: ["exabgp"],
+  version: ["exabgp", "--version"],
+  sendsNoShutdownText: true,
+  create: (setup) => new ExaBgp(setup, true),
+};

@@ -1,0 +1,102 @@
+/**
+ * Interop suites: `interop/run.ts [PEER...] [--scenario TEXT] [--jobs N] [--keep]`. Prints a line per check and, at
+ * last, the tally; exits 1 when a check failed. Needs root for network namespaces; a daemon that is not installed is
+ * skipped loudly. Folders of failed scenarios (configurations, logs) are kept and named.
+ */
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { parseArgs } from "node:util";
+import { bird } from "./bird/peer.ts";
+import { exabgp } from "./exabgp/peer.ts";
+import { twoOctets } from "./exabgp/two-octets.ts";
+import { frr } from "./frr/peer.ts";
+import { gobgp } from "./gobgp/peer.ts";
+import { Checks } from "./lib/checks.ts";
+import type { PeerKind } from "./lib/peer.ts";
+import { type Scenario, scenarios } from "./lib/scenarios.ts";
+import { openbgpd } from "./openbgpd/peer.ts";
+
+const peers: readonly { kind: PeerKind; scenarios: readonly Scenario[] }[] = [
+  { kind: bird, scenarios },
+  { kind: frr, scenarios },
+  { kind: gobgp, scenarios },
+  { kind: openbgpd, scenarios },
+  { kind: exabgp, scenarios: [...scenarios, twoOctets] },
+];
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    scenario: { type: "string", default: "" },
+    jobs: { type: "string", default: "2" },
+    keep: { type: "boolean", default: false },
+  },
+});
+
+const unknown = positionals.filter((name) => !peers.some(({ kind }) => kind.name === name));
+if (unknown.length > 0) {
+  console.error(
+    `no such peer: ${unknown.join(", ")}; there are ${peers.map(({ kind }) => kind.name).join(", ")}`,
+  );
+  process.exit(2);
+}
+
+const folder = mkdtempSync(path.join(tmpdir(), "cairn-interop-"));
+const all: Checks[] = [];
+const waiting = peers.filter(({ kind }) => positionals.length === 0 || positionals.includes(kind.name));
+const notHere = process.getuid?.() === 0 ? undefined : "needs root for network namespaces";
+await Promise.all(Array.from({ length: Number(values.jobs) }, worker));
+
+const sum = (count: (checks: Checks) => number): number =>
+  all.reduce((total, checks) => total + count(checks), 0);
+const [passed, failed, skipped] = [sum((c) => c.passed), sum((c) => c.failed), sum((c) => c.skipped)];
+if (failed === 0 && !values.keep) rmSync(folder, { recursive: true, force: true });
+else console.log(`logs and configurations: ${folder}`);
+console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} SKIPPED` : ""}`);
+process.exit(failed > 0 ? 1 : 0);
+
+async function worker(): Promise<void> {
+  for (let next = waiting.shift(); next; next = waiting.shift()) await suite(next.kind, next.scenarios);
+}
+
+async function suite(kind: PeerKind, scenarios: readonly Scenario[]): Promise<void> {
+  const missing = kind.programs.filter((program) => !installed(program));
+  const why = notHere ?? (missing.length > 0 ? `${missing.join(" and ")} is not installed` : undefined);
+  if (!why) console.log(`      ${kind.name}: ${firstLine(kind.version)}`);
+  for (const scenario of scenarios.filter((each) => each.name.includes(values.scenario!))) {
+    const checks = new Checks(`${kind.name}: ${scenario.name}`);
+    all.push(checks);
+    if (why) {
+      checks.skip("all of it", why);
+      continue;
+    }
+    const own = path.join(folder, kind.name, scenario.name.replaceAll(" ", "-"));
+    try {
+      await scenario.run(checks, kind, own);
+    } catch (error) {
+      await checks.check("the laboratory", () => Promise.reject(error));
+    }
+    if (checks.failed > 0) console.log(`      ${kind.name}: ${scenario.name}: see ${own}`);
+    else if (!values.keep) rmSync(own, { recursive: true, force: true });
+  }
+}
+
+function installed(program: string): boolean {
+  try {
+    execFileSync("sh", ["-c", 'command -v "$0"', program], { stdio: "ignore" });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function firstLine(command: readonly string[]): string {
+  try {
+    const text = execFileSync("sh", ["-c", '"$@" 2>&1', "sh", ...command], { encoding: "utf8" });
+    return text.trim().split("\n")[0];
+  } catch (error) {
+    return `version unknown (${(error as Error).message.split("\n")[0]})`;
+  }
+}
