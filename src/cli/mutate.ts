@@ -36,20 +36,26 @@ interface MutationResponse {
   readonly changes: readonly ObjectChange[];
 }
 
-/** Tells what a mutation changed: in JSON the response itself, for people each field old -> new. */
+/**
+ * Tells what a mutation changed: in JSON the response itself, for people each field old -> new.
+ * @param outcome for people, instead of "nothing changed": what was done that is no change of objects
+ */
 export async function tellMutation<D extends DescMessage>(
   context: Context,
   invocation: Invocation,
   schema: D,
   response: MessageShape<D> & MutationResponse,
+  outcome = "",
 ): Promise<void> {
   if (!context.forPeople) return context.message(schema, response);
   const dry = invocation.flag("dry-run");
   const { out, style } = context;
   if (response.changes.length === 0) {
-    out.line(
-      `nothing ${dry ? "would change" : "changed"} ${style.dim(`(generation ${response.generation})`)}`,
-    );
+    if (outcome !== "") out.line(dry ? `dry run: ${outcome}` : outcome);
+    else
+      out.line(
+        `nothing ${dry ? "would change" : "changed"} ${style.dim(`(generation ${response.generation})`)}`,
+      );
     return;
   }
   for (const line of changeLines(response.changes, context, dry)) out.line(line);

@@ -154,7 +154,15 @@ export function eventLine(event: Event, style: Style): string {
   const summary = safeText(event.summary);
   const word =
     event.severity === Severity.ERROR ? "ERROR " : event.severity === Severity.WARNING ? "WARN " : "";
-  return `${style.dim(humanTime(event.time))}  ${style.dim(`#${event.id}`)}  ${style.accent(topic)}  ${tone ? tone(word + summary) : summary}`;
+  const subject = subjectOf(event);
+  const about = subject === "" ? "" : `${style.bold(safeText(subject))}  `;
+  return `${style.dim(humanTime(event.time))}  ${style.dim(`#${event.id}`)}  ${style.accent(topic)}  ${about}${tone ? tone(word + summary) : summary}`;
+}
+
+/** What the event is about, unless its text says so: the address of a neighbor, KIND/NAME of anything else. */
+function subjectOf({ object, summary }: Event): string {
+  const name = object.replace(/^Neighbor\//, "");
+  return summary.includes(name) ? "" : name;
 }
 
 function readSeverity(word: string | undefined): Severity {

@@ -57,9 +57,8 @@ export const addCommand: Command = {
     const client = await context.client();
     const path = pathFromFlags(invocation);
     const response = await client.call(method.addPath, { path, ...mutationFields(invocation) });
-    await tellMutation(context, invocation, AddPathResponseSchema, response);
-    if (context.forPeople && response.receipt && !invocation.flag("dry-run"))
-      context.out.line(receiptText(response.receipt));
+    const receipt = response.receipt ? receiptText(response.receipt) : "";
+    await tellMutation(context, invocation, AddPathResponseSchema, response, receipt);
   },
 };
 
@@ -116,7 +115,7 @@ export const deleteCommand: Command = {
       path_id: invocation.option("path-id") ?? "0",
     });
     const response = await client.call(method.deletePath, { prefix, pathId, ...mutationFields(invocation) });
-    await tellMutation(context, invocation, DeletePathResponseSchema, response);
+    await tellMutation(context, invocation, DeletePathResponseSchema, response, `${prefix} is taken back`);
   },
 };
 

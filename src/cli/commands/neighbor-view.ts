@@ -310,7 +310,10 @@ function settingLines(neighbor: Neighbor, style: Style): string[] {
   if (!shown) return [];
   const own = new Set(specFields(NeighborSpecSchema, neighbor.spec ?? shown).map(([label]) => label));
   const fields = specFields(NeighborSpecSchema, shown, ["address", "remote_asn", "description"]).map(
-    ([label, value]): [string, string] => [label, own.has(label) ? value : style.dim(`${value} (inherited)`)],
+    ([label, value]): [string, string] => [
+      label,
+      own.has(label) ? value : style.dim(`${value} (not set here)`),
+    ],
   );
   const { metadata } = neighbor;
   const by = metadata?.managedBy ? ` by ${safeText(metadata.managedBy)}` : "";

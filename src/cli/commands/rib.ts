@@ -131,7 +131,6 @@ const summaryCommand: Command = {
           align: "right",
           drop: 2,
         },
-        { title: "CHANGES", value: ({ revision }) => humanCount(revision), align: "right", drop: 1 },
       ],
       summary.families,
       width,
