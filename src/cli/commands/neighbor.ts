@@ -108,7 +108,8 @@ function setCommand(): Command {
       ["cairnctl neighbor set 192.0.2.1 --clear hold-time", "back to what is inherited"],
     ],
     run: async (context, invocation) => {
-      const { value, mask } = specFromFlags(NeighborSpecSchema, invocation);
+      // --address is also cairnctl's own option for the daemon.
+      const { value, mask } = specFromFlags(NeighborSpecSchema, invocation, "", ["address"]);
       const updateMask = [...mask, ...clearedFields(NeighborSpecSchema, invocation)];
       if (updateMask.length === 0) {
         throw usageError(
