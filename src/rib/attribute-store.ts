@@ -107,7 +107,7 @@ export class AttributeStore implements AttributeTable {
   }
 
   private allocate(size: number): number {
-    const sizeClass = Math.ceil(size / sizeStep);
+    const sizeClass = sizeClassOf(size);
     const place = this.freePlaces[sizeClass]?.pop();
     if (place !== undefined) return place;
     const bytes = sizeClass * sizeStep;
@@ -143,7 +143,7 @@ export class AttributeStore implements AttributeTable {
       }
     }
     this.slots[hole] = 0;
-    const sizeClass = Math.ceil(this.size[id] / sizeStep);
+    const sizeClass = sizeClassOf(this.size[id]);
     (this.freePlaces[sizeClass] ??= []).push(this.offset[id]);
     this.epoch[id]++;
     this.freeIds.push(id);
@@ -165,7 +165,7 @@ export class AttributeStore implements AttributeTable {
 
   /** Bytes in columns, hash and arena. */
   memoryBytes(): number {
-    return this.capacity * 43 + this.slots.byteLength + this.chunks.length * chunkBytes;
+    return this.capacity * 44 + this.slots.byteLength + this.chunks.length * chunkBytes;
   }
 
   private rehash(slotCount: number): void {
@@ -198,6 +198,11 @@ export class AttributeStore implements AttributeTable {
     this.originatorId = grown(this.originatorId, n);
     this.clusterLength = grown(this.clusterLength, n);
   }
+}
+
+/** Steps that a block takes up; an empty one takes one too, so that each has a place in a chunk. */
+function sizeClassOf(bytes: number): number {
+  return Math.max(1, Math.ceil(bytes / sizeStep));
 }
 
 /** Multiplicative hash over four bytes at a time; blocks are short and differ early or late. */

@@ -134,9 +134,7 @@ export class BestPath {
       case Step.external:
         return this.internalRank(paths.neighbor[a]) - this.internalRank(paths.neighbor[b]);
       case Step.oldest:
-        return this.isExternal(paths.neighbor[a]) && this.isExternal(paths.neighbor[b])
-          ? paths.time[a] - paths.time[b]
-          : 0;
+        return this.ageRank(paths, a) - this.ageRank(paths, b);
       case Step.routerId:
         return this.idOf(attrA, paths.neighbor[a]) - this.idOf(attrB, paths.neighbor[b]);
       case Step.clusterLength:
@@ -161,6 +159,11 @@ export class BestPath {
 
   private isExternal(neighbor: number): boolean {
     return (this.neighbors.flags[neighbor] & NeighborFlag.external) !== 0;
+  }
+
+  /** Age counts between external paths. Others rank behind these, else the order would not be transitive. */
+  private ageRank(paths: PathColumns, path: number): number {
+    return this.isExternal(paths.neighbor[path]) ? paths.time[path] : 0x1_0000_0000;
   }
 
   private internalRank(neighbor: number): number {

@@ -19,7 +19,7 @@ export class PathColumns {
   flags = new Uint8Array(this.capacity);
   /** Next path of the same prefix; next free row for a free one. */
   next = new Uint32Array(this.capacity);
-  /** Seconds since the table was made at which the path last changed. */
+  /** Wall-clock seconds at which the path last changed. */
   time = new Uint32Array(this.capacity);
   /** RFC 7911 path ids, kept only once one differs from 0. */
   private ids: Uint32Array | undefined;

@@ -43,7 +43,7 @@ export class RouteTable {
   /** Prefixes with a best path. */
   bestCount = 0;
   bestPathRuns = 0;
-  /** Revision of the last prefix that was forgotten: a watch cannot go on from before it. */
+  /** Latest revision of a prefix that was forgotten: a watch cannot go on from before it. */
   forgottenRevision = 0;
 
   constructor(family: Family, attributes: AttributeStore, best: BestPath, neighbors: NeighborColumns) {
@@ -141,7 +141,9 @@ export class RouteTable {
     paths.attr[path] = attr;
     paths.flags[path] = flags;
     this.accepted[paths.neighbor[path]] += Number(isEligible) - Number(wasEligible);
-    if (wasBest) this.choose(prefix, path, attr !== attrBefore || !isEligible);
+    // In another session the neighbor may have another router id, which is seen in what is reflected.
+    const isOtherSession = ((before ^ flags) & epochMask) !== 0;
+    if (wasBest) this.choose(prefix, path, attr !== attrBefore || !isEligible || isOtherSession);
     else if (isEligible) {
       // A path that changed but is not best can still move MED groups, so choose among all when it was eligible.
       if (wasEligible) this.choose(prefix, this.head[prefix], false);
@@ -297,7 +299,9 @@ export class RouteTable {
       this.deadHead++;
       this.state[prefix] &= ~queuedDead;
       if (!isDead) continue;
-      this.forgottenRevision = this.changes.revisionOf[prefix];
+      // Not the revision of the last one forgotten: a prefix may have come back and gone again while it was queued.
+      const revision = this.changes.revisionOf[prefix];
+      if (after(revision, this.forgottenRevision)) this.forgottenRevision = revision;
       this.changes.remove(prefix);
       this.forget(prefix);
     }

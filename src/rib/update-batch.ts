@@ -10,7 +10,7 @@ import type { AttrId, AttributeStore } from "./attribute-store.ts";
 import type { UpdateWriter } from "./update-writer.ts";
 
 /** Prefixes in one batch at most: about 2 ms of work, and full messages. */
-export const batchPrefixesMax = 4096;
+const batchPrefixesMax = 4096;
 
 /** A run of messages that every member but `source` gets. */
 interface Segment {
@@ -23,10 +23,12 @@ interface Segment {
 export const everybody = -1;
 
 export class UpdateBatch {
+  /** Prefixes that may be collected before `flush`. */
+  readonly prefixesMax: number;
   private readonly attributes: AttributeStore;
   /** Columns of the items collected. */
-  private readonly prefix = new Uint32Array(batchPrefixesMax * 2);
-  private readonly nextItem = new Int32Array(batchPrefixesMax * 2);
+  private readonly prefix: Uint32Array;
+  private readonly nextItem: Int32Array;
   private items = 0;
   /** Buckets: items of one (attribute set, source); attribute 0 withdraws. */
   private readonly bucketAttr: number[] = [];
@@ -44,8 +46,11 @@ export class UpdateBatch {
   /** What one member alone hears: prefix and attribute (0 withdraws) by neighbor. */
   private readonly single = new Map<number, { prefix: number; attr: AttrId }[]>();
 
-  constructor(attributes: AttributeStore) {
+  constructor(attributes: AttributeStore, prefixesMax = batchPrefixesMax) {
     this.attributes = attributes;
+    this.prefixesMax = prefixesMax;
+    this.prefix = new Uint32Array(prefixesMax);
+    this.nextItem = new Int32Array(prefixesMax);
   }
 
   get empty(): boolean {
@@ -125,11 +130,7 @@ export class UpdateBatch {
     for (const [neighbor, list] of this.single) {
       if (!members.includes(neighbor)) continue;
       writer.reset();
-      for (const { prefix, attr } of list) {
-        if (attr === 0 || !writer.beginReach(attr)) writer.beginWithdraw();
-        writer.add(prefix);
-        writer.end();
-      }
+      writeSingle(writer, list);
       send(neighbor, writer.take());
     }
     this.clear();
@@ -158,6 +159,20 @@ export class UpdateBatch {
     this.withdrawBucket.clear();
     this.single.clear();
   }
+}
+
+/** What one member alone hears; neighbors in the list with equal attributes share messages. */
+function writeSingle(writer: UpdateWriter, list: readonly { prefix: number; attr: AttrId }[]): void {
+  let open = -1;
+  for (const { prefix, attr } of list) {
+    if (attr !== open) {
+      writer.end();
+      if (attr === 0 || !writer.beginReach(attr)) writer.beginWithdraw();
+      open = attr;
+    }
+    writer.add(prefix);
+  }
+  writer.end();
 }
 
 /** Each member gets one piece per run of segments that are not its own. */

@@ -6,8 +6,9 @@
  *
  * The front evaluates: it alone runs export and writes the columns. Followers are members that are behind: new ones
  * that get the table for the first time, ones that asked for a refresh, ones whose socket was full. A follower reads
- * the columns and joins the front when it has caught up. Why not per neighbor: 200 route-server clients would cost
- * 200 times the work and the memory.
+ * the columns and joins the front when both stand at the tail: of a prefix that waits behind the front the columns
+ * still tell what members at the front know, and the follower may not. Why not per neighbor: 200 route-server clients
+ * would cost 200 times the work and the memory.
  */
 import { assert } from "../base/assert.ts";
 import { grown } from "../base/columns.ts";
@@ -15,7 +16,7 @@ import type { AttrId, AttributeStore } from "./attribute-store.ts";
 import { after } from "./change-list.ts";
 import type { Exporter } from "./exporter.ts";
 import type { RouteTable } from "./route-table.ts";
-import { batchPrefixesMax, everybody, type UpdateBatch } from "./update-batch.ts";
+import { everybody, type UpdateBatch } from "./update-batch.ts";
 import type { UpdateWriter } from "./update-writer.ts";
 
 /** What a group needs of the sessions of its members. */
@@ -35,7 +36,7 @@ interface Position {
   members: number[];
   /** Prefixes that were announced from here, one bit each; undefined for the front, whose columns know. */
   told: Uint8Array | undefined;
-  /** Still at the head, nothing sent: others may join. */
+  /** Still at the head, nothing looked at: others may join. */
   fresh: boolean;
   /** For members that came from another group: what they were told there, until it is compared. */
   baseline: Baseline | undefined;
@@ -44,6 +45,8 @@ interface Position {
 /** A copy of another group's Adj-RIB-Out. It holds a reference on each attribute set. */
 interface Baseline {
   readonly donor: UpdateGroup;
+  /** How far the donor was when the copy was made. */
+  readonly revision: number;
   readonly attr: Uint32Array;
   readonly source: Uint16Array;
 }
@@ -70,7 +73,7 @@ export class UpdateGroup {
   readonly countBySource = new Map<number, number>();
   private readonly front: Position;
   private readonly followers: Position[] = [];
-  /** Members at the front that still wait for End-of-RIB, with the revision that ends their first sync. */
+  /** Members that still wait for End-of-RIB, with the revision that ends their first sync. */
   private readonly awaitingEnd = new Map<number, number>();
   /** Row of the default route when the group originates one. */
   private defaultRow = 0;
@@ -153,37 +156,52 @@ export class UpdateGroup {
 
   /** True when everything up to the present has been sent to the member. */
   inSync(neighbor: number): boolean {
-    return this.front.members.includes(neighbor) && !this.frontHasWork();
+    return this.front.members.includes(neighbor) && this.nextRoute(this.front.marker) === 0;
   }
 
   /** Adds a neighbor that has been told nothing; End-of-RIB follows when it has the table. */
   join(neighbor: number, address: string): void {
     this.exporter.memberAddresses.add(address);
+    this.awaitingEnd.set(neighbor, this.table.changes.revision);
+    if (this.front.fresh) {
+      this.front.members.push(neighbor);
+      return;
+    }
     let position = this.followers.find((follower) => follower.fresh && !follower.baseline);
     if (!position) {
       position = this.follow(new Uint8Array(this.bitmapBytes()), true);
       this.table.changes.markHead(position.marker);
     }
     position.members.push(neighbor);
-    this.awaitingEnd.set(neighbor, this.table.changes.revision);
   }
 
-  /** Takes a member over from another group of the same table: it hears only what differs. */
+  /**
+   * Takes a member over from another group of the same table: it hears only what differs. One that was behind there
+   * has been told more or less than the columns say, so it hears everything again.
+   */
   adopt(neighbor: number, address: string, donor: UpdateGroup): void {
     this.exporter.memberAddresses.add(address);
-    let position = this.followers.find((follower) => follower.fresh && follower.baseline?.donor === donor);
+    if (donor.awaitingEnd.has(neighbor)) this.awaitingEnd.set(neighbor, this.table.changes.revision);
+    const { told } = donor.placeOf(neighbor);
+    let position = told ? undefined : this.followers.find((follower) => isCopyOf(follower, donor));
     if (!position) {
-      position = this.follow(donor.announcedBitmap(), true);
-      position.baseline = donor.copyColumns();
+      position = this.follow(told ? told.slice() : donor.announcedBitmap(everybody), true);
+      position.baseline = told ? undefined : donor.copyColumns();
+      position.fresh = !told;
       this.table.changes.markHead(position.marker);
     }
     position.members.push(neighbor);
   }
 
+  /** How far the front has come. */
+  get revision(): number {
+    return this.table.changes.revisionOf[this.front.marker];
+  }
+
   private copyColumns(): Baseline {
     const attr = this.attr.slice();
     for (let row = 0; row < attr.length; row++) if (attr[row] !== 0) this.attributes.retain(attr[row]);
-    return { donor: this, attr, source: this.source.slice() };
+    return { donor: this, revision: this.revision, attr, source: this.source.slice() };
   }
 
   leave(neighbor: number, address: string): void {
@@ -197,7 +215,7 @@ export class UpdateGroup {
   /** Sends a member everything again (ROUTE-REFRESH, soft reset out). */
   resend(neighbor: number): void {
     const place = this.placeOf(neighbor);
-    const told = place.told ? place.told.slice() : this.announcedBitmap();
+    const told = place.told ? place.told.slice() : this.announcedBitmap(neighbor);
     place.members.splice(place.members.indexOf(neighbor), 1);
     if (place !== this.front && place.members.length === 0) this.dissolve(place);
     const position = this.follow(told, false);
@@ -237,15 +255,33 @@ export class UpdateGroup {
   }
 
   private frontHasWork(): boolean {
-    return this.nextRoute(this.front.marker) !== 0;
+    return this.nextRoute(this.front.marker) !== 0 && !this.frontWaits();
+  }
+
+  /** The front waits for its members' sockets as long as this keeps nobody else waiting. */
+  private frontWaits(): boolean {
+    const { members } = this.front;
+    return (
+      members.length > 0 && this.followers.length === 0 && members.every((member) => this.isFull(member))
+    );
   }
 
   private endsDue(): boolean {
-    return this.awaitingEnd.size > 0 && this.front.members.some((member) => this.awaitingEnd.has(member));
+    for (const neighbor of this.awaitingEnd.keys()) if (this.isEndDue(neighbor)) return true;
+    return false;
+  }
+
+  private isEndDue(neighbor: number): boolean {
+    if (!this.front.members.includes(neighbor)) return false;
+    return !after(this.awaitingEnd.get(neighbor)!, this.revision) || this.nextRoute(this.front.marker) === 0;
   }
 
   private canRun(follower: Position): boolean {
     return follower.members.some((member) => this.host.queuedBytes(member) <= this.queuedMax(follower));
+  }
+
+  private isFull(frontMember: number): boolean {
+    return this.host.queuedBytes(frontMember) > this.queuedMax(this.front);
   }
 
   private queuedMax(place: Position): number {
@@ -280,8 +316,10 @@ export class UpdateGroup {
       this.attr = grown(this.attr, this.table.head.length);
       this.source = grown(this.source, this.table.head.length);
     }
-    this.detachFull(this.front);
-    this.runFront();
+    if (!this.frontWaits()) {
+      this.detachFull(this.front);
+      this.runFront();
+    }
     for (const follower of [...this.followers]) {
       if (!this.canRun(follower)) continue;
       if (follower.members.length > 1) this.detachFull(follower);
@@ -295,7 +333,9 @@ export class UpdateGroup {
   private detachFull(place: Position): void {
     const full = place.members.filter((member) => this.host.queuedBytes(member) > this.queuedMax(place));
     if (full.length === 0) return;
-    const told = place.told ? place.told.slice() : this.announcedBitmap();
+    const told = place.told
+      ? place.told.slice()
+      : this.announcedBitmap(full.length === 1 ? full[0] : everybody);
     const behind = this.follow(told, false);
     this.table.changes.markAfter(behind.marker, place.marker);
     behind.members.push(...full);
@@ -308,19 +348,22 @@ export class UpdateGroup {
     return this.table.head.length >> 3;
   }
 
-  announcedBitmap(): Uint8Array {
+  /** What the front has announced, without the routes of `source`, who was told all but these. */
+  private announcedBitmap(source: number): Uint8Array {
     const told = new Uint8Array(this.bitmapBytes());
-    for (let row = 0; row < this.attr.length; row++)
-      if (this.attr[row] !== 0) told[row >> 3] |= 1 << (row & 7);
+    for (let row = 0; row < this.attr.length; row++) {
+      if (this.attr[row] !== 0 && this.source[row] !== source) told[row >> 3] |= 1 << (row & 7);
+    }
     return told;
   }
 
   private runFront(): void {
     const { changes } = this.table;
     const { next } = changes;
+    const { prefixesMax } = this.batch;
     let last = 0;
     let taken = 0;
-    for (let row = next[this.front.marker]; row !== 0 && taken < batchPrefixesMax; row = next[row]) {
+    for (let row = next[this.front.marker]; row !== 0 && taken < prefixesMax; row = next[row]) {
       last = row;
       if (this.table.isMarker(row)) continue;
       taken++;
@@ -328,6 +371,7 @@ export class UpdateGroup {
     }
     this.cost += taken;
     if (last !== 0) changes.moveAfter(this.front.marker, last);
+    if (taken > 0) this.front.fresh = false;
     if (!this.batch.empty) this.flush(this.front.members);
     this.exporter.endBatch();
   }
@@ -344,19 +388,21 @@ export class UpdateGroup {
       source = 0;
     }
     if (attr === oldAttr && (source === oldSource || attr === 0)) return;
-    if (attr !== oldAttr) {
-      if (attr !== 0) this.attributes.retain(attr);
-      if (attr === 0) this.batch.withdraw(row, oldSource);
-      else this.batch.announce(row, attr, source);
-    } else this.batch.alone(oldSource, row, attr);
-    if (oldAttr !== 0) {
-      if (attr !== 0 && source !== oldSource) this.batch.alone(source, row, 0);
-      this.uncount(oldSource);
-    }
+    if (this.front.members.length > 0) this.tell(row, oldAttr, oldSource, attr, source);
+    if (attr !== oldAttr && attr !== 0) this.attributes.retain(attr);
+    if (oldAttr !== 0) this.uncount(oldSource);
     if (attr !== 0) this.recount(source);
     this.attr[row] = attr;
     this.source[row] = source;
     if (oldAttr !== 0 && attr !== oldAttr) this.attributes.release(oldAttr);
+  }
+
+  private tell(row: number, oldAttr: AttrId, oldSource: number, attr: AttrId, source: number): void {
+    const { batch } = this;
+    if (attr === 0) batch.withdraw(row, oldSource);
+    else if (attr !== oldAttr) batch.announce(row, attr, source);
+    else batch.alone(oldSource, row, attr);
+    if (oldAttr !== 0 && attr !== 0 && source !== oldSource) batch.alone(source, row, 0);
   }
 
   private uncount(source: number): void {
@@ -374,54 +420,49 @@ export class UpdateGroup {
   private runFollower(follower: Position): void {
     const { changes } = this.table;
     const { next } = changes;
+    const { prefixesMax } = this.batch;
     follower.fresh = false;
     const told = this.toldOf(follower);
     let last = 0;
     let taken = 0;
-    let caughtUp = true;
-    for (let row = next[follower.marker]; row !== 0; row = next[row]) {
-      if (row === this.front.marker) break;
-      if (taken === batchPrefixesMax) {
-        caughtUp = false;
-        break;
-      }
+    let row = next[follower.marker];
+    for (; row !== 0 && row !== this.front.marker && taken < prefixesMax; row = next[row]) {
       last = row;
       if (this.table.isMarker(row)) continue;
       taken++;
-      if (!this.isUnchanged(row, follower)) this.repeat(row, told, follower.members);
+      this.repeat(row, told, follower);
     }
     this.cost += taken;
     if (last !== 0) changes.moveAfter(follower.marker, last);
     if (!this.batch.empty) this.flush(follower.members);
-    if (caughtUp) {
+    if (row === this.front.marker && this.nextRoute(row) === 0) {
       this.front.members.push(...follower.members);
       this.dissolve(follower);
     }
   }
 
-  /** True when members that came from another group were told there what the columns say here. Asked once per row. */
-  private isUnchanged(row: number, follower: Position): boolean {
-    const { baseline } = follower;
-    if (!baseline || row >= baseline.attr.length || baseline.attr[row] === 0) return false;
-    const before = baseline.attr[row];
-    const same = before === this.attr[row] && baseline.source[row] === this.source[row];
-    baseline.attr[row] = 0;
-    this.attributes.release(before);
-    return same;
-  }
-
   /** What the columns say of a prefix, to members that may have been told something else. */
-  private repeat(row: number, told: Uint8Array, members: readonly number[]): void {
+  private repeat(row: number, told: Uint8Array, follower: Position): void {
+    const { baseline, members } = follower;
     const attr = this.attr[row];
+    const source = this.source[row];
+    let toldSource = everybody;
+    if (baseline && row < baseline.attr.length && baseline.attr[row] !== 0) {
+      // Members from another group heard this there. It is asked once per row: from now on `told` knows.
+      const before = baseline.attr[row];
+      toldSource = baseline.source[row];
+      baseline.attr[row] = 0;
+      this.attributes.release(before);
+      if (before === attr && toldSource === source) return;
+    }
     const bit = 1 << (row & 7);
     const wasTold = (told[row >> 3] & bit) !== 0;
     if (attr !== 0) {
-      const source = this.source[row];
       this.batch.announce(row, attr, source);
-      if (wasTold && source !== 0 && members.includes(source)) this.batch.alone(source, row, 0);
+      if (wasTold && source !== toldSource && members.includes(source)) this.batch.alone(source, row, 0);
       told[row >> 3] |= bit;
     } else if (wasTold) {
-      this.batch.withdraw(row, everybody);
+      this.batch.withdraw(row, toldSource);
       told[row >> 3] &= ~bit;
     }
   }
@@ -461,12 +502,8 @@ export class UpdateGroup {
   }
 
   private sendEnds(): void {
-    if (this.awaitingEnd.size === 0) return;
-    const atTail = !this.frontHasWork();
-    const passed = this.table.changes.revisionOf[this.front.marker];
-    for (const [neighbor, revision] of this.awaitingEnd) {
-      if (!this.front.members.includes(neighbor)) continue;
-      if (!atTail && after(revision, passed)) continue;
+    for (const neighbor of this.awaitingEnd.keys()) {
+      if (!this.isEndDue(neighbor)) continue;
       this.awaitingEnd.delete(neighbor);
       this.host.endOfRib(this, neighbor);
     }
@@ -491,4 +528,10 @@ export class UpdateGroup {
   memoryBytes(): number {
     return this.attr.length * 6 + this.followers.length * this.bitmapBytes();
   }
+}
+
+/** True when the position holds what members at the donor's front were told, and nobody was told more since. */
+function isCopyOf(position: Position, donor: UpdateGroup): boolean {
+  const { baseline } = position;
+  return position.fresh && baseline?.donor === donor && baseline.revision === donor.revision;
 }
