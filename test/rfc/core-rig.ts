@@ -1,0 +1,368 @@
+/**
+ * A bench for routing rules: a whole `Core` in virtual time, with neighbors that the test plays with raw bytes. What
+ * cairn sends is read by a small parser of its own (wire-text.ts), so that a mistake of `src/wire` cannot hide itself.
+ * Nothing sleeps.
+ */
+import assert from "node:assert/strict";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { parsePrefix } from "../../src/base/ip.ts";
+import { seededRandom } from "../../src/base/random.ts";
+import { GlobalSpecSchema } from "../../src/gen/cairn/v1/global_service_pb.ts";
+import { InjectedPathSchema } from "../../src/gen/cairn/v1/injection_service_pb.ts";
+import { NeighborSpecSchema } from "../../src/gen/cairn/v1/neighbor_service_pb.ts";
+import { PolicySpecSchema } from "../../src/gen/cairn/v1/policy_service_pb.ts";
+import { Core, emptyState } from "../../src/state/core.ts";
+import { CoreView } from "../../src/state/core-view.ts";
+import type { HostAddress } from "../../src/state/inputs.ts";
+import type { MutationOp } from "../../src/state/mutation.ts";
+import type { Operation } from "../../src/state/operation.ts";
+import type { Capability } from "../../src/wire/capabilities.ts";
+import { keepaliveBytes } from "../../src/wire/keepalive.ts";
+import { encodeOpen } from "../../src/wire/open.ts";
+import { update } from "../support/wire.ts";
+import { type Announced, attributesHex, nlriHex, type RouteText, readUpdate } from "./wire-text.ts";
+
+/** The router under test: AS 65001, 192.0.2.1/24 and 2001:db8::1/64 on one link, 10.0.0.1/24 inside. */
+const hostAddresses: readonly HostAddress[] = [
+  { address: "192.0.2.1", length: 24, interface: "eth0" },
+  { address: "2001:db8::1", length: 64, interface: "eth0" },
+  { address: "10.0.0.1", length: 24, interface: "eth1" },
+  { address: "2001:db8:1::1", length: 64, interface: "eth1" },
+];
+
+type NeighborInit = MessageInitShape<typeof NeighborSpecSchema>;
+
+/** How the test's side of a session behaves. */
+export interface PeerOptions {
+  readonly routerId?: number;
+  /** It does not know four-octet AS numbers. */
+  readonly twoOctet?: boolean;
+  readonly extendedMessages?: boolean;
+  readonly routeRefresh?: boolean;
+  /** AFIs it offers; default those of its neighbor object. */
+  readonly afis?: readonly (1 | 2)[];
+}
+
+export class CoreRig {
+  readonly core: Core;
+  readonly view: CoreView;
+  nowMs = 1000;
+  private readonly byConn = new Map<number, Peer>();
+  private nextConn = -1;
+  private calls = 0;
+  private readonly outcomes = new Map<number, unknown>();
+
+  constructor(global: MessageInitShape<typeof GlobalSpecSchema> = {}) {
+    const core = Core.create(emptyState, seededRandom(1), this.nowMs, this.wallMs);
+    assert(core.ok);
+    this.core = core.value;
+    this.view = new CoreView(this.core);
+    this.core.handle({ kind: "host.addresses", addresses: hostAddresses }, this.nowMs, this.wallMs);
+    this.global(global);
+  }
+
+  private get wallMs(): number {
+    return 1_700_000_000_000 + this.nowMs;
+  }
+
+  /** Declares Global: AS 65001, identifier 10.0.0.1, and what is given. */
+  global(init: MessageInitShape<typeof GlobalSpecSchema>): void {
+    const spec = create(GlobalSpecSchema, { asn: 65001, routerId: "10.0.0.1", ...init });
+    this.mutate({ op: "put", kind: "Global", spec });
+  }
+
+  /** Declares a neighbor (both policies accept-all unless given) without a session. */
+  neighbor(init: NeighborInit): void {
+    const spec = create(NeighborSpecSchema, {
+      passive: true,
+      import: ["accept-all"],
+      export: ["accept-all"],
+      ...init,
+    });
+    this.mutate({ op: "put", kind: "Neighbor", spec });
+  }
+
+  policy(init: MessageInitShape<typeof PolicySpecSchema>): void {
+    this.mutate({ op: "put", kind: "Policy", spec: create(PolicySpecSchema, init) });
+  }
+
+  inject(init: MessageInitShape<typeof InjectedPathSchema>): void {
+    this.mutate({ op: "inject", path: create(InjectedPathSchema, init) });
+  }
+
+  /** Declares a neighbor and brings its session up. */
+  peer(address: string, init: NeighborInit = {}, options: PeerOptions = {}): Peer {
+    const asn = init.remoteAsn ?? 65002;
+    this.neighbor({ address, remoteAsn: asn, ...init });
+    const peer = new Peer(this, address, asn, { afis: afisOf(address, init.families), ...options });
+    peer.connect();
+    return peer;
+  }
+
+  /** One transaction; the store answers at once. */
+  mutate(...ops: MutationOp[]): void {
+    const mutation = {
+      ops,
+      expectedGeneration: 0,
+      dryRun: false,
+      reason: "",
+      requestId: "",
+      principal: "test",
+      source: "api",
+    };
+    const outcome = this.call((call) => ({ kind: "mutate", call, mutation })) as { ok: boolean };
+    assert.ok(outcome.ok, JSON.stringify(outcome));
+  }
+
+  operate(operation: Operation): void {
+    const outcome = this.call((call) => ({ kind: "operate", call, operation })) as { ok: boolean };
+    assert.ok(outcome.ok, JSON.stringify(outcome));
+  }
+
+  private call(input: (call: number) => Parameters<Core["handle"]>[0]): unknown {
+    const call = ++this.calls;
+    this.core.handle(input(call), this.nowMs, this.wallMs);
+    this.run();
+    assert.ok(this.outcomes.has(call), "the call was not answered");
+    return this.outcomes.get(call);
+  }
+
+  input(input: Parameters<Core["handle"]>[0]): void {
+    this.core.handle(input, this.nowMs, this.wallMs);
+    this.run();
+  }
+
+  /** Turns until there is nothing to do at this instant. */
+  run(): void {
+    for (let turns = 0; turns < 10_000; turns++) {
+      this.core.turn(this.nowMs, this.wallMs);
+      this.carryOut();
+      if (!this.core.hasWork() && this.core.effects.list.length === 0) return;
+    }
+    assert.fail("the core does not come to rest");
+  }
+
+  /** Lets time pass; neighbors keep their sessions alive. */
+  advance(ms: number): void {
+    const until = this.nowMs + ms;
+    for (;;) {
+      const next = Math.min(this.core.nextWakeMs(), this.nowMs + 20_000);
+      if (next > until) break;
+      this.nowMs = Math.max(this.nowMs, next);
+      for (const peer of this.byConn.values()) peer.send(keepaliveBytes);
+      this.run();
+    }
+    this.nowMs = until;
+    this.run();
+  }
+
+  private carryOut(): void {
+    for (const effect of this.core.effects.list.splice(0)) {
+      if (effect.kind === "tcp.send") this.byConn.get(effect.conn)?.take(effect.bytes);
+      else if (effect.kind === "tcp.close") this.byConn.get(effect.conn)?.closed();
+      else if (effect.kind === "reply") this.outcomes.set(effect.call, effect.outcome);
+      else if (effect.kind === "store.persist") {
+        this.core.handle({ kind: "store.committed", seq: effect.seq }, this.nowMs, this.wallMs);
+      }
+      if (effect.kind === "tcp.send") {
+        this.core.handle({ kind: "tcp.sent", conn: effect.conn, queued: 0 }, this.nowMs, this.wallMs);
+      }
+    }
+  }
+
+  attach(peer: Peer): number {
+    const conn = this.nextConn--;
+    this.byConn.set(conn, peer);
+    return conn;
+  }
+
+  detach(conn: number): void {
+    this.byConn.delete(conn);
+  }
+
+  /** Neighbor that the best path of a prefix came from; undefined when there is none. */
+  best(prefix: string): string | undefined {
+    const parsed = parsePrefix(prefix);
+    assert.ok(typeof parsed !== "string", prefix);
+    const { tables, neighbors } = this.core.routing;
+    const table = tables[parsed.bytes.length === 4 ? 0 : 1];
+    const row = table.prefixes.find(parsed.bytes, 0, parsed.length);
+    const path = row === 0 ? 0 : table.bestOf(row);
+    return path === 0 ? undefined : neighbors.text[table.paths.neighbor[path]];
+  }
+
+  /** Why the route of a neighbor is not eligible; "" when it is, undefined when it is not held. */
+  rejection(neighbor: string, prefix: string): string | undefined {
+    const family = prefix.includes(":") ? 1 : 0;
+    const table = this.core.routing.tables[family];
+    const walk = this.view.walk(
+      { table: "received", neighbor, prePolicy: true },
+      table.family,
+      undefined,
+      "",
+    );
+    assert.ok(walk.ok, JSON.stringify(walk));
+    const routes: Parameters<typeof walk.value.next>[0] = [];
+    while (!walk.value.next(routes, 1000, 100_000));
+    return routes.find((route) => route.prefix === prefix)?.rejectReason;
+  }
+
+  topics(): string[] {
+    const { first } = this.view.eventRange();
+    return this.view.events(first - 1, undefined, 1000).events.map((event) => event.topic);
+  }
+}
+
+function afisOf(address: string, families: readonly string[] | undefined): (1 | 2)[] {
+  if (!families || families.length === 0) return [address.includes(":") ? 2 : 1];
+  return families.map((family) => (family.startsWith("ipv6") ? 2 : 1));
+}
+
+/** One neighbor, as the test plays it. */
+export class Peer {
+  readonly address: string;
+  readonly asn: number;
+  readonly updates: Announced[] = [];
+  /** What cairn announces to us now. */
+  readonly routes = new Map<string, RouteText>();
+  /** `code/subcode` of the NOTIFICATION that we got, with data in hexadecimal. */
+  notification = "";
+  endsOfRib = 0;
+  refreshes = 0;
+  up = false;
+  private conn = 0;
+  private readonly rig: CoreRig;
+  private readonly options: PeerOptions;
+
+  constructor(rig: CoreRig, address: string, asn: number, options: PeerOptions) {
+    this.rig = rig;
+    this.address = address;
+    this.asn = asn;
+    this.options = options;
+  }
+
+  /** Connects and brings the session up. */
+  connect(): void {
+    const localAddress = ownAddress(this.address);
+    this.conn = this.rig.attach(this);
+    this.up = true;
+    this.routes.clear();
+    this.rig.input({
+      kind: "tcp.accepted",
+      conn: this.conn,
+      localAddress,
+      localPort: 179,
+      remoteAddress: this.address,
+      remotePort: 40_000 - this.conn,
+    });
+    this.send(this.open(), keepaliveBytes);
+    assert.equal(this.notification, "");
+  }
+
+  private open(): Uint8Array {
+    const { twoOctet, extendedMessages = false, routeRefresh = true, afis = [1] } = this.options;
+    const capabilities: Capability[] = afis.map((afi) => ({ kind: "multiprotocol", afi, safi: 1 }));
+    if (routeRefresh) capabilities.push({ kind: "route-refresh" });
+    if (extendedMessages) capabilities.push({ kind: "extended-message" });
+    if (!twoOctet) capabilities.push({ kind: "four-octet-as", asn: this.asn });
+    const routerId = this.options.routerId ?? idOf(this.address);
+    return encodeOpen({ asn: this.asn, holdTimeS: 90, routerId, capabilities });
+  }
+
+  send(...messages: readonly Uint8Array[]): void {
+    for (const bytes of messages) this.rig.input({ kind: "tcp.bytes", conn: this.conn, bytes });
+  }
+
+  /** Announces IPv4 prefixes in the body; next hop and AS path are our own unless given. */
+  announce(prefixes: string | readonly string[], route: RouteText = {}): void {
+    const attributes = attributesHex({ ...this.defaults(), ...route }, this.options.twoOctet ? 2 : 4);
+    this.send(update(attributes, nlriHex(prefixes)));
+  }
+
+  /** Announces IPv6 prefixes; `nextHop` may be two addresses with a blank between. */
+  announce6(prefixes: string | readonly string[], route: RouteText = {}): void {
+    const whole = { ...this.defaults(), ...route, mpPrefixes: nlriHex(prefixes) };
+    this.send(update(attributesHex(whole, this.options.twoOctet ? 2 : 4)));
+  }
+
+  private defaults(): RouteText {
+    const inside = this.asn === 65001;
+    return {
+      origin: "igp",
+      path: inside ? "" : String(this.asn),
+      nextHop: this.address,
+      ...(inside ? { localPref: 100 } : {}),
+    };
+  }
+
+  withdraw(prefixes: string | readonly string[]): void {
+    this.send(update("", "", nlriHex(prefixes)));
+  }
+
+  /** The connection breaks. */
+  drop(): void {
+    const { conn } = this;
+    this.closed();
+    this.rig.input({ kind: "tcp.closed", conn, error: "ECONNRESET" });
+  }
+
+  closed(): void {
+    this.rig.detach(this.conn);
+    this.up = false;
+  }
+
+  /** Bytes from cairn: whole messages. */
+  take(bytes: Uint8Array): void {
+    for (let at = 0; at < bytes.length; ) {
+      const end = at + ((bytes[at + 16] << 8) | bytes[at + 17]);
+      this.message(bytes.slice(at, end));
+      at = end;
+    }
+  }
+
+  private message(bytes: Uint8Array): void {
+    const type = bytes[18];
+    assert.ok(bytes.length <= (this.options.extendedMessages ? 65_535 : 4096), `${bytes.length} bytes`);
+    if (type === 3) {
+      const data = Buffer.from(bytes.subarray(21)).toString("hex");
+      this.notification = `${bytes[19]}/${bytes[20]}${data === "" ? "" : ` ${data}`}`;
+    } else if (type === 5) this.refreshes++;
+    else if (type === 2) {
+      const read = readUpdate(bytes, this.options.twoOctet ? 2 : 4);
+      if (read.endOfRib) this.endsOfRib++;
+      else this.updates.push(read);
+      for (const prefix of read.withdrawn) this.routes.delete(prefix);
+      for (const prefix of read.reach) this.routes.set(prefix, read.route);
+    }
+  }
+
+  /** The route that we hold for a prefix; fails when cairn does not announce it. */
+  route(prefix: string): RouteText {
+    const route = this.routes.get(prefix);
+    assert.ok(route, `${prefix} is not announced to ${this.address}`);
+    return route;
+  }
+
+  has(prefix: string): boolean {
+    return this.routes.has(prefix);
+  }
+
+  /** Forgets the messages that came, not the routes. */
+  forget(): void {
+    this.updates.length = 0;
+    this.endsOfRib = 0;
+    this.refreshes = 0;
+  }
+}
+
+/** Our address on the link to a neighbor. */
+function ownAddress(neighbor: string): string {
+  if (neighbor.startsWith("10.")) return "10.0.0.1";
+  if (neighbor.startsWith("2001:db8:1:")) return "2001:db8:1::1";
+  return neighbor.includes(":") ? "2001:db8::1" : "192.0.2.1";
+}
+
+function idOf(address: string): number {
+  const last = Number.parseInt(address.split(/[.:]/).at(-1)!, 10);
+  return 0x0a01_0000 + last;
+}
