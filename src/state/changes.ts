@@ -5,6 +5,7 @@
  */
 import { fromJson, type JsonValue, type Message, toJson } from "@bufbuild/protobuf";
 import { unreachable } from "../base/assert.ts";
+import { formatPrefix, parsePrefix } from "../base/ip.ts";
 import { limits } from "../base/limits.ts";
 import type { Problem } from "../base/problem.ts";
 import {
@@ -13,6 +14,7 @@ import {
   PathReceiptSchema,
 } from "../gen/cairn/v1/injection_service_pb.ts";
 import { ObjectChangeSchema } from "../gen/cairn/v1/types_pb.ts";
+import type { DurableSpecs } from "./durable-specs.ts";
 import type { CheckedPath, Injection } from "./injection.ts";
 import type { CallId } from "./inputs.ts";
 import { kinds } from "./kinds.ts";
@@ -21,9 +23,10 @@ import type { ObjectStore, Prepared, Touched } from "./objects.ts";
 import type { StoreRow } from "./rows.ts";
 import { specText } from "./schema-diff.ts";
 
-/** What a mutation does to injected routes. */
+/** What a mutation does to injected routes. Of several ops on one path the last counts: the rest are `present`. */
 interface InjectionPlan {
-  readonly puts: { readonly path: CheckedPath; readonly message: InjectedPath; readonly present: boolean }[];
+  readonly puts: { readonly path: CheckedPath; readonly message: InjectedPath; present: boolean }[];
+  /** Canonical prefixes, as the store knows them. */
   readonly drops: { readonly prefix: string; readonly pathId: number }[];
   unchanged: number;
 }
@@ -54,9 +57,11 @@ export interface ChangesHost {
 }
 
 const dayMs = 24 * 3600 * 1000;
+const expiryRetryMs = 2_000;
 
 export class Changes {
   private readonly objects: ObjectStore;
+  private readonly durable: DurableSpecs;
   private readonly injection: Injection;
   private readonly host: ChangesHost;
   private parked: Parked[] = [];
@@ -64,14 +69,21 @@ export class Changes {
   private readonly requests = new Map<string, { digest: string; time: number; outcome: JsonValue }>();
   /** Request ids whose outcome is not durable yet. */
   private readonly running = new Map<string, string>();
+  /**
+   * Paths that parked changes put or drop, with how many of them. What is in the table says nothing about these: an op
+   * on one is always carried out, behind those before it.
+   */
+  private readonly inFlight = new Map<string, number>();
 
   constructor(
     objects: ObjectStore,
+    durable: DurableSpecs,
     injection: Injection,
     requests: readonly { requestId: string; digest: string; time: number; outcome: JsonValue }[],
     host: ChangesHost,
   ) {
     this.objects = objects;
+    this.durable = durable;
     this.injection = injection;
     this.host = host;
     for (const request of requests) this.requests.set(request.requestId, request);
@@ -80,6 +92,7 @@ export class Changes {
   /** Checks and, unless it is a dry run, carries out a mutation. `call` undefined: nobody waits for the outcome. */
   mutate(call: CallId | undefined, mutation: Mutation): void {
     const refuse = (problems: readonly Problem[]): void => {
+      this.postponeExpiry(mutation);
       if (call !== undefined) this.host.reply(call, { ok: false, problems });
     };
     if (this.parked.length >= limits.parkedRepliesMax) {
@@ -137,31 +150,64 @@ export class Changes {
 
   private plan(mutation: Mutation, problems: Problem[]): InjectionPlan {
     const plan: InjectionPlan = { puts: [], drops: [], unchanged: 0 };
+    /** What takes back what an earlier op of this mutation meant for a path. */
+    const undo = new Map<string, () => void>();
     let number = 0;
     for (const op of mutation.ops) {
       if (op.op === "inject") {
         const checked = this.injection.check(op.path, mutation.ops.length === 1 ? "path" : `add[${number}]`);
         number++;
         if (!checked.ok) problems.push(...checked.problems);
-        else {
-          const present = this.injection.isPresent(checked.value);
-          if (present) plan.unchanged++;
-          plan.puts.push({ path: checked.value, message: op.path, present });
-        }
-      } else if (op.op === "retract") {
-        if (this.injection.has(op.prefix, op.pathId))
-          plan.drops.push({ prefix: op.prefix, pathId: op.pathId });
-        else if (mutation.ops.length === 1 && mutation.source !== "expiry") {
-          const what = op.pathId === 0 ? op.prefix : `${op.prefix} with path id ${op.pathId}`;
-          problems.push({ code: "NOT_FOUND", path: "prefix", message: `no route to ${what} was injected` });
-        } else plan.unchanged++;
-      }
+        else this.planPut(plan, checked.value, op.path, undo);
+      } else if (op.op === "retract") this.planDrop(plan, op, mutation, undo, problems);
     }
     if (this.injection.wouldOverflow(plan.puts.length)) {
       const message = `at most ${limits.injectedMax} routes can be injected`;
       problems.push({ code: "LIMIT", path: "add", message });
     }
     return plan;
+  }
+
+  private planPut(
+    plan: InjectionPlan,
+    path: CheckedPath,
+    message: InjectedPath,
+    undo: Map<string, () => void>,
+  ): void {
+    const key = pathKey(formatPrefix({ bytes: path.address, length: path.length }), path.pathId);
+    const again = undo.get(key);
+    again?.();
+    const present = !again && !this.inFlight.has(key) && this.injection.isPresent(path);
+    if (present) plan.unchanged++;
+    const put = { path, message, present };
+    plan.puts.push(put);
+    undo.set(key, () => {
+      put.present = true;
+    });
+  }
+
+  private planDrop(
+    plan: InjectionPlan,
+    op: Extract<MutationOp, { op: "retract" }>,
+    mutation: Mutation,
+    undo: Map<string, () => void>,
+    problems: Problem[],
+  ): void {
+    const parsed = parsePrefix(op.prefix);
+    const drop = { prefix: typeof parsed === "string" ? op.prefix : formatPrefix(parsed), pathId: op.pathId };
+    const key = pathKey(drop.prefix, op.pathId);
+    const again = undo.get(key);
+    again?.();
+    if (again || this.inFlight.has(key) || this.injection.has(op.prefix, op.pathId)) {
+      plan.drops.push(drop);
+      undo.set(key, () => {
+        const at = plan.drops.indexOf(drop);
+        if (at >= 0) plan.drops.splice(at, 1);
+      });
+    } else if (mutation.ops.length === 1 && mutation.source !== "expiry") {
+      const what = op.pathId === 0 ? op.prefix : `${op.prefix} with path id ${op.pathId}`;
+      problems.push({ code: "NOT_FOUND", path: "prefix", message: `no route to ${what} was injected` });
+    } else plan.unchanged++;
   }
 
   private carryOut(
@@ -175,6 +221,7 @@ export class Changes {
     const rows: StoreRow[] = [];
     if (prepared.changes.length > 0) {
       this.objects.commit(prepared);
+      this.durable.began(prepared.touched);
       rows.push({
         table: "generation",
         generation: prepared.generation,
@@ -198,7 +245,18 @@ export class Changes {
       this.running.set(requestId, digest);
     }
     const seq = this.host.persist(rows);
-    this.parked.push({ seq, call, mutation, prepared, plan, rows });
+    const parked = { seq, call, mutation, prepared, plan, rows };
+    this.parked.push(parked);
+    for (const key of keysOf(parked)) this.inFlight.set(key, (this.inFlight.get(key) ?? 0) + 1);
+  }
+
+  /** The paths of a parked change are no longer under way. */
+  private landed(parked: Parked): void {
+    for (const key of keysOf(parked)) {
+      const left = this.inFlight.get(key)! - 1;
+      if (left > 0) this.inFlight.set(key, left);
+      else this.inFlight.delete(key);
+    }
   }
 
   /** The store made everything up to `seq` durable. */
@@ -210,6 +268,7 @@ export class Changes {
 
   private finish(parked: Parked): void {
     const { mutation, prepared, plan, call } = parked;
+    this.landed(parked);
     for (const row of parked.rows) {
       if (row.table === "mutation") {
         this.requests.set(row.requestId, row);
@@ -226,6 +285,7 @@ export class Changes {
       for (const { prefix, pathId } of row.drop) this.injection.drop(prefix, pathId);
     }
     if (prepared.changes.length > 0) {
+      this.durable.became(prepared.touched);
       this.host.consequences(prepared.touched);
       const who = mutation.reason === "" ? mutation.principal : `${mutation.principal}: ${mutation.reason}`;
       const what = summaryOf(prepared);
@@ -260,8 +320,13 @@ export class Changes {
     const lost = this.parked.slice(at);
     this.parked = this.parked.slice(0, at);
     for (const parked of lost.toReversed()) {
-      if (parked.prepared.changes.length > 0) this.objects.revert(parked.prepared);
+      this.landed(parked);
+      if (parked.prepared.changes.length > 0) {
+        this.objects.revert(parked.prepared);
+        this.durable.takenBack(parked.prepared.touched);
+      }
       if (parked.mutation.requestId !== "") this.running.delete(parked.mutation.requestId);
+      this.postponeExpiry(parked.mutation);
       const message = `the change could not be made durable and was taken back: ${error}`;
       const problem: Problem = {
         code: "STORE_FAILED",
@@ -270,6 +335,19 @@ export class Changes {
         fix: "mend the state directory and try again",
       };
       if (parked.call !== undefined) this.host.reply(parked.call, { ok: false, problems: [problem] });
+    }
+    // What came before may have missed objects that these had changed hands of (a neighbor that left its group).
+    const touched = lost.flatMap(({ prepared }) => prepared.touched);
+    const asBefore = touched.map((each) => ({ ...each, after: this.durable.spec(each.kind, each.name) }));
+    if (asBefore.length > 0) this.host.consequences(asBefore);
+  }
+
+  /** Routes whose time is over and that could not be taken back are tried again a little later. */
+  private postponeExpiry(mutation: Mutation): void {
+    if (mutation.source !== "expiry") return;
+    const atMs = this.host.wallMs() + expiryRetryMs;
+    for (const op of mutation.ops) {
+      if (op.op === "retract") this.injection.expireAt(op.prefix, op.pathId, atMs);
     }
   }
 
@@ -288,6 +366,19 @@ export class Changes {
       receipts,
       unchanged: plan.unchanged,
     };
+  }
+}
+
+function pathKey(prefix: string, pathId: number): string {
+  return `${prefix} ${pathId}`;
+}
+
+/** Keys of the paths that a parked change puts or drops. */
+function* keysOf(parked: Parked): Generator<string> {
+  for (const row of parked.rows) {
+    if (row.table !== "injected") continue;
+    for (const { prefix, pathId } of row.put) yield pathKey(prefix, pathId);
+    for (const { prefix, pathId } of row.drop) yield pathKey(prefix, pathId);
   }
 }
 

@@ -10,6 +10,7 @@ import type { Result } from "../base/problem.ts";
 import type { Random } from "../base/random.ts";
 import { Verdict } from "../wire/verdict.ts";
 import { Changes } from "./changes.ts";
+import { DurableSpecs } from "./durable-specs.ts";
 import { Effects } from "./effects.ts";
 import { EventLog } from "./event-log.ts";
 import { Groups } from "./groups.ts";
@@ -143,8 +144,10 @@ export class Core {
       this.effects,
       random,
     );
+    const durable = new DurableSpecs(objects);
     this.neighbors = new Neighbors({
       objects,
+      durable,
       routing: this.routing,
       policies: this.policies,
       groups: this.groups,
@@ -156,7 +159,7 @@ export class Core {
       stateChanged: (record) => this.watchers.neighborChanged(record.config.address),
     });
     this.injection = new Injection(this.routing);
-    this.changes = new Changes(objects, this.injection, stored.requests, {
+    this.changes = new Changes(objects, durable, this.injection, stored.requests, {
       persist: (rows) => this.persist(rows),
       reply: (call, outcome) => this.effects.push({ kind: "reply", call, outcome }),
       consequences: (touched) => this.neighbors.apply(touched),
@@ -210,6 +213,10 @@ export class Core {
       case "operate":
         if (this.urgent.length >= limits.urgentInputsMax) return false;
         this.urgent.push(input);
+        return true;
+      case "store.failed":
+        // Before what waits: a change that is carried out first would be taken back with the rest, but written.
+        this.urgent.unshift(input);
         return true;
       default:
         this.urgent.push(input);

@@ -45,6 +45,9 @@ interface InjectionRecord {
   readonly expires: number;
 }
 
+/** A path whose time is over and that is still there is tried again after this. */
+const expiryRetryMs = 10_000;
+
 /** Neighbor number of the local speaker. */
 const local = 0;
 
@@ -238,10 +241,22 @@ export class Injection {
     while (due.length < max && this.expiries.least <= wallMs) {
       const { family, path, record } = this.expiries.pop()!;
       if (this.records[family.index].get(path) !== record) continue;
+      // Until it is gone it comes up again: the retraction may be refused, or lost with the disk.
+      this.expiries.push(wallMs + expiryRetryMs, { family, path, record });
       const { paths, prefixes } = this.routing.table(family);
       due.push({ prefix: prefixText(prefixes, paths.prefix[path]), pathId: paths.idOf(path) });
     }
     return due;
+  }
+
+  /** Makes a path due again, after `due` had given it out in vain. */
+  expireAt(prefix: string, pathId: number, wallMs: number): void {
+    const parsed = parsePrefix(prefix);
+    if (typeof parsed === "string") return;
+    const family = unicastFamily(parsed.bytes.length);
+    const path = this.row(family, parsed.bytes, parsed.length, pathId);
+    const record = this.records[family.index].get(path);
+    if (record) this.expiries.push(wallMs, { family, path, record });
   }
 
   ownerOf(family: Family, path: number): string {

@@ -12,7 +12,7 @@ import { type Groups, neighborFlags } from "./groups.ts";
 import { familiesOf, type Importer } from "./importer.ts";
 import type { Jobs } from "./jobs.ts";
 import { type NeighborRecord, newNeighborRecord } from "./neighbor-record.ts";
-import type { ObjectStore, Touched } from "./objects.ts";
+import type { ObjectStore, Specs, Touched } from "./objects.ts";
 import type { Policies } from "./policies.ts";
 import {
   bestPathChanged,
@@ -27,6 +27,8 @@ import type { Sessions } from "./sessions.ts";
 
 export interface NeighborsParts {
   readonly objects: ObjectStore;
+  /** What neighbors are resolved from. */
+  readonly durable: Specs;
   readonly routing: Routing;
   readonly policies: Policies;
   readonly groups: Groups;
@@ -49,7 +51,7 @@ export class Neighbors {
 
   constructor(parts: NeighborsParts) {
     this.parts = parts;
-    this.global = resolveGlobal(parts.objects);
+    this.global = resolveGlobal(parts.durable);
   }
 
   get(id: NeighborId): NeighborRecord {
@@ -84,14 +86,14 @@ export class Neighbors {
 
   /** Carries out what follows from changed objects. */
   apply(touched: readonly Touched[]): void {
-    const { objects, policies } = this.parts;
+    const { objects, durable, policies } = this.parts;
     const names = new Set<string>();
     const before = this.global;
     let policyTouched = false;
     for (const { kind, name } of touched) {
       if (kind === "Neighbor") names.add(name);
       else if (kind === "Global") {
-        this.global = resolveGlobal(objects);
+        this.global = resolveGlobal(durable);
         for (const record of this.byName.values()) names.add(record.config.address);
         for (const entry of objects.entries("Neighbor")) names.add(entry.name);
       } else if (kind === "PeerGroup") {
@@ -122,7 +124,7 @@ export class Neighbors {
 
   /** Brings one neighbor to what is declared now: new, changed or gone. */
   private resolve(name: string, reexport: Set<NeighborRecord>): void {
-    const config = resolveNeighbor(this.parts.objects, name);
+    const config = resolveNeighbor(this.parts.durable, name);
     const record = this.byName.get(name);
     if (!record) {
       if (config) this.add(config);
