@@ -14,6 +14,10 @@ export type MutationOp =
       readonly kind: string;
       readonly spec: Message;
       readonly mode?: "create" | "replace";
+      /** Secrets that the spec omits are cleared instead of kept: the spec comes from our own history. */
+      readonly exact?: boolean;
+      /** For metadata.managed_by, when it differs from the mutation's source. */
+      readonly managedBy?: string;
     }
   /** Sets the fields of `mask` (snake_case names of the spec) as they are in `spec`; absent there means cleared. */
   | {
@@ -25,7 +29,21 @@ export type MutationOp =
     }
   | { readonly op: "delete"; readonly kind: string; readonly name: string }
   | { readonly op: "inject"; readonly path: InjectedPath }
-  | { readonly op: "retract"; readonly prefix: string; readonly pathId: number };
+  | { readonly op: "retract"; readonly prefix: string; readonly pathId: number }
+  /** Makes the pending change permanent, or takes it back; generation 0 means whichever is pending. Stands alone. */
+  | { readonly op: "confirm"; readonly generation: number }
+  | { readonly op: "abort"; readonly generation: number }
+  /** Keeps a generation whatever its age, or no longer. Stands alone. */
+  | { readonly op: "pin"; readonly generation: number; readonly pinned: boolean };
+
+/** The change is taken back unless it is confirmed. */
+export interface ConfirmTerms {
+  readonly withinMs: number;
+  /** Expressions of conditions.ts. */
+  readonly conditions: readonly string[];
+  readonly holdMs: number;
+  readonly graceMs: number;
+}
 
 export interface Mutation {
   readonly ops: readonly MutationOp[];
@@ -37,8 +55,14 @@ export interface Mutation {
   readonly requestId: string;
   /** Who asks, for the record. */
   readonly principal: string;
-  /** file or api; also becomes metadata.managed_by of what is put. */
+  /** file, api, rollback or revert; also becomes metadata.managed_by of what is put. */
   readonly source: string;
+  readonly confirm?: ConfirmTerms;
+  /** For rollback and revert: the generation whose objects are declared again. */
+  readonly restores?: number;
+  /** Where the request came from, for the audit: address of the client and PACKAGE.SERVICE/METHOD. */
+  readonly address?: string;
+  readonly method?: string;
 }
 
 export type MutationOutcome =
@@ -50,6 +74,10 @@ export type MutationOutcome =
       readonly receipts: readonly PathReceipt[];
       /** Retract and inject ops that found nothing to change. */
       readonly unchanged: number;
+      /** Hash of everything declared afterwards. */
+      readonly hash?: string;
+      /** Something became durable, or would have without dry run. */
+      readonly changed?: boolean;
     }
   | { readonly ok: false; readonly problems: readonly Problem[] };
 

@@ -17,9 +17,10 @@ import { builtin, type Kind, kinds, nearestKind, objectName } from "./kinds.ts";
 import type { Mutation, MutationOp } from "./mutation.ts";
 import type { ObjectEntry, ObjectStore, Prepared, Touched } from "./objects.ts";
 import { objectId } from "./objects-index.ts";
-import type { StoredObject } from "./rows.ts";
+import { readEntry } from "./objects-read.ts";
+import type { StoredObject, StoredUndo } from "./rows.ts";
 import { applyMask, canonicaliseSpec, listReferences, setFieldValue, validateSpec } from "./schema.ts";
-import { diffSpecs, impactName, keepSecrets, specText } from "./schema-diff.ts";
+import { diffSpecs, hiddenSecrets, impactName, keepSecrets, specText } from "./schema-diff.ts";
 import { canonicalText } from "./schema-formats.ts";
 
 /** How many referrers one sentence names before it only counts the rest. */
@@ -36,6 +37,8 @@ interface Draft {
   readonly name: string;
   readonly before: ObjectEntry | undefined;
   readonly after: Message | undefined;
+  /** For metadata, when it differs from the source of the mutation. */
+  readonly managedBy?: string | undefined;
 }
 
 export function prepareMutation(store: ObjectStore, mutation: Mutation, wallMs: number): Result<Prepared> {
@@ -44,7 +47,7 @@ export function prepareMutation(store: ObjectStore, mutation: Mutation, wallMs: 
   const problems: Problem[] = [];
   const drafts = new Map<string, Draft>();
   for (const op of mutation.ops) {
-    if (op.op === "inject" || op.op === "retract") continue;
+    if (op.op !== "put" && op.op !== "patch" && op.op !== "delete") continue;
     const draft = draftOf(store, op, problems);
     if (!draft) continue;
     const id = objectId(draft.kind.name, draft.name);
@@ -62,6 +65,27 @@ export function prepareMutation(store: ObjectStore, mutation: Mutation, wallMs: 
   checkTogether(store, drafts, problems);
   if (problems.length > 0) return { ok: false, problems: atMost(problems) };
   return { ok: true, value: describe(store, [...drafts.values()], mutation.source, wallMs) };
+}
+
+/** See `ObjectStore.prepareUndo`. */
+export function prepareUndo(
+  store: ObjectStore,
+  undo: readonly StoredUndo[],
+  wallMs: number,
+): Result<Prepared> {
+  const problems: Problem[] = [];
+  const drafts: Draft[] = [];
+  for (const { kind: kindName, name, before: row } of undo) {
+    const entry = row ? readEntry(row, problems) : undefined;
+    const kind = kinds.get(kindName);
+    if (!kind || (row && !entry)) continue;
+    const before = store.entry(kindName, name);
+    if (!before && !entry) continue;
+    const draft = { kind, name, before, after: entry?.spec, managedBy: entry?.managedBy };
+    if (!isUnchanged(draft)) drafts.push(draft);
+  }
+  if (problems.length > 0) return { ok: false, problems };
+  return { ok: true, value: describe(store, drafts, "revert", wallMs) };
 }
 
 function atMost(problems: Problem[]): Problem[] {
@@ -97,7 +121,7 @@ function draftOf(store: ObjectStore, op: ObjectOp, problems: Problem[]): Draft |
     assert(op.spec.$typeName === kind.desc.typeName, `spec of ${op.kind} is ${op.spec.$typeName}`);
   switch (op.op) {
     case "put":
-      return draftPut(store, kind, op.spec, op.mode, problems);
+      return draftPut(store, kind, op, problems);
     case "patch":
       return draftPatch(store, kind, op, problems);
     case "delete":
@@ -108,11 +132,11 @@ function draftOf(store: ObjectStore, op: ObjectOp, problems: Problem[]): Draft |
 function draftPut(
   store: ObjectStore,
   kind: Kind,
-  given: Message,
-  mode: "create" | "replace" | undefined,
+  op: Pick<Extract<MutationOp, { op: "put" }>, "spec" | "mode" | "exact" | "managedBy">,
   problems: Problem[],
 ): Draft | undefined {
-  const after = canonicalCopy(kind, given);
+  const { mode, managedBy } = op;
+  const after = canonicalCopy(kind, op.spec);
   const name = objectName(kind, after);
   const id = objectId(kind.name, name);
   if (builtin(kind.name, name)) {
@@ -134,8 +158,12 @@ function draftPut(
     });
   }
   if (mode === "replace" && !before) return notFound(store, kind, name, problems);
-  if (before) keepSecrets(kind.desc, before.spec, after);
-  return { kind, name, before, after };
+  if (before && !op.exact) keepSecrets(kind.desc, before.spec, after);
+  for (const field of hiddenSecrets(kind.desc, after)) {
+    const message = `the text stands where ${field} was hidden, and there is none to keep`;
+    problems.push({ code: "INVALID", path: `${id}.${field}`, message, fix: "write the secret itself" });
+  }
+  return { kind, name, before, after, managedBy };
 }
 
 function draftPatch(
@@ -150,7 +178,7 @@ function draftPatch(
   if (op.mask.length === 0) {
     const whole = clone(kind.desc, op.spec);
     if (kind.key) setFieldValue(whole, kind.key, name);
-    return draftPut(store, kind, whole, "replace", problems);
+    return draftPut(store, kind, { spec: whole, mode: "replace" }, problems);
   }
   const patched = clone(kind.desc, before.spec);
   const id = objectId(kind.name, name);
@@ -337,7 +365,7 @@ function describe(store: ObjectStore, drafts: readonly Draft[], source: string, 
     let entry: ObjectEntry | undefined;
     if (after) {
       const created = before?.created ?? wallMs;
-      const managedBy = source === "" ? "api" : source;
+      const managedBy = draft.managedBy || source || "api";
       entry = { kind, name, spec: after, generation, created, updated: wallMs, managedBy };
       puts.push({
         kind: kind.name,

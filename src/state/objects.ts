@@ -3,17 +3,19 @@
  * change. `prepare` (objects-prepare.ts) checks a transaction without changing anything; `commit` makes it the next
  * generation in memory; `revert` takes that back when the store could not make it durable.
  */
-import { create, fromJson, type Message } from "@bufbuild/protobuf";
+import { create, type Message } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { assert } from "../base/assert.ts";
 import type { Problem, Result } from "../base/problem.ts";
 import type { Impact } from "../gen/cairn/v1/options_pb.ts";
 import { MetadataSchema, type ObjectChange } from "../gen/cairn/v1/types_pb.ts";
-import { builtin, type Kind, kinds, nearestKind, objectName } from "./kinds.ts";
+import { addDigest, hashText, objectDigest, removeDigest } from "./config-hash.ts";
+import { builtin, type Kind, kinds } from "./kinds.ts";
 import type { Mutation } from "./mutation.ts";
-import { objectId, ReferenceIndex, type Referrer } from "./objects-index.ts";
-import { prepareMutation } from "./objects-prepare.ts";
-import type { StoredObject } from "./rows.ts";
+import { ReferenceIndex, type Referrer } from "./objects-index.ts";
+import { prepareMutation, prepareUndo } from "./objects-prepare.ts";
+import { readEntry } from "./objects-read.ts";
+import type { StoredObject, StoredUndo } from "./rows.ts";
 import { listReferences } from "./schema.ts";
 import type { ObjectView } from "./view.ts";
 
@@ -69,6 +71,9 @@ export class ObjectStore implements Specs {
   readonly #sorted = new Map<string, readonly ObjectEntry[]>();
   readonly #views = new WeakMap<ObjectEntry, ObjectView>();
   readonly #references = new ReferenceIndex();
+  readonly #digests = new WeakMap<ObjectEntry, bigint>();
+  /** Sum of the digests of all objects. */
+  #sum = 0n;
   #generation: number;
 
   /** An empty store; see `load` for one with objects. */
@@ -93,6 +98,30 @@ export class ObjectStore implements Specs {
 
   get generation(): number {
     return this.#generation;
+  }
+
+  /** Hash of everything declared, in hexadecimal; see config-hash.ts. */
+  get hash(): string {
+    return hashText(this.#sum);
+  }
+
+  /** The hash as it would be after a prepared transaction. */
+  hashAfter(prepared: Prepared): string {
+    let sum = this.#sum;
+    for (const { before, after } of prepared.swaps) {
+      if (before) sum = removeDigest(sum, this.#digest(before));
+      if (after) sum = addDigest(sum, this.#digest(after));
+    }
+    return hashText(sum);
+  }
+
+  #digest(entry: ObjectEntry): bigint {
+    let digest = this.#digests.get(entry);
+    if (digest === undefined) {
+      digest = objectDigest(entry.kind, entry.name, entry.spec);
+      this.#digests.set(entry, digest);
+    }
+    return digest;
   }
 
   spec(kind: string, name: string): Message | undefined {
@@ -150,6 +179,14 @@ export class ObjectStore implements Specs {
     return prepareMutation(this, mutation, wallMs);
   }
 
+  /**
+   * The transaction that gives objects back the state they had, without checks: what was in force once may be so
+   * again, even when today's rules would refuse it.
+   */
+  prepareUndo(undo: readonly StoredUndo[], wallMs: number): Result<Prepared> {
+    return prepareUndo(this, undo, wallMs);
+  }
+
   /** Makes a prepared transaction the current generation. One that changes nothing leaves the generation. */
   commit(prepared: Prepared): void {
     assert(prepared.base === this.#generation, "a prepared transaction was overtaken");
@@ -173,6 +210,7 @@ export class ObjectStore implements Specs {
   #set(entry: ObjectEntry): void {
     const kind = entry.kind.name;
     this.#byKind.get(kind)!.set(entry.name, entry);
+    this.#sum = addDigest(this.#sum, this.#digest(entry));
     this.#sorted.delete(kind);
     this.#references.add(kind, entry.name, listReferences(entry.kind.desc, entry.spec));
   }
@@ -181,6 +219,7 @@ export class ObjectStore implements Specs {
     const kind = entry.kind.name;
     assert(this.#byKind.get(kind)!.get(entry.name) === entry, "the object changed under a transaction");
     this.#byKind.get(kind)!.delete(entry.name);
+    this.#sum = removeDigest(this.#sum, this.#digest(entry));
     this.#sorted.delete(kind);
     this.#references.remove(kind, entry.name, listReferences(entry.kind.desc, entry.spec));
   }
@@ -200,32 +239,5 @@ export class ObjectStore implements Specs {
       this.#views.set(entry, view);
     }
     return view;
-  }
-}
-
-function readEntry(row: StoredObject, problems: Problem[]): ObjectEntry | undefined {
-  const kind = kinds.get(row.kind);
-  const path = objectId(row.kind, row.name);
-  if (!kind) {
-    const near = nearestKind(row.kind);
-    const message = `this version of cairn has no kind ${row.kind}; a newer one wrote it`;
-    problems.push({
-      code: "UNKNOWN_KIND",
-      path,
-      message,
-      ...(near ? { fix: `the nearest is ${near}` } : {}),
-    });
-    return undefined;
-  }
-  try {
-    const spec = fromJson(kind.desc, row.spec);
-    assert(objectName(kind, spec) === row.name, `stored object ${path} holds another name`);
-    const { name, generation, created, updated, managedBy } = row;
-    return { kind, name, spec, generation, created, updated, managedBy };
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    const message = `the stored spec cannot be read (${reason}); a newer version of cairn may have written it`;
-    problems.push({ code: "UNKNOWN_FIELD", path, message, fix: "start the version that wrote it" });
-    return undefined;
   }
 }

@@ -38,14 +38,64 @@ export interface StoredEvent {
   readonly generation: number;
 }
 
+/** What an object was before a generation changed it; `before` is null when it did not exist. */
+export interface StoredUndo {
+  readonly kind: string;
+  readonly name: string;
+  readonly before: StoredObject | null;
+}
+
+/** A generation that is in force and will be taken back unless it is confirmed. */
+export interface StoredPending {
+  readonly generation: number;
+  /** The generation whose objects come back. */
+  readonly revertTo: number;
+  /** Wall-clock milliseconds. */
+  readonly since: number;
+  readonly deadline: number;
+  readonly withinMs: number;
+  /** How long all conditions must hold to confirm. */
+  readonly holdMs: number;
+  /** From `since` on so long a condition may fail without consequences. */
+  readonly graceMs: number;
+  readonly conditions: readonly string[];
+  readonly principal: string;
+  readonly reason: string;
+  readonly undo: readonly StoredUndo[];
+}
+
+/** An attempt to change something. */
+export interface StoredAudit {
+  /** Wall-clock milliseconds. */
+  readonly time: number;
+  readonly principal: string;
+  readonly address: string;
+  /** PACKAGE.SERVICE/METHOD, or what the daemon itself did. */
+  readonly method: string;
+  readonly reason: string;
+  readonly requestId: string;
+  readonly accepted: boolean;
+  /** Code of the refusal; empty when accepted. */
+  readonly code: string;
+  readonly detail: string;
+  /** Generation in force afterwards. */
+  readonly generation: number;
+}
+
 export type StoreRow =
   /** A new generation with the objects it put and deleted. */
   | {
       readonly table: "generation";
       readonly generation: number;
+      readonly parent?: number;
+      /** Hash of everything declared, in hexadecimal. */
+      readonly hash?: string;
+      /** For rollback and revert the generation whose objects were declared again; 0 otherwise. */
+      readonly restores?: number;
+      readonly undo?: readonly StoredUndo[];
       readonly time: number;
       readonly principal: string;
-      /** Where it came from: file, api. */
+      /** Where it came from: file, api, rollback, revert. */
       readonly source: string;
       readonly reason: string;
       /** `ObjectChange`s in proto3 JSON. */
@@ -68,7 +118,13 @@ export type StoreRow =
       readonly put: readonly StoredInjection[];
       readonly drop: readonly { readonly prefix: string; readonly pathId: number }[];
     }
-  | { readonly table: "events"; readonly events: readonly StoredEvent[] };
+  | { readonly table: "events"; readonly events: readonly StoredEvent[] }
+  /** The change that waits for its confirmation; null when none does any more. */
+  | { readonly table: "pending"; readonly pending: StoredPending | null }
+  /** Keeps a generation whatever its age, or no longer. */
+  | { readonly table: "pin"; readonly generation: number; readonly pinned: boolean }
+  /** The store gives each a number and chains its hash to the one before. */
+  | { readonly table: "audit"; readonly entries: readonly StoredAudit[] };
 
 /** Everything the core starts from. */
 export interface StoredState {
@@ -80,4 +136,63 @@ export interface StoredState {
   readonly events: readonly StoredEvent[];
   /** Request ids of the last 24 hours. */
   readonly requests: readonly { requestId: string; digest: string; time: number; outcome: JsonValue }[];
+  /** Hash of everything declared, as noted with the newest generation; absent when an older version wrote it. */
+  readonly hash?: string;
+  readonly pending?: StoredPending;
+}
+
+/** A generation as the history holds it. */
+export interface StoredGeneration {
+  readonly generation: number;
+  readonly parent: number;
+  readonly time: number;
+  readonly principal: string;
+  readonly source: string;
+  readonly reason: string;
+  readonly hash: string;
+  readonly restores: number;
+  readonly pinned: boolean;
+  /** `ObjectChange`s in proto3 JSON. */
+  readonly changes: JsonValue;
+}
+
+/** One object in two states; null where it does not exist. */
+export interface StoredDifference {
+  readonly kind: string;
+  readonly name: string;
+  readonly from: StoredObject | null;
+  readonly to: StoredObject | null;
+}
+
+/** A change of one object, with the generation that made it. */
+export interface StoredRevision {
+  readonly generation: StoredGeneration;
+  /** The object before the change; null when the change created it. */
+  readonly before: StoredObject | null;
+  /** Changes of generations that are no longer retained are folded into this one. */
+  readonly folded: boolean;
+}
+
+export interface StoredAuditEntry extends StoredAudit {
+  readonly id: number;
+  readonly hash: string;
+}
+
+export interface AuditQuery {
+  /** Rows with a smaller id (larger with `oldestFirst`); 0 for the end. */
+  readonly from: number;
+  readonly max: number;
+  readonly principal: string;
+  readonly refusedOnly: boolean;
+  readonly oldestFirst: boolean;
+}
+
+/** A step of recomputing the chain of audit rows. */
+export interface AuditStep {
+  readonly checked: number;
+  /** First row that does not fit; 0 when all do. */
+  readonly brokenAt: number;
+  /** Where to go on; 0 at the end. */
+  readonly next: number;
+  readonly hash: string;
 }

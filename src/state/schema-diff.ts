@@ -185,6 +185,22 @@ function hideSecrets(desc: DescMessage, message: Message): void {
   }
 }
 
+/** Fields that hold the text which reads show in place of a secret. */
+export function hiddenSecrets(desc: DescMessage, spec: Message): string[] {
+  if (!hasSecrets(desc)) return [];
+  return fieldsOf(desc)
+    .filter((info) => info.rule.secret && isSet(spec, info) && fieldValue(spec, info) === secretText)
+    .map((info) => info.name);
+}
+
+/** Names of the secret fields that are set. */
+export function secretsSet(desc: DescMessage, spec: Message): string[] {
+  if (!hasSecrets(desc)) return [];
+  return fieldsOf(desc)
+    .filter((info) => info.rule.secret && isSet(spec, info))
+    .map((info) => info.name);
+}
+
 /**
  * Secrets are write-only, so a whole spec that a client read, changed and sent back lacks them: those that `after`
  * omits (or sends as "(secret)") are taken over from `before`. Only top-level fields of a spec can be secret.

@@ -183,6 +183,7 @@ export class FakeObjects {
     changes: ObjectChange[],
     problems: Problem[],
   ): void {
+    if (op.op === "confirm" || op.op === "abort" || op.op === "pin") return;
     if (op.op === "inject" || op.op === "retract") {
       const prefix = op.op === "inject" ? op.path.prefix : op.prefix;
       if (typeof parsePrefix(prefix) === "string") {
