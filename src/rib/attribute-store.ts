@@ -48,6 +48,8 @@ export class AttributeStore implements AttributeTable {
   originatorId = new Uint32Array(this.capacity);
   /** Number of cluster ids, at most 255. */
   clusterLength = new Uint8Array(this.capacity);
+  /** Weight that policy set, else 0. */
+  weight = new Uint32Array(this.capacity);
 
   /** Sets alive. */
   count = 0;
@@ -100,6 +102,7 @@ export class AttributeStore implements AttributeTable {
     this.flags[id] = derived.flags;
     this.originatorId[id] = derived.originatorId;
     this.clusterLength[id] = Math.min(255, derived.clusterListLength);
+    this.weight[id] = derived.weight;
     this.count++;
     if (this.count * 2 > this.slots.length) this.rehash(this.slots.length * 2);
     else this.slots[slot] = id;
@@ -165,7 +168,7 @@ export class AttributeStore implements AttributeTable {
 
   /** Bytes in columns, hash and arena. */
   memoryBytes(): number {
-    return this.capacity * 44 + this.slots.byteLength + this.chunks.length * chunkBytes;
+    return this.capacity * 48 + this.slots.byteLength + this.chunks.length * chunkBytes;
   }
 
   private rehash(slotCount: number): void {
@@ -197,6 +200,7 @@ export class AttributeStore implements AttributeTable {
     this.flags = grown(this.flags, n);
     this.originatorId = grown(this.originatorId, n);
     this.clusterLength = grown(this.clusterLength, n);
+    this.weight = grown(this.weight, n);
   }
 }
 

@@ -14,6 +14,7 @@ import { staleFlag } from "./path-flags.ts";
 /** Steps by number, in the default order. Names are those of the configuration. */
 export const stepNames = [
   "stale",
+  "weight",
   "local-pref",
   "local-origin",
   "as-path-length",
@@ -30,17 +31,18 @@ export type StepName = (typeof stepNames)[number];
 
 const Step = {
   stale: 0,
-  localPref: 1,
-  localOrigin: 2,
-  asPathLength: 3,
-  origin: 4,
-  med: 5,
-  external: 6,
-  oldest: 7,
-  routerId: 8,
-  clusterLength: 9,
-  neighborAddress: 10,
-  pathId: 11,
+  weight: 1,
+  localPref: 2,
+  localOrigin: 3,
+  asPathLength: 4,
+  origin: 5,
+  med: 6,
+  external: 7,
+  oldest: 8,
+  routerId: 9,
+  clusterLength: 10,
+  neighborAddress: 11,
+  pathId: 12,
 } as const;
 
 export interface BestPathConfig {
@@ -121,6 +123,8 @@ export class BestPath {
     switch (step) {
       case Step.stale:
         return (paths.flags[a] & staleFlag) - (paths.flags[b] & staleFlag);
+      case Step.weight:
+        return attributes.weight[attrB] - attributes.weight[attrA];
       case Step.localPref:
         return attributes.localPref[attrB] - attributes.localPref[attrA];
       case Step.localOrigin:
@@ -267,6 +271,8 @@ export class BestPath {
     switch (step) {
       case Step.stale:
         return paths.flags[path] & staleFlag ? "stale" : "fresh";
+      case Step.weight:
+        return String(this.attributes.weight[attr]);
       case Step.localPref:
         return String(this.attributes.localPref[attr]);
       case Step.localOrigin:

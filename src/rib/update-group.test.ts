@@ -94,7 +94,7 @@ class Speaker {
       for (const prefix of names(bytes, scratch.withdrawn)) {
         assert(!said.has(prefix));
         said.add(prefix);
-        const known = member.routes.delete(prefix) || this.oversize.has(prefix);
+        const known: boolean = member.routes.delete(prefix) || this.oversize.has(prefix);
         assert(known || member.behind, `${neighbor}: withdraw of unknown ${prefix}`);
       }
       if (scratch.reach.count > 0) {
