@@ -13,22 +13,13 @@
  * MED is dropped before export policy runs (`stripMed`), so that a MED which policy sets is sent.
  */
 import { assert } from "../base/assert.ts";
+import { AttributeType } from "../wire/attributes/descriptor.ts";
 import { decodeBlock, encodeBlock } from "../wire/block.ts";
+import { attributeEnd, findAttribute, valueAt } from "../wire/block-walk.ts";
 import { MessageWriter } from "../wire/message-writer.ts";
 import type { PathAttributes } from "../wire/path-attributes.ts";
 import { SegmentType } from "../wire/path-attributes.ts";
 import type { AttributeBlock } from "../wire/scratch.ts";
-
-const code = {
-  origin: 1,
-  asPath: 2,
-  nextHop: 3,
-  med: 4,
-  localPref: 5,
-  originatorId: 9,
-  clusterList: 10,
-  extendedCommunities: 16,
-} as const;
 
 export type RemovePrivate = "none" | "remove" | "all" | "replace";
 
@@ -83,24 +74,30 @@ export function rewriteForExport(
   let wroteCluster = false;
   for (let at = start; at < end; ) {
     const type = bytes[at + 1];
-    const extended = (bytes[at] & 0x10) !== 0;
-    const length = extended ? (bytes[at + 2] << 8) | bytes[at + 3] : bytes[at + 2];
-    const value = at + (extended ? 4 : 3);
-    const next = value + length;
+    const value = valueAt(bytes, at);
+    const next = attributeEnd(bytes, at);
+    const length = next - value;
     if (internal) {
-      if (!wroteLocalPref && type >= code.localPref) {
-        if (type > code.localPref) writeU32(out, 0x40, code.localPref, 100);
+      if (!wroteLocalPref && type >= AttributeType.localPref) {
+        if (type > AttributeType.localPref) writeU32(out, 0x40, AttributeType.localPref, 100);
         wroteLocalPref = true;
       }
       if (route.reflected) {
-        if (!wroteOriginator && type >= code.originatorId) {
-          if (type > code.originatorId) writeU32(out, 0x80, code.originatorId, route.sourceRouterId);
+        if (!wroteOriginator && type >= AttributeType.originatorId) {
+          if (type > AttributeType.originatorId)
+            writeU32(out, 0x80, AttributeType.originatorId, route.sourceRouterId);
           wroteOriginator = true;
         }
-        if (!wroteCluster && type >= code.clusterList) {
-          writeClusterList(out, config.clusterId, bytes, value, type === code.clusterList ? length : 0);
+        if (!wroteCluster && type >= AttributeType.clusterList) {
+          writeClusterList(
+            out,
+            config.clusterId,
+            bytes,
+            value,
+            type === AttributeType.clusterList ? length : 0,
+          );
           wroteCluster = true;
-          if (type === code.clusterList) {
+          if (type === AttributeType.clusterList) {
             at = next;
             continue;
           }
@@ -108,21 +105,21 @@ export function rewriteForExport(
       }
     }
     switch (type) {
-      case code.asPath:
+      case AttributeType.asPath:
         if (config.external && !transparent) writePrepended(out, config, bytes, value, length);
         else out.copy(bytes, at, next);
         break;
-      case code.nextHop:
+      case AttributeType.nextHop:
         if (route.nextHop) writeNextHop(out, route.nextHop);
         else if (length === 32 && !transparent) writeNextHop(out, bytes.subarray(value, value + 16));
         else out.copy(bytes, at, next);
         break;
-      case code.localPref:
-      case code.originatorId:
-      case code.clusterList:
+      case AttributeType.localPref:
+      case AttributeType.originatorId:
+      case AttributeType.clusterList:
         if (internal) out.copy(bytes, at, next);
         break;
-      case code.extendedCommunities:
+      case AttributeType.extendedCommunities:
         if (config.external && !transparent) writeTransitiveCommunities(out, bytes, value, length);
         else out.copy(bytes, at, next);
         break;
@@ -131,9 +128,9 @@ export function rewriteForExport(
     }
     at = next;
   }
-  if (internal && !wroteLocalPref) writeU32(out, 0x40, code.localPref, 100);
+  if (internal && !wroteLocalPref) writeU32(out, 0x40, AttributeType.localPref, 100);
   if (internal && route.reflected) {
-    if (!wroteOriginator) writeU32(out, 0x80, code.originatorId, route.sourceRouterId);
+    if (!wroteOriginator) writeU32(out, 0x80, AttributeType.originatorId, route.sourceRouterId);
     if (!wroteCluster) writeClusterList(out, config.clusterId, bytes, 0, 0);
   }
 }
@@ -142,10 +139,8 @@ export function rewriteForExport(
 export function stripMed(block: AttributeBlock, out: MessageWriter): void {
   const { bytes, start, end } = block;
   for (let at = start; at < end; ) {
-    const extended = (bytes[at] & 0x10) !== 0;
-    const length = extended ? (bytes[at + 2] << 8) | bytes[at + 3] : bytes[at + 2];
-    const next = at + (extended ? 4 : 3) + length;
-    if (bytes[at + 1] !== code.med) out.copy(bytes, at, next);
+    const next = attributeEnd(bytes, at);
+    if (bytes[at + 1] !== AttributeType.med) out.copy(bytes, at, next);
     at = next;
   }
 }
@@ -153,19 +148,9 @@ export function stripMed(block: AttributeBlock, out: MessageWriter): void {
 /** Offset and length of the next hop's value in a block; length 0 when there is none. */
 export function findNextHop(block: AttributeBlock, out: { at: number; length: number }): void {
   const { bytes, start, end } = block;
-  for (let at = start; at < end; ) {
-    const extended = (bytes[at] & 0x10) !== 0;
-    const length = extended ? (bytes[at + 2] << 8) | bytes[at + 3] : bytes[at + 2];
-    const value = at + (extended ? 4 : 3);
-    if (bytes[at + 1] === code.nextHop) {
-      out.at = value;
-      out.length = length;
-      return;
-    }
-    at = value + length;
-  }
-  out.at = 0;
-  out.length = 0;
+  const at = findAttribute(bytes, start, end, AttributeType.nextHop);
+  out.at = at < 0 ? 0 : valueAt(bytes, at);
+  out.length = at < 0 ? 0 : attributeEnd(bytes, at) - out.at;
 }
 
 function writeU32(out: MessageWriter, flags: number, type: number, value: number): void {
@@ -177,7 +162,7 @@ function writeU32(out: MessageWriter, flags: number, type: number, value: number
 
 function writeNextHop(out: MessageWriter, nextHop: Uint8Array): void {
   out.u8(0x40);
-  out.u8(code.nextHop);
+  out.u8(AttributeType.nextHop);
   out.u8(nextHop.length);
   out.copy(nextHop);
 }
@@ -189,7 +174,7 @@ function writeClusterList(
   at: number,
   length: number,
 ): void {
-  writeHeader(out, 0x80, code.clusterList, length + 4);
+  writeHeader(out, 0x80, AttributeType.clusterList, length + 4);
   out.u32(own);
   out.copy(bytes, at, at + length);
 }
@@ -216,7 +201,7 @@ function writePrepended(
 ): void {
   const own = config.localAsn === config.globalAsn ? 1 : 2;
   const joins = length > 0 && bytes[at] === SegmentType.sequence && bytes[at + 1] + own <= 255;
-  writeHeader(out, 0x40, code.asPath, length + own * 4 + (joins ? 0 : 2));
+  writeHeader(out, 0x40, AttributeType.asPath, length + own * 4 + (joins ? 0 : 2));
   out.u8(SegmentType.sequence);
   out.u8(own + (joins ? bytes[at + 1] : 0));
   out.u32(config.localAsn);
@@ -229,7 +214,7 @@ function writeTransitiveCommunities(out: MessageWriter, bytes: Uint8Array, at: n
   let kept = 0;
   for (let i = 0; i < length; i += 8) if ((bytes[at + i] & 0x40) === 0) kept += 8;
   if (kept === 0) return;
-  writeHeader(out, 0xc0, code.extendedCommunities, kept);
+  writeHeader(out, 0xc0, AttributeType.extendedCommunities, kept);
   for (let i = 0; i < length; i += 8) if ((bytes[at + i] & 0x40) === 0) out.copy(bytes, at + i, at + i + 8);
 }
 

@@ -10,7 +10,10 @@ import type { AttrId } from "../rib/attribute-store.ts";
 import { findNextHop } from "../rib/export-rewrite.ts";
 import { RejectReason, reasonMask } from "../rib/path-flags.ts";
 import type { RouteTable } from "../rib/route-table.ts";
+import { AttributeType } from "../wire/attributes/descriptor.ts";
+import { attributeEnd, findAttribute, valueAt } from "../wire/block-walk.ts";
 import { type Family, families } from "../wire/family.ts";
+import { readU32 } from "../wire/message.ts";
 import { AttributeBlock, type NlriList, UpdateScratch } from "../wire/scratch.ts";
 import { decodeUpdate } from "../wire/update-decode.ts";
 import { Verdict } from "../wire/verdict.ts";
@@ -256,23 +259,14 @@ export class Importer {
 /** How often our own AS stands in the AS_PATH. */
 function countOwnAs(block: AttributeBlock, localAsn: number, globalAsn: number): number {
   const { bytes, start, end } = block;
-  for (let at = start; at < end; ) {
-    const extended = (bytes[at] & 0x10) !== 0;
-    const length = extended ? (bytes[at + 2] << 8) | bytes[at + 3] : bytes[at + 2];
-    const value = at + (extended ? 4 : 3);
-    if (bytes[at + 1] === 2) return countAs(bytes, value, value + length, localAsn, globalAsn);
-    at = value + length;
-  }
-  return 0;
-}
-
-function countAs(bytes: Uint8Array, from: number, to: number, localAsn: number, globalAsn: number): number {
+  const path = findAttribute(bytes, start, end, AttributeType.asPath);
+  if (path < 0) return 0;
+  const pathEnd = attributeEnd(bytes, path);
   let count = 0;
-  for (let at = from; at < to; ) {
-    const asns = bytes[at + 1];
-    at += 2;
-    for (let i = 0; i < asns; i++, at += 4) {
-      const asn = ((bytes[at] << 24) | (bytes[at + 1] << 16) | (bytes[at + 2] << 8) | bytes[at + 3]) >>> 0;
+  for (let at = valueAt(bytes, path); at < pathEnd; ) {
+    const segmentEnd = at + 2 + bytes[at + 1] * 4;
+    for (at += 2; at < segmentEnd; at += 4) {
+      const asn = readU32(bytes, at);
       if (asn === localAsn || asn === globalAsn) count++;
     }
   }
@@ -281,18 +275,11 @@ function countAs(bytes: Uint8Array, from: number, to: number, localAsn: number, 
 
 function hasCluster(block: AttributeBlock, clusterId: number): boolean {
   const { bytes, start, end } = block;
-  for (let at = start; at < end; ) {
-    const extended = (bytes[at] & 0x10) !== 0;
-    const length = extended ? (bytes[at + 2] << 8) | bytes[at + 3] : bytes[at + 2];
-    const value = at + (extended ? 4 : 3);
-    if (bytes[at + 1] === 10) {
-      for (let i = value; i < value + length; i += 4) {
-        const id = ((bytes[i] << 24) | (bytes[i + 1] << 16) | (bytes[i + 2] << 8) | bytes[i + 3]) >>> 0;
-        if (id === clusterId) return true;
-      }
-    }
-    at = value + length;
-  }
+  const list = findAttribute(bytes, start, end, AttributeType.clusterList);
+  if (list < 0) return false;
+  const listEnd = attributeEnd(bytes, list);
+  for (let at = valueAt(bytes, list); at < listEnd; at += 4)
+    if (readU32(bytes, at) === clusterId) return true;
   return false;
 }
 

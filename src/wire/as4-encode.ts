@@ -1,5 +1,6 @@
 /** Attributes as they go to a neighbor that knows only two-octet AS numbers (RFC 6793 4.2.2). */
 import { AttributeType, FlagBit, optionalTransitive } from "./attributes/descriptor.ts";
+import { attributeEnd, valueAt } from "./block-walk.ts";
 import { readU16, readU32 } from "./message.ts";
 import type { MessageWriter } from "./message-writer.ts";
 import { asTrans } from "./open.ts";
@@ -26,28 +27,27 @@ export function writeNarrowAttributes(
   for (let at = start; at < end; ) {
     const flags = block[at];
     const type = block[at + 1];
-    const extended = (flags & FlagBit.extendedLength) !== 0;
-    const valueAt = at + (extended ? 4 : 3);
-    const valueEnd = valueAt + (extended ? readU16(block, at + 2) : block[at + 2]);
+    const value = valueAt(block, at);
+    const valueEnd = attributeEnd(block, at);
     if (as4Due && type > AttributeType.as4Path) {
       writeAs4(block, pathAt, pathEnd, aggregatorAt, aggregatorFlags, out);
       as4Due = false;
     }
     if (!fourOctetAs && type === AttributeType.asPath) {
-      if (hasWideAs(block, valueAt, valueEnd)) {
-        pathAt = valueAt;
+      if (hasWideAs(block, value, valueEnd)) {
+        pathAt = value;
         pathEnd = valueEnd;
       }
-      writeNarrowPath(block, valueAt, valueEnd, out);
+      writeNarrowPath(block, value, valueEnd, out);
     } else if (!fourOctetAs && type === AttributeType.aggregator) {
-      const asn = readU32(block, valueAt);
+      const asn = readU32(block, value);
       if (asn > 0xffff) {
-        aggregatorAt = valueAt;
+        aggregatorAt = value;
         aggregatorFlags = flags;
       }
       writeHead(flags, type, 6, out);
       out.u16(asn > 0xffff ? asTrans : asn);
-      out.copy(block, valueAt + 4, valueEnd);
+      out.copy(block, value + 4, valueEnd);
     } else if (type !== without) {
       out.copy(block, at, valueEnd);
     }

@@ -11,8 +11,9 @@
 
 import { writeNarrowAttributes } from "./as4-encode.ts";
 import { AttributeType, FlagBit } from "./attributes/descriptor.ts";
+import { attributeEnd, findAttribute, valueAt } from "./block-walk.ts";
 import type { Family } from "./family.ts";
-import { headerBytes, MessageType, readU16 } from "./message.ts";
+import { headerBytes, MessageType } from "./message.ts";
 import { MessageWriter } from "./message-writer.ts";
 
 /** What the encoder must know about the session. Masks have bit `family.index`. */
@@ -98,17 +99,11 @@ export class UpdateEncoder {
     this.addPath = (this.addPathMask & (1 << family.index)) !== 0;
     this.nextHopLength = 0;
     this.prepared.reset();
-    for (let at = start; at < end; ) {
-      const extended = (block[at] & FlagBit.extendedLength) !== 0;
-      const length = extended ? readU16(block, at + 2) : block[at + 2];
-      const next = at + (extended ? 4 : 3) + length;
-      if (block[at + 1] === AttributeType.nextHop) {
-        this.nextHopAt = this.prepared.at;
-        this.nextHopLength = length;
-        this.prepared.copy(block, next - length, next);
-        break;
-      }
-      at = next;
+    const nextHop = findAttribute(block, start, end, AttributeType.nextHop);
+    if (nextHop >= 0) {
+      this.nextHopAt = this.prepared.at;
+      this.prepared.copy(block, valueAt(block, nextHop), attributeEnd(block, nextHop));
+      this.nextHopLength = this.prepared.at - this.nextHopAt;
     }
     const attributesAt = this.prepared.at;
     writeNarrowAttributes(block, start, end, AttributeType.nextHop, this.prepared, this.fourOctetAs);
