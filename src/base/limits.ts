@@ -26,6 +26,15 @@ export const limits = {
   /** Events kept in memory for watchers, and in the database. */
   eventRingMax: 16_384,
   eventsStoredMax: 1_000_000,
+  /** Generations that can be gone back to, and for how long; pinned ones stay. */
+  generationsMax: 10_000,
+  generationsAgeMs: 400 * 24 * 3600 * 1000,
+  /** Attempts kept in the audit. */
+  auditStoredMax: 200_000,
+  /** A configuration file sent over the API. */
+  configTextMax: 16 << 20,
+  /** Conditions of a confirmed apply. */
+  conditionsMax: 32,
   /** Rows a list answers with by default and at most. */
   pageSizeDefault: 1_000,
   pageSizeMax: 10_000,

@@ -152,7 +152,10 @@ export interface StoredGeneration {
   readonly hash: string;
   readonly restores: number;
   readonly pinned: boolean;
-  /** `ObjectChange`s in proto3 JSON. */
+  /** Number of objects that it changed, and KIND/NAME of the first few. */
+  readonly changedObjects: number;
+  readonly objects: readonly string[];
+  /** `ObjectChange`s in proto3 JSON; in lists of several generations empty. */
   readonly changes: JsonValue;
 }
 

@@ -16,6 +16,15 @@ import type { Metadata, Route, RouteFilter } from "../gen/cairn/v1/types_pb.ts";
 import type { Family } from "../wire/family.ts";
 import type { Mutation, MutationOutcome } from "./mutation.ts";
 import type { Operation, OperationOutcome } from "./operation.ts";
+import type {
+  AuditQuery,
+  AuditStep,
+  StoredAuditEntry,
+  StoredDifference,
+  StoredGeneration,
+  StoredObject,
+  StoredRevision,
+} from "./rows.ts";
 
 /** A declared object: metadata and spec (a message of the kind's type, never to be changed). */
 export interface ObjectView {
@@ -123,6 +132,50 @@ export interface EventArchive {
   /** Events with id > afterId (or < beforeId when reverse), oldest (newest) first. */
   read(afterId: number, beforeId: number, reverse: boolean, max: number): Promise<Event[]>;
   first(): Promise<number>;
+}
+
+export interface GenerationQuery {
+  /** Only generations before this one; 0 for the newest. */
+  readonly before: number;
+  readonly max: number;
+  /** Only generations that changed this object. */
+  readonly object?: { readonly kind: string; readonly name: string } | undefined;
+  /** Only generations of this principal. */
+  readonly principal: string;
+}
+
+export interface HistorySpan {
+  /** Newest generation that is durable. */
+  readonly newest: number;
+  /** Oldest generation whose objects can be told without a gap; pinned ones may be older. */
+  readonly oldest: number;
+  readonly count: number;
+}
+
+export interface HistoryComparison {
+  /** Newest generation that is durable. */
+  readonly newest: number;
+  readonly differences: readonly StoredDifference[];
+}
+
+export interface HistoryObjects {
+  readonly generation: StoredGeneration;
+  readonly objects: readonly StoredObject[];
+}
+
+/** Generations and the audit, read from the database off the owner's thread. */
+export interface HistoryArchive {
+  /** Newest first, without their change sets unless only one is asked for. */
+  generations(query: GenerationQuery): Promise<StoredGeneration[]>;
+  span(): Promise<HistorySpan>;
+  /** The objects that differ; undefined when one of the generations cannot be told any more, or not yet. */
+  compare(from: number, to: number): Promise<HistoryComparison | undefined>;
+  objectsAt(generation: number): Promise<HistoryObjects | undefined>;
+  /** Changes of an object, newest first. */
+  revisions(kind: string, name: string, max: number): Promise<StoredRevision[]>;
+  audit(query: AuditQuery): Promise<{ entries: StoredAuditEntry[]; total: number }>;
+  /** Recomputes the chain of up to `max` audit rows from number `from` on (0: the oldest). */
+  verifyAudit(from: number, max: number): Promise<AuditStep>;
 }
 
 export type { Mutation, MutationOutcome, Operation, OperationOutcome, Problem };

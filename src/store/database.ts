@@ -6,7 +6,13 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, wri
 import { join } from "node:path";
 import type { JsonValue } from "@bufbuild/protobuf";
 import { limits } from "../base/limits.ts";
-import type { StoredEvent, StoredInjection, StoredObject, StoredState } from "../state/rows.ts";
+import type {
+  StoredEvent,
+  StoredInjection,
+  StoredObject,
+  StoredPending,
+  StoredState,
+} from "../state/rows.ts";
 import { type Migration, migrations } from "./migrations.ts";
 import { openSql, type Sql, sqlCode, sqlErrorText } from "./sqlite.ts";
 
@@ -90,7 +96,11 @@ export function loadState(dir: string, nowMs: number): StoredState {
     const requests = sql
       .prepare("SELECT * FROM mutations WHERE time > ? ORDER BY time")
       .all(nowMs - requestsKeptMs);
+    const hash = sql.prepare("SELECT hash FROM generations ORDER BY generation DESC LIMIT 1").get()?.hash;
+    const pending = sql.prepare("SELECT value FROM meta WHERE key = 'pending'").get()?.value;
     return {
+      ...(hash ? { hash: String(hash) } : {}),
+      ...(pending ? { pending: JSON.parse(String(pending)) as StoredPending } : {}),
       generation: Number(row?.generation),
       objects: sql.prepare("SELECT * FROM objects ORDER BY kind, name").all().map(objectOf),
       lastEventId: Number(events[events.length - 1]?.id ?? 0),
@@ -126,7 +136,7 @@ function* injectedOf(sql: Sql): Generator<StoredInjection> {
   }
 }
 
-function objectOf(row: Record<string, unknown>): StoredObject {
+export function objectOf(row: Record<string, unknown>): StoredObject {
   return {
     kind: String(row.kind),
     name: String(row.name),

@@ -1,13 +1,18 @@
 /** Writes rows, a group of messages to a transaction, and reads old events. Runs in the worker. */
 import { join } from "node:path";
 import { limits } from "../base/limits.ts";
-import type { StoredEvent, StoredObject, StoreRow } from "../state/rows.ts";
+import type { StoredAudit, StoredEvent, StoredObject, StoreRow } from "../state/rows.ts";
+import { type ChainHead, chainHash, chainHead, pruneAudit } from "./audit-chain.ts";
 import { busyMs, databaseName, eventOf } from "./database.ts";
+import { History } from "./history.ts";
+import { defaultRetention, foldGenerations, type Retention } from "./retention.ts";
 import { openSql, type Sql, type SqlStatement } from "./sqlite.ts";
 
 const requestsKeptMs = 24 * 3600 * 1000;
 /** Old rows are looked for once in so many new ones. */
 const pruneEvery = 1024;
+/** Old generations are folded together once in so many new ones. */
+const foldEvery = 64;
 
 /** Steps at which a test may end the process. */
 export type FaultStep = "before-begin" | "after-insert" | "before-commit" | "after-commit" | "before-ack";
@@ -17,12 +22,21 @@ export class Journal {
   readonly #fault: (step: FaultStep) => void;
   readonly #statements = new Map<string, SqlStatement>();
   #untilPrune = 0;
+  #untilFold = 0;
+  /** Number and hash of the newest audit row; undefined when it has to be looked up. */
+  #chain: ChainHead | undefined;
+
+  /** What is read for the history and the audit. */
+  readonly history: History;
+  readonly #retention: Retention;
 
   /** @param fault called at each step of a write */
-  constructor(dir: string, fault: (step: FaultStep) => void) {
+  constructor(dir: string, fault: (step: FaultStep) => void, retention: Retention = defaultRetention) {
     this.#fault = fault;
+    this.#retention = retention;
     this.#sql = openSql(join(dir, databaseName), busyMs);
     this.#sql.pragma("synchronous = FULL");
+    this.history = new History(this.#sql);
   }
 
   /** Makes rows durable in one transaction, or throws and leaves the database as it was. */
@@ -39,6 +53,7 @@ export class Journal {
       this.#sql.exec("COMMIT");
     } catch (error) {
       if (this.#sql.inTransaction) this.#sql.exec("ROLLBACK");
+      this.#chain = undefined;
       throw error;
     }
     this.#fault("after-commit");
@@ -71,14 +86,22 @@ export class Journal {
     switch (row.table) {
       case "generation":
         this.#run(
-          "INSERT INTO generations VALUES (?, ?, ?, ?, ?, ?)",
+          "INSERT INTO generations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
           row.generation,
           row.time,
           row.principal,
           row.source,
           row.reason,
           JSON.stringify(row.changes),
+          row.parent ?? row.generation - 1,
+          row.hash ?? "",
+          row.restores ?? 0,
         );
+        for (const { kind, name, before } of row.undo ?? []) {
+          const text = before && JSON.stringify(before);
+          this.#run("INSERT INTO undo VALUES (?, ?, ?, ?, 0)", row.generation, kind, name, text);
+        }
+        this.#untilFold--;
         for (const object of row.puts) this.#putObject(object);
         for (const { kind, name } of row.deletes)
           this.#run("DELETE FROM objects WHERE kind = ? AND name = ?", kind, name);
@@ -114,7 +137,49 @@ export class Journal {
         for (const event of row.events) this.#putEvent(event);
         this.#untilPrune -= row.events.length;
         break;
+      case "pending":
+        if (row.pending) this.#setMeta("pending", JSON.stringify(row.pending));
+        else this.#run("DELETE FROM meta WHERE key = 'pending'");
+        break;
+      case "pin":
+        this.#run(
+          "UPDATE generations SET pinned = ? WHERE generation = ?",
+          Number(row.pinned),
+          row.generation,
+        );
+        break;
+      case "audit":
+        for (const entry of row.entries) this.#putAudit(entry);
+        break;
     }
+  }
+
+  #setMeta(key: string, value: string): void {
+    this.#run("INSERT OR REPLACE INTO meta VALUES (?, ?)", key, value);
+  }
+
+  /** The chain goes on where the last transaction that was committed left it. */
+  #putAudit(entry: StoredAudit): void {
+    const head = (this.#chain ??= chainHead(this.#sql));
+    const id = head.id + 1;
+    const hash = chainHash(head.hash, id, entry);
+    this.#run(
+      "INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      id,
+      entry.time,
+      entry.principal,
+      entry.address,
+      entry.method,
+      entry.reason,
+      entry.requestId,
+      Number(entry.accepted),
+      entry.code,
+      entry.detail,
+      entry.generation,
+      hash,
+    );
+    this.#chain = { id, hash };
+    this.#untilPrune--;
   }
 
   #putObject(object: StoredObject): void {
@@ -145,13 +210,18 @@ export class Journal {
   }
 
   #prune(): void {
+    if (this.#untilFold <= 0) {
+      this.#untilFold = foldEvery;
+      foldGenerations(this.#sql, this.#retention);
+    }
     if (this.#untilPrune > 0) return;
     this.#untilPrune = pruneEvery;
     this.#run("DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - ?", limits.eventsStoredMax);
+    pruneAudit(this.#sql, limits.auditStoredMax);
     this.#run("DELETE FROM mutations WHERE time < (SELECT max(time) FROM mutations) - ?", requestsKeptMs);
   }
 
-  #run(text: string, ...values: (string | number)[]): void {
+  #run(text: string, ...values: (string | number | null)[]): void {
     this.#prepare(text).run(...values);
   }
 

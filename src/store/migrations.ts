@@ -57,4 +57,42 @@ export const migrations: readonly Migration[] = [
         generation INTEGER NOT NULL
       ) STRICT;`,
   },
+  {
+    version: 2,
+    name: "history that can be gone back to, pending change, audit",
+    // What generations of version 1 changed is known, what objects were before is not: they can be listed, and the
+    // newest can be gone back to.
+    sql: `
+      ALTER TABLE generations ADD COLUMN parent INTEGER NOT NULL DEFAULT 0;
+      ALTER TABLE generations ADD COLUMN hash TEXT NOT NULL DEFAULT '';
+      ALTER TABLE generations ADD COLUMN restores INTEGER NOT NULL DEFAULT 0;
+      ALTER TABLE generations ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0;
+      UPDATE generations SET parent = generation - 1;
+      CREATE INDEX generations_pinned ON generations (generation) WHERE pinned = 1;
+      CREATE TABLE undo (
+        generation INTEGER NOT NULL,
+        kind TEXT NOT NULL,
+        name TEXT NOT NULL,
+        before TEXT,
+        folded INTEGER NOT NULL DEFAULT 0,
+        PRIMARY KEY (generation, kind, name)
+      ) STRICT, WITHOUT ROWID;
+      CREATE INDEX undo_by_object ON undo (kind, name, generation);
+      CREATE TABLE audit (
+        id INTEGER PRIMARY KEY,
+        time INTEGER NOT NULL,
+        principal TEXT NOT NULL,
+        address TEXT NOT NULL,
+        method TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        request_id TEXT NOT NULL,
+        accepted INTEGER NOT NULL,
+        code TEXT NOT NULL,
+        detail TEXT NOT NULL,
+        generation INTEGER NOT NULL,
+        hash TEXT NOT NULL
+      ) STRICT;
+      INSERT OR REPLACE INTO meta VALUES
+        ('oldest_generation', (SELECT coalesce(max(generation), 0) FROM generations));`,
+  },
 ];

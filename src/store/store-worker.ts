@@ -56,6 +56,13 @@ function take(message: ToWorker): void {
     case "first":
       answer(message.id, () => ({ events: [], first: journal.firstEvent() }));
       break;
+    case "history":
+      try {
+        say({ type: "told", id: message.id, answer: journal.history.answer(message.question) });
+      } catch (error) {
+        say({ type: "refused", id: message.id, error: sqlErrorText(error) });
+      }
+      break;
     case "close":
       try {
         journal.close();

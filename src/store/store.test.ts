@@ -215,11 +215,11 @@ test("schema migrations run in order after a backup; a newer schema is refused",
   const store = await openStore(dir);
   await persist(store, 1, [generation(1, ["a"])]);
   await store.close();
-  const next = [...migrations, { version: 2, name: "test", sql: "CREATE TABLE extra (x INTEGER) STRICT" }];
+  const next = [...migrations, { version: 3, name: "test", sql: "CREATE TABLE extra (x INTEGER) STRICT" }];
   prepareDatabase(dir, next);
-  assert.match(readdirSync(join(dir, "backups"))[0], /schema-1\.db$/);
-  await assert.rejects(openStore(dir), /schema version 2.*knows 1/);
-  const broken = [...next, { version: 3, name: "broken", sql: "CREATE TABLE extra (x INTEGER) STRICT" }];
+  assert.match(readdirSync(join(dir, "backups"))[0], /schema-2\.db$/);
+  await assert.rejects(openStore(dir), /schema version 3.*knows 2/);
+  const broken = [...next, { version: 4, name: "broken", sql: "CREATE TABLE extra (x INTEGER) STRICT" }];
   assert.throws(() => prepareDatabase(dir, broken), StoreError);
   prepareDatabase(dir, next);
 });

@@ -7,8 +7,24 @@ import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { assert } from "../base/assert.ts";
 import { type Event, EventSchema, type Severity } from "../gen/cairn/v1/event_service_pb.ts";
-import type { StoredEvent, StoredState, StoreRow } from "../state/rows.ts";
-import type { EventArchive } from "../state/view.ts";
+import type {
+  AuditQuery,
+  AuditStep,
+  StoredAuditEntry,
+  StoredEvent,
+  StoredGeneration,
+  StoredRevision,
+  StoredState,
+  StoreRow,
+} from "../state/rows.ts";
+import type {
+  EventArchive,
+  GenerationQuery,
+  HistoryArchive,
+  HistoryComparison,
+  HistoryObjects,
+  HistorySpan,
+} from "../state/view.ts";
 import {
   loadState,
   lockDirectory,
@@ -17,6 +33,7 @@ import {
   type StateLock,
   StoreError,
 } from "./database.ts";
+import type { HistoryAnswer, HistoryQuestion } from "./history.ts";
 import type { FromWorker, ToWorker } from "./store-messages.ts";
 
 export { backupDatabase, StoreError } from "./database.ts";
@@ -52,12 +69,14 @@ export async function openStore(dir: string, options: OpenOptions = {}): Promise
   }
 }
 
+type Answer = Extract<FromWorker, { type: "answer" | "told" }>;
+
 interface Waiting {
-  readonly resolve: (answer: Extract<FromWorker, { type: "answer" }>) => void;
+  readonly resolve: (answer: Answer) => void;
   readonly reject: (error: Error) => void;
 }
 
-export class Store implements EventArchive {
+export class Store implements EventArchive, HistoryArchive {
   readonly #dir: string;
   readonly #lock: StateLock;
   readonly #worker: Worker;
@@ -125,11 +144,48 @@ export class Store implements EventArchive {
 
   async read(afterId: number, beforeId: number, reverse: boolean, max: number): Promise<Event[]> {
     const answer = await this.#ask((id) => ({ type: "read", id, afterId, beforeId, reverse, max }));
+    assert(answer.type === "answer", "a read is answered with events");
     return answer.events.map(eventMessage);
   }
 
   async first(): Promise<number> {
-    return (await this.#ask((id) => ({ type: "first", id }))).first;
+    const answer = await this.#ask((id) => ({ type: "first", id }));
+    assert(answer.type === "answer", "asked for the first event, the answer has it");
+    return answer.first;
+  }
+
+  generations(query: GenerationQuery): Promise<StoredGeneration[]> {
+    return this.#history({ ask: "generations", query });
+  }
+
+  span(): Promise<HistorySpan> {
+    return this.#history({ ask: "span" });
+  }
+
+  compare(from: number, to: number): Promise<HistoryComparison | undefined> {
+    return this.#history({ ask: "compare", from, to });
+  }
+
+  objectsAt(generation: number): Promise<HistoryObjects | undefined> {
+    return this.#history({ ask: "objects", generation });
+  }
+
+  revisions(kind: string, name: string, max: number): Promise<StoredRevision[]> {
+    return this.#history({ ask: "revisions", kind, name, max });
+  }
+
+  audit(query: AuditQuery): Promise<{ entries: StoredAuditEntry[]; total: number }> {
+    return this.#history({ ask: "audit", query });
+  }
+
+  verifyAudit(from: number, max: number): Promise<AuditStep> {
+    return this.#history({ ask: "verify", from, max });
+  }
+
+  async #history<T extends HistoryAnswer>(question: HistoryQuestion): Promise<T> {
+    const answer = await this.#ask((id) => ({ type: "history", id, question }));
+    assert(answer.type === "told", "the history answers what it is asked");
+    return answer.answer as T;
   }
 
   /** Writes what is waiting, ends the worker and gives the state directory free. */
@@ -145,7 +201,7 @@ export class Store implements EventArchive {
     this.#lock.release();
   }
 
-  #ask(question: (id: number) => ToWorker): Promise<Extract<FromWorker, { type: "answer" }>> {
+  #ask(question: (id: number) => ToWorker): Promise<Answer> {
     if (this.#broken !== undefined) return Promise.reject(new StoreError(this.#broken));
     const id = this.#nextQuestion++;
     return new Promise((resolve, reject) => {
@@ -168,6 +224,7 @@ export class Store implements EventArchive {
         this.#callbacks.failed(message.seq, message.error);
         break;
       case "answer":
+      case "told":
         this.#take(message.id)?.resolve(message);
         break;
       case "refused":
