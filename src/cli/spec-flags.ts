@@ -168,7 +168,7 @@ const impactNotes: Partial<Record<Impact, readonly string[]>> = {
 const commentsBySchema = new Map<DescMessage, ReadonlyMap<string, string>>();
 
 /** Comments of a message's fields, from the .proto file beside the sources; none where it was not shipped. */
-function fieldComments(schema: DescMessage): ReadonlyMap<string, string> {
+export function fieldComments(schema: DescMessage): ReadonlyMap<string, string> {
   const known = commentsBySchema.get(schema);
   if (known) return known;
   const comments = new Map<string, string>();
