@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import http from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -50,10 +50,23 @@ export class CallError extends Error {
   }
 }
 
+const cleanups = new WeakMap<TestContext, (() => unknown)[]>();
+
+/** Has `undo` done when the test ends, the last asked for first. */
+export function finallyDo(t: TestContext, undo: () => unknown): void {
+  const list = cleanups.get(t) ?? [];
+  list.push(undo);
+  if (list.length > 1) return;
+  cleanups.set(t, list);
+  t.after(async () => {
+    for (const each of list.toReversed()) await each();
+  });
+}
+
 /** Directory that goes when the test ends. */
 export function scratch(t: TestContext): string {
   const path = mkdtempSync(join(tmpdir(), "cairn-e2e-"));
-  t.after(() => rmSync(path, { recursive: true, force: true, maxRetries: 3 }));
+  finallyDo(t, () => rmSync(path, { recursive: true, force: true, maxRetries: 3 }));
   return path;
 }
 
@@ -97,7 +110,7 @@ export class Daemon {
         else this.noise += `${line}\n`;
       });
     }
-    t.after(async () => {
+    finallyDo(t, async () => {
       this.child.kill("SIGKILL");
       await this.exited;
     });
@@ -129,7 +142,8 @@ export class Daemon {
     for (let tries = 0; ; tries++) {
       const answer = await this.call("ControlService/GetHealth").catch(() => undefined);
       if (answer?.healthy && this.log.some((line) => line.msg === "ready")) return;
-      if (!this.running || tries > 1_000) throw new Error(`cairnd is not ready:\n${this.noise}${this.logText()}`);
+      if (!this.running || tries > 1_000)
+        throw new Error(`cairnd is not ready:\n${this.noise}${this.logText()}`);
       await delay(10);
     }
   }
@@ -240,7 +254,9 @@ function configText(options: StartOptions): string {
 
 /** One neighbor as TOML. Everything goes both ways unless `keys` says otherwise. */
 export function neighborToml(address: string, remoteAsn: number, keys = ""): string {
-  const policy = /^(import|export) *=/m.test(keys) ? "" : 'import = ["accept-all"]\nexport = ["accept-all"]\n';
+  const policy = /^(import|export) *=/m.test(keys)
+    ? ""
+    : 'import = ["accept-all"]\nexport = ["accept-all"]\n';
   return `[[neighbors]]\naddress = "${address}"\nremote_asn = ${remoteAsn}\npassive = true\nidle_hold_time = 0\n${policy}${keys}\n`;
 }
 
@@ -278,11 +294,4 @@ export async function until<T>(
     if (performance.now() > end) throw new Error(`not within ${ms} ms: ${what}`);
     await delay(10);
   }
-}
-
-/** Keeps a directory for a test that starts several daemons on it. */
-export function stateDirOf(t: TestContext): string {
-  const dir = join(scratch(t), "state");
-  mkdirSync(dir, { recursive: true });
-  return dir;
 }

@@ -58,7 +58,12 @@ const cases: readonly Case[] = [
     bytes: (s) => new Speaker_({ ...s.options, asn: 65_099 }).open,
     answer: "2/2",
   },
-  { name: "identifier 0.0.0.0", at: "start", bytes: (s) => patched(s.open, 24, 0, 0, 0, 0), answer: "2/3 00000000" },
+  {
+    name: "identifier 0.0.0.0",
+    at: "start",
+    bytes: (s) => patched(s.open, 24, 0, 0, 0, 0),
+    answer: "2/3 00000000",
+  },
   {
     name: "unsupported optional parameter",
     at: "start",
@@ -154,7 +159,10 @@ test("each class of malformed message gets its NOTIFICATION", async (t) => {
   }
   await t.test("the daemon lives and logged no bug", async () => {
     assert.equal((await daemon.call("ControlService/GetHealth")).healthy, true);
-    assert.deepEqual(daemon.log.filter((line) => line.level >= 50), []);
+    assert.deepEqual(
+      daemon.log.filter((line) => line.level >= 50),
+      [],
+    );
   });
 });
 
@@ -169,14 +177,34 @@ interface Row {
 const lenient: readonly Row[] = [
   { name: "ORIGIN of 7", attributes: `40010107${path}${nextHop}`, route: "gone", event: /ORIGIN/ },
   { name: "ORIGIN of two bytes", attributes: `4001020000${path}${nextHop}`, route: "gone", event: /ORIGIN/ },
-  { name: "AS_PATH with segment type 9", attributes: `${origin}400206 0901 0000fdea${nextHop}`.replaceAll(" ", ""), route: "gone", event: /AS_PATH/ },
-  { name: "NEXT_HOP of 3 bytes", attributes: `${origin}${path}4003030a0000`, route: "gone", event: /NEXT_HOP/ },
+  {
+    name: "AS_PATH with segment type 9",
+    attributes: `${origin}400206 0901 0000fdea${nextHop}`.replaceAll(" ", ""),
+    route: "gone",
+    event: /AS_PATH/,
+  },
+  {
+    name: "NEXT_HOP of 3 bytes",
+    attributes: `${origin}${path}4003030a0000`,
+    route: "gone",
+    event: /NEXT_HOP/,
+  },
   { name: "NEXT_HOP missing", attributes: `${origin}${path}`, route: "gone", event: /NEXT_HOP/ },
   { name: "MED of 3 bytes", attributes: `${good}800403000001`, route: "gone", event: /MULTI_EXIT_DISC|MED/ },
   { name: "COMMUNITIES of 5 bytes", attributes: `${good}c0080500010001ff`, route: "gone", event: /COMMUNIT/ },
   { name: "LOCAL_PREF from eBGP", attributes: `${good}40050400000064`, route: "kept", event: /LOCAL_PREF/ },
-  { name: "ATOMIC_AGGREGATE with a value", attributes: `${good}40060101`, route: "kept", event: /ATOMIC_AGGREGATE/ },
-  { name: "AGGREGATOR of 5 bytes", attributes: `${good}c007050000000001`, route: "kept", event: /AGGREGATOR/ },
+  {
+    name: "ATOMIC_AGGREGATE with a value",
+    attributes: `${good}40060101`,
+    route: "kept",
+    event: /ATOMIC_AGGREGATE/,
+  },
+  {
+    name: "AGGREGATOR of 5 bytes",
+    attributes: `${good}c007050000000001`,
+    route: "kept",
+    event: /AGGREGATOR/,
+  },
 ];
 
 test("RFC 7606: the session stays, and what happened is counted and told", async (t) => {

@@ -11,7 +11,12 @@ function ask(): void {
   const before = performance.now();
   const request = http.request(
     {
-      ...{ socketPath: workerData as string, path: "/cairn.v1.ControlService/GetHealth", method: "POST", agent },
+      ...{
+        socketPath: workerData as string,
+        path: "/cairn.v1.ControlService/GetHealth",
+        method: "POST",
+        agent,
+      },
       headers: { "content-type": "application/json" },
     },
     (response) => {

@@ -17,6 +17,7 @@ import { emptyAttributes, type PathAttributes, SegmentType } from "../../src/wir
 import { type NlriList, UpdateScratch } from "../../src/wire/scratch.ts";
 import { decodeUpdate } from "../../src/wire/update-decode.ts";
 import { encodeUpdate } from "../../src/wire/update-simple.ts";
+import { finallyDo } from "./harness.ts";
 
 export interface SpeakerOptions {
   /** Own address, which is the neighbor's address for the daemon. */
@@ -97,7 +98,7 @@ export class Speaker {
       this.wake();
     });
     socket.on("end", () => this.wake());
-    t.after(() => socket.destroy());
+    finallyDo(t, () => socket.destroy());
   }
 
   get open(): Uint8Array {
@@ -153,7 +154,9 @@ export class Speaker {
       const left = end - performance.now();
       if (left <= 0) {
         const seen = this.messages.map(({ type }) => type).join(" ");
-        throw new Error(`not within ${ms} ms: ${what}; messages: ${seen.slice(-200)}; closed: ${this.closed}`);
+        throw new Error(
+          `not within ${ms} ms: ${what}; messages: ${seen.slice(-200)}; closed: ${this.closed}`,
+        );
       }
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, left);
@@ -234,7 +237,11 @@ export class Speaker {
     const context = { fourOctetAs: this.fourOctetAs, addPath: 0, external: true, families: 3 };
     const looped = leaveLoopback(bytes);
     decodeUpdate(bytes, 0, bytes.length, context, out);
-    assert.equal(out.problems.length, 0, `the daemon sent what it should not: ${JSON.stringify(out.problems)}`);
+    assert.equal(
+      out.problems.length,
+      0,
+      `the daemon sent what it should not: ${JSON.stringify(out.problems)}`,
+    );
     if (out.endOfRib !== undefined) this.endOfRib++;
     for (const list of [out.withdrawn, out.mpWithdrawn]) {
       for (const prefix of prefixesOf(list, bytes)) {
@@ -320,7 +327,10 @@ export function announcement(prefixes: readonly string[], attributes: PathAttrib
   return bytes;
 }
 
-/** UPDATEs for `count` IPv4 prefixes of length 24 from 20.0.0.0 on, `perMessage` in each, as one buffer. */
+/**
+ * UPDATEs for `count` IPv4 prefixes of length 24 from 20.0.0.0 on, `perMessage` in each, as one buffer. Each message
+ * has attributes of its own: a community that counts.
+ */
 export function flood(count: number, perMessage: number, attributes: PathAttributes, first = 0): Uint8Array {
   const parts: Uint8Array[] = [];
   for (let from = first; from < first + count; from += perMessage) {
@@ -328,7 +338,9 @@ export function flood(count: number, perMessage: number, attributes: PathAttribu
     for (let i = from; i < Math.min(first + count, from + perMessage); i++) {
       reach.push({ bytes: Uint8Array.of(20 + (i >> 16), (i >> 8) & 255, i & 255, 0), length: 24 });
     }
-    parts.push(encodeUpdate({ reach, attributes: { ...attributes, med: from % 1000 } })!);
+    parts.push(
+      encodeUpdate({ reach, attributes: { ...attributes, communities: [...attributes.communities, from] } })!,
+    );
   }
   return Buffer.concat(parts);
 }

@@ -1,0 +1,249 @@
+/**
+ * Every RPC of the real daemon by clients that are not ours: buf curl with reflection, JSON over HTTP/1.1, grpc-js with
+ * protobuf.js. The list of RPCs comes from the daemon's own reflection, so that one without a row here fails.
+ */
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import * as grpc from "@grpc/grpc-js";
+import { loadSync } from "@grpc/proto-loader";
+import { Daemon, finallyDo, type Json, neighborToml, root, run } from "./harness.ts";
+import { Speaker } from "./speaker.ts";
+
+const address = "127.0.0.7";
+const peer = "127.0.0.2";
+
+/** A good request for each RPC and what its answer must hold, in an order in which they work one after the other. */
+const rows: readonly (readonly [rpc: string, request: Json, expected: Json])[] = [
+  ["cairn.v1.ControlService/GetHealth", {}, { healthy: true }],
+  ["cairn.v1.ControlService/GetMetrics", {}, {}],
+  ["cairn.v1.ControlService/SetLogLevel", { level: "info" }, { previous: "info" }],
+  ["cairn.v1.GlobalService/GetGlobal", {}, { spec: { asn: 65_001 } }],
+  ["cairn.v1.GlobalService/SetGlobal", { spec: { name: "edge" }, update_mask: ["name"] }, {}],
+  ["cairn.v1.PeerGroupService/SetPeerGroup", { spec: { name: "ix" } }, {}],
+  ["cairn.v1.NeighborService/AddNeighbor", { spec: { address, remote_asn: 65_007, passive: true } }, {}],
+  [
+    "cairn.v1.NeighborService/UpdateNeighbor",
+    { spec: { address, description: "seven" }, update_mask: ["description"] },
+    {},
+  ],
+  ["cairn.v1.PeerGroupService/AttachNeighbor", { address, peer_group: "ix" }, {}],
+  ["cairn.v1.PeerGroupService/GetPeerGroup", { name: "ix" }, { peerGroup: { members: [address] } }],
+  ["cairn.v1.PeerGroupService/ListPeerGroups", {}, { totalSize: "1" }],
+  ["cairn.v1.NeighborService/GetNeighbor", { address }, { neighbor: { spec: { description: "seven" } } }],
+  ["cairn.v1.NeighborService/ListNeighbors", {}, { totalSize: "2" }],
+  ["cairn.v1.NeighborService/WatchNeighbors", {}, { type: "TYPE_SNAPSHOT" }],
+  ["cairn.v1.NeighborService/DisableNeighbor", { address, message: "see you" }, {}],
+  ["cairn.v1.NeighborService/EnableNeighbor", { address }, {}],
+  ["cairn.v1.PeerGroupService/DetachNeighbor", { address }, {}],
+  ["cairn.v1.PeerGroupService/DeletePeerGroup", { name: "ix" }, {}],
+  ["cairn.v1.NeighborService/DeleteNeighbor", { address }, {}],
+  ["cairn.v1.NeighborService/SoftResetIn", { address: peer, refresh: true }, {}],
+  ["cairn.v1.NeighborService/SoftResetOut", { address: peer }, {}],
+  ...["Policy", "PrefixSet", "AsPathSet", "CommunitySet", "NeighborSet"].flatMap((kind) => {
+    const many = kind === "Policy" ? "Policies" : `${kind}s`;
+    const field = kind[0].toLowerCase() + kind.slice(1);
+    return [
+      [`cairn.v1.PolicyService/Set${kind}`, { spec: { name: "new" } }, {}],
+      [`cairn.v1.PolicyService/Get${kind}`, { name: "new" }, { [field]: { spec: { name: "new" } } }],
+      [`cairn.v1.PolicyService/List${many}`, {}, { totalSize: "1" }],
+      [`cairn.v1.PolicyService/Delete${kind}`, { name: "new" }, {}],
+    ] as const;
+  }),
+  [
+    "cairn.v1.InjectionService/AddPath",
+    { path: { prefix: "198.51.100.0/24" } },
+    { receipt: { accepted: true, selected: true } },
+  ],
+  ["cairn.v1.InjectionService/InjectPaths", { add: [{ prefix: "203.0.113.0/24" }] }, { added: "1" }],
+  ["cairn.v1.InjectionService/ListInjected", {}, { totalSize: "2" }],
+  ["cairn.v1.RibService/ListReceivedRoutes", { neighbor: peer }, { totalSize: "1" }],
+  ["cairn.v1.RibService/ListBestRoutes", {}, { totalSize: "3" }],
+  ["cairn.v1.RibService/ListAdvertisedRoutes", { neighbor: peer }, { totalSize: "2" }],
+  ["cairn.v1.RibService/ListRejectedRoutes", { neighbor: peer }, {}],
+  ["cairn.v1.RibService/StreamReceivedRoutes", { neighbor: peer }, { routes: [{ prefix: "192.0.2.0/24" }] }],
+  ["cairn.v1.RibService/StreamBestRoutes", { filter: { neighbor: peer } }, { routes: [{ neighbor: peer }] }],
+  ["cairn.v1.RibService/StreamAdvertisedRoutes", { neighbor: peer }, { routes: [{ neighbor: "local" }] }],
+  ["cairn.v1.RibService/LookupRoute", { target: "192.0.2.9" }, { prefix: "192.0.2.0/24" }],
+  ["cairn.v1.RibService/ExplainBestPath", { prefix: "192.0.2.0/24" }, { candidates: [{ rank: 1 }] }],
+  ["cairn.v1.RibService/WatchRoutes", {}, { type: "TYPE_SNAPSHOT" }],
+  ["cairn.v1.RibService/GetRibSummary", {}, { families: [{ prefixes: "3" }] }],
+  ["cairn.v1.InjectionService/DeletePath", { prefix: "198.51.100.0/24" }, {}],
+  ["cairn.v1.InjectionService/DeletePath", { prefix: "203.0.113.0/24" }, {}],
+  ["cairn.v1.EventService/ListEvents", { page_size: 1 }, { events: [{ id: "1" }] }],
+  ["cairn.v1.EventService/WatchEvents", { from_id: "0" }, { type: "TYPE_EVENTS" }],
+  ["cairn.v1.NeighborService/HardReset", { address: peer }, {}],
+  ["grpc.health.v1.Health/Check", { service: "cairn.v1.RibService" }, { status: "SERVING" }],
+  ["grpc.health.v1.Health/Watch", {}, { status: "SERVING" }],
+  ["grpc.reflection.v1.ServerReflection/ServerReflectionInfo", { list_services: "" }, {}],
+  ["cairn.v1.ControlService/Shutdown", { message: "bye" }, {}],
+];
+
+/** These go on until they are cancelled. */
+const endless = /\/Watch/;
+
+async function start(t: TestContext): Promise<Daemon> {
+  const daemon = await Daemon.start(t, { config: neighborToml(peer, 65_002) });
+  const speaker = await Speaker.establish(t, { local: peer, port: daemon.bgpPort });
+  speaker.announce(["192.0.2.0/24"]);
+  for (let i = 0; (await daemon.best()).length === 0 && i < 500; i++);
+  return daemon;
+}
+
+/** Every value of `expected` stands in `actual`. */
+function holds(actual: Json, expected: Json, what: string): void {
+  if (typeof expected !== "object") {
+    assert.equal(String(actual), String(expected), what);
+    return;
+  }
+  for (const [key, value] of Object.entries(expected)) holds(actual?.[key], value, `${what}.${key}`);
+}
+
+test("grpc-js with protobuf.js calls every RPC; the list is the daemon's own", async (t) => {
+  const daemon = await start(t);
+  const client = new grpc.Client(`unix://${daemon.socket}`, grpc.credentials.createInsecure());
+  finallyDo(t, () => client.close());
+  const names = await reflectedServices(client);
+  const definitions = loadAll();
+  const served = names.flatMap((service) =>
+    Object.keys(definitions[service]).map((method) => `${service}/${method}`),
+  );
+  assert.deepEqual([...new Set(rows.map(([rpc]) => rpc))].sort(), served.sort(), "RPCs served and rows here");
+  for (const [rpc, request, expected] of rows) {
+    const [answer] = await callGrpc(client, definitions, rpc, request);
+    if (rpc !== "cairn.v1.RibService/ListRejectedRoutes") assert.ok(answer, rpc);
+    holds(answer, expected, rpc);
+  }
+  assert.deepEqual(await daemon.exited, { code: 0, signal: null });
+});
+
+test("JSON over HTTP/1.1 calls every RPC", async (t) => {
+  const daemon = await start(t);
+  const definitions = loadAll();
+  for (const [rpc, request, expected] of rows) {
+    const [service, name] = rpc.split("/");
+    const { requestStream, responseStream } = definitions[service][name] as grpc.MethodDefinition<
+      object,
+      object
+    >;
+    if (requestStream && responseStream) continue; // two streams at a time need HTTP/2
+    if (!requestStream && !responseStream) {
+      holds(await daemon.call(rpc, request), expected, rpc);
+      continue;
+    }
+    const answers: Json[] = [];
+    for await (const answer of daemon.stream(rpc, request)) {
+      answers.push(answer);
+      if (endless.test(rpc)) break;
+    }
+    assert.ok(answers.length > 0, rpc);
+    holds(answers[0], expected, rpc);
+  }
+  assert.deepEqual(await daemon.exited, { code: 0, signal: null });
+});
+
+test("buf curl calls every RPC by reflection", async (t) => {
+  const daemon = await start(t);
+  for (const [rpc, request, expected] of rows) {
+    if (endless.test(rpc)) continue; // buf curl has no way to end one
+    const { code, out, err } = await run(join(root, "node_modules/.bin/buf"), [
+      ...["curl", "--unix-socket", daemon.socket, "--protocol", "grpc", "--http2-prior-knowledge"],
+      ...["-d", JSON.stringify(request), `http://localhost/${rpc}`],
+    ]);
+    assert.equal(code, 0, `${rpc}: ${err}`);
+    const answer = JSON.parse(out.split("\n}\n{")[0].replace(/^$/, "{}"));
+    holds(answer, expected, rpc);
+  }
+  assert.deepEqual(await daemon.exited, { code: 0, signal: null });
+});
+
+test("curl itself: JSON in, JSON out, and an error that programs can read", async (t) => {
+  const daemon = await Daemon.start(t);
+  const curl = (rpc: string, body: string): ReturnType<typeof run> =>
+    run("curl", [
+      ...["-sS", "--unix-socket", daemon.socket, "-H", "content-type: application/json", "-d", body],
+      ...["-w", "\n%{http_code}", `http://localhost/cairn.v1.${rpc}`],
+    ]);
+  if ((await run("curl", ["--version"])).code !== 0) {
+    t.skip("needs curl");
+    return;
+  }
+  const [health, status] = (await curl("ControlService/GetHealth", "{}")).out.split("\n");
+  assert.equal(status, "200");
+  assert.equal(JSON.parse(health).healthy, true);
+  const [error, refused] = (await curl("NeighborService/GetNeighbor", '{"address":"192.0.2.9"}')).out.split(
+    "\n",
+  );
+  assert.equal(refused, "404");
+  assert.equal(JSON.parse(error).code, "not_found");
+  const [broken, bad] = (await curl("NeighborService/GetNeighbor", '{"address":')).out.split("\n");
+  assert.equal(bad, "400");
+  assert.equal(JSON.parse(broken).code, "invalid_argument");
+});
+
+type Definitions = ReturnType<typeof loadSync> & Record<string, Record<string, unknown>>;
+
+function loadAll(): Definitions {
+  const services = ["control", "event", "global", "injection", "neighbor", "peer_group", "policy", "rib"];
+  const files = services.map((name) => `cairn/v1/${name}_service.proto`);
+  return loadSync([...files, "grpc/health/v1/health.proto", "grpc/reflection/v1/reflection.proto"], {
+    includeDirs: [join(root, "proto")],
+    longs: String,
+    enums: String,
+  }) as Definitions;
+}
+
+async function reflectedServices(client: grpc.Client): Promise<string[]> {
+  const rpc = "grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+  const [answer] = await callGrpc(client, loadAll(), rpc, { list_services: "" });
+  return answer.listServicesResponse.service.map(({ name }: Json) => name);
+}
+
+/** Field names as protobuf.js has them. */
+function camel(value: Json): Json {
+  if (Array.isArray(value)) return value.map(camel);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, each]) => [
+      key.replace(/_(.)/g, (_, letter) => letter.toUpperCase()),
+      camel(each),
+    ]),
+  );
+}
+
+async function callGrpc(
+  client: grpc.Client,
+  definitions: Definitions,
+  rpc: string,
+  request: Json,
+): Promise<Json[]> {
+  const [service, name] = rpc.split("/");
+  const method = definitions[service][name] as grpc.MethodDefinition<object, object>;
+  const { path, requestSerialize, responseDeserialize } = method;
+  const body = camel(request);
+  const answers: Json[] = [];
+  if (!method.responseStream) {
+    return await new Promise((resolve, reject) => {
+      const done = (error: grpc.ServiceError | null, answer?: object): void =>
+        error ? reject(new Error(`${rpc}: ${error.message}`)) : resolve([answer]);
+      if (method.requestStream)
+        client.makeClientStreamRequest(path, requestSerialize, responseDeserialize, done).end(body);
+      else client.makeUnaryRequest(path, requestSerialize, responseDeserialize, body, done);
+    });
+  }
+  const duplex = method.requestStream;
+  const stream = duplex
+    ? client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize)
+    : client.makeServerStreamRequest(path, requestSerialize, responseDeserialize, body);
+  if (duplex) (stream as grpc.ClientDuplexStream<object, object>).end(body);
+  stream.on("error", (error: grpc.ServiceError) => {
+    if (error.code !== grpc.status.CANCELLED) answers.push(error);
+  });
+  stream.on("data", (answer: object) => {
+    answers.push(answer);
+    if (endless.test(rpc)) stream.cancel();
+  });
+  await once(stream, "close").catch(() => {});
+  return answers;
+}
