@@ -20,6 +20,8 @@ export interface NeighborRecord {
   readonly endOfRibSent: boolean[];
   /** A warning or stop for too many prefixes was raised in this session, by family index. */
   readonly limitWarned: boolean[];
+  /** Sessions that ended since their routes were last all swept. */
+  sessionsUnswept: number;
   treatAsWithdraw: number;
   attributeDiscard: number;
   /** The neighbor is gone; the record stays until its routes are. */
@@ -37,6 +39,7 @@ export function newNeighborRecord(id: NeighborId, config: NeighborConfig): Neigh
     endOfRibReceived: families.map(() => false),
     endOfRibSent: families.map(() => false),
     limitWarned: families.map(() => false),
+    sessionsUnswept: 0,
     treatAsWithdraw: 0,
     attributeDiscard: 0,
     removed: false,

@@ -226,9 +226,13 @@ export class Neighbors {
     for (const family of familiesOf(record.negotiated?.families ?? 0))
       this.parts.groups.leave(record, family);
     record.negotiated = undefined;
-    const { epoch } = this.parts.routing.neighbors;
-    epoch[id] = (epoch[id] + 1) & 3;
-    this.sweep(record, false);
+    const { neighbors, tables } = this.parts.routing;
+    neighbors.epoch[id] = (neighbors.epoch[id] + 1) & 3;
+    const isSweeping = tables.some((table) => this.parts.jobs.has(sweepKey(record, table)));
+    record.sessionsUnswept = isSweeping ? record.sessionsUnswept + 1 : 1;
+    if (record.sessionsUnswept < 3) this.sweep(record, false);
+    // Before an epoch comes round again: what its last session left must not pass for new.
+    else for (const table of tables) table.sweepNeighbor(id, false, 1, table.paths.rows);
   }
 
   /** Removes the routes of a neighbor (those of earlier sessions, or all) in slices. */
@@ -237,7 +241,7 @@ export class Neighbors {
       if (table.received[record.id] === 0) continue;
       let from = 1;
       this.parts.jobs.start({
-        key: `sweep ${record.id} ${table.family.index}`,
+        key: sweepKey(record, table),
         step: (rows) => {
           from = table.sweepNeighbor(record.id, all, from, rows);
           return from === 0 || table.received[record.id] === 0;
@@ -340,4 +344,8 @@ export class Neighbors {
     }
     return told;
   }
+}
+
+function sweepKey(record: NeighborRecord, table: RouteTable): string {
+  return `sweep ${record.id} ${table.family.index}`;
 }
