@@ -76,6 +76,7 @@ export const eventsCommand: Command = {
         return;
       }
       for (const event of events) context.out.line(eventLine(event, context.style));
+      if (events.length === 0) context.note("no events");
       return;
     }
     if (!context.forPeople) return writeList(context, listEvents, { filter, fromId });
@@ -142,8 +143,11 @@ async function follow(
   }
 }
 
-/** One event on one line. */
-export function eventLine(event: Event, style: Style): string {
+/**
+ * One event on one line.
+ * @param short without the date, for narrow screens
+ */
+export function eventLine(event: Event, style: Style, short = false): string {
   const tone =
     event.severity === Severity.ERROR
       ? style.bad
@@ -156,7 +160,8 @@ export function eventLine(event: Event, style: Style): string {
     event.severity === Severity.ERROR ? "ERROR " : event.severity === Severity.WARNING ? "WARN " : "";
   const subject = subjectOf(event);
   const about = subject === "" ? "" : `${style.bold(safeText(subject))}  `;
-  return `${style.dim(humanTime(event.time))}  ${style.dim(`#${event.id}`)}  ${style.accent(topic)}  ${about}${tone ? tone(word + summary) : summary}`;
+  const time = humanTime(event.time).slice(short ? -8 : 0);
+  return `${style.dim(time)}  ${style.dim(`#${event.id}`)}  ${style.accent(topic)}  ${about}${tone ? tone(word + summary) : summary}`;
 }
 
 /** What the event is about, unless its text says so: the address of a neighbor, KIND/NAME of anything else. */

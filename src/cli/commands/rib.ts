@@ -165,7 +165,7 @@ const watchCommand: Command = {
         if (format === "yaml") out.line("---");
         await writeMessage(out, format, WatchRoutesResponseSchema, response);
       } else if (response.type === WatchRoutesResponse_Type.BOOKMARK) {
-        out.line(style.dim(`-- table complete at revision ${response.revision}; changes follow --`));
+        out.line(style.dim(onlyChanges ? "-- changes --" : "-- the table is complete; changes follow --"));
       } else {
         for (const route of response.updated) out.line(`${style.good("+")} ${routeLine(route)}`);
         for (const prefix of response.withdrawn) out.line(`${style.bad("-")} ${safeText(prefix)}`);
@@ -323,6 +323,8 @@ function tableRequest(invocation: Invocation, argument: string): { family: strin
 }
 
 function checkPrefix(text: string): void {
+  if (!text.includes("/") && !parseIp(text))
+    throw usageError(`"${text}" is neither an IP address nor a prefix`);
   const parsed = parsePrefix(text);
   if (typeof parsed === "string")
     throw usageError(parsed, "an address without /LENGTH looks up the longest match");

@@ -10,6 +10,9 @@ import { type Column, displayWidth, renderTable } from "../table.ts";
 import type { Rates, TopModel } from "./model.ts";
 import { selectedNeighbor, shownNeighbors, type sortNames, type TopView } from "./view.ts";
 
+/** Narrower screens show events without their date. */
+const datedColumns = 100;
+
 export interface FrameSize {
   readonly columns: number;
   /** Infinity: as many as there are. */
@@ -130,7 +133,8 @@ function sessionScreen(model: TopModel, view: TopView, size: FrameSize, style: S
   lines.push(
     style.dim(hidden > 0 ? `-- events -- (${hidden} more neighbors above or below)` : "-- events --"),
   );
-  for (const event of model.events.slice(-eventRoom)) lines.push(clip(eventLine(event, style), size.columns));
+  for (const event of model.events.slice(-eventRoom))
+    lines.push(clip(eventLine(event, style, size.columns < datedColumns), size.columns));
   return lines;
 }
 
@@ -211,7 +215,7 @@ function eventScreen(model: TopModel, view: TopView, size: FrameSize, style: Sty
   const end = Math.max(Math.min(rows, model.events.length), model.events.length - view.scroll);
   return model.events
     .slice(Math.max(0, end - rows), end)
-    .map((event) => clip(eventLine(event, style), size.columns));
+    .map((event) => clip(eventLine(event, style, size.columns < datedColumns), size.columns));
 }
 
 function routeScreen(model: TopModel, view: TopView, size: FrameSize, style: Style): string[] {
