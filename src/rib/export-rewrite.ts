@@ -13,7 +13,7 @@
  * MED is dropped before export policy runs (`stripMed`), so that a MED which policy sets is sent.
  */
 import { assert } from "../base/assert.ts";
-import { AttributeType } from "../wire/attributes/descriptor.ts";
+import { AttributeType, FlagBit } from "../wire/attributes/descriptor.ts";
 import { decodeBlock, encodeBlock } from "../wire/block.ts";
 import { attributeEnd, findAttribute, valueAt } from "../wire/block-walk.ts";
 import { MessageWriter } from "../wire/message-writer.ts";
@@ -120,7 +120,7 @@ export function rewriteForExport(
         if (internal) out.copy(bytes, at, next);
         break;
       case AttributeType.extendedCommunities:
-        if (config.external && !transparent) writeTransitiveCommunities(out, bytes, value, length);
+        if (config.external && !transparent) writeTransitiveCommunities(out, bytes, at, value, length);
         else out.copy(bytes, at, next);
         break;
       default:
@@ -210,11 +210,17 @@ function writePrepended(
 }
 
 /** Extended communities whose type has the non-transitive bit stay inside the AS (RFC 4360 6). */
-function writeTransitiveCommunities(out: MessageWriter, bytes: Uint8Array, at: number, length: number): void {
+function writeTransitiveCommunities(
+  out: MessageWriter,
+  bytes: Uint8Array,
+  flagsAt: number,
+  at: number,
+  length: number,
+): void {
   let kept = 0;
   for (let i = 0; i < length; i += 8) if ((bytes[at + i] & 0x40) === 0) kept += 8;
   if (kept === 0) return;
-  writeHeader(out, 0xc0, AttributeType.extendedCommunities, kept);
+  writeHeader(out, bytes[flagsAt] & ~FlagBit.extendedLength, AttributeType.extendedCommunities, kept);
   for (let i = 0; i < length; i += 8) if ((bytes[at + i] & 0x40) === 0) out.copy(bytes, at + i, at + i + 8);
 }
 

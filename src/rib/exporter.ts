@@ -8,6 +8,7 @@ import { AttributeFlag } from "../policy/attribute-table.ts";
 import type { Program } from "../policy/program.ts";
 import { RouteKey, RouteType } from "../policy/route-key.ts";
 import { MessageWriter } from "../wire/message-writer.ts";
+import { isLinkLocal } from "../wire/next-hop.ts";
 import { AttributeBlock } from "../wire/scratch.ts";
 import type { AttrId, AttributeStore } from "./attribute-store.ts";
 import type { ExportCache } from "./export-cache.ts";
@@ -79,8 +80,8 @@ export class Exporter {
   private readonly found = { at: 0, length: 0 };
   private readonly rewriteRoute: RewriteRoute = { nextHop: undefined, reflected: false, sourceRouterId: 0 };
   private readonly cache: ExportCache;
-  /** Addresses of the group's members: none of them is announced to its owner as a next hop. */
-  readonly memberAddresses = new Set<string>();
+  /** Members of the group by address: none of the addresses is announced to its owner as a next hop. */
+  readonly memberAddresses = new Map<string, number>();
 
   constructor(
     table: RouteTable,
@@ -205,9 +206,35 @@ export class Exporter {
     if (!has) return own;
     if (byPolicy === NextHopVerdict.set || byPolicy === NextHopVerdict.unchanged) return undefined;
     if (config.routeServerClient) return undefined;
+    // RFC 2545 3: a link-local address alone means nothing beyond the link that it came from.
+    if (isLinkLocalAlone(this.block.bytes, found.at, found.length)) return own;
     if (!config.external) return config.nextHopSelf && !reflected ? own : undefined;
     if (local) return undefined;
     return !config.nextHopSelf && this.isOnLink() && !this.isOtherMember(source) ? undefined : own;
+  }
+
+  /**
+   * The member whose address is the next hop in `attr`, 0 for none. A route that we originate is not announced to it
+   * (RFC 4271 5.1.3); others keep the next hop that was asked for.
+   */
+  nextHopOwner(attr: AttrId): number {
+    if (this.memberAddresses.size === 0) return 0;
+    this.attributes.block(attr, this.block);
+    findNextHop(this.block, this.found);
+    const { addressBytes } = this.table.family;
+    if (this.found.length < addressBytes) return 0;
+    return this.memberAddresses.get(formatIp(this.block.bytes, this.found.at, addressBytes)) ?? 0;
+  }
+
+  /** True when the next hop in `attr` is this address of the family. */
+  hasNextHop(attr: AttrId, address: Uint8Array): boolean {
+    this.attributes.block(attr, this.block);
+    findNextHop(this.block, this.found);
+    if (this.found.length < address.length) return false;
+    for (let i = 0; i < address.length; i++) {
+      if (this.block.bytes[this.found.at + i] !== address[i]) return false;
+    }
+    return true;
   }
 
   /** True when the found next hop lies in the subnet that we share with the neighbors of the group. */
@@ -248,6 +275,10 @@ export class Exporter {
       key.w3 = prefixes.words[at + 3] | 0;
     }
   }
+}
+
+function isLinkLocalAlone(bytes: Uint8Array, at: number, length: number): boolean {
+  return length === 16 && isLinkLocal(bytes, at);
 }
 
 function isZero(bytes: Uint8Array, at: number, length: number): boolean {

@@ -12,6 +12,7 @@
  */
 import { assert } from "../base/assert.ts";
 import { grown } from "../base/columns.ts";
+import { parseIp } from "../base/ip.ts";
 import type { AttrId, AttributeStore } from "./attribute-store.ts";
 import { after } from "./change-list.ts";
 import type { Exporter } from "./exporter.ts";
@@ -63,7 +64,10 @@ export class UpdateGroup {
   private readonly host: GroupHost;
   private readonly batch: UpdateBatch;
   private readonly writer: UpdateWriter;
-  /** Adj-RIB-Out: attribute set announced, 0 for none, and the neighbor it came from. */
+  /**
+   * Adj-RIB-Out: attribute set announced, 0 for none, and the member that must not hear of it: the neighbor it came
+   * from, or the one whose address is the next hop of a route that we originate.
+   */
   attr: Uint32Array;
   source: Uint16Array;
   /** Set when the group was let go. */
@@ -149,6 +153,12 @@ export class UpdateGroup {
     return prefix < this.attr.length && this.attr[prefix] !== 0 && this.source[prefix] !== neighbor;
   }
 
+  /** The neighbor that an announced route came from, 0 for one that we originate. */
+  sourceOf(prefix: number): number {
+    const best = this.table.bestOf(prefix);
+    return best !== 0 && this.table.paths.neighbor[best] === 0 ? 0 : this.source[prefix];
+  }
+
   /** An End-of-RIB message for the members. */
   endOfRib(): Uint8Array {
     return this.writer.endOfRib();
@@ -161,7 +171,7 @@ export class UpdateGroup {
 
   /** Adds a neighbor that has been told nothing; End-of-RIB follows when it has the table. */
   join(neighbor: number, address: string): void {
-    this.exporter.memberAddresses.add(address);
+    this.addAddress(neighbor, address);
     this.awaitingEnd.set(neighbor, this.table.changes.revision);
     if (this.front.fresh) {
       this.front.members.push(neighbor);
@@ -180,7 +190,7 @@ export class UpdateGroup {
    * has been told more or less than the columns say, so it hears everything again.
    */
   adopt(neighbor: number, address: string, donor: UpdateGroup): void {
-    this.exporter.memberAddresses.add(address);
+    this.addAddress(neighbor, address);
     if (donor.awaitingEnd.has(neighbor)) this.awaitingEnd.set(neighbor, this.table.changes.revision);
     const { told } = donor.placeOf(neighbor);
     let position = told ? undefined : this.followers.find((follower) => isCopyOf(follower, donor));
@@ -191,6 +201,24 @@ export class UpdateGroup {
       this.table.changes.markHead(position.marker);
     }
     position.members.push(neighbor);
+  }
+
+  /** Routes that name the new member's address as next hop go through export again before it hears of them. */
+  private addAddress(neighbor: number, address: string): void {
+    const { exporter, attr, table } = this;
+    exporter.memberAddresses.set(address, neighbor);
+    const bytes = parseIp(address);
+    if (bytes?.length !== table.family.addressBytes) return;
+    const named = new Map<AttrId, boolean>();
+    for (let row = 0; row < attr.length; row++) {
+      if (attr[row] === 0) continue;
+      let names = named.get(attr[row]);
+      if (names === undefined) {
+        names = exporter.hasNextHop(attr[row], bytes);
+        named.set(attr[row], names);
+      }
+      if (names) table.changes.touch(row);
+    }
   }
 
   /** How far the front has come. */
@@ -387,6 +415,7 @@ export class UpdateGroup {
       attr = this.defaultAttr;
       source = 0;
     }
+    if (attr !== 0 && source === 0) source = this.exporter.nextHopOwner(attr);
     if (attr === oldAttr && (source === oldSource || attr === 0)) return;
     if (this.front.members.length > 0) this.tell(row, oldAttr, oldSource, attr, source);
     if (attr !== oldAttr && attr !== 0) this.attributes.retain(attr);

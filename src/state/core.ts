@@ -200,6 +200,20 @@ export class Core {
     this.nowMs = nowMs;
     this.wallMs = wallMs;
     switch (input.kind) {
+      // At once, as what follows them on the same connection: its bytes and its end.
+      case "tcp.accepted":
+        this.sessions.accepted(
+          input.conn,
+          input.localAddress,
+          input.localPort,
+          input.remoteAddress,
+          input.remotePort,
+          nowMs,
+        );
+        return true;
+      case "tcp.connected":
+        this.sessions.connected(input.conn, input.localAddress, input.localPort, nowMs);
+        return true;
       case "tcp.bytes":
         this.sessions.bytes(input.conn, input.bytes, nowMs);
         return true;
@@ -258,19 +272,6 @@ export class Core {
 
   private runInput(input: Input): void {
     switch (input.kind) {
-      case "tcp.accepted":
-        this.sessions.accepted(
-          input.conn,
-          input.localAddress,
-          input.localPort,
-          input.remoteAddress,
-          input.remotePort,
-          this.nowMs,
-        );
-        break;
-      case "tcp.connected":
-        this.sessions.connected(input.conn, input.localAddress, input.localPort, this.nowMs);
-        break;
       case "host.addresses":
         this.groups.setHostAddresses(input.addresses);
         break;

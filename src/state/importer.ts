@@ -41,10 +41,16 @@ export class Importer {
   private readonly key = new RouteKey();
   private readonly block = new AttributeBlock();
   private readonly nextHop = { at: 0, length: 0 };
+  private hostAddresses: readonly Uint8Array[] = [];
 
   constructor(routing: Routing, host: ImportHost) {
     this.routing = routing;
     this.host = host;
+  }
+
+  /** Addresses of this host, 4 or 16 bytes each. Routes that are there already are not looked at again. */
+  setHostAddresses(addresses: readonly Uint8Array[]): void {
+    this.hostAddresses = addresses;
   }
 
   /** Takes in one UPDATE. @returns the NOTIFICATION that ends the session, if the message calls for it */
@@ -206,16 +212,22 @@ export class Importer {
       if (flags & AttributeFlag.hasClusterList && hasCluster(block, config.clusterId))
         return RejectReason.clusterLoop;
     }
-    if (record.negotiated && this.isOwnNextHop(block, record.negotiated.localAddress))
-      return RejectReason.nextHopIsSelf;
+    if (this.isOwnNextHop(record, block)) return RejectReason.nextHopIsSelf;
     if (config.external && config.importPolicies.length === 0 && this.host.requirePolicy())
       return RejectReason.noPolicy;
     return RejectReason.none;
   }
 
-  private isOwnNextHop(block: AttributeBlock, own: Uint8Array): boolean {
+  /** RFC 4271 5.1.3: a route with ourselves as next hop is not installed, whichever of our addresses it names. */
+  private isOwnNextHop(record: NeighborRecord, block: AttributeBlock): boolean {
+    findNextHop(block, this.nextHop);
+    if (record.negotiated && this.isNextHop(block, record.negotiated.localAddress)) return true;
+    for (const own of this.hostAddresses) if (this.isNextHop(block, own)) return true;
+    return false;
+  }
+
+  private isNextHop(block: AttributeBlock, own: Uint8Array): boolean {
     const { nextHop } = this;
-    findNextHop(block, nextHop);
     if (nextHop.length < own.length) return false;
     for (let i = 0; i < own.length; i++) if (block.bytes[nextHop.at + i] !== own[i]) return false;
     return nextHop.length === own.length || own.length === 16;

@@ -182,10 +182,11 @@ export class AdvertisedWalk extends RowWalk {
     const { table, filter, routing } = this.scope;
     const { group } = this;
     if (!group || group.closed || table.isMarker(row) || !group.announces(row, this.neighbor)) return;
-    if (!filter.matchesPrefix(table.prefixes, row) || !filter.matchesNeighbor(group.source[row])) return;
+    const source = group.sourceOf(row);
+    if (!filter.matchesPrefix(table.prefixes, row) || !filter.matchesNeighbor(source)) return;
     const attr = group.attr[row];
     if (!filter.matchesAttributes(attr)) return;
-    out.push(advertisedRoute(routing, table, row, attr, group.source[row], this.scope.nowS()));
+    out.push(advertisedRoute(routing, table, row, attr, source, this.scope.nowS()));
   }
 }
 
