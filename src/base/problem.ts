@@ -15,12 +15,16 @@ export type ProblemCode =
   | "STALE_GENERATION"
   | "WRONG_STATE"
   | "LIMIT"
+  | "PENDING" // another change waits for its confirmation
+  | "GATE" // the plan exceeds what the caller allows
   | "STORE_FAILED" // could not be made durable; nothing changed
   | "BUSY"
   | "SYNTAX";
 
 export interface Problem {
   readonly code: ProblemCode;
+  /** A warning is told and changes nothing else; absent means an error. */
+  readonly severity?: "warning";
   /** Field path, for example `Neighbor/192.0.2.1.hold_time` or `spec.prefixes[3].ge`; empty for the whole request. */
   readonly path: string;
   /** One sentence without a full stop. */

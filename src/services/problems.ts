@@ -30,6 +30,8 @@ const codes: readonly (readonly [ProblemCode, Code])[] = [
   ["REF_MISSING", Code.FailedPrecondition],
   ["STILL_REFERENCED", Code.FailedPrecondition],
   ["WRONG_STATE", Code.FailedPrecondition],
+  ["PENDING", Code.FailedPrecondition],
+  ["GATE", Code.FailedPrecondition],
   ["LIMIT", Code.ResourceExhausted],
   ["BUSY", Code.Unavailable],
   ["STORE_FAILED", Code.Unavailable],

@@ -2,34 +2,28 @@
  * The one path by which anything declared changes: check, commit in memory, persist, and only when durable reply and
  * let the consequences happen. If the store fails, what was committed in memory is taken back, newest first, and the
  * callers are told; sessions and routes have not noticed anything.
+ *
+ * A change can wait for its confirmation (confirmation.ts): it is in force, its undo is durable with it, and while it
+ * waits no other change of objects is taken. Taking it back is a change like any other.
  */
-import { fromJson, type JsonValue, type Message, toJson } from "@bufbuild/protobuf";
-import { unreachable } from "../base/assert.ts";
-import { formatPrefix, parsePrefix } from "../base/ip.ts";
+import { toJson } from "@bufbuild/protobuf";
 import { limits } from "../base/limits.ts";
-import type { Problem } from "../base/problem.ts";
-import {
-  type InjectedPath,
-  InjectedPathSchema,
-  PathReceiptSchema,
-} from "../gen/cairn/v1/injection_service_pb.ts";
+import { formatProblem, type Problem } from "../base/problem.ts";
 import { ObjectChangeSchema } from "../gen/cairn/v1/types_pb.ts";
+import type { ConditionHost } from "./conditions.ts";
+import { Confirmation, checkTerms } from "./confirmation.ts";
 import type { DurableSpecs } from "./durable-specs.ts";
-import type { CheckedPath, Injection } from "./injection.ts";
+import type { Injection } from "./injection.ts";
+import { type InjectionPlan, InjectionPlanner } from "./injection-plan.ts";
 import type { CallId } from "./inputs.ts";
-import { kinds } from "./kinds.ts";
-import type { Mutation, MutationOp, MutationOutcome } from "./mutation.ts";
+import type { ConfirmTerms, Mutation, MutationOutcome } from "./mutation.ts";
 import type { ObjectStore, Prepared, Touched } from "./objects.ts";
-import type { StoreRow } from "./rows.ts";
-import { specText } from "./schema-diff.ts";
+import { storedOf } from "./objects-read.ts";
+import { digestOf, outcomeJson, RequestLog } from "./request-log.ts";
+import type { StoredAudit, StoredEvent, StoredPending, StoredState, StoredUndo, StoreRow } from "./rows.ts";
 
-/** What a mutation does to injected routes. Of several ops on one path the last counts: the rest are `present`. */
-interface InjectionPlan {
-  readonly puts: { readonly path: CheckedPath; readonly message: InjectedPath; present: boolean }[];
-  /** Canonical prefixes, as the store knows them. */
-  readonly drops: { readonly prefix: string; readonly pathId: number }[];
-  unchanged: number;
-}
+/** What becomes of the pending change when this one is durable. */
+type Settles = "begins" | "confirms" | "reverts" | undefined;
 
 interface Parked {
   readonly seq: number;
@@ -38,7 +32,15 @@ interface Parked {
   readonly prepared: Prepared;
   readonly plan: InjectionPlan;
   readonly rows: readonly StoreRow[];
+  readonly hash: string;
+  readonly settles: Settles;
+  readonly event: StoredEvent | undefined;
+  /** Carried out before the router ran: already in force, and to be written again when writing fails. */
+  readonly atStart: boolean;
 }
+
+/** An event before it has a number. */
+type NewEvent = Pick<StoredEvent, "topic" | "object" | "severity" | "summary" | "facts">;
 
 export interface ChangesHost {
   persist(rows: readonly StoreRow[]): number;
@@ -46,217 +48,317 @@ export interface ChangesHost {
   /** Objects changed and are durable: sessions, policies and tables follow. */
   consequences(touched: readonly Touched[]): void;
   receipt(prefix: string, pathId: number, changed: boolean): ReturnType<Injection["receipt"]>;
-  event(
-    topic: string,
-    object: string,
-    severity: 1 | 2 | 3,
-    summary: string,
-    facts: Readonly<Record<string, string>>,
-  ): void;
+  /** Gives an event its number and holds it back until it is durable together with the change that it tells of. */
+  holdEvent(event: NewEvent): StoredEvent;
+  /** It is durable, or nothing came of it: then `instead` takes its place. */
+  releaseEvent(event: StoredEvent, instead?: NewEvent): void;
+  audit(entry: StoredAudit): void;
+  nowMs(): number;
   wallMs(): number;
 }
 
-const dayMs = 24 * 3600 * 1000;
-const expiryRetryMs = 2_000;
+export interface ChangesParts {
+  readonly objects: ObjectStore;
+  readonly durable: DurableSpecs;
+  readonly injection: Injection;
+  readonly conditions: ConditionHost;
+  readonly requests: StoredState["requests"];
+  readonly pending: StoredPending | undefined;
+  /** The pending change was overdue at start and is taken back already; this is how. */
+  readonly revertedAtStart: Prepared | undefined;
+}
+
+const startRetryMs = 1_000;
+const noPlan: InjectionPlan = { puts: [], drops: [], unchanged: 0 };
 
 export class Changes {
   private readonly objects: ObjectStore;
   private readonly durable: DurableSpecs;
   private readonly injection: Injection;
+  private readonly planner: InjectionPlanner;
   private readonly host: ChangesHost;
+  private readonly requests: RequestLog;
+  readonly confirmation: Confirmation;
   private parked: Parked[] = [];
-  /** Outcomes by request id, oldest first. */
-  private readonly requests = new Map<string, { digest: string; time: number; outcome: JsonValue }>();
-  /** Request ids whose outcome is not durable yet. */
-  private readonly running = new Map<string, string>();
-  /**
-   * Paths that parked changes put or drop, with how many of them. What is in the table says nothing about these: an op
-   * on one is always carried out, behind those before it.
-   */
-  private readonly inFlight = new Map<string, number>();
+  /** The revert of the start that could not be written yet, and when to try again. */
+  private startRevert: { readonly parked: Parked; readonly atMs: number } | undefined;
+  /** Counts for the metrics: changes carried out and refused, by code. */
+  commits = 0;
+  readonly refusals = new Map<string, number>();
 
-  constructor(
-    objects: ObjectStore,
-    durable: DurableSpecs,
-    injection: Injection,
-    requests: readonly { requestId: string; digest: string; time: number; outcome: JsonValue }[],
-    host: ChangesHost,
-  ) {
-    this.objects = objects;
-    this.durable = durable;
-    this.injection = injection;
+  constructor(parts: ChangesParts, host: ChangesHost) {
+    this.objects = parts.objects;
+    this.durable = parts.durable;
+    this.injection = parts.injection;
+    this.planner = new InjectionPlanner(parts.injection);
+    this.requests = new RequestLog(parts.requests);
+    this.confirmation = new Confirmation(parts.conditions);
     this.host = host;
-    for (const request of requests) this.requests.set(request.requestId, request);
+    if (parts.pending) this.resume(parts.pending, parts.revertedAtStart);
+  }
+
+  /** A change waited for its confirmation when the last run ended. */
+  private resume(pending: StoredPending, reverted: Prepared | undefined): void {
+    this.confirmation.begin(pending);
+    if (!reverted) {
+      this.confirmation.arm(this.host.nowMs(), this.host.wallMs());
+      return;
+    }
+    this.confirmation.settling("reverting");
+    const until = new Date(pending.deadline).toISOString();
+    this.park(undefined, revertOf(pending, `it was not confirmed until ${until}`), "", reverted, noPlan, {
+      settles: "reverts",
+      atStart: true,
+    });
   }
 
   /** Checks and, unless it is a dry run, carries out a mutation. `call` undefined: nobody waits for the outcome. */
   mutate(call: CallId | undefined, mutation: Mutation): void {
-    const refuse = (problems: readonly Problem[]): void => {
-      this.postponeExpiry(mutation);
-      if (call !== undefined) this.host.reply(call, { ok: false, problems });
-    };
     if (this.parked.length >= limits.parkedRepliesMax) {
-      refuse([
-        { code: "BUSY", path: "", message: "too many changes wait to be made durable", fix: "try again" },
-      ]);
+      const message = "too many changes wait to be made durable";
+      this.refuse(call, mutation, [{ code: "BUSY", path: "", message, fix: "try again" }]);
       return;
     }
     const digest = mutation.requestId === "" ? "" : digestOf(mutation);
-    if (mutation.requestId !== "" && this.repeated(call, mutation, digest, refuse)) return;
-    const problems: Problem[] = [];
+    if (digest !== "") {
+      const known = this.requests.lookup(mutation.requestId, digest, this.host.wallMs());
+      if (known) {
+        if (!known.ok) this.refuse(call, mutation, known.problems);
+        else if (call !== undefined) this.host.reply(call, known);
+        return;
+      }
+    }
+    const [first] = mutation.ops;
+    if (first?.op === "confirm" || first?.op === "abort") this.settle(call, mutation, first, digest);
+    else if (first?.op === "pin") this.pin(call, mutation, first, digest);
+    else this.change(call, mutation, digest);
+  }
+
+  private change(call: CallId | undefined, mutation: Mutation, digest: string): void {
+    const problems: Problem[] = mutation.confirm ? checkTerms(mutation.confirm) : [];
     const prepared = this.objects.prepare(mutation, this.host.wallMs());
     if (!prepared.ok) problems.push(...prepared.problems);
-    const plan = this.plan(mutation, problems);
+    const plan = this.planner.plan(mutation, problems);
+    const changesObjects = prepared.ok && prepared.value.changes.length > 0;
+    const held = changesObjects && !mutation.dryRun ? this.confirmation.refusal() : undefined;
+    if (held) problems.push(held);
     if (!prepared.ok || problems.length > 0) {
-      refuse(problems);
+      this.refuse(call, mutation, problems);
       return;
     }
-    const changesObjects = prepared.value.changes.length > 0;
     const changesRoutes = plan.puts.some((put) => !put.present) || plan.drops.length > 0;
     if (mutation.dryRun || !(changesObjects || changesRoutes)) {
-      if (call !== undefined) this.host.reply(call, this.outcome(prepared.value, plan, false));
+      const hash = changesObjects ? this.objects.hashAfter(prepared.value) : this.objects.hash;
+      this.answerUnchanged(call, mutation, prepared.value, plan, hash);
       return;
     }
-    this.carryOut(call, mutation, digest, prepared.value, plan);
+    const settles = mutation.confirm && changesObjects ? "begins" : undefined;
+    this.park(call, mutation, digest, prepared.value, plan, { settles });
   }
 
-  private repeated(
+  /** Nothing changes; but what it found may be on its way to disk, and then the answer waits for that. */
+  private answerUnchanged(
     call: CallId | undefined,
     mutation: Mutation,
-    digest: string,
-    refuse: (problems: readonly Problem[]) => void,
-  ): boolean {
-    const { requestId } = mutation;
-    const known = this.requests.get(requestId);
-    const fresh = known && this.host.wallMs() - known.time < dayMs ? known : undefined;
-    const other = fresh ? fresh.digest : this.running.get(requestId);
-    if (other === undefined) return false;
-    if (other !== digest) {
-      const message = `request id "${requestId}" was used for another request`;
-      refuse([{ code: "INVALID", path: "request_id", message, fix: "use a new id for a new request" }]);
-    } else if (fresh) {
-      if (call !== undefined) this.host.reply(call, outcomeOf(fresh.outcome));
-    } else
-      refuse([
-        {
-          code: "BUSY",
-          path: "request_id",
-          message: "the same request is being carried out",
-          fix: "try again",
-        },
-      ]);
-    return true;
-  }
-
-  private plan(mutation: Mutation, problems: Problem[]): InjectionPlan {
-    const plan: InjectionPlan = { puts: [], drops: [], unchanged: 0 };
-    /** What takes back what an earlier op of this mutation meant for a path. */
-    const undo = new Map<string, () => void>();
-    let number = 0;
-    for (const op of mutation.ops) {
-      if (op.op === "inject") {
-        const checked = this.injection.check(op.path, mutation.ops.length === 1 ? "path" : `add[${number}]`);
-        number++;
-        if (!checked.ok) problems.push(...checked.problems);
-        else this.planPut(plan, checked.value, op.path, undo);
-      } else if (op.op === "retract") this.planDrop(plan, op, mutation, undo, problems);
-    }
-    if (this.injection.wouldOverflow(plan.puts.length)) {
-      const message = `at most ${limits.injectedMax} routes can be injected`;
-      problems.push({ code: "LIMIT", path: "add", message });
-    }
-    return plan;
-  }
-
-  private planPut(
+    prepared: Prepared,
     plan: InjectionPlan,
-    path: CheckedPath,
-    message: InjectedPath,
-    undo: Map<string, () => void>,
+    hash: string,
   ): void {
-    const key = pathKey(formatPrefix({ bytes: path.address, length: path.length }), path.pathId);
-    const again = undo.get(key);
-    again?.();
-    const present = !again && !this.inFlight.has(key) && this.injection.isPresent(path);
-    if (present) plan.unchanged++;
-    const put = { path, message, present };
-    plan.puts.push(put);
-    undo.set(key, () => {
-      put.present = true;
-    });
+    if (!mutation.dryRun) this.audit(mutation, "nothing to change");
+    if (call === undefined) return;
+    const last = this.parked[this.parked.length - 1];
+    if (mutation.dryRun || !last) this.host.reply(call, this.outcome(prepared, plan, hash, false));
+    else this.parked.push({ ...asked(call, mutation, prepared, plan), seq: last.seq, hash });
   }
 
-  private planDrop(
-    plan: InjectionPlan,
-    op: Extract<MutationOp, { op: "retract" }>,
+  private refuse(call: CallId | undefined, mutation: Mutation, problems: readonly Problem[]): void {
+    const { code } = problems[0];
+    this.refusals.set(code, (this.refusals.get(code) ?? 0) + 1);
+    if (!mutation.dryRun) {
+      const more = problems.length > 1 ? ` (and ${problems.length - 1} more)` : "";
+      this.audit(mutation, formatProblem(problems[0]) + more, code);
+    }
+    if (call !== undefined) this.host.reply(call, { ok: false, problems });
+  }
+
+  private audit(mutation: Mutation, detail: string, code = ""): void {
+    const entry = this.auditEntry(mutation, detail, code);
+    if (entry) this.host.audit(entry);
+  }
+
+  private auditEntry(mutation: Mutation, detail: string, code: string): StoredAudit | undefined {
+    if (mutation.source === "expiry") return undefined;
+    return {
+      time: this.host.wallMs(),
+      principal: mutation.principal,
+      address: mutation.address ?? "",
+      method: mutation.method ?? mutation.source,
+      reason: mutation.reason,
+      requestId: mutation.requestId,
+      accepted: code === "",
+      code,
+      detail,
+      generation: this.objects.generation,
+    };
+  }
+
+  // Confirmation
+
+  private settle(
+    call: CallId | undefined,
     mutation: Mutation,
-    undo: Map<string, () => void>,
-    problems: Problem[],
+    { op, generation }: { readonly op: "confirm" | "abort"; readonly generation: number },
+    digest: string,
   ): void {
-    const parsed = parsePrefix(op.prefix);
-    const drop = { prefix: typeof parsed === "string" ? op.prefix : formatPrefix(parsed), pathId: op.pathId };
-    const key = pathKey(drop.prefix, op.pathId);
-    const again = undo.get(key);
-    again?.();
-    if (again || this.inFlight.has(key) || this.injection.has(op.prefix, op.pathId)) {
-      plan.drops.push(drop);
-      undo.set(key, () => {
-        const at = plan.drops.indexOf(drop);
-        if (at >= 0) plan.drops.splice(at, 1);
-      });
-    } else if (mutation.ops.length === 1 && mutation.source !== "expiry") {
-      const what = op.pathId === 0 ? op.prefix : `${op.prefix} with path id ${op.pathId}`;
-      problems.push({ code: "NOT_FOUND", path: "prefix", message: `no route to ${what} was injected` });
-    } else plan.unchanged++;
+    const { pending, isArmed } = this.confirmation;
+    if (!pending || (generation !== 0 && generation !== pending.generation)) {
+      const message = pending
+        ? `generation ${pending.generation} waits for its confirmation, not ${generation}`
+        : "no change waits for its confirmation";
+      this.refuse(call, mutation, [{ code: "WRONG_STATE", path: "generation", message }]);
+      return;
+    }
+    if (!isArmed) {
+      const message = `generation ${pending.generation} is being settled`;
+      this.refuse(call, mutation, [{ code: "BUSY", path: "", message, fix: "try again" }]);
+      return;
+    }
+    if (op === "confirm") {
+      this.confirmation.settling("confirming");
+      this.park(call, mutation, digest, unchanged(this.objects), noPlan, { settles: "confirms" });
+      return;
+    }
+    const prepared = this.objects.prepareUndo(pending.undo, this.host.wallMs());
+    if (!prepared.ok) {
+      this.refuse(call, mutation, prepared.problems);
+      return;
+    }
+    this.confirmation.settling("reverting");
+    const revert = { ...mutation, source: "revert", restores: pending.revertTo };
+    this.park(call, revert, digest, prepared.value, noPlan, { settles: "reverts" });
   }
 
-  private carryOut(
+  private pin(
+    call: CallId | undefined,
+    mutation: Mutation,
+    op: { readonly generation: number; readonly pinned: boolean },
+    digest: string,
+  ): void {
+    const { generation, pinned } = op;
+    const rows: StoreRow[] = [{ table: "pin", generation, pinned }];
+    this.park(call, mutation, digest, unchanged(this.objects), noPlan, { rows });
+  }
+
+  /** Carries out what time has made due: conditions that held or broke, a deadline, a write that failed at start. */
+  tick(): void {
+    const nowMs = this.host.nowMs();
+    if (this.startRevert && nowMs >= this.startRevert.atMs) {
+      const { parked } = this.startRevert;
+      this.startRevert = undefined;
+      this.parked.push({ ...parked, seq: this.host.persist(parked.rows) });
+    }
+    const due = this.confirmation.due(nowMs);
+    const { pending } = this.confirmation;
+    if (!due || !pending) return;
+    const { generation } = pending;
+    if ("confirm" in due) this.mutate(undefined, ownMutation({ op: "confirm", generation }, due.confirm));
+    else this.mutate(undefined, ownMutation({ op: "abort", generation }, due.revert));
+    // What could not even begin (a full queue, an unreadable undo) is tried again, not in each turn.
+    if (this.confirmation.isArmed) this.confirmation.unsettled(nowMs);
+  }
+
+  nextWakeMs(): number {
+    return Math.min(this.startRevert?.atMs ?? Number.POSITIVE_INFINITY, this.confirmation.nextWakeMs());
+  }
+
+  // The way to disk and back
+
+  private park(
     call: CallId | undefined,
     mutation: Mutation,
     digest: string,
     prepared: Prepared,
     plan: InjectionPlan,
+    more: { readonly settles?: Settles; readonly atStart?: boolean; readonly rows?: readonly StoreRow[] },
   ): void {
+    const { settles, atStart = false } = more;
     const wallMs = this.host.wallMs();
-    const rows: StoreRow[] = [];
-    if (prepared.changes.length > 0) {
-      this.objects.commit(prepared);
-      this.durable.began(prepared.touched);
-      rows.push({
-        table: "generation",
-        generation: prepared.generation,
-        time: wallMs,
-        principal: mutation.principal,
-        source: mutation.source,
-        reason: mutation.reason,
-        changes: prepared.changes.map((change) => toJson(ObjectChangeSchema, change)),
-        puts: prepared.puts,
-        deletes: prepared.deletes,
-      });
+    const rows: StoreRow[] = [...(more.rows ?? [])];
+    const changesObjects = prepared.changes.length > 0;
+    if (changesObjects) {
+      if (!atStart) {
+        this.objects.commit(prepared);
+        this.durable.began(prepared.touched);
+      }
+      rows.push(this.generationRow(mutation, prepared, wallMs));
     }
     const put = plan.puts
       .filter((each) => !each.present)
       .map((each) => this.injection.stored(each.path, each.message, wallMs, mutation.principal));
     if (put.length > 0 || plan.drops.length > 0) rows.push({ table: "injected", put, drop: plan.drops });
-    if (mutation.requestId !== "") {
-      const outcome = outcomeJson(this.outcome(prepared, plan, true));
+    const event = this.eventOf(mutation, prepared, settles);
+    if (settles === "begins") {
+      const pending = pendingOf(mutation, mutation.confirm!, prepared, wallMs);
+      this.confirmation.begin(pending);
+      rows.push({ table: "pending", pending });
+    } else if (settles) rows.push({ table: "pending", pending: null });
+    const { hash } = this.objects;
+    if (digest !== "") {
+      const outcome = outcomeJson(this.outcome(prepared, plan, hash, true));
       const { requestId, principal } = mutation;
       rows.push({ table: "mutation", requestId, principal, time: wallMs, digest, outcome });
-      this.running.set(requestId, digest);
+      this.requests.begin(requestId, digest);
     }
+    const entry = this.auditEntry(mutation, summaryOf(prepared, put.length, plan.drops.length, settles), "");
+    if (entry) rows.push({ table: "audit", entries: [entry] });
+    const held = event && this.host.holdEvent(event);
+    if (held) rows.push({ table: "events", events: [held] });
+    // What was done at start is a fact already: nobody has to wait for the disk to hear of it.
+    if (held && atStart) this.host.releaseEvent(held);
     const seq = this.host.persist(rows);
-    const parked = { seq, call, mutation, prepared, plan, rows };
-    this.parked.push(parked);
-    for (const key of keysOf(parked)) this.inFlight.set(key, (this.inFlight.get(key) ?? 0) + 1);
+    const waits = atStart ? undefined : held;
+    this.parked.push({ seq, call, mutation, prepared, plan, rows, hash, settles, event: waits, atStart });
+    this.planner.began(rows);
   }
 
-  /** The paths of a parked change are no longer under way. */
-  private landed(parked: Parked): void {
-    for (const key of keysOf(parked)) {
-      const left = this.inFlight.get(key)! - 1;
-      if (left > 0) this.inFlight.set(key, left);
-      else this.inFlight.delete(key);
+  private generationRow(mutation: Mutation, prepared: Prepared, time: number): StoreRow {
+    return {
+      table: "generation",
+      generation: prepared.generation,
+      parent: prepared.base,
+      time,
+      principal: mutation.principal,
+      source: mutation.source,
+      reason: mutation.reason,
+      hash: this.objects.hash,
+      restores: mutation.restores ?? 0,
+      changes: prepared.changes.map((change) => toJson(ObjectChangeSchema, change)),
+      puts: prepared.puts,
+      deletes: prepared.deletes,
+      undo: undoOf(prepared),
+    };
+  }
+
+  private eventOf(mutation: Mutation, prepared: Prepared, settles: Settles): NewEvent | undefined {
+    const { principal, source, reason } = mutation;
+    const { generation } = prepared;
+    const facts = { generation: String(generation), principal, source, reason };
+    const who = reason === "" ? principal : `${principal}: ${reason}`;
+    const event = (topic: string, severity: number, summary: string): NewEvent => {
+      return { topic: `cairn.config.${topic}`, object: "", severity, summary, facts };
+    };
+    const { pending } = this.confirmation;
+    if (settles === "confirms")
+      return event("change.confirmed", 1, `generation ${pending?.generation} is confirmed (${who})`);
+    if (settles === "reverts") {
+      const summary = `generation ${pending?.generation} was taken back by generation ${generation} (${who})`;
+      return event("change.reverted", 2, summary);
     }
+    if (prepared.changes.length === 0) return undefined;
+    const waits =
+      settles === "begins" ? `, to be confirmed within ${mutation.confirm!.withinMs / 1000} s` : "";
+    const summary = `generation ${generation}: ${namesOf(prepared)} (${who})${waits}`;
+    return event("generation.committed", 1, summary);
   }
 
   /** The store made everything up to `seq` durable. */
@@ -267,14 +369,12 @@ export class Changes {
   }
 
   private finish(parked: Parked): void {
-    const { mutation, prepared, plan, call } = parked;
-    this.landed(parked);
+    const { prepared, plan, call, event } = parked;
+    const wallMs = this.host.wallMs();
+    this.planner.landed(parked.rows);
+    if (parked.rows.length > 0) this.commits++;
     for (const row of parked.rows) {
-      if (row.table === "mutation") {
-        this.requests.set(row.requestId, row);
-        this.running.delete(row.requestId);
-        this.forgetOldRequests();
-      }
+      if (row.table === "mutation") this.requests.end(row, wallMs);
       if (row.table !== "injected") continue;
       let at = 0;
       for (const each of plan.puts) {
@@ -284,33 +384,14 @@ export class Changes {
       }
       for (const { prefix, pathId } of row.drop) this.injection.drop(prefix, pathId);
     }
-    if (prepared.changes.length > 0) {
+    if (prepared.changes.length > 0 && !parked.atStart) {
       this.durable.became(prepared.touched);
       this.host.consequences(prepared.touched);
-      const who = mutation.reason === "" ? mutation.principal : `${mutation.principal}: ${mutation.reason}`;
-      const what = summaryOf(prepared);
-      this.host.event(
-        "cairn.config.generation.committed",
-        "",
-        1,
-        `generation ${prepared.generation}: ${what} (${who})`,
-        {
-          generation: String(prepared.generation),
-          principal: mutation.principal,
-          source: mutation.source,
-          reason: mutation.reason,
-        },
-      );
     }
-    if (call !== undefined) this.host.reply(call, this.outcome(prepared, plan, true));
-  }
-
-  private forgetOldRequests(): void {
-    const oldest = this.host.wallMs() - dayMs;
-    for (const [id, { time }] of this.requests) {
-      if (time >= oldest && this.requests.size <= limits.parkedRepliesMax * 16) break;
-      this.requests.delete(id);
-    }
+    if (parked.settles === "begins") this.confirmation.arm(this.host.nowMs(), wallMs);
+    else if (parked.settles) this.confirmation.end();
+    if (event) this.host.releaseEvent(event);
+    if (call !== undefined) this.host.reply(call, this.outcome(prepared, plan, parked.hash, true));
   }
 
   /** The store could not write rows from `seq` on. */
@@ -319,43 +400,42 @@ export class Changes {
     if (at < 0) return;
     const lost = this.parked.slice(at);
     this.parked = this.parked.slice(0, at);
-    for (const parked of lost.toReversed()) {
-      this.landed(parked);
-      if (parked.prepared.changes.length > 0) {
-        this.objects.revert(parked.prepared);
-        this.durable.takenBack(parked.prepared.touched);
-      }
-      if (parked.mutation.requestId !== "") this.running.delete(parked.mutation.requestId);
-      this.postponeExpiry(parked.mutation);
-      const message = `the change could not be made durable and was taken back: ${error}`;
-      const problem: Problem = {
-        code: "STORE_FAILED",
-        path: "",
-        message,
-        fix: "mend the state directory and try again",
-      };
-      if (parked.call !== undefined) this.host.reply(parked.call, { ok: false, problems: [problem] });
-    }
+    for (const parked of lost.toReversed()) this.lose(parked, error);
     // What came before may have missed objects that these had changed hands of (a neighbor that left its group).
-    const touched = lost.flatMap(({ prepared }) => prepared.touched);
+    const touched = lost.flatMap(({ prepared, atStart }) => (atStart ? [] : prepared.touched));
     const asBefore = touched.map((each) => ({ ...each, after: this.durable.spec(each.kind, each.name) }));
     if (asBefore.length > 0) this.host.consequences(asBefore);
   }
 
-  /** Routes whose time is over and that could not be taken back are tried again a little later. */
-  private postponeExpiry(mutation: Mutation): void {
-    if (mutation.source !== "expiry") return;
-    const atMs = this.host.wallMs() + expiryRetryMs;
-    for (const op of mutation.ops) {
-      if (op.op === "retract") this.injection.expireAt(op.prefix, op.pathId, atMs);
+  private lose(parked: Parked, error: string): void {
+    const { mutation, prepared, settles, event, rows } = parked;
+    if (parked.atStart) {
+      this.startRevert = { parked, atMs: this.host.nowMs() + startRetryMs };
+      return;
     }
+    this.planner.landed(rows);
+    if (prepared.changes.length > 0) {
+      this.objects.revert(prepared);
+      this.durable.takenBack(prepared.touched);
+    }
+    if (mutation.requestId !== "") this.requests.cancel(mutation.requestId);
+    if (settles === "begins") this.confirmation.end();
+    else if (settles) this.confirmation.unsettled(this.host.nowMs());
+    const message = `the change could not be made durable and was taken back: ${error}`;
+    if (event) {
+      const summary = `generation ${prepared.generation} by ${mutation.principal}: ${message}`;
+      const topic = "cairn.config.change.failed";
+      this.host.releaseEvent(event, { ...event, topic, severity: 3, summary });
+    }
+    const fix = "mend the state directory and try again";
+    this.refuse(parked.call, mutation, [{ code: "STORE_FAILED", path: "", message, fix }]);
   }
 
   get waiting(): number {
     return this.parked.length;
   }
 
-  private outcome(prepared: Prepared, plan: InjectionPlan, changed: boolean): MutationOutcome {
+  private outcome(prepared: Prepared, plan: InjectionPlan, hash: string, changed: boolean): MutationOutcome {
     const receipts = plan.puts.map(({ path, message, present }) =>
       this.host.receipt(message.prefix, path.pathId, changed && !present),
     );
@@ -365,79 +445,90 @@ export class Changes {
       changes: prepared.changes,
       receipts,
       unchanged: plan.unchanged,
+      hash,
     };
   }
 }
 
-function pathKey(prefix: string, pathId: number): string {
-  return `${prefix} ${pathId}`;
+/** A request that waits for an answer and writes nothing. */
+function asked(
+  call: CallId,
+  mutation: Mutation,
+  prepared: Prepared,
+  plan: InjectionPlan,
+): Omit<Parked, "seq" | "hash"> {
+  const nothing = { rows: [], settles: undefined, event: undefined, atStart: false };
+  return { call, mutation, prepared, plan, ...nothing };
 }
 
-/** Keys of the paths that a parked change puts or drops. */
-function* keysOf(parked: Parked): Generator<string> {
-  for (const row of parked.rows) {
-    if (row.table !== "injected") continue;
-    for (const { prefix, pathId } of row.put) yield pathKey(prefix, pathId);
-    for (const { prefix, pathId } of row.drop) yield pathKey(prefix, pathId);
-  }
+/** A transaction that changes no object. */
+function unchanged({ generation }: ObjectStore): Prepared {
+  return { base: generation, generation, changes: [], puts: [], deletes: [], touched: [], swaps: [] };
 }
 
-function summaryOf(prepared: Prepared): string {
+/** What the objects were before the change. */
+function undoOf(prepared: Prepared): StoredUndo[] {
+  return prepared.touched.map(({ kind, name }, i) => {
+    const { before } = prepared.swaps[i];
+    return { kind, name, before: before ? storedOf(before) : null };
+  });
+}
+
+function pendingOf(
+  mutation: Mutation,
+  terms: ConfirmTerms,
+  prepared: Prepared,
+  wallMs: number,
+): StoredPending {
+  const { withinMs, holdMs, graceMs, conditions } = terms;
+  return {
+    generation: prepared.generation,
+    revertTo: prepared.base,
+    since: wallMs,
+    deadline: wallMs + withinMs,
+    withinMs,
+    holdMs,
+    graceMs,
+    conditions,
+    principal: mutation.principal,
+    reason: mutation.reason,
+    undo: undoOf(prepared),
+  };
+}
+
+/** Something that cairn does by itself. */
+function ownMutation(op: Mutation["ops"][number], reason: string): Mutation {
+  return {
+    ops: [op],
+    expectedGeneration: 0,
+    dryRun: false,
+    reason,
+    requestId: "",
+    principal: "cairnd",
+    source: "api",
+    method: "confirmation",
+  };
+}
+
+function revertOf({ generation, revertTo }: StoredPending, reason: string): Mutation {
+  const own = ownMutation({ op: "abort", generation }, reason);
+  return { ...own, source: "revert", restores: revertTo };
+}
+
+function namesOf(prepared: Prepared): string {
   const names = prepared.touched.slice(0, 3).map(({ kind, name }) => `${kind}/${name}`);
   const more = prepared.touched.length - names.length;
   return names.join(", ") + (more > 0 ? ` and ${more} more` : "");
 }
 
-/** Text that is equal for equal requests; a request id may be used again only with the same. */
-function digestOf(mutation: Mutation): string {
-  return JSON.stringify(mutation.ops.map(opDigest));
-}
-
-function opDigest(op: MutationOp): JsonValue {
-  switch (op.op) {
-    case "put":
-      return [op.op, op.kind, op.mode ?? "", opText(op.kind, op.spec)];
-    case "patch":
-      return [op.op, op.kind, op.name, [...op.mask], opText(op.kind, op.spec)];
-    case "delete":
-      return [op.op, op.kind, op.name];
-    case "inject":
-      return [op.op, toJson(InjectedPathSchema, op.path)];
-    case "retract":
-      return [op.op, op.prefix, op.pathId];
-    default:
-      return unreachable(op);
-  }
-}
-
-function opText(kind: string, spec: Message): string {
-  const desc = kinds.get(kind)?.desc;
-  return desc && desc.typeName === spec.$typeName ? specText(desc, spec) : spec.$typeName;
-}
-
-function outcomeJson(outcome: MutationOutcome): JsonValue {
-  if (!outcome.ok) return { ok: false };
-  return {
-    ok: true,
-    generation: outcome.generation,
-    unchanged: outcome.unchanged,
-    changes: outcome.changes.map((change) => toJson(ObjectChangeSchema, change)),
-    receipts: outcome.receipts.map((receipt) => toJson(PathReceiptSchema, receipt)),
-  };
-}
-
-function outcomeOf(json: JsonValue): MutationOutcome {
-  const value = json as {
-    generation: number;
-    unchanged: number;
-    changes: JsonValue[];
-    receipts: JsonValue[];
-  };
-  return {
-    ok: true,
-    generation: value.generation,
-    unchanged: value.unchanged,
-    changes: value.changes.map((change) => fromJson(ObjectChangeSchema, change)),
-    receipts: value.receipts.map((receipt) => fromJson(PathReceiptSchema, receipt)),
-  };
+function summaryOf(prepared: Prepared, puts: number, drops: number, settles: Settles): string {
+  const parts = [
+    ...(prepared.changes.length > 0 ? [namesOf(prepared)] : []),
+    ...(puts > 0 ? [`${puts} routes put`] : []),
+    ...(drops > 0 ? [`${drops} routes taken back`] : []),
+    ...(settles === "begins" ? ["to be confirmed"] : []),
+    ...(settles === "confirms" ? ["confirmed"] : []),
+    ...(settles === "reverts" ? ["taken back"] : []),
+  ];
+  return parts.join("; ");
 }

@@ -9,7 +9,8 @@ import { limits } from "../base/limits.ts";
 import type { Result } from "../base/problem.ts";
 import type { Random } from "../base/random.ts";
 import { Verdict } from "../wire/verdict.ts";
-import { Changes } from "./changes.ts";
+import { Changes, type ChangesHost } from "./changes.ts";
+import { conditionHost } from "./condition-host.ts";
 import { DurableSpecs } from "./durable-specs.ts";
 import { Effects } from "./effects.ts";
 import { EventLog } from "./event-log.ts";
@@ -20,13 +21,13 @@ import type { CallId, Input } from "./inputs.ts";
 import { Jobs } from "./jobs.ts";
 import { objectOf } from "./neighbor-record.ts";
 import { Neighbors } from "./neighbors.ts";
-import { ObjectStore } from "./objects.ts";
+import { ObjectStore, type Prepared } from "./objects.ts";
 import type { Operation } from "./operation.ts";
 import { operate } from "./operations.ts";
 import { Policies } from "./policies.ts";
 import { PrefixLimits } from "./prefix-limits.ts";
 import { Routing } from "./routing.ts";
-import type { StoredState, StoreRow } from "./rows.ts";
+import type { StoredAudit, StoredEvent, StoredState, StoreRow } from "./rows.ts";
 import { Sessions } from "./sessions.ts";
 import { Watchers } from "./watchers.ts";
 
@@ -66,6 +67,7 @@ export class Core {
   /** Urgent inputs of this turn: RPCs and answers of the store. */
   private urgent: Input[] = [];
   private rows: StoreRow[] = [];
+  private audits: StoredAudit[] = [];
   private nextSeq = 1;
   /** Error of the last write that failed; empty while the store is well. */
   storeError = "";
@@ -78,7 +80,16 @@ export class Core {
   static create(stored: StoredState, random: Random, nowMs: number, wallMs: number): Result<Core> {
     const objects = ObjectStore.load(stored.objects, stored.generation);
     if (!objects.ok) return objects;
-    return { ok: true, value: new Core(objects.value, stored, random, nowMs, wallMs) };
+    const { pending } = stored;
+    let reverted: Prepared | undefined;
+    if (pending && pending.deadline <= wallMs) {
+      // Before anything runs: sessions never see what was not confirmed in time.
+      const undone = objects.value.prepareUndo(pending.undo, wallMs);
+      if (!undone.ok) return undone;
+      reverted = undone.value;
+      objects.value.commit(reverted);
+    }
+    return { ok: true, value: new Core(objects.value, stored, random, nowMs, wallMs, reverted) };
   }
 
   private constructor(
@@ -87,6 +98,7 @@ export class Core {
     random: Random,
     nowMs: number,
     wallMs: number,
+    reverted: Prepared | undefined,
   ) {
     this.nowMs = nowMs;
     this.wallMs = wallMs;
@@ -159,7 +171,25 @@ export class Core {
       stateChanged: (record) => this.watchers.neighborChanged(record.config.address),
     });
     this.injection = new Injection(this.routing);
-    this.changes = new Changes(objects, durable, this.injection, stored.requests, {
+    this.changes = new Changes(
+      {
+        objects,
+        durable,
+        injection: this.injection,
+        conditions: conditionHost(this),
+        requests: stored.requests,
+        pending: stored.pending,
+        revertedAtStart: reverted,
+      },
+      this.changesHost(),
+    );
+    const expired = this.injection.load(stored.injected, wallMs);
+    if (expired.length > 0) this.rows.push({ table: "injected", put: [], drop: expired });
+    this.neighbors.start();
+  }
+
+  private changesHost(): ChangesHost {
+    return {
       persist: (rows) => this.persist(rows),
       reply: (call, outcome) => this.effects.push({ kind: "reply", call, outcome }),
       consequences: (touched) => this.neighbors.apply(touched),
@@ -167,12 +197,31 @@ export class Core {
         this.injection.receipt(prefix, pathId, changed, (family, row) =>
           this.neighbors.advertisedTo(family, row),
         ),
-      event: this.event,
+      holdEvent: (event) =>
+        this.events.hold({ ...event, time: this.wallMs, generation: this.objects.generation }),
+      releaseEvent: (event, instead) => {
+        const { time } = event;
+        this.events.release(event.id, instead && { ...instead, time, generation: this.objects.generation });
+        this.logEvent(instead ?? event);
+      },
+      audit: (entry) => this.audit(entry),
+      nowMs: () => this.nowMs,
       wallMs: () => this.wallMs,
-    });
-    const expired = this.injection.load(stored.injected, wallMs);
-    if (expired.length > 0) this.rows.push({ table: "injected", put: [], drop: expired });
-    this.neighbors.start();
+    };
+  }
+
+  /** Notes an attempt to change something; it is written at the end of the turn. */
+  audit(entry: StoredAudit): void {
+    this.audits.push(entry);
+  }
+
+  private logEvent({
+    severity,
+    summary,
+    topic,
+    object,
+  }: Omit<StoredEvent, "id" | "time" | "facts" | "generation">): void {
+    this.effects.log(severity === 1 ? "info" : severity === 2 ? "warn" : "error", summary, { topic, object });
   }
 
   /** Adds an event to the log, the stream and the journal. */
@@ -192,7 +241,7 @@ export class Core {
       facts,
       generation: this.objects.generation,
     });
-    this.effects.log(severity === 1 ? "info" : severity === 2 ? "warn" : "error", summary, { topic, object });
+    this.logEvent({ topic, object, severity, summary });
   };
 
   /** Takes an input. Bytes are copied; RPCs wait for the turn. @returns false when the mailbox is full */
@@ -247,6 +296,7 @@ export class Core {
     this.wallMs = wallMs;
     this.sessions.dueTimers(nowMs);
     this.runUrgent();
+    this.changes.tick();
     this.expire();
     // About 12 received bytes make one route, and a route costs about a microsecond.
     this.sessions.pump(nowMs, budget * 6);
@@ -254,9 +304,11 @@ export class Core {
     this.jobs.run(budget * 2);
     this.forget();
     const events = this.events.takePending();
-    if (events.length > 0) {
-      this.rows.push({ table: "events", events });
-      this.watchers.eventsChanged();
+    if (events.length > 0) this.rows.push({ table: "events", events });
+    if (events.length > 0 || this.events.takeReleased()) this.watchers.eventsChanged();
+    if (this.audits.length > 0) {
+      this.rows.push({ table: "audit", entries: this.audits });
+      this.audits = [];
     }
     this.flushRows();
     this.watchers.endTurn();
@@ -280,6 +332,9 @@ export class Core {
         break;
       case "operate":
         this.operate(input.call, input.operation);
+        break;
+      case "audit":
+        this.audit(input.entry);
         break;
       case "store.committed":
         this.storeError = "";
@@ -361,6 +416,7 @@ export class Core {
   /** When the next turn is wanted if no input comes, monotonic milliseconds; Infinity for never. */
   nextWakeMs(): number {
     const expiry = this.injection.nextExpiry() - this.wallMs + this.nowMs;
-    return Math.min(this.sessions.nextTimerMs(), expiry, this.shutDown?.exitAtMs ?? Number.POSITIVE_INFINITY);
+    const exit = this.shutDown?.exitAtMs ?? Number.POSITIVE_INFINITY;
+    return Math.min(this.sessions.nextTimerMs(), expiry, exit, this.changes.nextWakeMs());
   }
 }

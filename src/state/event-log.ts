@@ -13,6 +13,9 @@ export class EventLog {
   private lastId: number;
   /** Events of this turn that are not handed to the store yet. */
   private pending: StoredEvent[] = [];
+  /** Numbers of events that wait for their change to be durable, in rising order. */
+  private held: number[] = [];
+  private released = false;
 
   constructor(lastId: number, newest: readonly StoredEvent[]) {
     this.lastId = lastId;
@@ -29,6 +32,39 @@ export class EventLog {
     this.ring[event.id % limits.eventRingMax] = event;
   }
 
+  /**
+   * Gives an event its number without handing it to the store: it is written together with the change that it tells
+   * of. It and what comes after it stay unseen until `release`, so that readers meet no gap that is filled later.
+   */
+  hold(event: Omit<StoredEvent, "id">): StoredEvent {
+    const stored = { id: ++this.lastId, ...event };
+    this.keep(stored);
+    this.held.push(stored.id);
+    return stored;
+  }
+
+  /** A held event is durable; or nothing came of it, and `instead` takes its number. */
+  release(id: number, instead?: Omit<StoredEvent, "id">): void {
+    this.held = this.held.filter((other) => other !== id);
+    this.released = true;
+    if (!instead) return;
+    const stored = { ...instead, id };
+    if (id > this.lastId - limits.eventRingMax) this.keep(stored);
+    this.pending.push(stored);
+  }
+
+  /** True once after events were released. */
+  takeReleased(): boolean {
+    const { released } = this;
+    this.released = false;
+    return released;
+  }
+
+  /** The last event that may be seen. */
+  private get visible(): number {
+    return this.held.length > 0 ? this.held[0] - 1 : this.lastId;
+  }
+
   /** Events to persist; the log forgets that they are pending. */
   takePending(): StoredEvent[] {
     const taken = this.pending;
@@ -40,7 +76,7 @@ export class EventLog {
     let first = Math.max(1, this.lastId - limits.eventRingMax + 1);
     // After a start the ring may hold fewer events than fit.
     while (first <= this.lastId && this.ring[first % limits.eventRingMax]?.id !== first) first++;
-    return { first, last: this.lastId };
+    return { first, last: this.visible };
   }
 
   /** Events in memory with an id after `afterId`; `scannedTo` is where to go on. */

@@ -46,7 +46,7 @@ interface InjectionRecord {
 }
 
 /** A path whose time is over and that is still there is tried again after this. */
-const expiryRetryMs = 10_000;
+const expiryRetryMs = 3_000;
 
 /** Neighbor number of the local speaker. */
 const local = 0;
@@ -247,16 +247,6 @@ export class Injection {
       due.push({ prefix: prefixText(prefixes, paths.prefix[path]), pathId: paths.idOf(path) });
     }
     return due;
-  }
-
-  /** Makes a path due again, after `due` had given it out in vain. */
-  expireAt(prefix: string, pathId: number, wallMs: number): void {
-    const parsed = parsePrefix(prefix);
-    if (typeof parsed === "string") return;
-    const family = unicastFamily(parsed.bytes.length);
-    const path = this.row(family, parsed.bytes, parsed.length, pathId);
-    const record = this.records[family.index].get(path);
-    if (record) this.expiries.push(wallMs, { family, path, record });
   }
 
   ownerOf(family: Family, path: number): string {

@@ -4,6 +4,7 @@
  */
 import type { Mutation } from "./mutation.ts";
 import type { Operation } from "./operation.ts";
+import type { StoredAudit } from "./rows.ts";
 
 /**
  * Names a TCP connection between core and shell: positive when the core opened it, negative when the shell accepted it.
@@ -47,6 +48,8 @@ export type Input =
   | { readonly kind: "host.addresses"; readonly addresses: readonly HostAddress[] }
   | { readonly kind: "mutate"; readonly call: CallId; readonly mutation: Mutation }
   | { readonly kind: "operate"; readonly call: CallId; readonly operation: Operation }
+  /** An attempt that was refused before it became a mutation, or an operation, for the audit. */
+  | { readonly kind: "audit"; readonly entry: StoredAudit }
   /** All rows persisted with a sequence number up to `seq` are durable. */
   | { readonly kind: "store.committed"; readonly seq: number }
   /** Writing failed; rows from `seq` on are not durable. */

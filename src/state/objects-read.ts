@@ -1,5 +1,5 @@
 /** Objects as rows hold them, back to messages. */
-import { fromJson } from "@bufbuild/protobuf";
+import { fromJson, toJson } from "@bufbuild/protobuf";
 import { assert } from "../base/assert.ts";
 import type { Problem } from "../base/problem.ts";
 import { kinds, nearestKind, objectName } from "./kinds.ts";
@@ -33,4 +33,9 @@ export function readEntry(row: StoredObject, problems: Problem[]): ObjectEntry |
     problems.push({ code: "UNKNOWN_FIELD", path, message, fix: "start the version that wrote it" });
     return undefined;
   }
+}
+
+/** An entry as rows hold it. */
+export function storedOf({ kind, spec, ...entry }: ObjectEntry): StoredObject {
+  return { ...entry, kind: kind.name, spec: toJson(kind.desc, spec) };
 }
