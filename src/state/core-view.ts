@@ -25,7 +25,7 @@ import { neighborMessage } from "./neighbor-view.ts";
 import { prepareFilter } from "./route-filter.ts";
 import { prefixText, routeMessage } from "./route-message.ts";
 import { AdvertisedWalk, BestWalk, ReceivedWalk, type WalkScope } from "./route-walk.ts";
-import { resumeRow, TableWatch } from "./route-watch.ts";
+import { resumePoint, TableWatch } from "./route-watch.ts";
 import type {
   Health,
   ObjectView,
@@ -162,10 +162,10 @@ export class CoreView implements View {
     const prepared = prepareFilter(routing, family, filter);
     if (!prepared.ok) return prepared;
     const table = routing.table(family);
-    const row = resumeFrom === 0 ? 0 : resumeRow(table, this.revisionBase, resumeFrom);
+    const resume = resumeFrom === 0 ? undefined : resumePoint(table, this.revisionBase, resumeFrom);
     const nowS = (): number => Math.floor(this.core.wallMs / 1000);
-    const watch = new TableWatch(routing, table, prepared.value, watchers, this.revisionBase, row ?? 0, nowS);
-    return { ok: true, value: { watch, compacted: resumeFrom !== 0 && row === undefined } };
+    const watch = new TableWatch(routing, table, prepared.value, watchers, this.revisionBase, resume, nowS);
+    return { ok: true, value: { watch, compacted: resumeFrom !== 0 && !resume } };
   }
 
   ribSummary(): GetRibSummaryResponse {

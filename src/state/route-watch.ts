@@ -24,7 +24,7 @@ export class TableWatch implements RouteWatch {
 
   /**
    * @param base what the API's revisions start from in this run of the daemon
-   * @param resumeRow row after which to go on; 0 for the head
+   * @param resume where to go on; undefined for the whole table
    */
   constructor(
     routing: Routing,
@@ -32,7 +32,7 @@ export class TableWatch implements RouteWatch {
     filter: PreparedFilter,
     watchers: Watchers,
     base: number,
-    resumeRow: number,
+    resume: ResumePoint | undefined,
     nowS: () => number,
   ) {
     this.routing = routing;
@@ -42,9 +42,9 @@ export class TableWatch implements RouteWatch {
     this.base = base;
     this.nowS = nowS;
     const marker = table.addMarker();
-    if (resumeRow === 0) table.changes.markHead(marker);
-    else table.changes.markAfter(marker, resumeRow);
-    this.startRevision = resumeRow === 0 ? table.changes.revision : table.changes.revisionOf[marker];
+    if (!resume || resume.row === 0) table.changes.markHead(marker);
+    else table.changes.markAfter(marker, resume.row);
+    this.startRevision = resume?.revision ?? table.changes.revision;
     this.cursor = { table, marker, onChange: undefined };
     watchers.addCursor(this.cursor);
   }
@@ -96,11 +96,17 @@ export class TableWatch implements RouteWatch {
   }
 }
 
+/** Where a watch goes on: after this row, 0 for the head of the list. Everything up to the revision was told. */
+export interface ResumePoint {
+  readonly row: number;
+  readonly revision: number;
+}
+
 /**
- * The row after which a watch goes on that has seen everything up to a revision.
+ * The place from which a watch goes on that has seen everything up to a revision.
  * @returns undefined when prefixes were forgotten since (or the revision is of another run): start anew
  */
-export function resumeRow(table: RouteTable, base: number, revision: number): number | undefined {
+export function resumePoint(table: RouteTable, base: number, revision: number): ResumePoint | undefined {
   const { changes } = table;
   const seen = revision - base;
   if (seen < 0 || seen > changes.changes || changes.changes - seen > 0x7fff_ffff) return undefined;
@@ -109,5 +115,5 @@ export function resumeRow(table: RouteTable, base: number, revision: number): nu
   let row = changes.before(0);
   while (row !== 0 && (table.isMarker(row) || after(changes.revisionOf[row], target)))
     row = changes.before(row);
-  return row;
+  return { row, revision: target };
 }
