@@ -75,7 +75,9 @@ export function injectionService(services: ServiceContext): ServiceImpl<typeof I
           break;
         }
       }
-      const nextPageToken = position === "" ? "" : page.token(position, page.before + paths.length);
+      const before = page.before + paths.length;
+      const nextPageToken = position === "" ? "" : page.token(position, before);
+      if (request.owner !== "") total = nextPageToken === "" ? before : 0;
       return { paths, nextPageToken, totalSize: BigInt(total) };
     },
   };

@@ -313,7 +313,9 @@ function* namesOf(store: ObjectStore, drafts: ReadonlyMap<string, Draft>, kind: 
 /** Objects outside the transaction whose rules look at something inside it. */
 function* dependants(store: ObjectStore, drafts: ReadonlyMap<string, Draft>): Generator<ObjectEntry> {
   const seen = new Set<ObjectEntry>();
-  for (const { kind, name } of drafts.values()) {
+  for (const { kind, name, after } of drafts.values()) {
+    // What still refers to a deleted object is told as that, and not by what it would lack without it.
+    if (kind.key && !after) continue;
     for (const heir of kinds.values()) {
       if (!heir.rules.inherits?.includes(kind.name)) continue;
       const entries = kind.key

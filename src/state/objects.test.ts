@@ -172,7 +172,11 @@ test("what is referred to cannot go, unless its referrers change with it", () =>
   ]);
   const prepared = store.prepare(mutation([drop]), 1);
   assert.ok(!prepared.ok);
-  assert.equal(prepared.problems[0].code, "STILL_REFERENCED");
+  assert.deepEqual(
+    prepared.problems.map(({ code }) => code),
+    ["STILL_REFERENCED"],
+    "and not what its members would lack without it",
+  );
   assert.match(prepared.problems[0].message, /Neighbor\/192\.0\.2\.9 \(peer_group\)/);
   assert.deepEqual(store.referrers("PeerGroup", "g"), [
     { kind: "Neighbor", name: "192.0.2.9", paths: ["peer_group"] },

@@ -50,6 +50,9 @@ export class CallError extends Error {
   }
 }
 
+/** A call or stream that is silent so long has failed. */
+const silenceMs = 15_000;
+
 const cleanups = new WeakMap<TestContext, (() => unknown)[]>();
 
 /** Has `undo` done when the test ends, the last asked for first. */
@@ -59,7 +62,15 @@ export function finallyDo(t: TestContext, undo: () => unknown): void {
   if (list.length > 1) return;
   cleanups.set(t, list);
   t.after(async () => {
-    for (const each of list.toReversed()) await each();
+    let failure: unknown;
+    for (const each of list.toReversed()) {
+      try {
+        await each();
+      } catch (error) {
+        failure ??= error; // the rest is undone all the same
+      }
+    }
+    if (failure) throw failure;
   });
 }
 
@@ -202,6 +213,7 @@ export class Daemon {
       ...{ socketPath: this.socket, path, method: "POST", agent: false },
       headers: { "content-type": type, "content-length": body.length, "connect-protocol-version": "1" },
     });
+    request.setTimeout(silenceMs, () => request.destroy(new Error(`${rpc}: no answer for ${silenceMs} ms`)));
     request.end(body);
     const [response] = (await once(request, "response")) as [http.IncomingMessage];
     return response;

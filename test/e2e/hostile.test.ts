@@ -83,7 +83,9 @@ test("1,000 connections at once: bounded, and the neighbor itself still gets in"
   const other = await bystander(t, daemon);
   const before = daemon.rssMb();
   const sockets: net.Socket[] = [];
-  finallyDo(t, () => sockets.forEach((socket) => socket.destroy()));
+  finallyDo(t, () => {
+    for (const socket of sockets) socket.destroy();
+  });
   let closed = 0;
   for (let i = 0; i < 1_000; i++) {
     // Half of them from the neighbor's address, silent; half from addresses that nobody configured.
