@@ -1,0 +1,56 @@
+/**
+ * A worker thread beside the load: asks GetHealth every 10 ms, and holds a session with a hold time of 3 seconds.
+ * It is a thread of its own, so that the load generator's work is not measured as the daemon's.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import { parentPort, workerData } from "node:worker_threads";
+import { Session } from "./blast/session.ts";
+import { callUnix } from "./daemon.ts";
+
+export interface ProbeData {
+  readonly socket: string;
+  readonly port: number;
+  readonly localAddress: string;
+  readonly asn: number;
+}
+
+export interface ProbeResult {
+  readonly healthCalls: number;
+  readonly healthP50Ms: number;
+  readonly healthP99Ms: number;
+  readonly healthMaxMs: number;
+  /** Longest silence of the daemon on the session with a hold time of 3 s. */
+  readonly silenceMs: number;
+  /** Why that session ended; empty when it stayed up. */
+  readonly sessionError: string;
+}
+
+if (parentPort) {
+  const { socket, port, localAddress, asn } = workerData as ProbeData;
+  const session = new Session({ host: "127.0.0.1", port, localAddress, asn, holdTimeS: 3 });
+  await session.established;
+  let running = true;
+  parentPort.once("message", () => {
+    running = false;
+  });
+  parentPort.postMessage("ready");
+  const times: number[] = [];
+  while (running) {
+    const started = performance.now();
+    await callUnix(socket, "ControlService/GetHealth");
+    times.push(performance.now() - started);
+    await delay(10);
+  }
+  times.sort((a, b) => a - b);
+  const at = (share: number): number => times[Math.min(times.length - 1, Math.floor(times.length * share))];
+  const result: ProbeResult = {
+    healthCalls: times.length,
+    healthP50Ms: at(0.5),
+    healthP99Ms: at(0.99),
+    healthMaxMs: at(1),
+    silenceMs: session.longestSilenceMs,
+    sessionError: session.error,
+  };
+  session.close();
+  parentPort.postMessage(result);
+}
