@@ -5,6 +5,7 @@
  *
  *   turn   timers -> urgent inputs -> received bytes -> update groups -> long walks -> forgetting -> rows to persist
  */
+import { parseIp } from "../base/ip.ts";
 import { limits } from "../base/limits.ts";
 import type { Result } from "../base/problem.ts";
 import type { Random } from "../base/random.ts";
@@ -326,6 +327,7 @@ export class Core {
     switch (input.kind) {
       case "host.addresses":
         this.groups.setHostAddresses(input.addresses);
+        this.importer.setHostAddresses(input.addresses.map(({ address }) => parseIp(address)!));
         break;
       case "mutate":
         this.changes.mutate(input.call, input.mutation);
