@@ -149,7 +149,9 @@ export class Groups {
   private defaultRoute(config: ExportConfig): number {
     const attributes = emptyAttributes();
     attributes.nextHop = config.selfNextHop!;
-    if (config.external) attributes.asPath = [{ type: SegmentType.sequence, asns: [config.localAsn] }];
+    const { localAsn, globalAsn } = config;
+    const asns = localAsn === globalAsn ? [localAsn] : [localAsn, globalAsn];
+    if (config.external) attributes.asPath = [{ type: SegmentType.sequence, asns }];
     else attributes.localPref = 100;
     const writer = new MessageWriter(64);
     encodeBlock(attributes, writer);

@@ -234,7 +234,8 @@ export class Importer {
   }
 
   /**
-   * Runs the checks and import policy again over the kept routes of a neighbor (soft reconfiguration).
+   * Runs the checks and import policy again over the kept routes of a neighbor: all of them with soft reconfiguration,
+   * the accepted ones without.
    * @param from path row to go on at; @returns the next row, 0 when done
    */
   reimport(record: NeighborRecord, table: RouteTable, from: number, rows: number): number {
@@ -257,6 +258,10 @@ export class Importer {
         key.setNlri(table.family, address, 0, table.prefixes.length[prefix]);
         attr = record.importProgram.evaluate(received, key);
         if (attr === 0) reason = RejectReason.policy;
+      }
+      if (reason !== RejectReason.none && !record.config.softReconfiguration) {
+        table.removePath(path);
+        continue;
       }
       const flags = (paths.flags[path] & ~reasonMask) | reason;
       const kept = attr === 0 ? received : attr;

@@ -261,16 +261,15 @@ export class Neighbors {
     return true;
   }
 
-  /** Runs import again over what is kept; where it is not kept, asks the neighbor to send it again. */
+  /** Runs import again over what is kept; where rejected routes are not kept, asks the neighbor for all of them. */
   reimport(record: NeighborRecord, only: readonly Family[] = families): void {
-    if (!record.config.softReconfiguration) {
-      this.askAgain(
-        record,
-        familiesOf(record.negotiated?.families ?? 0).filter((family) => only.includes(family)),
-      );
-      return;
-    }
     for (const family of only) this.reimportTable(record, this.parts.routing.table(family));
+    if (record.config.softReconfiguration) return;
+    const negotiated = familiesOf(record.negotiated?.families ?? 0);
+    this.askAgain(
+      record,
+      negotiated.filter((family) => only.includes(family)),
+    );
   }
 
   private reimportTable(record: NeighborRecord, table: RouteTable): void {
