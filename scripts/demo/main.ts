@@ -56,13 +56,14 @@ async function demo(): Promise<void> {
   say(`${paths.toLocaleString("en")} routes of ${cast.length - 1} neighbors are here after ${seconds()}`);
   if (once) {
     await tables(prefix);
-    say("");
-    say("Run `npm run demo` in a terminal and try, while it runs:");
-    suggest(prefix);
+    say(
+      `\nThis has ended. Run \`npm run demo\` in a terminal for one that stays.\n\n${suggestions(prefix).join("\n")}`,
+    );
     return;
   }
-  say("\nTry these in another terminal while top is open:");
-  suggest(prefix);
+  const hints = suggestions(prefix);
+  process.env.CAIRN_TOP_HINTS = hints.join("\n"); // top covers what stands on the terminal
+  say(`\n${hints.join("\n")}`);
   await cairnctl("top");
   say("Top has ended, and the demo with it: stopping cairnd and the speakers.");
 }
@@ -110,18 +111,20 @@ async function tables(prefix: string): Promise<void> {
   }
 }
 
-function suggest(prefix: string): void {
-  const lines = [
+/** Five commands to try while the demo runs. */
+function suggestions(prefix: string): string[] {
+  const commands = [
     ["neighbor 127.0.0.14", "one neighbor in full"],
     [`rib ${prefix} --explain`, "why this path is best"],
     ["rib watch --changes", "best paths as they change"],
     ["rib add 203.0.113.0/24 --next-hop 192.0.2.7", "announce a route of your own"],
     ["neighbor disable 127.0.0.13 --reason maintenance", "take a neighbor down"],
   ];
-  for (const [line, what] of lines) {
-    say(`  bin/cairnctl -s ${network.address} ${line}`);
-    say(`      ${what}`);
-  }
+  return [
+    "Try these from this folder in another terminal while top is open:",
+    `  export CAIRN_ADDR=${network.address}`,
+    ...commands.map(([line, what]) => `  ${`bin/cairnctl ${line}`.padEnd(66)} # ${what}`),
+  ];
 }
 
 /** Runs a command line of cairnctl's in this process. */

@@ -20,9 +20,11 @@ export class Feed {
   readonly #intervalMs: number;
   readonly #stop = new AbortController();
   readonly #listeners = new Set<() => void>();
-  #model: TopModel = emptyModel;
+  #model: TopModel;
 
-  constructor(client: Client, intervalMs: number) {
+  /** @param hints lines to show where the screen has room */
+  constructor(client: Client, intervalMs: number, hints: readonly string[] = []) {
+    this.#model = { ...emptyModel, hints };
     this.#client = client;
     this.#intervalMs = intervalMs;
   }

@@ -128,7 +128,11 @@ function sessionScreen(model: TopModel, view: TopView, size: FrameSize, style: S
         ? "no neighbors: cairnctl neighbor add ADDR --asn N"
         : `no neighbor matches "${view.filter}"`,
     );
-  if (Number.isFinite(tableRoom)) while (lines.length < tableRoom) lines.push("");
+  if (Number.isFinite(tableRoom)) {
+    for (const hint of ["", ...model.hints])
+      if (lines.length < tableRoom) lines.push(clip(style.dim(hint), size.columns));
+    while (lines.length < tableRoom) lines.push("");
+  }
   const hidden = rows.length - shown.length;
   lines.push(
     style.dim(hidden > 0 ? `-- events -- (${hidden} more neighbors above or below)` : "-- events --"),

@@ -43,6 +43,8 @@ export interface TopModel {
   /** Oldest first. */
   readonly events: readonly Event[];
   readonly routes: RouteList | undefined;
+  /** Lines for whoever looks at the screen, shown where it has room. */
+  readonly hints: readonly string[];
 }
 
 export const emptyModel: TopModel = {
@@ -56,6 +58,7 @@ export const emptyModel: TopModel = {
   rates: new Map(),
   events: [],
   routes: undefined,
+  hints: [],
 };
 
 export type TopInput =

@@ -1,6 +1,7 @@
 /** Starts top on the terminal, or prints one frame. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Context } from "../context.ts";
+import { safeText } from "../human.ts";
 import { plain } from "../style.ts";
 import { Feed } from "./feed.ts";
 import { frameLines } from "./frame.ts";
@@ -8,11 +9,16 @@ import { firstView } from "./view.ts";
 
 const columnsWithoutTerminal = 120;
 
+/** What a program that starts top wants shown, such as the demo: lines in CAIRN_TOP_HINTS. */
+function hintsOf({ env }: Context): string[] {
+  return env.CAIRN_TOP_HINTS ? env.CAIRN_TOP_HINTS.split("\n").map(safeText) : [];
+}
+
 export async function runTop(
   context: Context,
   options: { once: boolean; intervalMs: number },
 ): Promise<void> {
-  const feed = new Feed(await context.client(), options.intervalMs);
+  const feed = new Feed(await context.client(), options.intervalMs, hintsOf(context));
   if (options.once) {
     await feed.fill();
     // rates need two samples
