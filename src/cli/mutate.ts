@@ -62,7 +62,12 @@ export async function tellMutation<D extends DescMessage>(
   out.line(style.dim(dry ? "dry run: nothing was changed" : `generation ${response.generation}`));
 }
 
-function changeLines(changes: readonly ObjectChange[], { style }: Context, dry: boolean): string[] {
+/** What changed, object by object and field by field. `dry`: would change. */
+export function changeLines(
+  changes: readonly ObjectChange[],
+  { style }: Pick<Context, "style">,
+  dry: boolean,
+): string[] {
   const lines: string[] = [];
   for (const change of changes) {
     const verb = actionText(change.action, style);

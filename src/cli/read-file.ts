@@ -42,7 +42,8 @@ export async function readDocument(context: Context, file: string): Promise<Reco
   >;
 }
 
-async function readText(context: Context, file: string): Promise<string> {
+/** The text of a file, or of standard input for "-". @throws CliError */
+export async function readText(context: Context, file: string): Promise<string> {
   if (file === "-") return text(context.stdin);
   try {
     return readFileSync(file, "utf8");

@@ -82,6 +82,61 @@ export const rootCommand: Command = {
       load: async () => (await import("./commands/global.ts")).globalCommand,
     },
     {
+      name: "apply",
+      summary: "Applies a configuration file as one transaction",
+      load: async () => (await import("./commands/apply.ts")).applyCommand,
+    },
+    {
+      name: "plan",
+      summary: "What applying a file would do, without doing it",
+      load: async () => (await import("./commands/apply.ts")).planCommand,
+    },
+    {
+      name: "diff",
+      summary: "Differences between generations, or to a file",
+      load: async () => (await import("./commands/generations.ts")).diffCommand,
+    },
+    {
+      name: "confirm",
+      summary: "Keeps the change that waits for confirmation",
+      load: async () => (await import("./commands/pending.ts")).confirmCommand,
+    },
+    {
+      name: "abort",
+      summary: "Takes back the change that waits for confirmation",
+      load: async () => (await import("./commands/pending.ts")).abortCommand,
+    },
+    {
+      name: "pending",
+      summary: "The change that waits for confirmation",
+      load: async () => (await import("./commands/pending.ts")).pendingCommand,
+    },
+    {
+      name: "rollback",
+      summary: "Declares again what an earlier generation declared",
+      load: async () => (await import("./commands/generations.ts")).rollbackCommand,
+    },
+    {
+      name: "history",
+      summary: "Generations: who changed what, when and why",
+      load: async () => (await import("./commands/generations.ts")).historyCommand,
+    },
+    {
+      name: "blame",
+      summary: "Who set each field of an object",
+      load: async () => (await import("./commands/generations.ts")).blameCommand,
+    },
+    {
+      name: "export",
+      summary: "The configuration as TOML or YAML",
+      load: async () => (await import("./commands/generations.ts")).exportCommand,
+    },
+    {
+      name: "audit",
+      summary: "Every attempt to change something",
+      load: async () => (await import("./commands/audit.ts")).auditCommand,
+    },
+    {
       name: "events",
       summary: "What happened, and what is happening",
       load: async () => (await import("./commands/events.ts")).eventsCommand,

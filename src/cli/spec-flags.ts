@@ -131,6 +131,8 @@ function valueSource(field: DescField, rule: FieldRule): ValueSource | undefined
     AsPathSet: "aspath-set",
     CommunitySet: "community-set",
     NeighborSet: "neighbor-set",
+    AsnSet: "asn-set",
+    NextHopSet: "nexthop-set",
   };
   return byRef[rule.ref];
 }

@@ -6,7 +6,13 @@ import type { Context } from "./context.ts";
 
 /** Values that completion asks the daemon for, or a fixed list. */
 export type ValueSource = "neighbor" | "group" | "policy" | "family" | "file" | SetSource | readonly string[];
-export type SetSource = "prefix-set" | "aspath-set" | "community-set" | "neighbor-set";
+export type SetSource =
+  | "prefix-set"
+  | "aspath-set"
+  | "community-set"
+  | "neighbor-set"
+  | "asn-set"
+  | "nexthop-set";
 
 export interface Option {
   /** Without dashes. */

@@ -65,6 +65,10 @@ export const completeCommand: Command = {
           return names((await listAll(client, method.listCommunitySets, {})).communitySets);
         case "neighbor-set":
           return names((await listAll(client, method.listNeighborSets, {})).neighborSets);
+        case "asn-set":
+          return names((await listAll(client, method.listAsnSets, {})).asnSets);
+        case "nexthop-set":
+          return names((await listAll(client, method.listNextHopSets, {})).nextHopSets);
         default:
           return [];
       }

@@ -1,9 +1,11 @@
-/** set prefix|aspath|community|neighbor: the sets that policies match on. One code path for the four kinds. */
+/** set prefix|aspath|community|neighbor|asn|nexthop: the sets that policies match on. One code path for all kinds. */
 import { type DescMessage, type DescMethodUnary, type Message, toJson } from "@bufbuild/protobuf";
 import {
+  AsnSetSpecSchema,
   AsPathSetSpecSchema,
   CommunitySetSpecSchema,
   NeighborSetSpecSchema,
+  NextHopSetSpecSchema,
   PolicyService,
   PrefixSetSpecSchema,
 } from "../../gen/cairn/v1/policy_service_pb.ts";
@@ -90,11 +92,37 @@ const kinds: readonly SetKind[] = [
     set: method.setNeighborSet,
     remove: method.deleteNeighborSet,
   },
+  {
+    word: "asn",
+    source: "asn-set",
+    noun: "AS number set",
+    spec: AsnSetSpecSchema,
+    entries: "asns",
+    entryHelp: "An AS number, or a range such as 64512-65534",
+    example: "customers 65010 65020-65029",
+    list: method.listAsnSets,
+    get: method.getAsnSet,
+    set: method.setAsnSet,
+    remove: method.deleteAsnSet,
+  },
+  {
+    word: "nexthop",
+    source: "nexthop-set",
+    noun: "next hop set",
+    spec: NextHopSetSpecSchema,
+    entries: "addresses",
+    entryHelp: "An address or prefix",
+    example: "ix 203.0.113.0/24 2001:db8::1",
+    list: method.listNextHopSets,
+    get: method.getNextHopSet,
+    set: method.setNextHopSet,
+    remove: method.deleteNextHopSet,
+  },
 ];
 
 export const setCommand: Command = {
   name: "set",
-  summary: "Prefix, AS path, community and neighbor sets for policies",
+  summary: "Prefix, AS path, community, neighbor, AS number and next hop sets for policies",
   examples: [
     ["cairnctl set prefix list", "all prefix sets"],
     ["cairnctl set prefix set bogons 10.0.0.0/8+ 192.168.0.0/16+", "create or replace one"],
