@@ -95,7 +95,9 @@ export function table(records: readonly RunRecord[]): string {
     `x ${reference}`,
     "CPU s",
     `x ${reference}`,
+    "idle MB",
     "peak MB",
+    "listen s",
     "health p99 ms",
   ];
   const lines = rows.map((row) => {
@@ -115,7 +117,9 @@ export function table(records: readonly RunRecord[]): string {
       ratio("t_converged"),
       of(row, "cpu_settled").toFixed(2),
       ratio("cpu_settled"),
+      median(row.runs.map((run) => run.rss_idle_mb)).toFixed(0),
       of(row, "rss_peak_mb").toFixed(0),
+      median(row.runs.map((run) => run.t_listen)).toFixed(2),
       health.length > 0 ? median(health).toFixed(1) : "",
     ];
   });

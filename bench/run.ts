@@ -48,6 +48,8 @@ if (load > 0.5 * cpus().length)
   process.stderr.write("the machine is busy: trust CPU seconds and ratios, not times\n");
 
 const records: RunRecord[] = [];
+// The first start after a change fills the compile cache; it is not measured.
+await idle();
 for (let rep = 0; rep < reps; rep++) {
   records.push(await idle());
   for (const scenario of scenarios) if (loads[scenario]) records.push(await blast(scenario, loads[scenario]));

@@ -84,8 +84,17 @@ function makeGroup(rib: RibFixture): UpdateGroup {
   const own = { external: true, routeServerClient: false, localAsn: 65000, globalAsn: 65000, clusterId: 1 };
   const exporter = new Exporter(table, attributes, neighbors, new ExportCache(attributes), {
     ...own,
-    ...{ removePrivateAs: "none", reflectorClient: false, bilateralPeer: false, nextHopSelf: true },
+    ...{
+      removePrivateAs: "none",
+      reflectorClient: false,
+      bilateralPeer: false,
+      role: undefined,
+      gracefulShutdown: false,
+      perClient: 0,
+      nextHopSelf: true,
+    },
     ...{ selfNextHop: Uint8Array.of(10, 0, 0, 254), onLinkBits: 0, program: undefined },
+    ...{ role: undefined, gracefulShutdown: false, perClient: 0 },
     ...{ acceptWithoutPolicy: true, defaultOriginate: false },
   });
   const session = { fourOctetAs: true, addPath: 0, maxMessageBytes: 4096 };
