@@ -4,7 +4,6 @@ import fc from "fast-check";
 import { decodeBlock, encodeBlock } from "../wire/block.ts";
 import { MessageWriter } from "../wire/message-writer.ts";
 import { emptyAttributes, type PathAttributes, SegmentType } from "../wire/path-attributes.ts";
-import { isPrivateAs } from "../wire/private-as.ts";
 import { AttributeBlock } from "../wire/scratch.ts";
 import { type RewriteConfig, type RewriteRoute, rewriteForExport, stripMed } from "./export-rewrite.ts";
 import { sequence } from "./rib-fixture.ts";
