@@ -9,6 +9,7 @@
 import { toJson } from "@bufbuild/protobuf";
 import { limits } from "../base/limits.ts";
 import { formatProblem, type Problem } from "../base/problem.ts";
+import type { PathReceipt } from "../gen/cairn/v1/injection_service_pb.ts";
 import { ObjectChangeSchema } from "../gen/cairn/v1/types_pb.ts";
 import type { ConditionHost } from "./conditions.ts";
 import { Confirmation, checkTerms } from "./confirmation.ts";
@@ -112,6 +113,11 @@ export class Changes {
     });
   }
 
+  /** Receipts of a repeated request: what was changed then, and the stages as they are now. */
+  private receiptsNow(receipts: readonly PathReceipt[]): PathReceipt[] {
+    return receipts.map(({ prefix, pathId, changed }) => this.host.receipt(prefix, pathId, changed));
+  }
+
   /** Checks and, unless it is a dry run, carries out a mutation. `call` undefined: nobody waits for the outcome. */
   mutate(call: CallId | undefined, mutation: Mutation): void {
     if (this.parked.length >= limits.parkedRepliesMax) {
@@ -124,7 +130,8 @@ export class Changes {
       const known = this.requests.lookup(mutation.requestId, digest, this.host.wallMs());
       if (known) {
         if (!known.ok) this.refuse(call, mutation, known.problems);
-        else if (call !== undefined) this.host.reply(call, known);
+        else if (call !== undefined)
+          this.host.reply(call, { ...known, receipts: this.receiptsNow(known.receipts) });
         return;
       }
     }
