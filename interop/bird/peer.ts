@@ -4,9 +4,7 @@ import { Peer, type PeerKind, type PeerSession, type PeerSetup } from "../lib/pe
 import { type Family, families, type Route, route } from "../lib/routes.ts";
 
 class Bird extends Peer {
-  protected readonly can = { path: true, set: false, aggregate: false };
-  // On eBGP, BIRD gives every route a local preference of its own.
-  override readonly hidden: readonly (keyof Route)[] = this.external ? ["localPref"] : [];
+  protected readonly can = { path: true, set: false, aggregate: false, atomic: false };
   readonly daemon: Daemon;
   readonly #socket: string;
 
@@ -42,6 +40,11 @@ class Bird extends Peer {
       .split(/^(?=[0-9a-f:][0-9a-f.:]*\/\d+ )/m)
       .slice(1)
       .map(parseRoute);
+  }
+
+  /** On eBGP, BIRD gives every route its default local preference. */
+  override shows(received: Route): Route {
+    return { ...received, localPref: received.localPref ?? 100 };
   }
 
   async refresh(family: Family): Promise<void> {

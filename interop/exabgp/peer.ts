@@ -2,13 +2,13 @@
  * ExaBGP: configuration file, and its API as the command line. A helper process that ExaBGP starts copies what is
  * received into a file, and commands from another file back; the table is what those messages add up to.
  */
-import { appendFileSync, existsSync, readFileSync } from "node:fs";
+import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import type { Daemon } from "../lib/lab.ts";
 import { Peer, type PeerKind, type PeerSession, type PeerSetup } from "../lib/peer.ts";
-import { type Family, families, familyOf, type Route, route } from "../lib/routes.ts";
+import { type Family, families, type Route, route } from "../lib/routes.ts";
 
 export class ExaBgp extends Peer {
-  protected readonly can = { path: true, set: true, aggregate: true };
+  protected readonly can = { path: true, set: true, aggregate: true, atomic: true };
   readonly daemon: Daemon;
   readonly #commands: string;
   readonly #messages: string;
@@ -22,7 +22,7 @@ export class ExaBgp extends Peer {
     this.#messages = `${this.#commands}.received`;
     const helper = this.file(
       "helper.sh",
-      `tail -n 0 -f '${this.#commands}' &\ntrap "kill $!" EXIT\ncat >> '${this.#messages}'\n`,
+      `tail -n +1 -f '${this.#commands}' &\ntrap "kill $!" EXIT\ncat >> '${this.#messages}'\n`,
     );
     const config = this.file("exabgp.conf", this.#config(helper));
     this.daemon = setup.lab.daemon(setup.namespace, setup.name, ["exabgp", config], {
@@ -39,6 +39,7 @@ export class ExaBgp extends Peer {
 
   /** Routes live in the daemon's memory only: they are put in after each start. */
   override async start(): Promise<void> {
+    writeFileSync(this.#commands, ""); // the helper reads from its beginning
     await super.start();
     for (const family of families) await this.originationChanged(family);
   }
@@ -53,9 +54,8 @@ export class ExaBgp extends Peer {
 
   protected async originationChanged(family: Family): Promise<void> {
     const { cairn } = this.session(family);
-    for (const prefix of this.withdrawn) {
-      if (familyOf(prefix) === family)
-        this.#command(`neighbor ${cairn} withdraw route ${prefix} next-hop self`);
+    for (const prefix of this.gone(family)) {
+      this.#command(`neighbor ${cairn} withdraw route ${prefix} next-hop self`);
     }
     for (const each of this.originated(family)) {
       this.#command(`neighbor ${cairn} announce route ${this.#routeText(each)}`);
@@ -90,20 +90,29 @@ export class ExaBgp extends Peer {
 
   async enable(): Promise<void> {}
 
+  /** ExaBGP 4.2 fails while it decodes the text (it joins bytes and text), so this looks at the packet it logged. */
   async sawShutdownText(family: Family, text: string): Promise<boolean> {
     const { cairn } = this.session(family);
-    return this.daemon.log.includes(cairn) && this.daemon.log.includes(text);
+    const cease = `0602${Buffer.from([Buffer.byteLength(text)]).toString("hex")}${Buffer.from(text).toString("hex")}`;
+    return this.#allMessages().some(({ type, neighbor }) => {
+      if (type !== "notification" || neighbor.address?.peer !== cairn) return false;
+      return neighbor.message?.body?.toLowerCase().endsWith(cease) ?? false;
+    });
+  }
+
+  #allMessages(): ExaMessage[] {
+    if (!existsSync(this.#messages)) return [];
+    return readFileSync(this.#messages, "utf8")
+      .split("\n")
+      .filter((line) => line.startsWith("{") && line.endsWith("}"))
+      .map((line) => JSON.parse(line.replace(/\p{Cc}/gu, "")) as ExaMessage) // it does not escape peers' texts
+      .filter(({ neighbor }) => neighbor !== undefined);
   }
 
   /** Messages of the session that is up; undefined when none is. */
   #sessionMessages(family: Family): readonly ExaMessage[] | undefined {
-    if (!existsSync(this.#messages)) return undefined;
     const address = this.session(family).cairn;
-    const all = readFileSync(this.#messages, "utf8")
-      .split("\n")
-      .filter((line) => line.startsWith("{") && line.endsWith("}"))
-      .map((line) => JSON.parse(line) as ExaMessage)
-      .filter((message) => message.neighbor?.address?.peer === address);
+    const all = this.#allMessages().filter(({ neighbor }) => neighbor.address?.peer === address);
     const last = all.findLastIndex((message) => message.neighbor.state !== undefined);
     return last >= 0 && all[last].neighbor.state === "up" ? all.slice(last + 1) : undefined;
   }
@@ -149,7 +158,7 @@ export class ExaBgp extends Peer {
   hold-time 90;
   family { ${words(family)}; }
   capability { asn4 ${this.#fourOctets ? "enable" : "disable"}; route-refresh enable; }
-  api { processes [ helper ]; neighbor-changes; receive { parsed; update; notification; } }
+  api { processes [ helper ]; neighbor-changes; receive { packets; parsed; update; notification; } }
 }`;
   }
 }
@@ -157,10 +166,12 @@ export class ExaBgp extends Peer {
 const words = (family: Family): string => family.replace("-", " ");
 
 interface ExaMessage {
+  readonly type: string;
   readonly neighbor: {
     readonly address?: { readonly peer: string };
     readonly state?: string;
-    readonly message?: { readonly update?: ExaUpdate };
+    /** Decoded, or the packet. */
+    readonly message?: { readonly update?: ExaUpdate; readonly body?: string };
   };
 }
 
@@ -206,6 +217,6 @@ export const exabgp: PeerKind = {
   name: "exabgp",
   programs: ["exabgp"],
   version: ["exabgp", "--version"],
-  sendsNoShutdownText: true,
+  shutdownText: "Administrative Shutdown",
   create: (setup) => new ExaBgp(setup, true),
 };

@@ -5,7 +5,7 @@ import { Peer, type PeerKind, type PeerSession, type PeerSetup } from "../lib/pe
 import { type Family, families, type Route, route } from "../lib/routes.ts";
 
 class Frr extends Peer {
-  protected readonly can = { path: true, set: false, aggregate: true };
+  protected readonly can = { path: true, set: false, aggregate: true, atomic: true, alwaysMed: true };
   readonly daemon: Daemon;
   readonly #folder: string;
 
@@ -40,14 +40,17 @@ class Frr extends Peer {
   }
 
   protected async originationChanged(family: Family): Promise<void> {
-    const lines = [...this.withdrawn].map((prefix) => `no network ${prefix}`);
+    const lines = this.gone(family).map((prefix) => `no network ${prefix}`);
     await this.#configure(`address-family ${words(family)}`, ...lines, ...this.#networks(family));
   }
 
-  async established(family: Family): Promise<boolean> {
+  async #show(family: Family): Promise<FrrNeighbor> {
     const address = this.session(family).cairn;
-    const all = await this.#json<Record<string, { bgpState?: string }>>(`show bgp neighbors ${address}`);
-    return all[address]?.bgpState === "Established";
+    return (await this.#json<Record<string, FrrNeighbor>>(`show bgp neighbors ${address}`))[address];
+  }
+
+  async established(family: Family): Promise<boolean> {
+    return (await this.#show(family)).bgpState === "Established";
   }
 
   async received(family: Family): Promise<Route[]> {
@@ -77,13 +80,11 @@ class Frr extends Peer {
   }
 
   async enable(): Promise<void> {
-    await this.#configure(...this.setup.sessions.map(({ cairn }) => `no neighbor ${cairn} shutdown message`));
     await this.#configure(...this.setup.sessions.map(({ cairn }) => `no neighbor ${cairn} shutdown`));
   }
 
   async sawShutdownText(family: Family, text: string): Promise<boolean> {
-    const shown = await this.#vtysh(`show bgp neighbors ${this.session(family).cairn}`);
-    return shown.includes(`Message: "${text}"`);
+    return (await this.#show(family)).lastShutdownDescription === text;
   }
 
   #config(): string {
@@ -91,6 +92,8 @@ class Frr extends Peer {
     return [
       "frr defaults traditional",
       "log stdout",
+      `bgp as-path access-list NOT-BACK deny ^${this.setup.cairnAsn}_`,
+      "bgp as-path access-list NOT-BACK permit .*",
       `router bgp ${asn}`,
       ` bgp router-id ${routerId}`,
       " no bgp ebgp-requires-policy",
@@ -100,7 +103,9 @@ class Frr extends Peer {
       ...families.flatMap((family) => [
         ` address-family ${words(family)}`,
         ...this.#networks(family).map((line) => `  ${line}`),
-        ` neighbor ${this.session(family).cairn} activate`,
+        `  neighbor ${this.session(family).cairn} activate`,
+        // An update group is sent its own routes back otherwise; they would be refused as loops.
+        `  neighbor ${this.session(family).cairn} filter-list NOT-BACK out`,
         " exit-address-family",
       ]),
       "exit",
@@ -142,6 +147,11 @@ class Frr extends Peer {
 
 const words = (family: Family): string => family.replace("-", " ");
 const mapName = (each: Route): string => `FOR-${each.prefix.replace(/[/:]/g, "-")}`;
+
+interface FrrNeighbor {
+  readonly bgpState: string;
+  readonly lastShutdownDescription?: string;
+}
 
 interface FrrPath {
   readonly aspath: { readonly string: string };

@@ -4,7 +4,7 @@ import { Peer, type PeerKind, type PeerSession, type PeerSetup } from "../lib/pe
 import { type Family, families, type Route, route } from "../lib/routes.ts";
 
 class Gobgp extends Peer {
-  protected readonly can = { path: true, set: true, aggregate: true };
+  protected readonly can = { path: true, set: true, aggregate: true, atomic: false };
   readonly daemon: Daemon;
 
   constructor(setup: PeerSetup) {
@@ -39,9 +39,7 @@ class Gobgp extends Peer {
 
   protected async originationChanged(family: Family): Promise<void> {
     const rib = ["global", "rib", "-a", short(family)];
-    for (const prefix of this.withdrawn) {
-      if (prefix.includes(":") === (family === "ipv6-unicast")) await this.#gobgp(...rib, "del", prefix);
-    }
+    for (const prefix of this.gone(family)) await this.#gobgp(...rib, "del", prefix);
     for (const each of this.originated(family)) await this.#gobgp(...rib, "add", ...pathArguments(each));
   }
 
@@ -62,13 +60,13 @@ class Gobgp extends Peer {
     return Object.values(paths).flatMap((each) => each.map(parse));
   }
 
-  async refresh(family: Family): Promise<void> {
-    await this.#gobgp("neighbor", this.session(family).cairn, "softresetin", "-a", short(family));
+  async refresh(): Promise<void> {
+    throw new Error(gobgp.cannotRefresh);
   }
 
   async disable(text: string): Promise<void> {
     for (const { cairn } of this.setup.sessions)
-      await this.#gobgp("neighbor", cairn, "disable", "--reason", text);
+      await this.#gobgp("neighbor", cairn, "shutdown", "--reason", text);
   }
 
   async enable(): Promise<void> {
@@ -175,5 +173,6 @@ export const gobgp: PeerKind = {
   name: "gobgp",
   programs: ["gobgpd", "gobgp"],
   version: ["gobgpd", "--version"],
+  cannotRefresh: "GoBGP keeps its Adj-RIB-In and never sends ROUTE-REFRESH",
   create: (setup) => new Gobgp(setup),
 };

@@ -30,14 +30,15 @@ export interface Origination {
   readonly path: boolean;
   /** AS_SET. */
   readonly set: boolean;
-  /** ATOMIC_AGGREGATE and AGGREGATOR. */
+  /** AGGREGATOR, and ATOMIC_AGGREGATE with it. */
   readonly aggregate: boolean;
+  readonly atomic: boolean;
+  /** MED stands on every route, 0 where none is set. */
+  readonly alwaysMed?: boolean;
 }
 
 export abstract class Peer {
   readonly setup: PeerSetup;
-  /** Columns that its command line does not show at all. */
-  readonly hidden: readonly (keyof Route)[] = [];
   protected abstract readonly can: Origination;
   abstract readonly daemon: Daemon;
   /** Prefixes that it does not announce at the moment. */
@@ -82,8 +83,8 @@ export abstract class Peer {
       }),
     ];
     if (this.can.aggregate) {
-      const fields = { atomicAggregate: true, aggregator: "65020 192.0.2.77", origin: "incomplete" } as const;
-      routes.push(route(aggregate, own, { ...fields, asPath: path + set }));
+      const fields = { atomicAggregate: this.can.atomic, aggregator: "65020 192.0.2.77" } as const;
+      routes.push(route(aggregate, own, { ...fields, origin: "incomplete", asPath: path + set }));
     }
     return routes.filter((each) => !this.withdrawn.has(each.prefix));
   }
@@ -94,6 +95,7 @@ export abstract class Peer {
       ...each,
       asPath: canonicalPath(this.external ? `${this.setup.asn} ${each.asPath}` : each.asPath),
       localPref: this.external ? undefined : 100,
+      med: each.med ?? (this.can.alwaysMed ? 0 : undefined),
     }));
   }
 
@@ -116,12 +118,27 @@ export abstract class Peer {
     return this.setup.lab.file(`${this.setup.name}/${name}`, text);
   }
 
+  /** Withdrawn prefixes of a family. */
+  protected gone(family: Family): string[] {
+    return [...this.withdrawn].filter((prefix) => familyOf(prefix) === family);
+  }
+
   /** True when the command line can be used. */
   protected abstract answers(): Promise<boolean>;
   protected abstract originationChanged(family: Family): Promise<void>;
   abstract established(family: Family): Promise<boolean>;
   /** Routes from cairn, as the daemon's own command line shows them. */
   abstract received(family: Family): Promise<Route[]>;
+  /** What its command line makes of a route that it received; as it is, unless a daemon fills in defaults. */
+  shows(received: Route): Route {
+    return received;
+  }
+
+  /** ROUTE-REFRESH requests that it counted, for a daemon that answers them with what changed only: nothing. */
+  refreshRequests(_family: Family): Promise<number> | undefined {
+    return undefined;
+  }
+
   /** Sends ROUTE-REFRESH to cairn. */
   abstract refresh(family: Family): Promise<void>;
   /** Administrative shutdown of both sessions, with a text, and back. */
@@ -136,8 +153,10 @@ export interface PeerKind {
   /** Programs that must exist. */
   readonly programs: readonly string[];
   readonly version: readonly string[];
-  /** Its shutdown carries no text. */
-  readonly sendsNoShutdownText?: boolean;
+  /** The text that its shutdown always carries, when it takes no other. */
+  readonly shutdownText?: string;
+  /** Why it cannot be told to send ROUTE-REFRESH. */
+  readonly cannotRefresh?: string;
   create(setup: PeerSetup): Peer;
 }
 

@@ -39,20 +39,13 @@ export function route(prefix: string, nextHop: string, fields: Partial<Route> = 
   };
 }
 
-/** Sorted by prefix; columns that the other side's CLI does not show are put to the same value on both sides. */
-export function table(routes: readonly Route[], hidden: readonly (keyof Route)[] = []): Route[] {
-  const blank = route("", "");
-  return routes
-    .map((each) => ({ ...each, ...Object.fromEntries(hidden.map((column) => [column, blank[column]])) }))
-    .sort((a, b) => (a.prefix < b.prefix ? -1 : a.prefix > b.prefix ? 1 : 0));
+/** Sorted by prefix. */
+export function table(routes: readonly Route[]): Route[] {
+  return [...routes].sort((a, b) => (a.prefix < b.prefix ? -1 : a.prefix > b.prefix ? 1 : 0));
 }
 
 export function familyOf(prefix: string): Family {
   return prefix.includes(":") ? "ipv6-unicast" : "ipv4-unicast";
-}
-
-export function prefixesOf(routes: readonly Route[]): string[] {
-  return routes.map((each) => each.prefix).sort();
 }
 
 /** One space between ASNs, members of sets in numeric order (a set has no order). */

@@ -6,7 +6,7 @@ import { type Family, type Route, route } from "../lib/routes.ts";
 
 class OpenBgpd extends Peer {
   // A network statement can prepend its own AS and neighbors' only.
-  protected readonly can = { path: false, set: false, aggregate: false };
+  protected readonly can = { path: false, set: false, aggregate: false, atomic: false };
   readonly daemon: Daemon;
   readonly #socket: string;
 
@@ -62,6 +62,16 @@ class OpenBgpd extends Peer {
     return (answer.rib ?? []).map(parse);
   }
 
+  /** OpenBGPD shows its defaults where a route has no MED or local preference. */
+  override shows(received: Route): Route {
+    return { ...received, med: received.med ?? 0, localPref: received.localPref ?? 100 };
+  }
+
+  /** Its Adj-RIB-Out already holds what we would be sent again, so a request is counted and no UPDATE comes. */
+  override async refreshRequests(family: Family): Promise<number> {
+    return (await this.#neighbor(family)).stats["route-refresh"].received.request;
+  }
+
   async refresh(family: Family): Promise<void> {
     await this.#bgpctl("neighbor", this.session(family).cairn, "refresh");
   }
@@ -112,6 +122,7 @@ class OpenBgpd extends Peer {
 interface OpenBgpdNeighbor {
   readonly state: string;
   readonly last_shutdown_reason_received?: string;
+  readonly stats: { readonly "route-refresh": { readonly received: { readonly request: number } } };
 }
 
 interface OpenBgpdPath {
@@ -124,7 +135,11 @@ interface OpenBgpdPath {
   readonly communities?: readonly string[];
   readonly extended_communities?: readonly string[];
   readonly large_communities?: readonly string[];
-  readonly attributes?: readonly unknown[];
+  readonly attributes?: readonly {
+    readonly type: string;
+    readonly AS?: number;
+    readonly router_id?: string;
+  }[];
 }
 
 function network(each: Route): string {
@@ -139,6 +154,7 @@ function network(each: Route): string {
 }
 
 function parse(path: OpenBgpdPath): Route {
+  const aggregator = path.attributes?.find((each) => each.type === "Aggregator");
   return route(path.prefix, path.exit_nexthop, {
     origin: path.origin.toLowerCase() as Route["origin"],
     asPath: path.aspath,
@@ -147,6 +163,8 @@ function parse(path: OpenBgpdPath): Route {
     communities: path.communities,
     extendedCommunities: path.extended_communities?.map((each) => each.replace(" ", ":")),
     largeCommunities: path.large_communities,
+    atomicAggregate: path.attributes?.some((each) => each.type === "Atomic Aggregate"),
+    aggregator: aggregator && `${aggregator.AS} ${aggregator.router_id}`,
   });
 }
 
