@@ -151,9 +151,12 @@ export function readUpdate(bytes: Uint8Array, asBytes: 2 | 4): Announced {
     const type = bytes[at + 1];
     const next = at + (extended ? 4 : 3) + length;
     assert.ok(next <= attributesEnd, "an attribute runs past the end");
+    assert.equal(bytes[at] & 0x0f, 0, "unused flag bits are zero when sent");
+    assert.equal(extended, length > 255, "Extended Length only where it is needed");
     assert.ok(!types.includes(type), `attribute ${type} twice`);
     types.push(type);
     flags[type] = bytes[at] & 0xe0;
+    if (type === 14 || type === 15) assert.equal(types.length, 1, "RFC 7606 5.1: MP attributes come first");
     if (type === 14) {
       assert.equal(toHex(value, 0, 3), "000201");
       const hop = value.subarray(4, 4 + value[3]);
@@ -169,6 +172,7 @@ export function readUpdate(bytes: Uint8Array, asBytes: 2 | 4): Announced {
     at = next;
   }
   if (other !== "") route.other = other;
+  assert.ok(reach.length === 0 || withdrawn.length === 0, "RFC 7606 5.1: one kind of NLRI in a message");
   const nothing = withdrawn.length === 0 && reach.length === 0;
   const endOfRib = nothing && (types.length === 0 || (emptyUnreach && types.length === 1));
   return { withdrawn, reach, route, types, flags, endOfRib };
