@@ -31,6 +31,8 @@ export const limits = {
   generationsAgeMs: 400 * 24 * 3600 * 1000,
   /** Attempts kept in the audit. */
   auditStoredMax: 200_000,
+  /** Prefixes and evaluations that a plan looks at before its counts become lower bounds: a few seconds. */
+  planWorkMax: 8_000_000,
   /** A configuration file sent over the API. */
   configTextMax: 16 << 20,
   /** Conditions of a confirmed apply. */

@@ -13,7 +13,7 @@ import type { Effect } from "../state/effects.ts";
 import type { CallId, Input } from "../state/inputs.ts";
 import type { Mutation, MutationOutcome } from "../state/mutation.ts";
 import type { Operation, OperationOutcome } from "../state/operation.ts";
-import type { Owner } from "../state/view.ts";
+import type { Owner, StoredAudit } from "../state/view.ts";
 
 /** What carries effects out. */
 export interface LoopPorts {
@@ -74,6 +74,10 @@ export class OwnerLoop implements Owner {
 
   operate(operation: Operation): Promise<OperationOutcome> {
     return this.call((call) => ({ kind: "operate", call, operation })) as Promise<OperationOutcome>;
+  }
+
+  audit(entry: StoredAudit): void {
+    this.post({ kind: "audit", entry });
   }
 
   private call(input: (call: CallId) => Input): Promise<MutationOutcome | OperationOutcome> {

@@ -4,21 +4,33 @@
  */
 import type { Message } from "@bufbuild/protobuf";
 import type { Problem, Result } from "../base/problem.ts";
+import type { PlanResponse } from "../gen/cairn/v1/config_service_pb.ts";
 import type { Event, EventFilter } from "../gen/cairn/v1/event_service_pb.ts";
 import type { Injected } from "../gen/cairn/v1/injection_service_pb.ts";
 import type { Neighbor } from "../gen/cairn/v1/neighbor_service_pb.ts";
 import type {
+  ExplainAdvertisedRouteResponse,
   ExplainBestPathResponse,
+  ExplainImportResponse,
   GetRibSummaryResponse,
   LookupRouteResponse,
 } from "../gen/cairn/v1/rib_service_pb.ts";
+import type {
+  PolicyDifference,
+  PolicyStats,
+  PolicyTestCounts,
+  TestPolicyRequest,
+} from "../gen/cairn/v1/policy_service_pb.ts";
 import type { Metadata, Route, RouteFilter } from "../gen/cairn/v1/types_pb.ts";
 import type { Family } from "../wire/family.ts";
+import type { PendingState } from "./confirmation.ts";
 import type { Mutation, MutationOutcome } from "./mutation.ts";
 import type { Operation, OperationOutcome } from "./operation.ts";
+import type { PlanOptions } from "./plan.ts";
 import type {
   AuditQuery,
   AuditStep,
+  StoredAudit,
   StoredAuditEntry,
   StoredDifference,
   StoredGeneration,
@@ -64,6 +76,15 @@ export interface RouteWatch {
   close(): void;
 }
 
+/** A candidate policy on its way through the tables. It survives changes, as walks do. */
+export interface PolicyTrial {
+  /**
+   * Looks at up to `rows` more rows, appending what differs and the counts of neighbors that are done.
+   * @returns true when everything has been looked at
+   */
+  next(differences: PolicyDifference[], counts: PolicyTestCounts[], rows: number): boolean;
+}
+
 export interface Health {
   readonly name: string;
   readonly healthy: boolean;
@@ -87,6 +108,12 @@ export interface CoreView {
   ): Result<RouteWalk>;
   lookup(target: string): Result<LookupRouteResponse>;
   explainBestPath(prefix: string): Result<ExplainBestPathResponse>;
+  explainImport(neighbor: string, prefix: string, pathId: number): Result<ExplainImportResponse>;
+  explainAdvertised(neighbor: string, prefix: string): Result<ExplainAdvertisedRouteResponse>;
+  /** Counters of the named policy, or of all. */
+  policyStats(name: string): Result<PolicyStats[]>;
+  /** Starts to try candidates; nothing is changed. */
+  testPolicy(request: TestPolicyRequest): Result<PolicyTrial>;
   /** `resumeFrom` 0 starts at the beginning of the table; a revision goes on after it if still retained. */
   watchRoutes(
     family: Family,
@@ -114,6 +141,24 @@ export interface CoreView {
   /** Addresses of neighbors whose state or spec changed after `version`; deleted ones too. */
   changedNeighbors(version: number): { readonly version: number; readonly names: readonly string[] };
   health(): Health[];
+  /** Hash of everything declared, in hexadecimal. */
+  readonly configHash: string;
+  /** The change that waits for its confirmation. */
+  pending(): PendingState | undefined;
+  /** Begins to work out what a mutation would do; problems are those that the mutation would be refused with. */
+  plan(mutation: Mutation, options: PlanOptions): Result<PlanWork>;
+  /** Changes carried out and refused (by code) since the start. */
+  changeCounts(): { readonly commits: number; readonly refusals: ReadonlyMap<string, number> };
+}
+
+/** A plan that is worked out in steps. */
+export interface PlanWork {
+  readonly generation: number;
+  /** False when another change came between and the plan has to begin anew. */
+  readonly isCurrent: boolean;
+  /** Goes on for about `rows` prefixes. @returns true when `result` can be asked for */
+  step(rows: number): boolean;
+  result(): PlanResponse;
 }
 
 /** The owner as the edges see it: a view to read, a mailbox for changes. */
@@ -122,6 +167,8 @@ export interface Owner {
   /** Resolves when the change is durable (or refused). Rejects with `Busy` when the mailbox is full. */
   mutate(mutation: Mutation): Promise<MutationOutcome>;
   operate(operation: Operation): Promise<OperationOutcome>;
+  /** Notes an attempt that was refused before it became a mutation, or an operation. */
+  audit(entry: StoredAudit): void;
   /** Wall-clock milliseconds and milliseconds since the daemon started. */
   wallMs(): number;
   uptimeMs(): number;
@@ -178,4 +225,13 @@ export interface HistoryArchive {
   verifyAudit(from: number, max: number): Promise<AuditStep>;
 }
 
-export type { Mutation, MutationOutcome, Operation, OperationOutcome, Problem };
+export type {
+  Mutation,
+  MutationOutcome,
+  Operation,
+  OperationOutcome,
+  PendingState,
+  PlanOptions,
+  Problem,
+  StoredAudit,
+};

@@ -7,7 +7,7 @@ import type { Problem } from "../../base/problem.ts";
 import type { Event } from "../../gen/cairn/v1/event_service_pb.ts";
 import type { Mutation, MutationOutcome } from "../../state/mutation.ts";
 import type { Operation, OperationOutcome } from "../../state/operation.ts";
-import type { CoreView, EventArchive, Owner } from "../../state/view.ts";
+import type { CoreView, EventArchive, Owner, StoredAudit } from "../../state/view.ts";
 import { FakeEvents } from "./fake-events.ts";
 import { FakeObjects } from "./fake-objects.ts";
 import { FakeTables } from "./fake-tables.ts";
@@ -31,6 +31,7 @@ export class FakeOwner implements Owner {
   /** Everything that was asked for, in order. */
   readonly mutations: Mutation[] = [];
   readonly operations: Operation[] = [];
+  readonly audits: StoredAudit[] = [];
   /** When set, mutations and operations are refused with these problems. */
   refuseWith: readonly Problem[] | undefined;
   /** When set, the mailbox is full. */
@@ -70,6 +71,10 @@ export class FakeOwner implements Owner {
       return { ok: false, problems: [this.objects.notFound("Neighbor", operation.address)] };
     }
     return { ok: true };
+  }
+
+  audit(entry: StoredAudit): void {
+    this.audits.push(entry);
   }
 
   /** Adds an event, as the core does at the end of a turn. */

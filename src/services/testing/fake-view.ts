@@ -3,6 +3,7 @@ import { create } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { parseIp, parsePrefix } from "../../base/ip.ts";
 import type { Result } from "../../base/problem.ts";
+import { PlanResponseSchema } from "../../gen/cairn/v1/config_service_pb.ts";
 import type { Event, EventFilter } from "../../gen/cairn/v1/event_service_pb.ts";
 import type { Injected } from "../../gen/cairn/v1/injection_service_pb.ts";
 import {
@@ -20,7 +21,17 @@ import {
   LookupRouteResponseSchema,
 } from "../../gen/cairn/v1/rib_service_pb.ts";
 import type { RouteFilter } from "../../gen/cairn/v1/types_pb.ts";
-import type { CoreView, Health, ObjectView, RouteTable, RouteWalk, RouteWatch } from "../../state/view.ts";
+import type {
+  CoreView,
+  Health,
+  Mutation,
+  ObjectView,
+  PendingState,
+  PlanWork,
+  RouteTable,
+  RouteWalk,
+  RouteWatch,
+} from "../../state/view.ts";
 import { type Family, families } from "../../wire/family.ts";
 import type { FakeEvents } from "./fake-events.ts";
 import type { FakeObjects } from "./fake-objects.ts";
@@ -175,6 +186,27 @@ export class FakeView implements CoreView {
 
   changedNeighbors(version: number): { version: number; names: readonly string[] } {
     return this.#objects.changedNeighbors(version);
+  }
+
+  get configHash(): string {
+    return this.generation.toString(16).padStart(64, "0");
+  }
+
+  pending(): PendingState | undefined {
+    return undefined;
+  }
+
+  plan(mutation: Mutation): Result<PlanWork> {
+    const { generation } = this;
+    const outcome = this.#objects.mutate({ ...mutation, dryRun: true }, undefined);
+    if (!outcome.ok) return outcome;
+    const result = () =>
+      create(PlanResponseSchema, { generation: BigInt(generation), changes: [...outcome.changes] });
+    return { ok: true, value: { generation, isCurrent: true, step: () => true, result } };
+  }
+
+  changeCounts(): { commits: number; refusals: ReadonlyMap<string, number> } {
+    return { commits: this.generation, refusals: new Map() };
   }
 
   health(): Health[] {

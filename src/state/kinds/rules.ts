@@ -16,6 +16,15 @@ export interface KindRules {
   readonly canonicalise?: (spec: Message) => void;
   /** Kinds whose changes make `check` run again for objects of this kind that refer to them ("Global": for all). */
   readonly inherits?: readonly string[];
+  /**
+   * What an operator should know before such a change, for example that it would cut the path of the management
+   * session. `before` absent: it is created; `after` absent: it is deleted. `lookup` sees the state afterwards.
+   */
+  readonly planWarnings?: (
+    before: Message | undefined,
+    after: Message | undefined,
+    lookup: SpecLookup,
+  ) => readonly { readonly code: string; readonly message: string }[];
   /** Objects of this kind end running sessions when they are deleted. */
   readonly deleteResets?: boolean;
   /** Singletons that are part of the router and can be changed but not deleted. */
