@@ -1,0 +1,1 @@
+export function checkOracle(_speaker: unknown): void {}
