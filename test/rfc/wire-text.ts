@@ -152,7 +152,8 @@ export function readUpdate(bytes: Uint8Array, asBytes: 2 | 4): Announced {
     const next = at + (extended ? 4 : 3) + length;
     assert.ok(next <= attributesEnd, "an attribute runs past the end");
     assert.equal(bytes[at] & 0x0f, 0, "unused flag bits are zero when sent");
-    assert.equal(extended, length > 255, "Extended Length only where it is needed");
+    if (type !== 14 && type !== 15)
+      assert.equal(extended, length > 255, "Extended Length where it is needed");
     assert.ok(!types.includes(type), `attribute ${type} twice`);
     types.push(type);
     flags[type] = bytes[at] & 0xe0;
