@@ -19,6 +19,8 @@ export interface ProbeResult {
   readonly healthP50Ms: number;
   readonly healthP99Ms: number;
   readonly healthMaxMs: number;
+  /** How much later than asked this thread itself was woken: what the machine, not the daemon, adds to the above. */
+  readonly lagP99Ms: number;
   /** Longest silence of the daemon on the session with a hold time of 3 s. */
   readonly silenceMs: number;
   /** Why that session ended; empty when it stayed up. */
@@ -35,19 +37,23 @@ if (parentPort) {
   });
   parentPort.postMessage("ready");
   const times: number[] = [];
+  const lags: number[] = [];
   while (running) {
     const started = performance.now();
     await callUnix(socket, "ControlService/GetHealth");
     times.push(performance.now() - started);
+    const asleep = performance.now();
     await delay(10);
+    lags.push(performance.now() - asleep - 10);
   }
-  times.sort((a, b) => a - b);
-  const at = (share: number): number => times[Math.min(times.length - 1, Math.floor(times.length * share))];
+  const share = (values: number[], part: number): number =>
+    values.sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * part))];
   const result: ProbeResult = {
     healthCalls: times.length,
-    healthP50Ms: at(0.5),
-    healthP99Ms: at(0.99),
-    healthMaxMs: at(1),
+    healthP50Ms: share(times, 0.5),
+    healthP99Ms: share(times, 0.99),
+    healthMaxMs: share(times, 1),
+    lagP99Ms: share(lags, 0.99),
     silenceMs: session.longestSilenceMs,
     sessionError: session.error,
   };

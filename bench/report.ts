@@ -22,6 +22,7 @@ export interface RunRecord {
   readonly healthP50Ms?: number;
   readonly healthP99Ms?: number;
   readonly healthMaxMs?: number;
+  readonly lagP99Ms?: number;
   readonly silenceMs?: number;
   readonly sessionError?: string;
   /** Cores kept busy by unrelated processes. */
@@ -98,7 +99,7 @@ export function table(records: readonly RunRecord[]): string {
     "idle MB",
     "peak MB",
     "listen s",
-    "health p99 ms",
+    "health p99 ms (lag)",
   ];
   const lines = rows.map((row) => {
     const failed = records.filter((run) => !run.ok && run.dut === row.dut && run.scenario === row.scenario);
@@ -109,6 +110,7 @@ export function table(records: readonly RunRecord[]): string {
     const ratio = (field: "t_converged" | "cpu_settled"): string =>
       other ? (of(row, field) / of(other, field)).toFixed(2) : "";
     const health = row.runs.flatMap(({ healthP99Ms }) => healthP99Ms ?? []);
+    const lag = row.runs.flatMap(({ lagP99Ms }) => lagP99Ms ?? []);
     return [
       `${row.scenario}${row.generator === "own" ? "*" : ""}`,
       row.dut,
@@ -120,7 +122,7 @@ export function table(records: readonly RunRecord[]): string {
       median(row.runs.map((run) => run.rss_idle_mb)).toFixed(0),
       of(row, "rss_peak_mb").toFixed(0),
       median(row.runs.map((run) => run.t_listen)).toFixed(2),
-      health.length > 0 ? median(health).toFixed(1) : "",
+      health.length > 0 ? `${median(health).toFixed(0)} (${median(lag).toFixed(0)})` : "",
     ];
   });
   const all = [head, ...lines];
