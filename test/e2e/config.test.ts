@@ -26,8 +26,16 @@ interface Case {
 
 const bad: readonly Case[] = [
   { name: "not TOML", text: `${good}\n[[`, says: [/bad\.toml:11:\d+/] },
-  { name: "cut off inside a string", text: good.slice(0, good.indexOf("accept") + 3), says: [/bad\.toml:\d+:\d+/] },
-  { name: "unknown key", text: good.replace("remote_asn", "remote_ans"), says: [/bad\.toml:8:1/, /remote_asn/, /\^/] },
+  {
+    name: "cut off inside a string",
+    text: good.slice(0, good.indexOf("accept") + 3),
+    says: [/bad\.toml:\d+:\d+/],
+  },
+  {
+    name: "unknown key",
+    text: good.replace("remote_asn", "remote_ans"),
+    says: [/bad\.toml:8:1/, /remote_asn/, /\^/],
+  },
   { name: "unknown section", text: `${good}[[neighbours]]\naddress = "::1"\n`, says: [/neighbors/] },
   {
     name: "three mistakes at once",
@@ -38,10 +46,19 @@ const bad: readonly Case[] = [
   { name: "the same neighbor twice", text: good + good.slice(good.indexOf("[[")), says: [/192\.0\.2\.2/] },
   { name: "no AS number", text: good.replace("asn = 65001\n", ""), says: [/asn/] },
   { name: "an address with a zone", text: good.replace('"192.0.2.2"', '"fe80::1%eth0"'), says: [/:7:11/] },
-  { name: "plaintext off the loopback", text: `${good}[[api.tcp]]\nlisten = "0.0.0.0:50051"\nplaintext = true\n`, says: [/loopback/] },
+  {
+    name: "plaintext off the loopback",
+    text: `${good}[[api.tcp]]\nlisten = "0.0.0.0:50051"\nplaintext = true\n`,
+    says: [/loopback/],
+  },
   { name: "binary", text: "\u0000\u0001\ufffd".repeat(200), says: [/bad\.toml:1:1/] },
   { name: "YAML that is none", file: "bad.yaml", text: "a: [1,\nb: }\n", says: [/bad\.yaml:\d+:\d+/] },
-  { name: "YAML with an unknown kind", file: "bad.yaml", text: "apiVersion: net.cairn/v1alpha1\nkind: Nieghbor\nmetadata: { name: x }\nspec: {}\n", says: [/Neighbor/] },
+  {
+    name: "YAML with an unknown kind",
+    file: "bad.yaml",
+    text: "apiVersion: net.cairn/v1alpha1\nkind: Nieghbor\nmetadata: { name: x }\nspec: {}\n",
+    says: [/Neighbor/],
+  },
 ];
 
 const main = join(root, "src/runtime/main.ts");
