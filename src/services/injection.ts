@@ -1,7 +1,7 @@
 /** InjectionService: routes that programs announce. */
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import { formatPrefix } from "../base/ip.ts";
 import { limits } from "../base/limits.ts";
-import type { Problem } from "../base/problem.ts";
 import {
   type Injected,
   type InjectedPath,
@@ -9,6 +9,7 @@ import {
   type InjectPathsRequest,
   ListInjectedRequestSchema,
 } from "../gen/cairn/v1/injection_service_pb.ts";
+import { checkInjectedPath } from "../state/injection-parse.ts";
 import type { MutationOp } from "../state/mutation.ts";
 import type { ServiceContext } from "./context.ts";
 import { changeSet, mutate } from "./mutations.ts";
@@ -106,28 +107,14 @@ function applyBatch(services: ServiceContext, context: HandlerContext, request: 
   return mutate(services, context, { expectedGeneration: 0n, dryRun: false, reason, requestId }, ops, rename);
 }
 
-/** The path in canonical form. */
+/** The path in canonical form. Everything that is wrong with it is found here, together with the rest of the request. */
 function checkPath(check: RequestCheck, at: string, path: InjectedPath): InjectedPath {
-  const problem = (field: string, message: string, fix?: string): Problem => {
-    return { code: "INVALID", path: `${at}.${field}`, message, fix };
-  };
-  if (path.asPath.length > 0 && path.asPathText !== "") {
-    check.add(problem("as_path_text", "is set together with as_path", "set one of them"));
+  const found = checkInjectedPath(path, at);
+  if (!found.ok) {
+    check.addAll(found.problems);
+    return path;
   }
-  path.asPath.forEach((segment, i) => {
-    if (segment.type === 0) check.add(problem(`as_path[${i}].type`, "must be set"));
-    const { length } = segment.asns;
-    if (length === 0 || length > 255)
-      check.add(problem(`as_path[${i}].asns`, `has ${length} ASes instead of 1 to 255`));
-  });
-  const { ttl } = path;
-  if (ttl && (ttl.seconds < 0n || ttl.nanos < 0 || (ttl.seconds === 0n && ttl.nanos === 0))) {
-    check.add(problem("ttl", "must be more than zero", "leave it out to keep the route"));
-  }
-  if (path.aggregator) check.address(`${at}.aggregator.address`, path.aggregator.address);
-  return {
-    ...path,
-    prefix: check.prefix(`${at}.prefix`, path.prefix),
-    nextHop: path.nextHop && check.address(`${at}.next_hop`, path.nextHop),
-  };
+  const { address, length } = found.value;
+  const nextHop = path.nextHop && check.address(`${at}.next_hop`, path.nextHop);
+  return { ...path, prefix: formatPrefix({ bytes: address, length }), nextHop };
 }

@@ -1,16 +1,94 @@
-/** The parts of an injected path that are lists of text or segments. */
-import type { Problem } from "../base/problem.ts";
+/** An injected path as the API has it: what is wrong with it, and what it means. */
+import { parseIp, parsePrefix } from "../base/ip.ts";
+import type { Problem, Result } from "../base/problem.ts";
 import type { InjectedPath } from "../gen/cairn/v1/injection_service_pb.ts";
 import type { AsPathSegment as SegmentMessage } from "../gen/cairn/v1/types_pb.ts";
+import { parseAsPath } from "../wire/as-path-text.ts";
 import { parseCommunity, parseExtendedCommunity, parseLargeCommunity } from "../wire/community-text.ts";
-import type { AsPathSegment, PathAttributes, SegmentType } from "../wire/path-attributes.ts";
+import { type Family, unicastFamily } from "../wire/family.ts";
+import {
+  type AsPathSegment,
+  emptyAttributes,
+  type PathAttributes,
+  type SegmentType,
+} from "../wire/path-attributes.ts";
+
+/** A path that was checked. */
+export interface CheckedPath {
+  readonly family: Family;
+  readonly address: Uint8Array;
+  readonly length: number;
+  readonly pathId: number;
+  readonly attributes: PathAttributes;
+  readonly owner: string;
+  /** Milliseconds from now; 0 for ever. */
+  readonly ttlMs: number;
+}
+
+/** Checks a path; all of its problems at once. `at` is the field path for problems. */
+export function checkInjectedPath(path: InjectedPath, at: string): Result<CheckedPath> {
+  const problems: Problem[] = [];
+  const invalid = (field: string, message: string, value: string): void => {
+    problems.push({ code: "INVALID", path: `${at}.${field}`, message, value });
+  };
+  const prefix = parsePrefix(path.prefix);
+  if (path.prefix === "") problems.push({ code: "REQUIRED", path: `${at}.prefix`, message: "must be set" });
+  else if (typeof prefix === "string") invalid("prefix", prefix, path.prefix);
+  const family = typeof prefix === "string" ? undefined : unicastFamily(prefix.bytes.length);
+  const attributes = emptyAttributes();
+  attributes.nextHop = new Uint8Array(family?.addressBytes ?? 4);
+  if (path.nextHop !== "") {
+    const nextHop = parseIp(path.nextHop);
+    if (!nextHop) invalid("next_hop", `"${path.nextHop}" is not an IP address`, path.nextHop);
+    else if (family && nextHop.length !== family.addressBytes) {
+      invalid("next_hop", `${path.nextHop} is not of the family of the prefix`, path.nextHop);
+    } else if (!isUsableNextHop(nextHop))
+      invalid("next_hop", `${path.nextHop} cannot be a next hop`, path.nextHop);
+    else attributes.nextHop = nextHop;
+  }
+  attributes.origin = Math.max(0, path.origin - 1);
+  attributes.med = path.med;
+  attributes.localPref = path.localPref;
+  attributes.atomicAggregate = path.atomicAggregate;
+  if (path.aggregator) {
+    const address = parseIp(path.aggregator.address);
+    if (address?.length !== 4)
+      invalid("aggregator.address", "an IPv4 address is needed", path.aggregator.address);
+    else
+      attributes.aggregator = {
+        asn: path.aggregator.asn,
+        address: new DataView(address.buffer).getUint32(0),
+      };
+  }
+  attributes.asPath = segmentsOf(path.asPath, `${at}.as_path`, problems);
+  if (path.asPathText !== "") {
+    if (path.asPath.length > 0)
+      invalid("as_path_text", "give as_path or as_path_text, not both", path.asPathText);
+    const parsed = parseAsPath(path.asPathText);
+    if (parsed) attributes.asPath = parsed;
+    else invalid("as_path_text", `"${path.asPathText}" is not an AS path`, path.asPathText);
+  }
+  addCommunities(path, at, attributes, problems);
+  const ttlMs = path.ttl ? Number(path.ttl.seconds) * 1000 + path.ttl.nanos / 1e6 : 0;
+  if (path.ttl && ttlMs < 1000) invalid("ttl", "must be at least one second", `${ttlMs / 1000}s`);
+  if (path.owner.length > 63) invalid("owner", "at most 63 characters", path.owner);
+  if (problems.length > 0 || typeof prefix === "string" || !family) return { ok: false, problems };
+  return {
+    ok: true,
+    value: {
+      family,
+      address: prefix.bytes,
+      length: prefix.length,
+      pathId: path.pathId,
+      attributes,
+      owner: path.owner,
+      ttlMs,
+    },
+  };
+}
 
 /** Segments of the API as segments of the wire; the numbers of their types are the same. */
-export function segmentsOf(
-  segments: readonly SegmentMessage[],
-  at: string,
-  problems: Problem[],
-): AsPathSegment[] {
+function segmentsOf(segments: readonly SegmentMessage[], at: string, problems: Problem[]): AsPathSegment[] {
   segments.forEach((segment, i) => {
     const path = `${at}[${i}]`;
     if (segment.type < 1 || segment.type > 4) {
@@ -42,7 +120,7 @@ export function segmentsOf(
  * Reads the communities of a path into `attributes`. A text is taken for what it is, whichever of the three lists it
  * stands in.
  */
-export function addCommunities(
+function addCommunities(
   path: InjectedPath,
   at: string,
   attributes: PathAttributes,
@@ -84,4 +162,9 @@ function addCommunity(text: string, attributes: PathAttributes): boolean {
   if (extended && !attributes.extendedCommunities.includes(extended))
     attributes.extendedCommunities.push(extended);
   return extended !== undefined;
+}
+
+function isUsableNextHop(bytes: Uint8Array): boolean {
+  if (bytes.length === 4) return bytes[0] !== 0 && bytes[0] !== 127 && bytes[0] < 224;
+  return bytes[0] !== 0xff && bytes.some((byte, i) => byte !== 0 && i < 15);
 }

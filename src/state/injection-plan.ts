@@ -3,7 +3,8 @@ import { formatPrefix, parsePrefix } from "../base/ip.ts";
 import { limits } from "../base/limits.ts";
 import type { Problem } from "../base/problem.ts";
 import type { InjectedPath } from "../gen/cairn/v1/injection_service_pb.ts";
-import type { CheckedPath, Injection } from "./injection.ts";
+import type { Injection } from "./injection.ts";
+import { type CheckedPath, checkInjectedPath } from "./injection-parse.ts";
 import type { Mutation, MutationOp } from "./mutation.ts";
 import type { StoreRow } from "./rows.ts";
 
@@ -49,7 +50,7 @@ export class InjectionPlanner {
     let number = 0;
     for (const op of mutation.ops) {
       if (op.op === "inject") {
-        const checked = this.injection.check(op.path, mutation.ops.length === 1 ? "path" : `add[${number}]`);
+        const checked = checkInjectedPath(op.path, mutation.ops.length === 1 ? "path" : `add[${number}]`);
         number++;
         if (!checked.ok) problems.push(...checked.problems);
         else this.planPut(plan, checked.value, op.path, undo);

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import { type InjectedPath, InjectedPathSchema } from "../gen/cairn/v1/injection_service_pb.ts";
-import { type CheckedPath, Injection } from "./injection.ts";
+import { Injection } from "./injection.ts";
+import { type CheckedPath, checkInjectedPath } from "./injection-parse.ts";
 import { Routing } from "./routing.ts";
 
 const nobody = (): string[] => [];
@@ -11,8 +12,8 @@ function path(fields: Partial<InjectedPath>): InjectedPath {
   return create(InjectedPathSchema, { prefix: "192.0.2.0/24", ...fields } as never);
 }
 
-function checked(injection: Injection, fields: Partial<InjectedPath> = {}): CheckedPath {
-  const result = injection.check(path(fields), "path");
+function checked(fields: Partial<InjectedPath> = {}): CheckedPath {
+  const result = checkInjectedPath(path(fields), "path");
   assert(result.ok, JSON.stringify(result));
   return result.value;
 }
@@ -21,7 +22,7 @@ suite("Injection", () => {
   test("what is put is in the table, is found again, and leaves nothing behind when dropped", () => {
     const routing = new Routing();
     const injection = new Injection(routing);
-    const one = checked(injection, {
+    const one = checked({
       asPathText: "64500 64501",
       med: 5,
       communities: ["64500:1"],
@@ -29,12 +30,9 @@ suite("Injection", () => {
     });
     assert(!injection.isPresent(one));
     injection.put(one, 1000, 0, "alice");
-    injection.put(checked(injection, { pathId: 7 }), 1000, 0, "alice");
+    injection.put(checked({ pathId: 7 }), 1000, 0, "alice");
     assert(injection.isPresent(one));
-    assert(
-      !injection.isPresent(checked(injection, { asPathText: "64500 64501", owner: "me" })),
-      "another MED",
-    );
+    assert(!injection.isPresent(checked({ asPathText: "64500 64501", owner: "me" })), "another MED");
     assert.equal(injection.count, 2);
     const { paths, total } = injection.list("me", undefined, "", 10, 2000, nobody);
     assert.equal(total, 2);
@@ -57,8 +55,8 @@ suite("Injection", () => {
 
   test("pages go on where the last one ended", () => {
     const injection = new Injection(new Routing());
-    for (let i = 0; i < 10; i++) injection.put(checked(injection, { prefix: `10.${i}.0.0/16` }), 0, 0, "");
-    injection.put(checked(injection, { prefix: "2001:db8::/32" }), 0, 0, "");
+    for (let i = 0; i < 10; i++) injection.put(checked({ prefix: `10.${i}.0.0/16` }), 0, 0, "");
+    injection.put(checked({ prefix: "2001:db8::/32" }), 0, 0, "");
     const seen: (string | undefined)[] = [];
     let position = "";
     do {
@@ -73,8 +71,7 @@ suite("Injection", () => {
 
   test("a path whose time is over is named until it is gone; one that was put anew is not", () => {
     const injection = new Injection(new Routing());
-    const put = (prefix: string, expires: number): void =>
-      injection.put(checked(injection, { prefix }), 0, expires, "");
+    const put = (prefix: string, expires: number): void => injection.put(checked({ prefix }), 0, expires, "");
     put("10.1.0.0/16", 1000);
     put("10.2.0.0/16", 1000);
     put("10.2.0.0/16", 90_000);
@@ -91,9 +88,7 @@ suite("Injection", () => {
 
   test("what expired while the daemon was down is not loaded", () => {
     const injection = new Injection(new Routing());
-    const rows = [1, 2].map((i) =>
-      injection.stored(checked(injection), path({ prefix: `10.${i}.0.0/16` }), 0, ""),
-    );
+    const rows = [1, 2].map((i) => injection.stored(checked(), path({ prefix: `10.${i}.0.0/16` }), 0, ""));
     const stored = rows.map((row, i) => ({
       ...row,
       prefix: `10.${i + 1}.0.0/16`,
@@ -104,8 +99,7 @@ suite("Injection", () => {
   });
 
   test("all that is wrong with a path is told at once", () => {
-    const injection = new Injection(new Routing());
-    const result = injection.check(
+    const result = checkInjectedPath(
       path({ prefix: "10.0.0.1/8", nextHop: "::1", asPathText: "x", owner: "o".repeat(64) }),
       "add[3]",
     );

@@ -4,7 +4,6 @@ import { durationFromMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { MinHeap } from "../base/heap.ts";
 import { formatIp, parseIp, parsePrefix } from "../base/ip.ts";
 import { limits } from "../base/limits.ts";
-import type { Problem, Result } from "../base/problem.ts";
 import {
   type Injected,
   type InjectedPath,
@@ -15,27 +14,14 @@ import {
 } from "../gen/cairn/v1/injection_service_pb.ts";
 import type { AttrId } from "../rib/attribute-store.ts";
 import { RejectReason } from "../rib/path-flags.ts";
-import { parseAsPath } from "../wire/as-path-text.ts";
 import { encodeBlock } from "../wire/block.ts";
 import { type Family, families, unicastFamily } from "../wire/family.ts";
 import { MessageWriter } from "../wire/message-writer.ts";
-import { emptyAttributes, type PathAttributes } from "../wire/path-attributes.ts";
-import { addCommunities, segmentsOf } from "./injection-parse.ts";
+import type { PathAttributes } from "../wire/path-attributes.ts";
+import { type CheckedPath, checkInjectedPath } from "./injection-parse.ts";
 import { prefixText, routeMessage } from "./route-message.ts";
 import type { Routing } from "./routing.ts";
 import type { StoredInjection } from "./rows.ts";
-
-/** A path that was checked. */
-export interface CheckedPath {
-  readonly family: Family;
-  readonly address: Uint8Array;
-  readonly length: number;
-  readonly pathId: number;
-  readonly attributes: PathAttributes;
-  readonly owner: string;
-  /** Milliseconds from now; 0 for ever. */
-  readonly ttlMs: number;
-}
 
 /** What is kept of an injected path beside its row. Records that are equal are shared. */
 interface InjectionRecord {
@@ -66,66 +52,6 @@ export class Injection {
 
   get count(): number {
     return this.records.reduce((sum, records) => sum + records.size, 0);
-  }
-
-  /** Checks a path. `at` is the field path for problems. */
-  check(path: InjectedPath, at: string): Result<CheckedPath> {
-    const problems: Problem[] = [];
-    const invalid = (field: string, message: string, value: string): void => {
-      problems.push({ code: "INVALID", path: `${at}.${field}`, message, value });
-    };
-    const prefix = path.prefix === "" ? "a prefix is needed" : parsePrefix(path.prefix);
-    if (typeof prefix === "string") invalid("prefix", prefix, path.prefix);
-    const family = typeof prefix === "string" ? undefined : unicastFamily(prefix.bytes.length);
-    const attributes = emptyAttributes();
-    attributes.nextHop = new Uint8Array(family?.addressBytes ?? 4);
-    if (path.nextHop !== "") {
-      const nextHop = parseIp(path.nextHop);
-      if (!nextHop) invalid("next_hop", `"${path.nextHop}" is not an IP address`, path.nextHop);
-      else if (family && nextHop.length !== family.addressBytes) {
-        invalid("next_hop", `${path.nextHop} is not of the family of the prefix`, path.nextHop);
-      } else if (!isUsableNextHop(nextHop))
-        invalid("next_hop", `${path.nextHop} cannot be a next hop`, path.nextHop);
-      else attributes.nextHop = nextHop;
-    }
-    attributes.origin = Math.max(0, path.origin - 1);
-    attributes.med = path.med;
-    attributes.localPref = path.localPref;
-    attributes.atomicAggregate = path.atomicAggregate;
-    if (path.aggregator) {
-      const address = parseIp(path.aggregator.address);
-      if (address?.length !== 4)
-        invalid("aggregator.address", "an IPv4 address is needed", path.aggregator.address);
-      else
-        attributes.aggregator = {
-          asn: path.aggregator.asn,
-          address: new DataView(address.buffer).getUint32(0),
-        };
-    }
-    if (path.asPathText !== "") {
-      if (path.asPath.length > 0)
-        invalid("as_path_text", "give as_path or as_path_text, not both", path.asPathText);
-      const parsed = parseAsPath(path.asPathText);
-      if (parsed) attributes.asPath = parsed;
-      else invalid("as_path_text", `"${path.asPathText}" is not an AS path`, path.asPathText);
-    } else attributes.asPath = segmentsOf(path.asPath, `${at}.as_path`, problems);
-    addCommunities(path, at, attributes, problems);
-    const ttlMs = path.ttl ? Number(path.ttl.seconds) * 1000 + path.ttl.nanos / 1e6 : 0;
-    if (path.ttl && ttlMs < 1000) invalid("ttl", "must be at least one second", `${ttlMs / 1000}s`);
-    if (path.owner.length > 63) invalid("owner", "at most 63 characters", path.owner);
-    if (problems.length > 0 || typeof prefix === "string" || !family) return { ok: false, problems };
-    return {
-      ok: true,
-      value: {
-        family,
-        address: prefix.bytes,
-        length: prefix.length,
-        pathId: path.pathId,
-        attributes,
-        owner: path.owner,
-        ttlMs,
-      },
-    };
   }
 
   /** True when so many more paths would be too many. */
@@ -221,7 +147,7 @@ export class Injection {
         expired.push({ prefix: row.prefix, pathId: row.pathId });
         continue;
       }
-      const checked = this.check(
+      const checked = checkInjectedPath(
         fromJson(InjectedPathSchema, row.path, { ignoreUnknownFields: true }),
         "path",
       );
@@ -340,9 +266,4 @@ export class Injection {
       receipt: this.receipt(prefix, route.pathId, false, advertisedTo),
     });
   }
-}
-
-function isUsableNextHop(bytes: Uint8Array): boolean {
-  if (bytes.length === 4) return bytes[0] !== 0 && bytes[0] !== 127 && bytes[0] < 224;
-  return bytes[0] !== 0xff && bytes.some((byte, i) => byte !== 0 && i < 15);
 }
