@@ -184,7 +184,7 @@ test("API listeners: mutual TLS whole or refused, plaintext on loopback only", (
     'listen = "192.0.2.1:1"\ncert = "c"\nkey = "k"\nclient_ca = "a"\nroles = { "x.example" = "operate" }',
   );
   assert.deepEqual(told(mtls), []);
-  assert.deepEqual(mtls.settings.api.tcp[0].roles, [{ san: "x.example", access: AccessClass.OPERATE }]);
+  assert.deepEqual(mtls.settings.api.tcp[0].roles, [{ san: "DNS:x.example", access: AccessClass.OPERATE }]);
   const refused = [
     'listen = "192.0.2.1:1"\nplaintext = true',
     'listen = "127.0.0.1:1"',
@@ -196,6 +196,26 @@ test("API listeners: mutual TLS whole or refused, plaintext on loopback only", (
     'listen = "127.0.0.1:1"\nplaintext = true\naccess = "root"',
   ];
   for (const lines of refused) assert.equal(tcp(lines).problems.length, 1, lines);
+});
+
+test("names of certificates in roles: bare ones get their kind, others are refused", () => {
+  const roles = (name: string) =>
+    parse(
+      `[[api.tcp]]\nlisten = "192.0.2.1:1"\ncert = "c"\nkey = "k"\nclient_ca = "a"\nroles = { "${name}" = "read" }\n`,
+    );
+  const cases = {
+    "noc.example": "DNS:noc.example",
+    "DNS:noc.example": "DNS:noc.example",
+    "spiffe://example/viewer": "URI:spiffe://example/viewer",
+    "noc@example": "email:noc@example",
+    "CN:noc of example": "CN:noc of example",
+  };
+  for (const [name, san] of Object.entries(cases)) {
+    assert.deepEqual(roles(name).settings.api.tcp[0].roles, [{ san, access: AccessClass.READ }], name);
+  }
+  for (const name of ["", "dns:noc.example", "IP:192.0.2.1", "two words", "URI:"]) {
+    assert.match(told(roles(name)).join(), /is no name in a certificate/, name);
+  }
 });
 
 test("durations", () => {

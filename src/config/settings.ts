@@ -153,13 +153,19 @@ export class SettingsDecoder {
     };
   }
 
-  /** `{ "ops.example" = "operate", "monitor.example" = "read_only" }` */
+  /** `{ "ops.example" = "operate", "URI:spiffe://example/viewer" = "read_only" }` */
   #roles(node: TreeNode, path: string): TcpListener["roles"] | undefined {
     if (node.type !== "map")
       return this.#wrong(node, path, `must be a table of names and access classes, not ${nodeKind(node)}`);
     return node.entries.flatMap((entry) => {
       const access = this.#access(entry.value, `${path}.${entry.key}`);
-      return access === undefined ? [] : [{ san: entry.key, access }];
+      const san = certificateName(entry.key);
+      if (san === undefined) {
+        const message = `"${entry.key}" is no name in a certificate`;
+        const fix = "write DNS:name, URI:uri, email:address or CN:name";
+        this.#add(entry.keySpan, invalidSetting(`${path}.${entry.key}`, message, fix));
+      }
+      return access === undefined || san === undefined ? [] : [{ san, access }];
     });
   }
 
@@ -253,6 +259,14 @@ type Table<S extends Record<string, Read<unknown>>> = { [K in keyof S]?: NonNull
 
 function invalidSetting(path: string, message: string, fix?: string): Problem {
   return { code: "INVALID", path, message, ...(fix ? { fix } : {}) };
+}
+
+/** The name with its kind, as certificates are compared: a bare one is a host name, a URI or a mail address by its form. */
+function certificateName(text: string): string | undefined {
+  if (/^(DNS|URI|email|CN):./.test(text)) return text;
+  if (/^[a-z][a-z0-9+.-]*:\/\/./i.test(text)) return `URI:${text}`;
+  if (/^[^\s:/@]+@[^\s:/@]+$/.test(text)) return `email:${text}`;
+  return /^[^\s:/@]+$/.test(text) ? `DNS:${text}` : undefined;
 }
 
 function isLoopback(host: string): boolean {
