@@ -3,6 +3,7 @@
  * per attribute set, then one row per prefix. Hot path: nothing is allocated per route.
  */
 
+import { formatIp } from "../base/ip.ts";
 import { AttributeFlag } from "../policy/attribute-table.ts";
 import type { Program } from "../policy/program.ts";
 import { RouteKey, RouteType } from "../policy/route-key.ts";
@@ -222,8 +223,14 @@ export class Importer {
   private isOwnNextHop(record: NeighborRecord, block: AttributeBlock): boolean {
     findNextHop(block, this.nextHop);
     if (record.negotiated && this.isNextHop(block, record.negotiated.localAddress)) return true;
-    for (const own of this.hostAddresses) if (this.isNextHop(block, own)) return true;
+    for (const own of this.hostAddresses) if (this.isNextHop(block, own)) return !this.isOnThisHost(record);
     return false;
+  }
+
+  /** Both speakers run on this host, as in a lab on loopback: its addresses do not tell which of them is meant. */
+  private isOnThisHost({ config: { addressBytes: remote } }: NeighborRecord): boolean {
+    if (remote.length === 4 ? remote[0] === 127 : isLoopback6(remote)) return true;
+    return this.hostAddresses.some((own) => formatIp(own) === formatIp(remote));
   }
 
   private isNextHop(block: AttributeBlock, own: Uint8Array): boolean {
@@ -271,6 +278,10 @@ export class Importer {
     }
     return end < paths.rows ? end : 0;
   }
+}
+
+function isLoopback6(bytes: Uint8Array): boolean {
+  return bytes.every((byte, i) => byte === (i === 15 ? 1 : 0));
 }
 
 /** How often our own AS stands in the AS_PATH. */

@@ -215,6 +215,12 @@ describe("5.1.3 NEXT_HOP", () => {
     assert.equal(external.has(p), false);
     assert.match(rig.rejection(source.address, p)!, /own address/);
   });
+  test("but on a session between two speakers of one host (a lab on one host) only the session's own address is ours", () => {
+    const rig = new CoreRig();
+    const a = rig.peer("127.0.0.2");
+    a.announce(p, { nextHop: "10.0.0.1" });
+    assert.equal(rig.best(p), a.address);
+  });
   test("whichever of our addresses it is", () => {
     const { rig, source } = four();
     source.announce(p, { nextHop: "10.0.0.1" });
