@@ -69,9 +69,10 @@ async function search(target: FuzzTarget, seconds: number, seed: number): Promis
   const started = performance.now();
   let runs = 0;
   let found = 0;
-  while (performance.now() - started < seconds * 1000) {
+  const isOver = (): boolean => performance.now() - started > seconds * 1000;
+  while (!isOver()) {
     const batch: Uint8Array[] = [];
-    for (let i = 0; i < batchInputs; i++) {
+    for (let i = 0; i < batchInputs && !isOver(); i++) {
       const input = target.mutate(corpus[Math.floor(random() * corpus.length)], random);
       batch.push(input);
       await attempt(target, input);
@@ -79,6 +80,7 @@ async function search(target: FuzzTarget, seconds: number, seed: number): Promis
     runs += batch.length;
     if (!coverage.isNew(false)) continue;
     for (const input of batch) {
+      if (isOver()) break;
       await attempt(target, input);
       if (!coverage.isNew()) continue;
       corpus.push(input);

@@ -32,6 +32,7 @@ function start(): Transport {
     exit: () => {},
     turned: () => {},
   });
+  running = loop;
   const metrics = new CairnMetrics(loop, "fuzz");
   const watchers = new WatcherSlots();
   metrics.showWatchers(watchers);
@@ -47,6 +48,15 @@ function start(): Transport {
 }
 
 let lastError = "";
+
+let running: OwnerLoop | undefined;
+
+/** Ends the core's timers, so that the process can end. */
+export function end(): void {
+  running?.stop();
+  running = undefined;
+  transport = undefined;
+}
 
 /** Throws when something that must hold does not. */
 export async function target(bytes: Uint8Array): Promise<void> {

@@ -6,8 +6,9 @@ import { printLine, readCorpus, targets } from "./targets.ts";
 const mutationsPerSeed = 5;
 
 for (const name of ["config", "api"]) {
-  test(`fuzz: ${name} holds over its corpus`, async () => {
+  test(`fuzz: ${name} holds over its corpus`, async (t) => {
     const fuzz = targets[name];
+    t.after(() => fuzz.end?.());
     const random = seededRandom(1);
     for (const seed of readCorpus(name)) {
       const mutated = Array.from({ length: name === "api" ? mutationsPerSeed : 0 }, () =>

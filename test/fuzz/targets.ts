@@ -13,6 +13,8 @@ export interface FuzzTarget {
   /** Throws when something that must hold does not. */
   target(input: Uint8Array): void | Promise<void>;
   mutate(seed: Uint8Array, random: Random): Uint8Array;
+  /** Lets go of what it has opened. */
+  end?(): void;
   /** Lines of its corpus are text. */
   readonly text?: boolean;
   /** Inputs to begin with beside the corpus. */

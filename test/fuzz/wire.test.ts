@@ -8,7 +8,8 @@ import * as framer from "./framer.ts";
 import * as open from "./open.ts";
 import * as update from "./update.ts";
 
-const mutationsPerSeed = 1500;
+/** Over all seeds of a target. */
+const mutations = 18_000;
 
 for (const [name, fuzz] of Object.entries({ framer, open, update })) {
   test(`fuzz: ${name} holds over its corpus and mutations of it`, () => {
@@ -16,6 +17,7 @@ for (const [name, fuzz] of Object.entries({ framer, open, update })) {
       .trim()
       .split("\n");
     const random = seededRandom(1);
+    const mutationsPerSeed = Math.ceil(mutations / lines.length);
     for (const line of lines) {
       const seed = fromHex(line);
       fuzz.target(seed);
