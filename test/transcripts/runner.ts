@@ -146,7 +146,7 @@ const commands: Readonly<Record<string, Command>> = {
     stage.named(name).operate(operation as unknown as Operation, (outcome) => {
       if (!outcome.ok) for (const { code, message } of outcome.problems) out.push(`${code}: ${message}`);
     });
-    stage.run(5);
+    stage.run(0);
     return out;
   },
   cut(stage, [a, b]) {

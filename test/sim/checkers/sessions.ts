@@ -19,6 +19,12 @@ export function sessionsReady(world: World): string | undefined {
       }
     }
   }
+  // A connection whose other side is gone without a word lives until a timer ends it.
+  for (const speaker of world.speakers) {
+    const { size } = connectionsOf(speaker.core!);
+    const wanted = world.peersOf(speaker).length;
+    if (size !== wanted) return `speaker ${speaker.index} holds ${size} connections for ${wanted} sessions`;
+  }
   return undefined;
 }
 
