@@ -25,7 +25,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   services: ["base", "gen", "wire", "state", "resources"],
   store: ["base", "gen", "state"],
   "dataplane/host": ["base", "dataplane"],
-  cli: ["base", "gen", "resources"],
+  cli: ["base", "gen", "policy", "resources"],
   runtime: ["base", "gen", "wire", "policy", "fsm", "rib", "dataplane", "resources", "state"].concat([
     "config",
     "services",

@@ -3,6 +3,7 @@
  * both together agree on. The codec has judged all that needs no configuration (version, hold time, identifier 0).
  */
 import { limits } from "../base/limits.ts";
+import { type BgpRole, bgpRoleNames, counterpart } from "../wire/bgp-role.ts";
 import { type Capability, capabilityCode, encodeCapability } from "../wire/capabilities.ts";
 import { type Family, families as knownFamilies } from "../wire/family.ts";
 import { noData } from "../wire/message.ts";
@@ -41,6 +42,10 @@ export interface LocalSide {
   readonly keepaliveTimeS: number;
   readonly families: readonly Family[];
   readonly extendedMessages: boolean;
+  /** RFC 9234: our role; undefined tells none. */
+  readonly role?: BgpRole | undefined;
+  /** Refuse a neighbor that tells no role. */
+  readonly strictRole?: boolean;
 }
 
 /** What both OPENs say together. */
@@ -66,6 +71,7 @@ export function localCapabilities(local: LocalSide): Capability[] {
   }));
   capabilities.push({ kind: "route-refresh" });
   if (local.extendedMessages) capabilities.push({ kind: "extended-message" });
+  if (local.role !== undefined) capabilities.push({ kind: "role", role: local.role });
   capabilities.push({ kind: "four-octet-as", asn: local.localAsn });
   return capabilities;
 }
@@ -75,7 +81,8 @@ export function localCapabilities(local: LocalSide): Capability[] {
  * @returns the agreement, or the NOTIFICATION to refuse the OPEN with
  */
 export function negotiate(local: LocalSide, open: Open, twoOctetAsn: number): Agreement | Notice {
-  const refusal = checkAsn(local, open, twoOctetAsn) ?? checkIdentifier(local, open);
+  const refusal =
+    checkAsn(local, open, twoOctetAsn) ?? checkIdentifier(local, open) ?? checkRole(local, open.capabilities);
   if (refusal) return refusal;
   const families = commonFamilies(local.families, open.capabilities);
   if (families === 0) {
@@ -136,6 +143,23 @@ function checkIdentifier(local: LocalSide, open: Open): Notice | undefined {
   if (open.routerId === 0) return { code: 2, subcode: 3, data: noData, text: "BGP identifier is 0.0.0.0" };
   if (open.asn !== local.localAsn || open.routerId !== local.routerId) return undefined;
   return { code: 2, subcode: 3, data: noData, text: "the internal neighbor has our own BGP identifier" };
+}
+
+/** RFC 9234 4.2: the pair must be right; in strict mode the neighbor must tell its role. */
+function checkRole(local: LocalSide, capabilities: readonly Capability[]): Notice | undefined {
+  if (local.role === undefined) return undefined;
+  const told = new Set<number>();
+  for (const capability of capabilities) if (capability.kind === "role") told.add(capability.role);
+  const mismatch = (text: string): Notice => ({ code: 2, subcode: 11, data: noData, text });
+  const ours = bgpRoleNames[local.role];
+  if (told.size > 1) return mismatch("the neighbor tells more than one role");
+  for (const role of told) {
+    if (role === counterpart(local.role)) return undefined;
+    return mismatch(`the neighbor is ${bgpRoleNames[role] ?? `role ${role}`}, and we are ${ours}`);
+  }
+  return local.strictRole
+    ? mismatch(`the neighbor tells no role, and we are ${ours} in strict mode`)
+    : undefined;
 }
 
 /** RFC 4760 section 8; a speaker without the capability means IPv4 unicast. */

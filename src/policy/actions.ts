@@ -1,10 +1,15 @@
 /** What statements do to a route. Each list of actions compiles to changes with all constants and texts resolved. */
+
+import { toJsonString } from "@bufbuild/protobuf";
 import { parseIp } from "../base/ip.ts";
 import type { SetActions } from "../gen/cairn/v1/policy_service_pb.ts";
-import type { PathAttributes } from "../wire/path-attributes.ts";
+import { SetActionsSchema } from "../gen/cairn/v1/policy_service_pb.ts";
+import type { LocalMarks, PathAttributes } from "../wire/path-attributes.ts";
 import { SegmentType } from "../wire/path-attributes.ts";
+import { withoutPrivateAs } from "../wire/private-as.ts";
 import type { CommunitySet, CommunityValues } from "./community-set.ts";
 import { compileCommunitySet, compileCommunityValues } from "./community-set.ts";
+import { LOCAL_PREF_DEFAULT, MED_DEFAULT, neighborAs } from "./draft.ts";
 import type { NeighborIdentity } from "./neighbor-set.ts";
 
 /** Whether policy runs on what a neighbor sent us or on what we are to send it. */
@@ -52,13 +57,16 @@ export interface Actions {
 
 type Step = (attributes: PathAttributes, context: PolicyContext, isIpv6: boolean) => void;
 
+/** Where actions find the community sets that they name. */
+export interface CommunitySource {
+  communitySet(name: string): CommunitySet;
+}
+
 /** Compiles checked actions. */
-export function compileActions(set: SetActions, direction: Direction): Actions {
+export function compileActions(set: SetActions, direction: Direction, sets: CommunitySource): Actions {
   const steps: Step[] = [];
-  const { localPref, med, origin } = set;
-  if (localPref !== undefined) steps.push((attributes) => (attributes.localPref = localPref));
-  if (med !== undefined) steps.push((attributes) => (attributes.med = med));
-  if (set.medRemove) steps.push((attributes) => (attributes.med = undefined));
+  const { origin } = set;
+  pushNumberSteps(set, steps);
   if (origin !== 0) steps.push((attributes) => (attributes.origin = origin - 1));
   const hop = nextHopSource(set.nextHop, direction);
   if (hop) {
@@ -67,27 +75,66 @@ export function compileActions(set: SetActions, direction: Direction): Actions {
       if (address) attributes.nextHop = address;
     });
   }
-  pushCommunitySteps(set, steps);
+  pushCommunitySteps(set, sets, steps);
+  if (set.stripPrivateAs) {
+    steps.push((attributes) => (attributes.asPath = withoutPrivateAs(attributes.asPath)));
+  }
   const verdict = nextHopVerdict(set.nextHop);
   const { prepend } = set;
   if (prepend) {
-    const { asn, count } = prepend;
-    steps.push((attributes, context) => prependAs(attributes, asn === 0 ? context.localAs : asn, count));
+    const { asn, lastAs, count } = prepend;
+    steps.push((attributes, context) => {
+      const added = lastAs ? neighborAs(attributes) : asn === 0 ? context.localAs : asn;
+      if (added !== 0) prependAs(attributes, added, count);
+    });
   }
+  pushMarkSteps(set, steps);
   return {
-    key: keyOf(set),
+    key: toJsonString(SetActionsSchema, set),
     // An address of the other family is no next hop for the route, so nothing was said about it.
     nextHop: (context, isIpv6) => (hop && !hop(context, isIpv6) ? NextHopVerdict.unset : verdict),
     readsFamily: hop !== undefined,
     changesAttributes: steps.length > 0,
     contextKey: (context) => {
-      const own = prepend?.asn === 0 ? String(context.localAs) : "";
+      const own = prepend?.asn === 0 && !prepend.lastAs ? String(context.localAs) : "";
       return hop ? `${own};${hop(context, false) ?? ""};${hop(context, true) ?? ""}` : own;
     },
     apply: (attributes, context, isIpv6) => {
       for (const step of steps) step(attributes, context, isIpv6);
     },
   };
+}
+
+const U32_MAX = 0xffff_ffff;
+
+function pushNumberSteps(set: SetActions, steps: Step[]): void {
+  const { localPref, med } = set;
+  const clamped = (value: number): number => Math.min(U32_MAX, Math.max(0, value));
+  const prefShift = (set.localPrefAdd ?? 0) - (set.localPrefSubtract ?? 0);
+  const medShift = (set.medAdd ?? 0) - (set.medSubtract ?? 0);
+  if (localPref !== undefined) steps.push((attributes) => (attributes.localPref = localPref));
+  if (prefShift !== 0) {
+    steps.push((attributes) => {
+      attributes.localPref = clamped((attributes.localPref ?? LOCAL_PREF_DEFAULT) + prefShift);
+    });
+  }
+  if (med !== undefined) steps.push((attributes) => (attributes.med = med));
+  if (medShift !== 0) {
+    steps.push((attributes) => (attributes.med = clamped((attributes.med ?? MED_DEFAULT) + medShift)));
+  }
+  if (set.medRemove) steps.push((attributes) => (attributes.med = undefined));
+}
+
+const noMarks: LocalMarks = { weight: undefined, tag: undefined, discard: false };
+
+function pushMarkSteps(set: SetActions, steps: Step[]): void {
+  const { weight, tag } = set;
+  const mark = (some: Partial<LocalMarks>): void => {
+    steps.push((attributes) => (attributes.local = { ...noMarks, ...attributes.local, ...some }));
+  };
+  if (weight !== undefined) mark({ weight });
+  if (tag !== undefined) mark({ tag });
+  if (set.nextHop === "discard") mark({ discard: true });
 }
 
 /** The next hop to put in, for the family of the route; undefined leaves the route as it is. */
@@ -121,19 +168,35 @@ function nextHopVerdict(text: string | undefined): NextHopVerdict {
   return text === "discard" ? NextHopVerdict.discard : NextHopVerdict.set;
 }
 
-function pushCommunitySteps(set: SetActions, steps: Step[]): void {
-  if (set.communitiesReplace.length > 0) {
-    const values = compileCommunityValues(set.communitiesReplace);
+function pushCommunitySteps(set: SetActions, source: CommunitySource, steps: Step[]): void {
+  const valuesOf = (texts: readonly string[], names: readonly string[]): CommunityValues =>
+    joined([compileCommunityValues(texts), ...names.map((name) => source.communitySet(name).values)]);
+  const setsOf = (texts: readonly string[], names: readonly string[]): CommunitySet[] => [
+    ...(texts.length > 0 ? [compileCommunitySet(texts)] : []),
+    ...names.map((name) => source.communitySet(name)),
+  ];
+  if (set.communitiesReplace.length + set.communitiesReplaceSets.length > 0) {
+    const values = valuesOf(set.communitiesReplace, set.communitiesReplaceSets);
     steps.push((attributes) => replaceCommunities(attributes, values));
   }
-  if (set.communitiesAdd.length > 0) {
-    const values = compileCommunityValues(set.communitiesAdd);
+  if (set.communitiesAdd.length + set.communitiesAddSets.length > 0) {
+    const values = valuesOf(set.communitiesAdd, set.communitiesAddSets);
     steps.push((attributes) => addCommunities(attributes, values));
   }
-  if (set.communitiesRemove.length > 0) {
-    const patterns = compileCommunitySet(set.communitiesRemove);
-    steps.push((attributes) => removeCommunities(attributes, patterns));
-  }
+  const unwanted = setsOf(set.communitiesRemove, set.communitiesRemoveSets);
+  if (unwanted.length > 0) steps.push((attributes) => keepCommunities(attributes, unwanted, false));
+  const wanted = setsOf(set.communitiesKeep, set.communitiesKeepSets);
+  if (wanted.length > 0) steps.push((attributes) => keepCommunities(attributes, wanted, true));
+}
+
+/** Each value once, in order of appearance. */
+function joined(all: readonly CommunityValues[]): CommunityValues {
+  const large = new Map(all.flatMap((values) => values.large).map((parts) => [parts.join(":"), parts]));
+  return {
+    standard: [...new Set(all.flatMap((values) => values.standard))],
+    extended: [...new Set(all.flatMap((values) => values.extended))],
+    large: [...large.values()],
+  };
 }
 
 /** Replaces all communities of each kind that `values` has some of. */
@@ -156,12 +219,17 @@ function addCommunities(attributes: PathAttributes, values: CommunityValues): vo
   if (large.length > 0) attributes.largeCommunities = [...largeCommunities, ...large];
 }
 
-function removeCommunities(attributes: PathAttributes, set: CommunitySet): void {
-  attributes.communities = attributes.communities.filter((value) => !set.hasStandard(value));
-  attributes.extendedCommunities = attributes.extendedCommunities.filter(
-    (digits) => !set.hasExtended(digits),
+/** Keeps the communities that are in one of the sets, or with `inside` false those that are in none. */
+function keepCommunities(attributes: PathAttributes, sets: readonly CommunitySet[], inside: boolean): void {
+  attributes.communities = attributes.communities.filter(
+    (value) => sets.some((set) => set.hasStandard(value)) === inside,
   );
-  attributes.largeCommunities = attributes.largeCommunities.filter((parts) => !set.hasLarge(parts));
+  attributes.extendedCommunities = attributes.extendedCommunities.filter(
+    (digits) => sets.some((set) => set.hasExtended(digits)) === inside,
+  );
+  attributes.largeCommunities = attributes.largeCommunities.filter(
+    (parts) => sets.some((set) => set.hasLarge(parts)) === inside,
+  );
 }
 
 /** A segment counts its ASes in one byte (RFC 4271 4.3). */
@@ -177,29 +245,4 @@ export function prependAs(attributes: PathAttributes, asn: number, count: number
   } else {
     attributes.asPath = [{ type: SegmentType.sequence, asns: added }, ...attributes.asPath];
   }
-}
-
-function keyOf(set: SetActions): string {
-  const {
-    localPref,
-    med,
-    medRemove,
-    origin,
-    nextHop,
-    communitiesReplace,
-    communitiesAdd,
-    communitiesRemove,
-  } = set;
-  const { asn, count } = set.prepend ?? { asn: 0, count: 0 };
-  const lists = [communitiesReplace, communitiesAdd, communitiesRemove];
-  return JSON.stringify([
-    localPref ?? null,
-    med ?? null,
-    medRemove,
-    origin,
-    nextHop ?? null,
-    lists,
-    asn,
-    count,
-  ]);
 }

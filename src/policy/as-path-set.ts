@@ -1,10 +1,14 @@
 /**
- * AS-path sets: several expressions as one matcher over the path's text. The deterministic automaton is built as texts
+ * AS-path sets: structural patterns (`originates 65010`, `passes 64512-65534`, `neighbor 65010`, `length 1-5`), and
+ * expressions, which are one matcher over the path's text. The deterministic automaton is built as texts
  * are met, within a bound on its states; past the bound it starts anew, which costs time linear in the text and
  * nothing else.
  */
-import type { Automaton } from "./as-path-regex.ts";
-import { compilePatterns, Op, SYMBOLS, symbolOf } from "./as-path-regex.ts";
+import { assert } from "../base/assert.ts";
+import type { AsPathSegment } from "../wire/path-attributes.ts";
+import type { Automaton, PatternError } from "./as-path-regex.ts";
+import { checkPattern, compilePatterns, Op, SYMBOLS, symbolOf } from "./as-path-regex.ts";
+import { readAsnRange } from "./asn-set.ts";
 
 /** Deterministic states kept at a time. */
 const STATES_MAX = 512;
@@ -12,15 +16,83 @@ const STATES_MAX = 512;
 /** `compilePatterns` emits the accepting instruction first. */
 const ACCEPT_AT = 0;
 
-/** A compiled AS-path set. Equal texts give equal answers; the automaton inside is a cache. */
+/** What a set looks at. Getters, so that only what is asked for is worked out. */
+export interface PathView {
+  readonly pathText: string;
+  /** As for best path: a set counts one, confederation segments none. */
+  readonly pathLength: number;
+  /** 0 for none. */
+  readonly originAs: number;
+  readonly neighborAs: number;
+  readonly asPath: readonly AsPathSegment[];
+}
+
+/** A compiled AS-path set. Equal paths give equal answers; the automaton inside is a cache. */
 export interface AsPathSet {
+  /** True when one of the patterns holds for the path. */
+  holds(path: PathView): boolean;
+}
+
+/** A matcher of expressions alone. */
+export interface PathMatcher {
   /** True when one of the expressions is found in `text`. */
   matches(text: string): boolean;
 }
 
 /** Compiles expressions that `checkPattern` has passed. */
+export function compilePathMatcher(expressions: readonly string[]): PathMatcher {
+  return new LazyMatcher(compilePatterns(expressions));
+}
+
+/** What is wrong with an expression or a structural pattern; undefined when nothing is. */
+export function checkPathPattern(pattern: string): PatternError | undefined {
+  if (!isStructural(pattern)) return checkPattern(pattern);
+  const read = readStructural(pattern);
+  return typeof read === "string" ? { column: 1, message: read } : undefined;
+}
+
+/** Compiles patterns that `checkPathPattern` has passed. */
 export function compileAsPathSet(patterns: readonly string[]): AsPathSet {
-  return new LazyMatcher(compilePatterns(patterns));
+  const expressions = patterns.filter((pattern) => !isStructural(pattern));
+  const matcher = expressions.length > 0 ? compilePathMatcher(expressions) : undefined;
+  const tests = patterns.filter(isStructural).map((pattern) => {
+    const read = readStructural(pattern);
+    assert(typeof read !== "string", `unchecked pattern: ${pattern}`);
+    return read;
+  });
+  return {
+    holds: (path) => tests.some((test) => test(path)) || (matcher?.matches(path.pathText) ?? false),
+  };
+}
+
+type PathTest = (path: PathView) => boolean;
+
+/** Expressions are over digits and signs: a letter at the start tells the two apart. */
+function isStructural(pattern: string): boolean {
+  return /^[a-z]/i.test(pattern);
+}
+
+/** The test that a structural pattern stands for, or a sentence that says what is wrong. */
+function readStructural(pattern: string): PathTest | string {
+  const [word, ...rest] = pattern.trim().split(/ +/);
+  const wanted =
+    "use originates, passes, neighbor (with an AS number or range) or length (with a number or range)";
+  if (rest.length !== 1) return wanted;
+  const range = readAsnRange(rest[0]);
+  if (typeof range === "string") return word === "length" ? range.replace("an AS number", "a number") : range;
+  const inside = (value: number): boolean => value >= range.low && value <= range.high;
+  switch (word) {
+    case "originates":
+      return ({ originAs }) => originAs !== 0 && inside(originAs);
+    case "neighbor":
+      return ({ neighborAs }) => neighborAs !== 0 && inside(neighborAs);
+    case "passes":
+      return ({ asPath }) => asPath.some(({ asns }) => asns.some(inside));
+    case "length":
+      return ({ pathLength }) => inside(pathLength);
+    default:
+      return `"${word}" is not known here: ${wanted}`;
+  }
 }
 
 interface State {
@@ -32,7 +104,7 @@ interface State {
   readonly acceptsAtEnd: boolean;
 }
 
-class LazyMatcher implements AsPathSet {
+class LazyMatcher implements PathMatcher {
   private readonly program: Automaton;
   private readonly seen: Uint32Array;
   private stamp = 0;

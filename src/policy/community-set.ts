@@ -25,6 +25,8 @@ export interface CommunitySet {
   hasLarge(parts: readonly [number, number, number]): boolean;
   /** True when the route carries one community of the set. */
   matches(attributes: PathAttributes): boolean;
+  /** The communities that stand in it as they are, not as patterns: what can be set. */
+  readonly values: CommunityValues;
 }
 
 /** What is wrong with the text of a community pattern; undefined when nothing is. */
@@ -91,6 +93,7 @@ export function compileCommunitySet(texts: readonly string[]): CommunitySet {
     hasStandard,
     hasLarge,
     hasExtended,
+    values: compileCommunityValues(texts.filter((text) => checkCommunity(text) === undefined)),
     matches: (attributes) =>
       attributes.communities.some(hasStandard) ||
       attributes.largeCommunities.some(hasLarge) ||

@@ -6,7 +6,7 @@
 import { formatAsPath } from "../wire/as-path-text.ts";
 import { decodeBlock, encodeBlock } from "../wire/block.ts";
 import { MessageWriter } from "../wire/message-writer.ts";
-import type { PathAttributes } from "../wire/path-attributes.ts";
+import type { AsPathSegment, PathAttributes } from "../wire/path-attributes.ts";
 import { SegmentType } from "../wire/path-attributes.ts";
 import { AttributeBlock } from "../wire/scratch.ts";
 import type { AttributeTable } from "./attribute-table.ts";
@@ -84,6 +84,15 @@ export class Draft {
 
   get originAs(): number {
     return this.untouched ? this.table.originAs[this.id] : originAs(this.attributes);
+  }
+
+  get asPath(): readonly AsPathSegment[] {
+    return this.attributes.asPath;
+  }
+
+  /** Distinct ASes anywhere in the path. */
+  get uniqueLength(): number {
+    return new Set(this.attributes.asPath.flatMap(({ asns }) => asns)).size;
   }
 
   get pathText(): string {

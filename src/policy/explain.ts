@@ -85,6 +85,10 @@ class Scribe implements Watcher {
     }
   }
 
+  tooLong(statements: number): void {
+    this.reason = `more than ${statements} statements`;
+  }
+
   tooLarge(): void {
     this.reason = "the changed attributes fit no message";
   }
@@ -118,4 +122,8 @@ const described: readonly (readonly [string, (attributes: PathAttributes) => str
   ],
   ["large_communities", ({ largeCommunities }) => largeCommunities.map(formatLargeCommunity).join(" ")],
   ["as_path", ({ asPath }) => formatAsPath(asPath)],
+  ["weight", ({ local }) => String(local?.weight ?? "")],
+  ["tag", ({ local }) => String(local?.tag ?? "")],
+  ["discard", ({ local }) => (local?.discard ? "yes" : "")],
+  ["otc", ({ otc }) => String(otc ?? "")],
 ];

@@ -1,4 +1,4 @@
-/** An attribute table for tests: plain, and strict about references. Ids are reused as soon as they are free. */
+/** An attribute table for tests, those of policy texts too: plain, and strict about references. Ids are reused as soon as they are free. */
 import { assert } from "../base/assert.ts";
 import { DerivedAttributes, decodeBlock, deriveBlock, encodeBlock } from "../wire/block.ts";
 import { MessageWriter } from "../wire/message-writer.ts";

@@ -5,16 +5,22 @@
  */
 import { equals } from "@bufbuild/protobuf";
 import type {
+  AsnSetSpec,
   AsPathSetSpec,
   CommunitySetSpec,
   NeighborSetSpec,
+  NextHopSetSpec,
   PolicySpec,
   PrefixSetSpec,
 } from "../gen/cairn/v1/policy_service_pb.ts";
-import { PolicySpecSchema } from "../gen/cairn/v1/policy_service_pb.ts";
+import { PolicyAction, PolicySpecSchema } from "../gen/cairn/v1/policy_service_pb.ts";
 import type { Direction, PolicyContext } from "./actions.ts";
+import type { AddressSet } from "./address-set.ts";
+import { compileAddressSet } from "./address-set.ts";
 import type { AsPathSet } from "./as-path-set.ts";
 import { compileAsPathSet } from "./as-path-set.ts";
+import type { AsnSet } from "./asn-set.ts";
+import { compileAsnSet } from "./asn-set.ts";
 import type { AttributeTable } from "./attribute-table.ts";
 import { builtinPolicies } from "./builtins.ts";
 import type { CommunitySet } from "./community-set.ts";
@@ -34,6 +40,8 @@ export interface LibrarySpecs {
   AsPathSet: AsPathSetSpec;
   CommunitySet: CommunitySetSpec;
   NeighborSet: NeighborSetSpec;
+  AsnSet: AsnSetSpec;
+  NextHopSet: NextHopSetSpec;
 }
 export type LibraryKind = keyof LibrarySpecs;
 
@@ -46,6 +54,8 @@ export class PolicyLibrary implements ChainSource {
   private readonly asPathSets = new Map<string, Lazy<AsPathSetSpec, AsPathSet>>();
   private readonly communitySets = new Map<string, Lazy<CommunitySetSpec, CommunitySet>>();
   private readonly neighborSets = new Map<string, Lazy<NeighborSetSpec, NeighborSet>>();
+  private readonly asnSets = new Map<string, Lazy<AsnSetSpec, AsnSet>>();
+  private readonly nextHopSets = new Map<string, Lazy<NextHopSetSpec, AddressSet>>();
   private readonly chains = new Map<string, { chain: Chain; programs: Map<string, Program> }>();
 
   constructor() {
@@ -78,6 +88,14 @@ export class PolicyLibrary implements ChainSource {
       case "NeighborSet":
         this.neighborSets.set(spec.name, new Lazy(spec as NeighborSetSpec, compileNeighborSet));
         break;
+      case "AsnSet":
+        this.asnSets.set(spec.name, new Lazy(spec as AsnSetSpec, (set) => compileAsnSet(set.asns)));
+        break;
+      case "NextHopSet": {
+        const lazy = new Lazy(spec as NextHopSetSpec, (set) => compileAddressSet(set.addresses));
+        this.nextHopSets.set(spec.name, lazy);
+        break;
+      }
     }
     this.invalidate(kind, spec.name);
   }
@@ -92,21 +110,26 @@ export class PolicyLibrary implements ChainSource {
    * The compiled chain of these policies. The same object as before as long as nothing that it uses has changed, so
    * `!==` tells whether routes must be run through it again.
    */
-  chain(names: readonly string[], direction: Direction): Chain {
-    return this.entry(names, direction).chain;
+  chain(
+    names: readonly string[],
+    direction: Direction,
+    defaultAction: PolicyAction = PolicyAction.REJECT,
+  ): Chain {
+    return this.entry(names, direction, defaultAction).chain;
   }
 
   /**
-   * The chain bound to a context and to the one attribute table that this library serves. Contexts that the chain cannot tell apart share one program, so again `!==` tells
-   * whether anything changed.
+   * The chain bound to a context and to the one attribute table that this library serves. Contexts that the chain cannot
+   * tell apart share one program, so again `!==` tells whether anything changed.
    */
   program(
     names: readonly string[],
     direction: Direction,
     table: AttributeTable,
     context: PolicyContext,
+    defaultAction: PolicyAction = PolicyAction.REJECT,
   ): Program {
-    const { chain, programs } = this.entry(names, direction);
+    const { chain, programs } = this.entry(names, direction, defaultAction);
     const key = contextKey(chain, context);
     let program = programs.get(key);
     if (!program) {
@@ -124,6 +147,8 @@ export class PolicyLibrary implements ChainSource {
     for (const [name, set] of this.asPathSets) copy.asPathSets.set(name, set);
     for (const [name, set] of this.communitySets) copy.communitySets.set(name, set);
     for (const [name, set] of this.neighborSets) copy.neighborSets.set(name, set);
+    for (const [name, set] of this.asnSets) copy.asnSets.set(name, set);
+    for (const [name, set] of this.nextHopSets) copy.nextHopSets.set(name, set);
     return copy;
   }
 
@@ -161,6 +186,19 @@ export class PolicyLibrary implements ChainSource {
     return this.neighborSets.get(name)?.value;
   }
 
+  asnSet(name: string): AsnSet | undefined {
+    return this.asnSets.get(name)?.value;
+  }
+
+  nextHopSet(name: string): AddressSet | undefined {
+    return this.nextHopSets.get(name)?.value;
+  }
+
+  /** Names of all policies, built-in ones too. */
+  policyNames(): string[] {
+    return [...this.policies.keys()];
+  }
+
   private putPolicy(spec: PolicySpec): void {
     const old = this.policies.get(spec.name);
     if (old && equals(PolicySpecSchema, { ...old.spec, description: "" }, { ...spec, description: "" })) {
@@ -174,11 +212,12 @@ export class PolicyLibrary implements ChainSource {
   private entry(
     names: readonly string[],
     direction: Direction,
+    defaultAction: PolicyAction,
   ): { chain: Chain; programs: Map<string, Program> } {
-    const key = `${direction} ${names.join(" ")}`;
+    const key = `${direction} ${defaultAction} ${names.join(" ")}`;
     let entry = this.chains.get(key);
     if (!entry) {
-      entry = { chain: compileChain(names, this, direction), programs: new Map() };
+      entry = { chain: compileChain(names, this, direction, defaultAction), programs: new Map() };
       this.chains.set(key, entry);
     }
     return entry;
@@ -199,6 +238,8 @@ export class PolicyLibrary implements ChainSource {
       AsPathSet: this.asPathSets,
       CommunitySet: this.communitySets,
       NeighborSet: this.neighborSets,
+      AsnSet: this.asnSets,
+      NextHopSet: this.nextHopSets,
     };
     return maps[kind] as Map<string, unknown>;
   }

@@ -3,10 +3,11 @@
  * decision graph (memo.ts); where the graph ends, the interpreter below walks the statements once and extends it. The
  * same interpreter, watched, gives explanations: what is explained is what runs.
  *
- * Chain semantics: statements in order; the first that matches and has an action decides for the whole chain, accept
- * as well as reject. One without an action changes the route and goes on; later conditions see the changed route. A
+ * Chain semantics: statements in order; the first that matches and accepts or rejects decides for the whole chain. One
+ * without an action changes the route and goes on; later conditions see the changed route. A statement may call another
+ * policy, which decides for the chain too, or goes back undecided; `next policy` leaves the policy it stands in. A
  * policy whose statements do not decide does what its default action says; without one the next policy goes on. A
- * chain that ends undecided rejects. A chain without policies rejects too: what the absence of policy means (RFC 8212)
+ * chain that ends undecided does what its own default action says, which is reject unless told otherwise. A chain without policies rejects too: what the absence of policy means (RFC 8212)
  * is for the caller to say.
  */
 import { assert } from "../base/assert.ts";
@@ -33,10 +34,19 @@ export interface Watcher {
   decided(accepted: boolean, policy?: CompiledPolicy, statement?: CompiledStatement): void;
   /** The accepted route's attributes fit no message. */
   tooLarge(): void;
+  /** So many statements were looked at that the route is rejected. */
+  tooLong(statements: number): void;
 }
 
 /** Distinct lists of matched statements, and of changes, after which a program starts to remember anew. */
 const TRAILS_MAX = 1 << 16;
+
+/** Statements looked at for one route, after which it is rejected: calls of calls could come to any number. */
+const STATEMENTS_PER_ROUTE_MAX = 1 << 20;
+
+/** What a policy, or a chain, makes of a route. */
+const Decision = { none: 0, accept: 1, reject: 2 } as const;
+type Decision = (typeof Decision)[keyof typeof Decision];
 
 /** Where the next reference of the graph is to be written: a root, or a side of a node. */
 const Link = { root: 0, yes: 1, no: 2 } as const;
@@ -48,6 +58,9 @@ export class Program {
   /** What the last `evaluate` that accepted said about the next hop. */
   nextHop: NextHopVerdict = NextHopVerdict.unset;
 
+  /** Whether evaluations add to the hit counters. */
+  counting = true;
+
   private readonly table: AttributeTable;
   private readonly context: PolicyContext;
   /** Trail of a chain that accepts every route as it is; -1 for any other. Such a chain needs no memo. */
@@ -56,7 +69,7 @@ export class Program {
   private readonly trails: Trails;
   private readonly draft: Draft;
   /** By statement: whether its conditions on the neighbor hold. */
-  private readonly neighborHolds: readonly boolean[];
+  private readonly neighborHolds: boolean[] = [];
   /** Lists of changes as numbers: (list before, action and family) -> list. 0 is the empty one. */
   private readonly changeLists = new Map<number, number>();
   /** Answers of this walk, by predicate: `2 * stamp + answer`. */
@@ -70,6 +83,7 @@ export class Program {
   private trail = TRAIL_START;
   private changeList = 0;
   private verdict: NextHopVerdict = NextHopVerdict.unset;
+  private visited = 0;
 
   constructor(chain: Chain, table: AttributeTable, context: PolicyContext, limits: MemoLimits = memoLimits) {
     this.chain = chain;
@@ -80,12 +94,14 @@ export class Program {
     this.trails = new Trails(chain);
     this.draft = new Draft(table);
     this.answers = new Float64Array(chain.predicates.length);
-    const [first] = chain.policies;
+    const [first] = chain.order;
     const acceptsAll = first?.statements.length === 0 && first.defaultAction === PolicyAction.ACCEPT;
     this.acceptAllTrail = acceptsAll ? this.trails.defaulted(TRAIL_START, first.index) : -1;
-    this.neighborHolds = chain.policies.flatMap(({ statements }) =>
-      statements.map(({ neighbor }) => neighbor.every((condition) => condition.holds(context.neighbor))),
-    );
+    for (const { statements } of chain.policies) {
+      for (const { index, neighbor } of statements) {
+        this.neighborHolds[index] = neighbor.every((condition) => condition.holds(context.neighbor));
+      }
+    }
   }
 
   /**
@@ -96,7 +112,7 @@ export class Program {
   evaluate(attr: number, route: RouteKey): number {
     const { memo, table } = this;
     if (this.acceptAllTrail >= 0) {
-      this.trails.hits[this.acceptAllTrail]++;
+      if (this.counting) this.trails.hits[this.acceptAllTrail]++;
       this.nextHop = NextHopVerdict.unset;
       table.retain(attr);
       return attr;
@@ -115,7 +131,7 @@ export class Program {
       out = memo.resultId[result];
       if (out === 0 || table.epoch[out] !== memo.resultEpoch[result]) return this.miss(attr, route);
     }
-    this.trails.hits[memo.leafTrail[leaf]]++;
+    if (this.counting) this.trails.hits[memo.leafTrail[leaf]]++;
     this.nextHop = memo.leafNextHop[leaf] as NextHopVerdict;
     if (out !== 0) table.retain(out);
     return out;
@@ -168,7 +184,7 @@ export class Program {
       }
     }
     if (this.reference() === 0) this.setReference(memo.addLeaf(this.trail, result, this.verdict));
-    trails.hits[this.trail]++;
+    if (this.counting) trails.hits[this.trail]++;
     this.nextHop = this.verdict;
     return out;
   }
@@ -199,30 +215,47 @@ export class Program {
     this.trail = TRAIL_START;
     this.changeList = 0;
     this.verdict = NextHopVerdict.unset;
+    this.visited = 0;
   }
 
   /** The interpreter. @returns whether the route is accepted */
   private walk(route: RouteKey, watcher?: Watcher): boolean {
-    for (const policy of this.chain.policies) {
-      for (const statement of policy.statements) {
-        watcher?.statement(policy, statement);
-        if (!this.holds(statement, route, watcher)) continue;
-        this.trail = this.trails.matched(this.trail, statement.index);
-        if (statement.actions >= 0) this.change(statement.actions, route, watcher);
-        if (statement.action === PolicyAction.UNSPECIFIED) continue;
-        const accepted = statement.action === PolicyAction.ACCEPT;
-        watcher?.decided(accepted, policy, statement);
-        return accepted;
-      }
-      if (policy.defaultAction === PolicyAction.UNSPECIFIED) continue;
-      this.trail = this.trails.defaulted(this.trail, policy.index);
-      const accepted = policy.defaultAction === PolicyAction.ACCEPT;
-      watcher?.decided(accepted, policy);
-      return accepted;
+    const { order, defaultAction } = this.chain;
+    for (const policy of order) {
+      const decision = this.runPolicy(policy, route, watcher);
+      if (decision !== Decision.none) return decision === Decision.accept;
     }
     this.trail = this.trails.ended(this.trail);
-    watcher?.decided(false);
-    return false;
+    const accepted = defaultAction === PolicyAction.ACCEPT;
+    watcher?.decided(accepted);
+    return accepted;
+  }
+
+  private runPolicy(policy: CompiledPolicy, route: RouteKey, watcher?: Watcher): Decision {
+    for (const statement of policy.statements) {
+      if (++this.visited > STATEMENTS_PER_ROUTE_MAX) {
+        watcher?.tooLong(STATEMENTS_PER_ROUTE_MAX);
+        return Decision.reject;
+      }
+      watcher?.statement(policy, statement);
+      if (!this.holds(statement, route, watcher)) continue;
+      this.trail = this.trails.matched(this.trail, statement.index);
+      if (statement.actions >= 0) this.change(statement.actions, route, watcher);
+      if (statement.call) {
+        const decision = this.runPolicy(statement.call, route, watcher);
+        if (decision !== Decision.none) return decision;
+      }
+      if (statement.action === PolicyAction.NEXT_POLICY) return Decision.none;
+      const decision = decisionOf(statement.action);
+      if (decision === Decision.none) continue;
+      watcher?.decided(decision === Decision.accept, policy, statement);
+      return decision;
+    }
+    const decision = decisionOf(policy.defaultAction);
+    if (decision === Decision.none) return decision;
+    this.trail = this.trails.defaulted(this.trail, policy.index);
+    watcher?.decided(decision === Decision.accept, policy);
+    return decision;
   }
 
   private holds(statement: CompiledStatement, route: RouteKey, watcher?: Watcher): boolean {
@@ -245,9 +278,9 @@ export class Program {
     return true;
   }
 
-  private holdsForRoute(condition: RouteCondition, route: RouteKey): boolean {
-    for (const predicate of condition.anyOf) if (this.ask(predicate, route)) return true;
-    return false;
+  private holdsForRoute({ anyOf, negated }: RouteCondition, route: RouteKey): boolean {
+    for (const predicate of anyOf) if (this.ask(predicate, route)) return !negated;
+    return negated;
   }
 
   private change(index: number, route: RouteKey, watcher?: Watcher): void {
@@ -299,6 +332,11 @@ export class Program {
     else if (linkKind === Link.yes) memo.yes[linkAt] = reference;
     else memo.no[linkAt] = reference;
   }
+}
+
+function decisionOf(action: PolicyAction): Decision {
+  if (action === PolicyAction.ACCEPT) return Decision.accept;
+  return action === PolicyAction.REJECT ? Decision.reject : Decision.none;
 }
 
 /** What two contexts must agree on for their programs to be one, as text. */

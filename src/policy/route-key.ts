@@ -13,6 +13,15 @@ export type RouteType = (typeof RouteType)[keyof typeof RouteType];
 /** Names of route types in policies, by number. */
 export const routeTypeNames = ["local", "internal", "external"] as const;
 
+export const RpkiState = { notFound: 0, valid: 1, invalid: 2 } as const;
+export type RpkiState = (typeof RpkiState)[keyof typeof RpkiState];
+export const AspaState = { unknown: 0, valid: 1, invalid: 2 } as const;
+export type AspaState = (typeof AspaState)[keyof typeof AspaState];
+
+/** Names of validation states in policies, by number. */
+export const rpkiStateNames = ["not-found", "valid", "invalid"] as const;
+export const aspaStateNames = ["unknown", "valid", "invalid"] as const;
+
 /**
  * The address stands in 32-bit words, first word first; an IPv4 address is `w0` alone. Words are read by bit
  * operations only, so signed and unsigned numbers mean the same.
@@ -26,6 +35,9 @@ export class RouteKey {
   /** Prefix length in bits. */
   length = 0;
   routeType: RouteType = RouteType.external;
+  /** Origin and path validation of the route as received (RFC 6811, ASPA); what there is no validator for is 0. */
+  rpki: RpkiState = RpkiState.notFound;
+  aspa: AspaState = AspaState.unknown;
 
   /** Sets an IPv4 unicast prefix from its 32-bit address. */
   setIp4(address: number, length: number): this {

@@ -6,10 +6,12 @@ import { parseIp, parsePrefix } from "../base/ip.ts";
 import type { Problem } from "../base/problem.ts";
 import { nearestName } from "../base/problem.ts";
 import type {
+  AsnSetSpec,
   AsPathSetSpec,
   CommunitySetSpec,
   Match,
   NeighborSetSpec,
+  NextHopSetSpec,
   PolicySpec,
   PrefixSetSpec,
   SetActions,
@@ -17,17 +19,22 @@ import type {
 } from "../gen/cairn/v1/policy_service_pb.ts";
 import { PolicyAction } from "../gen/cairn/v1/policy_service_pb.ts";
 import { families } from "../wire/family.ts";
-import { checkPattern } from "./as-path-regex.ts";
+import { checkPathPattern } from "./as-path-set.ts";
+import { checkAsnRange } from "./asn-set.ts";
+import { attributeNames, checkAttributeName } from "./attribute-names.ts";
 import { isBuiltinPolicy } from "./builtins.ts";
 import { checkCommunity, checkCommunityPattern } from "./community-set.ts";
 import { readHostOrPrefix } from "./neighbor-set.ts";
 import type { PrefixBounds } from "./prefix-set.ts";
-import { routeTypeNames } from "./route-key.ts";
+import { aspaStateNames, routeTypeNames, rpkiStateNames } from "./route-key.ts";
+import { unreachableStatements } from "./unreachable.ts";
 
 const PREPEND_COUNT_MAX = 32;
 /** Statements of a policy, and rules of one statement. */
 const STATEMENTS_MAX = 10_000;
+const CALL_DEPTH_MAX = 16;
 
+/** Problems, and warnings (`severity`) about statements that no route can reach. */
 export function validatePolicy(spec: PolicySpec): Problem[] {
   const problems: Problem[] = [];
   if (isBuiltinPolicy(spec.name)) {
@@ -47,6 +54,41 @@ export function validatePolicy(spec: PolicySpec): Problem[] {
     }
     names.add(name);
     problems.push(...statementProblems(path, statement));
+  });
+  return problems.length > 0 ? problems : unreachableStatements(spec);
+}
+
+export function validateAsnSet(spec: AsnSetSpec): Problem[] {
+  return spec.asns.flatMap((text, i) => textProblems(`asns[${i}]`, text, checkAsnRange));
+}
+
+export function validateNextHopSet(spec: NextHopSetSpec): Problem[] {
+  return spec.addresses.flatMap((text, i) => prefixProblems(`addresses[${i}]`, text));
+}
+
+/** Calls that come back to the policy, or go too deep. @param policyOf the other policies, as they would be */
+export function checkCalls(spec: PolicySpec, policyOf: (name: string) => PolicySpec | undefined): Problem[] {
+  const problems: Problem[] = [];
+  const clean = new Set<string>();
+  const follow = (name: string, way: readonly string[]): readonly string[] | undefined => {
+    if (name === spec.name || way.length >= CALL_DEPTH_MAX) return [...way, name];
+    if (clean.has(name)) return undefined;
+    for (const { call } of policyOf(name)?.statements ?? []) {
+      const found = call === "" ? undefined : follow(call, [...way, name]);
+      if (found) return found;
+    }
+    // Short of the bound on this way is not short of it on a longer one; a chain of calls is, though, a rare thing.
+    if (way.length === 0) clean.add(name);
+    return undefined;
+  };
+  spec.statements.forEach(({ call }, i) => {
+    const way = call === "" ? undefined : follow(call, []);
+    if (!way) return;
+    const message =
+      way[way.length - 1] === spec.name
+        ? `the policy calls itself: ${[spec.name, ...way].join(" -> ")}`
+        : `calls go more than ${CALL_DEPTH_MAX} deep`;
+    problems.push(invalid(`statements[${i}].call`, message, call));
   });
   return problems;
 }
@@ -73,11 +115,12 @@ export function validateNeighborSet(spec: NeighborSetSpec): Problem[] {
 }
 
 function statementProblems(path: string, statement: Statement): Problem[] {
-  const problems = actionProblems(`${path}.action`, statement.action);
+  const problems = actionProblems(`${path}.action`, statement.action, PolicyAction.NEXT_POLICY);
   if (statement.match) problems.push(...matchProblems(`${path}.match`, statement.match));
   if (statement.set) {
     problems.push(...setProblems(`${path}.set`, statement.set));
-    if (statement.action === PolicyAction.REJECT && setsAnything(statement.set)) {
+    const seen = statement.action !== PolicyAction.REJECT || statement.call !== "";
+    if (!seen && setsAnything(statement.set)) {
       problems.push({
         ...invalid(`${path}.set`, "a statement that rejects the route cannot change it"),
         fix: "remove set, or the action",
@@ -87,8 +130,10 @@ function statementProblems(path: string, statement: Statement): Problem[] {
   return problems;
 }
 
-function matchProblems(path: string, match: Match): Problem[] {
+function matchProblems(path: string, match: Match, negated = false): Problem[] {
   const familyNames = families.map((family) => family.name);
+  const words = (field: string, texts: readonly string[], known: readonly string[]): Problem[] =>
+    texts.flatMap((text, i) => wordProblems(`${path}.${field}[${i}]`, text, known));
   return [
     ...match.prefixes.flatMap((rule, i) => ruleProblems(`${path}.prefixes[${i}]`, rule)),
     ...match.communities.flatMap((text, i) =>
@@ -102,11 +147,31 @@ function matchProblems(path: string, match: Match): Problem[] {
       origin >= 1 && origin <= 3 ? [] : [invalid(`${path}.origins[${i}]`, "not an origin", String(origin))],
     ),
     ...match.nextHops.flatMap((text, i) => prefixProblems(`${path}.next_hops[${i}]`, text)),
-    ...match.routeTypes.flatMap((text, i) => wordProblems(`${path}.route_types[${i}]`, text, routeTypeNames)),
-    ...match.families.flatMap((text, i) => wordProblems(`${path}.families[${i}]`, text, familyNames)),
+    ...words("route_types", match.routeTypes, routeTypeNames),
+    ...words("families", match.families, familyNames),
+    ...words("rpki_states", match.rpkiStates, rpkiStateNames),
+    ...words("aspa_states", match.aspaStates, aspaStateNames),
     ...asnProblems(`${path}.origin_asns`, match.originAsns),
     ...asnProblems(`${path}.passes_asns`, match.passesAsns),
     ...asnProblems(`${path}.neighbor_asns`, match.neighborAsns),
+    ...match.neighbors.flatMap((text, i) => prefixProblems(`${path}.neighbors[${i}]`, text)),
+    ...orderProblems(path, "as_path_unique_length", match.asPathUniqueLengthGe, match.asPathUniqueLengthLe),
+    ...orderProblems(path, "communities_count", match.communitiesCountGe, match.communitiesCountLe),
+    ...match.communitiesAll.flatMap((text, i) =>
+      textProblems(`${path}.communities_all[${i}]`, text, checkCommunityPattern),
+    ),
+    ...match.hasAttributes.flatMap((name, i) => {
+      const message = checkAttributeName(name);
+      if (message === undefined) return [];
+      const near = nearestName(name, attributeNames);
+      const fix = near ? `did you mean ${near}` : `one of ${attributeNames.join(", ")}`;
+      return [{ ...invalid(`${path}.has_attributes[${i}]`, message, name), fix }];
+    }),
+    ...(match.not === undefined
+      ? []
+      : negated
+        ? [invalid(`${path}.not`, "what is under not cannot hold another not")]
+        : matchProblems(`${path}.not`, match.not, true)),
   ];
 }
 
@@ -128,9 +193,34 @@ function setProblems(path: string, set: SetActions): Problem[] {
   };
   exact("communities_replace", set.communitiesReplace);
   exact("communities_add", set.communitiesAdd);
-  set.communitiesRemove.forEach((text, i) => {
-    problems.push(...textProblems(`${path}.communities_remove[${i}]`, text, checkCommunityPattern));
-  });
+  const patterns = (field: string, texts: readonly string[]): void => {
+    problems.push(
+      ...texts.flatMap((text, i) => textProblems(`${path}.${field}[${i}]`, text, checkCommunityPattern)),
+    );
+  };
+  patterns("communities_remove", set.communitiesRemove);
+  patterns("communities_keep", set.communitiesKeep);
+  const both = (field: string, a: number | undefined, b: number | undefined): void => {
+    if (a === undefined || b === undefined) return;
+    problems.push({
+      ...invalid(`${path}.${field}_subtract`, `${field}_add and ${field}_subtract are both there`),
+      fix: "keep one",
+    });
+  };
+  both("local_pref", set.localPrefAdd, set.localPrefSubtract);
+  both("med", set.medAdd, set.medSubtract);
+  if (set.medRemove && (set.medAdd ?? set.medSubtract) !== undefined) {
+    problems.push({
+      ...invalid(`${path}.med_remove`, "the MED cannot be both changed and removed"),
+      fix: "keep one",
+    });
+  }
+  if (set.prepend?.lastAs && set.prepend.asn !== 0) {
+    problems.push({
+      ...invalid(`${path}.prepend.asn`, "prepend has either asn or last_as", String(set.prepend.asn)),
+      fix: "keep one",
+    });
+  }
   const count = set.prepend?.count ?? 1;
   if (count < 1 || count > PREPEND_COUNT_MAX) {
     problems.push(
@@ -148,6 +238,12 @@ function setsAnything(set: SetActions): boolean {
     set.origin !== 0 ||
     Boolean(set.nextHop) ||
     set.communitiesReplace.length + set.communitiesAdd.length + set.communitiesRemove.length > 0 ||
+    set.communitiesReplaceSets.length + set.communitiesAddSets.length > 0 ||
+    set.communitiesRemoveSets.length + set.communitiesKeep.length + set.communitiesKeepSets.length > 0 ||
+    [set.localPrefAdd, set.localPrefSubtract, set.medAdd, set.medSubtract].some((n) => n !== undefined) ||
+    set.stripPrivateAs ||
+    set.weight !== undefined ||
+    set.tag !== undefined ||
     set.prepend !== undefined
   );
 }
@@ -178,7 +274,7 @@ function ruleProblems(path: string, rule: PrefixBounds): Problem[] {
 }
 
 function patternProblems(path: string, pattern: string): Problem[] {
-  const error = checkPattern(pattern);
+  const error = checkPathPattern(pattern);
   if (!error) return [];
   return [{ code: "SYNTAX", path, message: `column ${error.column}: ${error.message}`, value: pattern }];
 }
@@ -222,8 +318,12 @@ function asnProblems(path: string, asns: readonly number[]): Problem[] {
   );
 }
 
-function actionProblems(path: string, action: PolicyAction): Problem[] {
-  return action >= 0 && action <= 2 ? [] : [invalid(path, "not an action", String(action))];
+function actionProblems(
+  path: string,
+  action: PolicyAction,
+  last: PolicyAction = PolicyAction.REJECT,
+): Problem[] {
+  return action >= 0 && action <= last ? [] : [invalid(path, "not an action", String(action))];
 }
 
 function invalid(path: string, message: string, value?: string): Problem {

@@ -10,15 +10,18 @@
  *   ORIGINATOR_ID    dropped               as it is                added when absent                  dropped
  *   CLUSTER_LIST     dropped               as it is                own cluster id in front            dropped
  *
- * MED is dropped before export policy runs (`stripMed`), so that a MED which policy sets is sent.
+ * Local marks (type 0) are dropped everywhere. MED is dropped before export policy runs (`stripMed`), so that a MED which policy sets is sent.
  */
 import { assert } from "../base/assert.ts";
 import { AttributeType, FlagBit } from "../wire/attributes/descriptor.ts";
+import { type BgpRole, isToBelow } from "../wire/bgp-role.ts";
 import { decodeBlock, encodeBlock } from "../wire/block.ts";
 import { attributeEnd, findAttribute, valueAt } from "../wire/block-walk.ts";
+import { WellKnownCommunity } from "../wire/community-text.ts";
 import { MessageWriter } from "../wire/message-writer.ts";
 import type { PathAttributes } from "../wire/path-attributes.ts";
 import { SegmentType } from "../wire/path-attributes.ts";
+import { isPrivateAs } from "../wire/private-as.ts";
 import type { AttributeBlock } from "../wire/scratch.ts";
 
 export type RemovePrivate = "none" | "remove" | "all" | "replace";
@@ -33,6 +36,10 @@ export interface RewriteConfig {
   readonly globalAsn: number;
   readonly removePrivateAs: RemovePrivate;
   readonly clusterId: number;
+  /** RFC 9234: our role; undefined for none. */
+  readonly role: BgpRole | undefined;
+  /** RFC 8326: add GRACEFUL_SHUTDOWN, toward internal neighbors with local preference 0. */
+  readonly gracefulShutdown: boolean;
 }
 
 /** What differs from route to route. */
@@ -45,7 +52,8 @@ export interface RewriteRoute {
   sourceRouterId: number;
 }
 
-const privateRemoved = new MessageWriter(1024);
+/** Attributes that were decoded, changed and written again before the pass. */
+const prepared = new MessageWriter(1024);
 
 /**
  * Appends the rewritten block to `out`.
@@ -59,14 +67,22 @@ export function rewriteForExport(
 ): void {
   let { bytes, start, end } = block;
   const transparent = config.routeServerClient;
-  if (config.external && !transparent && config.removePrivateAs !== "none") {
-    privateRemoved.reset();
+  const stripsPrivate = config.external && !transparent && config.removePrivateAs !== "none";
+  // RFC 9234 5: toward a customer, a peer or a client of our route server.
+  const marksOtc =
+    config.role !== undefined &&
+    isToBelow(config.role) &&
+    findAttribute(bytes, start, end, AttributeType.onlyToCustomer) < 0;
+  if (stripsPrivate || marksOtc || config.gracefulShutdown) {
     const attributes = decodeBlock(bytes, start, end);
-    removePrivateAs(attributes, config.removePrivateAs, config.localAsn);
-    encodeBlock(attributes, privateRemoved);
-    bytes = privateRemoved.bytes;
+    if (stripsPrivate) removePrivateAs(attributes, config.removePrivateAs, config.localAsn);
+    if (marksOtc) attributes.otc = config.localAsn;
+    if (config.gracefulShutdown) shutDownGracefully(attributes, config.external);
+    prepared.reset();
+    encodeBlock(attributes, prepared);
+    bytes = prepared.bytes;
     start = 0;
-    end = privateRemoved.at;
+    end = prepared.at;
   }
   const internal = !config.external;
   let wroteLocalPref = false;
@@ -105,6 +121,8 @@ export function rewriteForExport(
       }
     }
     switch (type) {
+      case AttributeType.local:
+        break;
       case AttributeType.asPath:
         if (config.external && !transparent) writePrepended(out, config, bytes, value, length);
         else out.copy(bytes, at, next);
@@ -224,9 +242,13 @@ function writeTransitiveCommunities(
   for (let i = 0; i < length; i += 8) if ((bytes[at + i] & 0x40) === 0) out.copy(bytes, at + i, at + i + 8);
 }
 
-/** RFC 6996 2: AS numbers reserved for private use. */
-export function isPrivateAs(asn: number): boolean {
-  return (asn >= 64512 && asn <= 65534) || (asn >= 4200000000 && asn <= 4294967294);
+/** RFC 8326 4.1, 4.2. */
+function shutDownGracefully(attributes: PathAttributes, external: boolean): void {
+  const { gracefulShutdown } = WellKnownCommunity;
+  if (!attributes.communities.includes(gracefulShutdown)) {
+    attributes.communities = [...attributes.communities, gracefulShutdown];
+  }
+  if (!external) attributes.localPref = 0;
 }
 
 function removePrivateAs(attributes: PathAttributes, mode: RemovePrivate, localAsn: number): void {

@@ -5,8 +5,10 @@
 import { formatIp } from "../base/ip.ts";
 import { NextHopVerdict } from "../policy/actions.ts";
 import { AttributeFlag } from "../policy/attribute-table.ts";
+import { type Explanation, explainChain } from "../policy/explain.ts";
 import type { Program } from "../policy/program.ts";
 import { RouteKey, RouteType } from "../policy/route-key.ts";
+import { isFromAbove } from "../wire/bgp-role.ts";
 import { MessageWriter } from "../wire/message-writer.ts";
 import { isLinkLocal } from "../wire/next-hop.ts";
 import { AttributeBlock } from "../wire/scratch.ts";
@@ -35,6 +37,7 @@ export const ExportGate = {
   noPolicy: 7,
   policy: 8,
   noNextHop: 9,
+  routeLeak: 10,
 } as const;
 export type ExportGate = (typeof ExportGate)[keyof typeof ExportGate];
 
@@ -49,12 +52,15 @@ export const exportGateText: readonly string[] = [
   "no export policy on an eBGP neighbor (RFC 8212)",
   "export policy",
   "we have no next hop of this family on the session",
+  "ONLY_TO_CUSTOMER: not to a provider, peer or route server (RFC 9234)",
 ];
 
 /** What makes the outgoing bytes of two neighbors equal, for one family. */
 export interface ExportConfig extends RewriteConfig {
   readonly reflectorClient: boolean;
   readonly bilateralPeer: boolean;
+  /** The neighbor that has this group for itself, and is told of the next path when the best may not go; 0 for none. */
+  readonly perClient: number;
   readonly nextHopSelf: boolean;
   /** Our own next hop on these sessions: 4 or 16 bytes; undefined when there is none of the family. */
   readonly selfNextHop: Uint8Array | undefined;
@@ -65,6 +71,67 @@ export interface ExportConfig extends RewriteConfig {
   /** What a missing policy means: everything (internal, or RFC 8212 switched off) or nothing. */
   readonly acceptWithoutPolicy: boolean;
   readonly defaultOriginate: boolean;
+}
+
+interface GateRule {
+  /** For explanations. */
+  readonly name: string;
+  readonly gate: ExportGate;
+  /** @param flags `AttributeFlag` bits; @param source `NeighborFlag` bits of the neighbor that it came from */
+  refuses(config: ExportConfig, flags: number, source: number): boolean;
+}
+
+/** What a path must pass before policy is asked, in order. */
+const exportGates: readonly GateRule[] = [
+  {
+    name: "reflection",
+    gate: ExportGate.internalToInternal,
+    refuses: (config, _flags, source) =>
+      !config.external &&
+      (source & (NeighborFlag.external | NeighborFlag.local | NeighborFlag.reflectorClient)) === 0 &&
+      !config.reflectorClient,
+  },
+  {
+    name: "no-advertise",
+    gate: ExportGate.noAdvertise,
+    refuses: (_config, flags) => (flags & AttributeFlag.noAdvertise) !== 0,
+  },
+  {
+    name: "no-export",
+    gate: ExportGate.noExport,
+    refuses: (config, flags) => config.external && (flags & AttributeFlag.noExport) !== 0,
+  },
+  {
+    name: "no-export-subconfed",
+    gate: ExportGate.noExportSubconfed,
+    refuses: (config, flags) => config.external && (flags & AttributeFlag.noExportSubconfed) !== 0,
+  },
+  {
+    name: "no-peer",
+    gate: ExportGate.noPeer,
+    refuses: (config, flags) =>
+      config.external && config.bilateralPeer && (flags & AttributeFlag.noPeer) !== 0,
+  },
+  {
+    name: "only-to-customer",
+    gate: ExportGate.routeLeak,
+    refuses: (config, flags) =>
+      config.role !== undefined && isFromAbove(config.role) && (flags & AttributeFlag.hasOtc) !== 0,
+  },
+  {
+    name: "policy-required",
+    gate: ExportGate.noPolicy,
+    refuses: (config) => config.program === undefined && !config.acceptWithoutPolicy,
+  },
+];
+
+/** A path on its way out, told by `Exporter.explain`. */
+export interface ExportStory {
+  readonly gates: readonly { readonly name: string; readonly gate: ExportGate; readonly passed: boolean }[];
+  readonly policy: Explanation | undefined;
+  /** Gate that refused it; `none` when it goes out. */
+  readonly gate: ExportGate;
+  readonly out: AttrId;
 }
 
 export class Exporter {
@@ -108,56 +175,67 @@ export class Exporter {
    */
   evaluate(path: number): AttrId {
     const paths = this.table.paths;
-    const attr = paths.attr[path];
-    const source = paths.neighbor[path];
+    return this.evaluateRoute(paths.attr[path], paths.neighbor[path], paths.prefix[path]);
+  }
+
+  /** The same for a path that need not be in the table: its attributes after import, where it came from, its prefix. */
+  evaluateRoute(attr: AttrId, source: number, prefix: number): AttrId {
     const { cache } = this;
-    if (this.config.program?.usesPrefix) return this.compute(attr, source, paths.prefix[path]);
+    if (this.config.program?.usesPrefix) return this.compute(attr, source, prefix);
     if (cache.has(attr, source)) {
       this.gate = cache.gate[attr] as ExportGate;
       return cache.out[attr];
     }
-    const out = this.compute(attr, source, paths.prefix[path]);
+    const out = this.compute(attr, source, prefix);
     cache.put(attr, source, out, this.gate);
     return out;
   }
 
-  /** The gates for a path without policy and rewriting, for explanations. */
+  /** The first gate that refuses a path before policy. */
   private gateOf(attr: AttrId, sourceFlags: number): ExportGate {
-    const config = this.config;
     const flags = this.attributes.flags[attr];
-    if (!config.external && (sourceFlags & (NeighborFlag.external | NeighborFlag.local)) === 0) {
-      if (!config.reflectorClient && (sourceFlags & NeighborFlag.reflectorClient) === 0) {
-        return ExportGate.internalToInternal;
-      }
+    for (let i = 0; i < exportGates.length; i++) {
+      if (exportGates[i].refuses(this.config, flags, sourceFlags)) return exportGates[i].gate;
     }
-    if (flags & AttributeFlag.noAdvertise) return ExportGate.noAdvertise;
-    if (config.external) {
-      if (flags & AttributeFlag.noExport) return ExportGate.noExport;
-      if (flags & AttributeFlag.noExportSubconfed) return ExportGate.noExportSubconfed;
-      if (flags & AttributeFlag.noPeer && config.bilateralPeer) return ExportGate.noPeer;
-    }
-    if (config.program === undefined && !config.acceptWithoutPolicy) return ExportGate.noPolicy;
     return ExportGate.none;
   }
 
+  /**
+   * What happens to a path, step by step, by the code that decides. Call `endBatch` when done with `out`.
+   * @returns the gates up to the first that refuses, what policy did when they all let it through, and the attributes
+   * that go out, 0 for none
+   */
+  explain(path: number): ExportStory {
+    const { paths } = this.table;
+    const attr = paths.attr[path];
+    const source = paths.neighbor[path];
+    const sourceFlags = this.neighbors.flags[source];
+    const flags = this.attributes.flags[attr];
+    const gates: ExportStory["gates"][number][] = [];
+    for (const { name, gate, refuses } of exportGates) {
+      const passed = !refuses(this.config, flags, sourceFlags);
+      gates.push({ name, gate, passed });
+      if (!passed) return { gates, policy: undefined, gate, out: 0 };
+    }
+    const { program } = this.config;
+    let policy: Explanation | undefined;
+    if (program) {
+      const current = this.withoutMed(attr, sourceFlags);
+      this.setKey(paths.prefix[path], sourceFlags);
+      policy = explainChain(program, current, this.key);
+      program.counting = false;
+    }
+    const out = this.compute(attr, source, paths.prefix[path]);
+    if (program) program.counting = true;
+    return { gates, policy, gate: this.gate, out };
+  }
+
   private compute(attr: AttrId, source: number, prefix: number): AttrId {
-    const { config, attributes } = this;
+    const { config } = this;
     const sourceFlags = this.neighbors.flags[source];
     this.gate = this.gateOf(attr, sourceFlags);
     if (this.gate !== ExportGate.none) return 0;
-    let current = attr;
-    const learned = (sourceFlags & NeighborFlag.local) === 0;
-    if (
-      config.external &&
-      !config.routeServerClient &&
-      learned &&
-      attributes.flags[attr] & AttributeFlag.hasMed
-    ) {
-      attributes.block(attr, this.block);
-      this.writer.reset();
-      stripMed(this.block, this.writer);
-      current = this.cache.hold(attributes.intern(this.writer.bytes, 0, this.writer.at));
-    }
+    let current = this.withoutMed(attr, sourceFlags);
     let policyNextHop: NextHopVerdict = NextHopVerdict.unset;
     if (config.program !== undefined) {
       this.setKey(prefix, sourceFlags);
@@ -170,6 +248,18 @@ export class Exporter {
       current = this.cache.hold(result);
     }
     return this.rewrite(current, policyNextHop, source, sourceFlags);
+  }
+
+  /** What a neighbor said of its own AS with MED does not go on to another AS (RFC 4271 5.1.4). */
+  private withoutMed(attr: AttrId, sourceFlags: number): AttrId {
+    const { config, attributes } = this;
+    const learned = (sourceFlags & NeighborFlag.local) === 0;
+    const goes = config.external && !config.routeServerClient && learned;
+    if (!goes || (attributes.flags[attr] & AttributeFlag.hasMed) === 0) return attr;
+    attributes.block(attr, this.block);
+    this.writer.reset();
+    stripMed(this.block, this.writer);
+    return this.cache.hold(attributes.intern(this.writer.bytes, 0, this.writer.at));
   }
 
   private rewrite(attr: AttrId, policyNextHop: NextHopVerdict, source: number, sourceFlags: number): AttrId {

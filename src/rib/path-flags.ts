@@ -13,6 +13,8 @@ export const RejectReason = {
   noPolicy: 5,
   policy: 6,
   nextHopIsSelf: 7,
+  pathTooLong: 8,
+  routeLeak: 9,
 } as const;
 export type RejectReason = (typeof RejectReason)[keyof typeof RejectReason];
 
@@ -26,6 +28,8 @@ export const rejectReasonText: readonly string[] = [
   "no import policy on an eBGP neighbor (RFC 8212)",
   "import policy",
   "next hop is our own address",
+  "AS_PATH is longer than max_as_path_length",
+  "route leak: ONLY_TO_CUSTOMER says that it must not come this way (RFC 9234)",
 ];
 
 export const reasonMask = 0x0f;

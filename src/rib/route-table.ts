@@ -43,6 +43,8 @@ export class RouteTable {
   /** Prefixes with a best path. */
   bestCount = 0;
   bestPathRuns = 0;
+  /** Some consumer looks at paths behind the best one: a change of any eligible path moves its prefix to the tail. */
+  followsAllPaths = false;
   /** Latest revision of a prefix that was forgotten: a watch cannot go on from before it. */
   forgottenRevision = 0;
 
@@ -112,6 +114,7 @@ export class RouteTable {
       if (reason === 0) {
         this.accepted[neighbor]++;
         this.challenge(prefix, path);
+        if (this.followsAllPaths) this.changes.touch(prefix);
       }
       return true;
     }
@@ -149,6 +152,12 @@ export class RouteTable {
       if (wasEligible) this.choose(prefix, this.head[prefix], false);
       else this.challenge(prefix, path);
     } else if (wasEligible) this.choose(prefix, this.head[prefix], false);
+    if (this.followsAllPaths && (wasEligible || isEligible)) this.changes.touch(prefix);
+  }
+
+  /** The eligible paths of a prefix, best first. */
+  ranked(prefix: PrefixId): PathId[] {
+    return this.best.rank(this.paths, this.head[prefix]);
   }
 
   /**
@@ -176,6 +185,7 @@ export class RouteTable {
     this.received[neighbor]--;
     if (wasEligible) this.accepted[neighbor]--;
     if (wasEligible) this.choose(prefix, bestBefore, bestBefore === path);
+    if (wasEligible && this.followsAllPaths) this.changes.touch(prefix);
     if (this.head[prefix] === 0) this.bury(prefix);
   }
 

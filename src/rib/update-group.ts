@@ -159,6 +159,21 @@ export class UpdateGroup {
     return best !== 0 && this.table.paths.neighbor[best] === 0 ? 0 : this.source[prefix];
   }
 
+  /** Attributes of the default route that the group originates, when the prefix is that; else 0. */
+  defaultFor(row: number): AttrId {
+    return row !== 0 && row === this.defaultRow ? this.defaultAttr : 0;
+  }
+
+  /** The UPDATE that announces one prefix with these attributes; undefined when they fit no message. */
+  message(row: number, attr: AttrId): Uint8Array | undefined {
+    const { writer } = this;
+    writer.reset();
+    if (!writer.beginReach(attr)) return undefined;
+    writer.add(row);
+    writer.end();
+    return writer.take();
+  }
+
   /** An End-of-RIB message for the members. */
   endOfRib(): Uint8Array {
     return this.writer.endOfRib();
@@ -408,7 +423,7 @@ export class UpdateGroup {
   private evaluate(row: number): void {
     const oldAttr = this.attr[row];
     const oldSource = this.source[row];
-    const path = this.table.bestOf(row);
+    const path = pickPath(this.table, this.exporter, row);
     let attr = path === 0 ? 0 : this.exporter.evaluate(path);
     let source = path === 0 ? 0 : this.table.paths.neighbor[path];
     if (row === this.defaultRow) {
@@ -546,7 +561,7 @@ export class UpdateGroup {
     const end = Math.min(this.table.prefixes.rows, from + rows);
     for (let row = from; row < end; row++) {
       if (this.table.isMarker(row) || row === this.defaultRow || !this.table.changes.has(row)) continue;
-      const path = this.table.bestOf(row);
+      const path = pickPath(this.table, this.exporter, row);
       const attr = path === 0 ? 0 : this.exporter.evaluate(path);
       if (attr !== (this.attr[row] ?? 0)) this.table.changes.touch(row);
     }
@@ -563,4 +578,17 @@ export class UpdateGroup {
 function isCopyOf(position: Position, donor: UpdateGroup): boolean {
   const { baseline } = position;
   return position.fresh && baseline?.donor === donor && baseline.revision === donor.revision;
+}
+
+/**
+ * The path to announce if export lets it through: the best one. A group of one neighbor that wants its own choice gets
+ * the first in rank that is not its own and that export lets through (RFC 7947 2.3); 0 when there is none.
+ */
+export function pickPath(table: RouteTable, exporter: Exporter, row: number): number {
+  const best = table.bestOf(row);
+  const { perClient } = exporter.config;
+  if (perClient === 0 || best === 0) return best;
+  const mayGo = (path: number): boolean =>
+    table.paths.neighbor[path] !== perClient && exporter.evaluate(path) !== 0;
+  return mayGo(best) ? best : (table.ranked(row).find((path) => path !== best && mayGo(path)) ?? 0);
 }

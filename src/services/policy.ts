@@ -1,20 +1,26 @@
-/** PolicyService: five kinds with the same four verbs. */
+/** PolicyService: seven kinds with the same four verbs, trying a policy, and its counters. */
 import type { ServiceImpl } from "@connectrpc/connect";
 import {
+  type AsnSetSpec,
   type AsPathSetSpec,
   type CommunitySetSpec,
+  ListAsnSetsRequestSchema,
   ListAsPathSetsRequestSchema,
   ListCommunitySetsRequestSchema,
   ListNeighborSetsRequestSchema,
+  ListNextHopSetsRequestSchema,
   ListPoliciesRequestSchema,
   ListPrefixSetsRequestSchema,
   type NeighborSetSpec,
+  type NextHopSetSpec,
   type PolicyService,
   type PolicySpec,
   type PrefixSetSpec,
 } from "../gen/cairn/v1/policy_service_pb.ts";
 import type { ServiceContext } from "./context.ts";
 import { kindHandlers } from "./objects.ts";
+import { testPolicy } from "./policy-test.ts";
+import { unwrap } from "./problems.ts";
 
 export function policyService(services: ServiceContext): ServiceImpl<typeof PolicyService> {
   const policies = kindHandlers<PolicySpec, typeof ListPoliciesRequestSchema>(
@@ -41,6 +47,16 @@ export function policyService(services: ServiceContext): ServiceImpl<typeof Poli
     services,
     "NeighborSet",
     ListNeighborSetsRequestSchema,
+  );
+  const asnSets = kindHandlers<AsnSetSpec, typeof ListAsnSetsRequestSchema>(
+    services,
+    "AsnSet",
+    ListAsnSetsRequestSchema,
+  );
+  const nextHopSets = kindHandlers<NextHopSetSpec, typeof ListNextHopSetsRequestSchema>(
+    services,
+    "NextHopSet",
+    ListNextHopSetsRequestSchema,
   );
   return {
     async listPolicies(request) {
@@ -82,5 +98,24 @@ export function policyService(services: ServiceContext): ServiceImpl<typeof Poli
     getNeighborSet: (request) => ({ neighborSet: neighborSets.get(request.name) }),
     setNeighborSet: neighborSets.set,
     deleteNeighborSet: neighborSets.delete,
+
+    async listAsnSets(request) {
+      const { items, page } = await asnSets.list(request);
+      return { asnSets: items, ...page };
+    },
+    getAsnSet: (request) => ({ asnSet: asnSets.get(request.name) }),
+    setAsnSet: asnSets.set,
+    deleteAsnSet: asnSets.delete,
+
+    async listNextHopSets(request) {
+      const { items, page } = await nextHopSets.list(request);
+      return { nextHopSets: items, ...page };
+    },
+    getNextHopSet: (request) => ({ nextHopSet: nextHopSets.get(request.name) }),
+    setNextHopSet: nextHopSets.set,
+    deleteNextHopSet: nextHopSets.delete,
+
+    testPolicy: (request, { signal }) => testPolicy(services, request, signal),
+    getPolicyStats: (request) => ({ policies: unwrap(services.owner.view.policyStats(request.name)) }),
   };
 }

@@ -55,6 +55,20 @@ export function ribService(services: ServiceContext): ServiceImpl<typeof RibServ
     lookupRoute: (request) => unwrap(view.lookup(checked((check) => check.target("target", request.target)))),
     explainBestPath: (request) =>
       unwrap(view.explainBestPath(checked((check) => check.prefix("prefix", request.prefix)))),
+    explainImport: (request) => {
+      const [neighbor, prefix] = checked((check) => [
+        check.address("neighbor", request.neighbor),
+        check.prefix("prefix", request.prefix),
+      ]);
+      return unwrap(view.explainImport(neighbor, prefix, request.pathId));
+    },
+    explainAdvertisedRoute: (request) => {
+      const [neighbor, prefix] = checked((check) => [
+        check.address("neighbor", request.neighbor),
+        check.prefix("prefix", request.prefix),
+      ]);
+      return unwrap(view.explainAdvertised(neighbor, prefix));
+    },
     watchRoutes: (request, { signal }) => watchRoutes(services, request, signal),
     getRibSummary: () => view.ribSummary(),
   };

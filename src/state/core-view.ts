@@ -5,8 +5,11 @@ import type { Problem, Result } from "../base/problem.ts";
 import type { Event, EventFilter } from "../gen/cairn/v1/event_service_pb.ts";
 import type { Injected } from "../gen/cairn/v1/injection_service_pb.ts";
 import type { Neighbor } from "../gen/cairn/v1/neighbor_service_pb.ts";
+import type { PolicyStats, TestPolicyRequest } from "../gen/cairn/v1/policy_service_pb.ts";
 import {
+  type ExplainAdvertisedRouteResponse,
   type ExplainBestPathResponse,
+  type ExplainImportResponse,
   type GetRibSummaryResponse,
   GetRibSummaryResponseSchema,
   type LookupRouteResponse,
@@ -18,10 +21,16 @@ import { RouteKey, RouteType } from "../policy/route-key.ts";
 import { RejectReason, reasonMask, rejectReasonText } from "../rib/path-flags.ts";
 import type { RouteTable } from "../rib/route-table.ts";
 import { type Family, unicastFamily } from "../wire/family.ts";
+import type { PendingState } from "./confirmation.ts";
 import type { Core } from "./core.ts";
 import { explainBestPath } from "./explain.ts";
+import { explainAdvertised } from "./explain-export.ts";
+import { explainImport } from "./explain-import.ts";
+import type { Mutation } from "./mutation.ts";
 import type { NeighborRecord } from "./neighbor-record.ts";
 import { neighborMessage } from "./neighbor-view.ts";
+import { PlanJob, type PlanOptions } from "./plan.ts";
+import { policyStats, startTrial } from "./policy-trial.ts";
 import { prepareFilter } from "./route-filter.ts";
 import { prefixText, routeMessage } from "./route-message.ts";
 import { AdvertisedWalk, BestWalk, ReceivedWalk, type WalkScope } from "./route-walk.ts";
@@ -29,6 +38,7 @@ import { resumePoint, TableWatch } from "./route-watch.ts";
 import type {
   Health,
   ObjectView,
+  PolicyTrial,
   RouteWalk,
   RouteWatch,
   RouteTable as Table,
@@ -153,6 +163,22 @@ export class CoreView implements View {
     return explainBestPath(this.core.routing, prefix, nowS, (table, path) => this.reasonOf(table, path));
   }
 
+  explainImport(neighbor: string, prefix: string, pathId: number): Result<ExplainImportResponse> {
+    return explainImport(this.core, neighbor, prefix, pathId);
+  }
+
+  explainAdvertised(neighbor: string, prefix: string): Result<ExplainAdvertisedRouteResponse> {
+    return explainAdvertised(this.core, neighbor, prefix);
+  }
+
+  policyStats(name: string): Result<PolicyStats[]> {
+    return policyStats(this.core.policies.library, name);
+  }
+
+  testPolicy(request: TestPolicyRequest): Result<PolicyTrial> {
+    return startTrial(this.core, request);
+  }
+
   watchRoutes(
     family: Family,
     filter: RouteFilter | undefined,
@@ -215,6 +241,22 @@ export class CoreView implements View {
   changedNeighbors(version: number): { readonly version: number; readonly names: readonly string[] } {
     const { watchers } = this.core;
     return { version: watchers.neighborVersion, names: watchers.neighborsSince(version) };
+  }
+
+  get configHash(): string {
+    return this.core.objects.hash;
+  }
+
+  pending(): PendingState | undefined {
+    return this.core.changes.confirmation.state(this.core.nowMs, this.core.wallMs);
+  }
+
+  plan(mutation: Mutation, options: PlanOptions): Result<PlanJob> {
+    return PlanJob.create(this.core, mutation, options);
+  }
+
+  changeCounts(): { commits: number; refusals: ReadonlyMap<string, number> } {
+    return this.core.changes;
   }
 
   health(): Health[] {

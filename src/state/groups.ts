@@ -10,7 +10,7 @@ import { MessageWriter } from "../wire/message-writer.ts";
 import { emptyAttributes, SegmentType } from "../wire/path-attributes.ts";
 import type { HostAddress } from "./inputs.ts";
 import type { NeighborRecord } from "./neighbor-record.ts";
-import type { Policies } from "./policies.ts";
+import type { ExportPolicies, Policies } from "./policies.ts";
 import type { Routing } from "./routing.ts";
 
 export class Groups {
@@ -66,6 +66,16 @@ export class Groups {
     group.close();
     this.byKey.delete(this.keyOf.get(group)!);
     this.keyOf.delete(group);
+    this.followPaths(group.table.family);
+  }
+
+  /** Paths behind the best one matter while some group may announce them. */
+  private followPaths(family: Family): void {
+    let matter = false;
+    for (const { table, exporter } of this.byKey.values()) {
+      if (table.family === family && exporter.config.perClient !== 0) matter = true;
+    }
+    this.routing.table(family).followsAllPaths = matter;
   }
 
   /**
@@ -111,6 +121,7 @@ export class Groups {
     const staying = members.findIndex((record) => record.groups[family.index] === group);
     if (group.closed || staying < 0 || keys[staying] === present) return;
     group.exporter.config = configs[staying];
+    this.followPaths(family);
     again.add(group);
   }
 
@@ -142,6 +153,7 @@ export class Groups {
     if (config.defaultOriginate && config.selfNextHop) group.originateDefault(this.defaultRoute(config));
     this.byKey.set(key, group);
     this.keyOf.set(group, key);
+    this.followPaths(family);
     return group;
   }
 
@@ -158,7 +170,28 @@ export class Groups {
     return this.routing.attributes.intern(writer.bytes, 0, writer.at);
   }
 
-  private exportConfig(record: NeighborRecord, family: Family, requirePolicy: boolean): ExportConfig {
+  /** What a neighbor's export would be with these settings and policies, and the key of the group it would be in. */
+  candidate(
+    record: NeighborRecord,
+    family: Family,
+    requirePolicy: boolean,
+    policies: ExportPolicies,
+  ): { readonly config: ExportConfig; readonly key: string } {
+    const config = this.exportConfig(record, family, requirePolicy, policies);
+    return { config, key: this.key(record, family, config, policies) };
+  }
+
+  /** True when this is the key of the group. */
+  isIn(group: UpdateGroup, key: string): boolean {
+    return this.keyOf.get(group) === key;
+  }
+
+  private exportConfig(
+    record: NeighborRecord,
+    family: Family,
+    requirePolicy: boolean,
+    policies: ExportPolicies = this.policies,
+  ): ExportConfig {
     const { config } = record;
     const self = this.selfNextHop(record, family);
     return {
@@ -170,17 +203,25 @@ export class Groups {
       clusterId: config.clusterId,
       reflectorClient: config.routeReflectorClient,
       bilateralPeer: config.bilateralPeer,
+      role: config.role,
+      gracefulShutdown: config.gracefulShutdown,
+      perClient: config.perClientBest ? record.id : 0,
       nextHopSelf: config.nextHopSelf,
       selfNextHop: self?.bytes,
       onLinkBits: config.external && config.ttl === 1 ? (self?.onLinkBits ?? 0) : 0,
-      program: this.policies.bindExport(record, self?.bytes),
+      program: policies.bindExport(record, self?.bytes),
       acceptWithoutPolicy: !config.external || !requirePolicy,
       defaultOriginate: config.defaultOriginate,
     };
   }
 
   /** Everything that decides about the outgoing bytes, as text. */
-  private key(record: NeighborRecord, family: Family, config: ExportConfig): string {
+  private key(
+    record: NeighborRecord,
+    family: Family,
+    config: ExportConfig,
+    policies: ExportPolicies = this.policies,
+  ): string {
     const negotiated = record.negotiated!;
     return JSON.stringify([
       family.index,
@@ -195,12 +236,15 @@ export class Groups {
       config.clusterId,
       config.reflectorClient,
       config.bilateralPeer,
+      config.role ?? -1,
+      config.gracefulShutdown,
+      config.perClient,
       config.nextHopSelf,
       config.selfNextHop ? formatIp(config.selfNextHop) : "",
       config.onLinkBits,
       config.acceptWithoutPolicy,
       config.defaultOriginate,
-      this.policies.idOf(config.program),
+      policies.idOf(config.program),
     ]);
   }
 

@@ -4,20 +4,19 @@
  */
 
 import { formatIp } from "../base/ip.ts";
-import { AttributeFlag } from "../policy/attribute-table.ts";
+import { type Explanation, explainChain } from "../policy/explain.ts";
 import type { Program } from "../policy/program.ts";
 import { RouteKey, RouteType } from "../policy/route-key.ts";
 import type { AttrId } from "../rib/attribute-store.ts";
 import { findNextHop } from "../rib/export-rewrite.ts";
 import { RejectReason, reasonMask } from "../rib/path-flags.ts";
 import type { RouteTable } from "../rib/route-table.ts";
-import { AttributeType } from "../wire/attributes/descriptor.ts";
-import { attributeEnd, findAttribute, valueAt } from "../wire/block-walk.ts";
 import { type Family, families } from "../wire/family.ts";
-import { readU32 } from "../wire/message.ts";
 import { AttributeBlock, type NlriList, UpdateScratch } from "../wire/scratch.ts";
 import { decodeUpdate } from "../wire/update-decode.ts";
 import { Verdict } from "../wire/verdict.ts";
+import { type CheckSubject, importChecks } from "./import-checks.ts";
+import { ImportFinish } from "./import-finish.ts";
 import type { NeighborRecord } from "./neighbor-record.ts";
 import type { Routing } from "./routing.ts";
 import type { UpdateResult } from "./session-port.ts";
@@ -42,10 +41,25 @@ export class Importer {
   private readonly key = new RouteKey();
   private readonly block = new AttributeBlock();
   private readonly nextHop = { at: 0, length: 0 };
+  readonly finish: ImportFinish;
+  private readonly checked: CheckSubject;
   private hostAddresses: readonly Uint8Array[] = [];
+  private readonly address = new Uint8Array(16);
+  /** Why the last `decide` refused a path. */
+  reason: RejectReason = RejectReason.none;
 
   constructor(routing: Routing, host: ImportHost) {
     this.routing = routing;
+    this.finish = new ImportFinish(routing.attributes);
+    this.checked = {
+      attributes: routing.attributes,
+      record: undefined as never, // filled before each use
+      config: undefined as never,
+      attr: 0,
+      block: this.block,
+      requirePolicy: true,
+      namesUs: () => this.isOwnNextHop(this.checked.record, this.checked.block),
+    };
     this.host = host;
   }
 
@@ -113,18 +127,29 @@ export class Importer {
     if (reason === RejectReason.none && program?.usesPrefix) {
       this.announceEach(record, table, bytes, list, received, program, nowS);
     } else {
-      let attr = received;
-      if (reason === RejectReason.none && program) {
+      let attr = 0;
+      if (reason === RejectReason.none) {
         this.key.family = list.family;
         this.key.routeType = record.config.external ? RouteType.external : RouteType.internal;
-        const result = program.evaluate(received, this.key);
-        if (result === 0) reason = RejectReason.policy;
-        else attr = result;
+        attr = this.accept(record, received, program);
+        if (attr === 0) reason = RejectReason.policy;
       }
-      this.announceAll(record, table, bytes, list, received, attr, reason, nowS);
-      if (attr !== received || (reason === RejectReason.none && program)) attributes.release(attr);
+      this.announceAll(record, table, bytes, list, received, attr || received, reason, nowS);
+      if (attr !== 0) attributes.release(attr);
     }
     attributes.release(received);
+  }
+
+  /**
+   * Import policy, then what RFC 7999, 8326 and 9234 ask for, on the route in `key`.
+   * @returns the attribute set, with one reference; 0 when policy rejects the route
+   */
+  private accept(record: NeighborRecord, received: AttrId, program: Program | undefined): AttrId {
+    const { attributes } = this.routing;
+    let attr = received;
+    if (program) attr = program.evaluate(received, this.key);
+    else attributes.retain(received);
+    return attr === 0 ? 0 : this.finish.run(record.config, attributes.flags[received], attr);
   }
 
   private announceAll(
@@ -167,7 +192,7 @@ export class Importer {
     let added = false;
     for (let i = 0; i < list.count; i++) {
       key.setNlri(list.family, bytes, at[i], length[i]);
-      const attr = program.evaluate(received, key);
+      const attr = this.accept(record, received, program);
       if (attr === 0 && !record.config.softReconfiguration) {
         const prefix = table.prefixes.find(bytes, at[i], length[i]);
         if (prefix !== 0) table.withdraw(record.id, prefix, pathId[i]);
@@ -192,31 +217,56 @@ export class Importer {
     }
   }
 
-  /** The checks before policy, the same for all prefixes of an attribute set. */
-  private check(record: NeighborRecord, attr: AttrId, block: AttributeBlock): RejectReason {
-    const { attributes } = this.routing;
-    const { config } = record;
-    if (countOwnAs(block, config.localAsn, config.globalAsn) > config.allowOwnAs) return RejectReason.ownAs;
-    if (config.external) {
-      if (
-        config.enforceFirstAs &&
-        !config.routeServerClient &&
-        attributes.neighborAs[attr] !== config.remoteAsn
-      ) {
-        return RejectReason.firstAs;
-      }
-    } else {
-      const flags = attributes.flags[attr];
-      if (flags & AttributeFlag.hasOriginatorId && attributes.originatorId[attr] === config.routerId) {
-        return RejectReason.originatorLoop;
-      }
-      if (flags & AttributeFlag.hasClusterList && hasCluster(block, config.clusterId))
-        return RejectReason.clusterLoop;
+  /** The checks before policy, the same for all prefixes of an attribute set: the first that refuses. */
+  private check(
+    record: NeighborRecord,
+    attr: AttrId,
+    block: AttributeBlock,
+    requirePolicy = this.host.requirePolicy(),
+  ): RejectReason {
+    const subject = this.subject(record, attr, block, requirePolicy);
+    for (let i = 0; i < importChecks.length; i++) {
+      if (importChecks[i].refuses(subject)) return importChecks[i].reason;
     }
-    if (this.isOwnNextHop(record, block)) return RejectReason.nextHopIsSelf;
-    if (config.external && config.importPolicies.length === 0 && this.host.requirePolicy())
-      return RejectReason.noPolicy;
     return RejectReason.none;
+  }
+
+  private subject(
+    record: NeighborRecord,
+    attr: AttrId,
+    block: AttributeBlock,
+    requirePolicy: boolean,
+  ): CheckSubject {
+    const { checked } = this;
+    checked.record = record;
+    checked.config = record.config;
+    checked.attr = attr;
+    checked.block = block;
+    checked.requirePolicy = requirePolicy;
+    return checked;
+  }
+
+  /**
+   * What import makes of a kept path, step by step, by the code that decides.
+   * @returns the checks up to the first that refuses, and what policy did when they all let it through
+   */
+  explain(record: NeighborRecord, table: RouteTable, path: number): ImportStory {
+    const { key, block, address } = this;
+    const received = table.paths.received[path];
+    this.routing.attributes.block(received, block);
+    const subject = this.subject(record, received, block, this.host.requirePolicy());
+    const gates: ImportStory["gates"][number][] = [];
+    for (const { name, reason, refuses } of importChecks) {
+      const passed = !refuses(subject);
+      gates.push({ name, reason, passed });
+      if (!passed) return { gates, policy: undefined };
+    }
+    if (!record.importProgram) return { gates, policy: undefined };
+    const prefix = table.paths.prefix[path];
+    table.prefixes.writeAddress(prefix, address, 0);
+    key.routeType = record.config.external ? RouteType.external : RouteType.internal;
+    key.setNlri(table.family, address, 0, table.prefixes.length[prefix]);
+    return { gates, policy: explainChain(record.importProgram, received, key) };
   }
 
   /** RFC 4271 5.1.3: a route with ourselves as next hop is not installed, whichever of our addresses it names. */
@@ -248,24 +298,13 @@ export class Importer {
   reimport(record: NeighborRecord, table: RouteTable, from: number, rows: number): number {
     const { attributes } = this.routing;
     const { paths } = table;
-    const { key, block } = this;
-    const address = new Uint8Array(16);
     const end = Math.min(paths.rows, from + rows);
     const nowS = this.host.nowS();
-    key.routeType = record.config.external ? RouteType.external : RouteType.internal;
     for (let path = from; path < end; path++) {
       const received = paths.received[path];
       if (received === 0 || paths.neighbor[path] !== record.id) continue;
-      attributes.block(received, block);
-      let reason = this.check(record, received, block);
-      let attr = received;
-      if (reason === RejectReason.none && record.importProgram) {
-        const prefix = paths.prefix[path];
-        table.prefixes.writeAddress(prefix, address, 0);
-        key.setNlri(table.family, address, 0, table.prefixes.length[prefix]);
-        attr = record.importProgram.evaluate(received, key);
-        if (attr === 0) reason = RejectReason.policy;
-      }
+      const attr = this.decide(record, table, path);
+      const { reason } = this;
       if (reason !== RejectReason.none && !record.config.softReconfiguration) {
         table.removePath(path);
         continue;
@@ -274,41 +313,50 @@ export class Importer {
       const kept = attr === 0 ? received : attr;
       if (flags !== paths.flags[path] || kept !== paths.attr[path])
         table.rewrite(path, received, kept, flags, nowS);
-      if (attr !== 0 && record.importProgram && reason === RejectReason.none) attributes.release(attr);
+      if (attr !== 0) attributes.release(attr);
     }
     return end < paths.rows ? end : 0;
   }
+
+  /**
+   * What the checks and import policy make of a kept path, with the settings of `record`; `reason` says why it is
+   * refused. Nothing is changed.
+   * @returns the attributes after import, retained for the caller; 0 when it is refused
+   */
+  decide(
+    record: NeighborRecord,
+    table: RouteTable,
+    path: number,
+    requirePolicy = this.host.requirePolicy(),
+  ): AttrId {
+    const { attributes } = this.routing;
+    const { key, block, address } = this;
+    const received = table.paths.received[path];
+    attributes.block(received, block);
+    this.reason = this.check(record, received, block, requirePolicy);
+    if (this.reason !== RejectReason.none) return 0;
+    const prefix = table.paths.prefix[path];
+    table.prefixes.writeAddress(prefix, address, 0);
+    key.routeType = record.config.external ? RouteType.external : RouteType.internal;
+    key.setNlri(table.family, address, 0, table.prefixes.length[prefix]);
+    const attr = this.accept(record, received, record.importProgram);
+    if (attr === 0) this.reason = RejectReason.policy;
+    return attr;
+  }
+}
+
+/** A path on its way in, told by `Importer.explain`. */
+export interface ImportStory {
+  readonly gates: readonly {
+    readonly name: string;
+    readonly reason: RejectReason;
+    readonly passed: boolean;
+  }[];
+  readonly policy: Explanation | undefined;
 }
 
 function isLoopback6(bytes: Uint8Array): boolean {
   return bytes.every((byte, i) => byte === (i === 15 ? 1 : 0));
-}
-
-/** How often our own AS stands in the AS_PATH. */
-function countOwnAs(block: AttributeBlock, localAsn: number, globalAsn: number): number {
-  const { bytes, start, end } = block;
-  const path = findAttribute(bytes, start, end, AttributeType.asPath);
-  if (path < 0) return 0;
-  const pathEnd = attributeEnd(bytes, path);
-  let count = 0;
-  for (let at = valueAt(bytes, path); at < pathEnd; ) {
-    const segmentEnd = at + 2 + bytes[at + 1] * 4;
-    for (at += 2; at < segmentEnd; at += 4) {
-      const asn = readU32(bytes, at);
-      if (asn === localAsn || asn === globalAsn) count++;
-    }
-  }
-  return count;
-}
-
-function hasCluster(block: AttributeBlock, clusterId: number): boolean {
-  const { bytes, start, end } = block;
-  const list = findAttribute(bytes, start, end, AttributeType.clusterList);
-  if (list < 0) return false;
-  const listEnd = attributeEnd(bytes, list);
-  for (let at = valueAt(bytes, list); at < listEnd; at += 4)
-    if (readU32(bytes, at) === clusterId) return true;
-  return false;
 }
 
 /** All family indexes of a mask. */

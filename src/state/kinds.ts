@@ -16,7 +16,14 @@ import { neighborRules } from "./kinds/neighbor.ts";
 import { peerGroupRules } from "./kinds/peer-group.ts";
 import { policyRules } from "./kinds/policy.ts";
 import type { KindRules } from "./kinds/rules.ts";
-import { asPathSetRules, communitySetRules, neighborSetRules, prefixSetRules } from "./kinds/sets.ts";
+import {
+  asnSetRules,
+  asPathSetRules,
+  communitySetRules,
+  neighborSetRules,
+  nextHopSetRules,
+  prefixSetRules,
+} from "./kinds/sets.ts";
 import { type FieldInfo, fieldNamed, fieldValue } from "./schema.ts";
 
 export interface Kind {
@@ -46,6 +53,8 @@ const rulesByKind: Readonly<Record<string, KindRules>> = {
   AsPathSet: asPathSetRules,
   CommunitySet: communitySetRules,
   NeighborSet: neighborSetRules,
+  AsnSet: asnSetRules,
+  NextHopSet: nextHopSetRules,
 };
 
 /** All kinds by name, in the order of the schema files. */

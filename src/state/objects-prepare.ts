@@ -63,8 +63,10 @@ export function prepareMutation(store: ObjectStore, mutation: Mutation, wallMs: 
   }
   for (const [id, draft] of drafts) if (isUnchanged(draft)) drafts.delete(id);
   checkTogether(store, drafts, problems);
-  if (problems.length > 0) return { ok: false, problems: atMost(problems) };
-  return { ok: true, value: describe(store, [...drafts.values()], mutation.source, wallMs) };
+  const warnings = problems.filter(({ severity }) => severity === "warning");
+  if (problems.length > warnings.length) return { ok: false, problems: atMost(problems) };
+  const prepared = describe(store, [...drafts.values()], mutation.source, wallMs);
+  return { ok: true, value: { ...prepared, warnings: atMost(warnings) } };
 }
 
 /** See `ObjectStore.prepareUndo`. */

@@ -58,6 +58,8 @@ export interface Prepared {
     readonly before: ObjectEntry | undefined;
     readonly after: ObjectEntry | undefined;
   }[];
+  /** What is allowed but looks wrong. */
+  readonly warnings?: readonly Problem[];
 }
 
 /** Where specs are looked up: the store itself, or the store as a transaction would leave it. */

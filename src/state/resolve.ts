@@ -13,6 +13,7 @@ import {
   GlobalSpecSchema,
 } from "../gen/cairn/v1/global_service_pb.ts";
 import {
+  BlackholeScope,
   type NeighborSpec,
   NeighborSpecSchema,
   type PrefixLimit,
@@ -21,6 +22,8 @@ import {
 } from "../gen/cairn/v1/neighbor_service_pb.ts";
 import { Impact } from "../gen/cairn/v1/options_pb.ts";
 import { type PeerGroupSpec, PeerGroupSpecSchema } from "../gen/cairn/v1/peer_group_service_pb.ts";
+import { PolicyAction } from "../gen/cairn/v1/policy_service_pb.ts";
+import type { BgpRole } from "../wire/bgp-role.ts";
 import { families as allFamilies, type Family, familyByName, unicastFamily } from "../wire/family.ts";
 import type { Specs } from "./objects.ts";
 import {
@@ -52,6 +55,7 @@ export interface GlobalConfig {
   readonly bestPath: BestPathOptions;
   readonly importPolicies: readonly string[];
   readonly exportPolicies: readonly string[];
+  readonly gracefulShutdown: boolean;
   /** Empty when unset: the host name is the shell's to fill in. */
   readonly name: string;
 }
@@ -72,6 +76,7 @@ export function resolveGlobal(objects: Specs): GlobalConfig | undefined {
     bestPath: spec.bestPath ?? create(BestPathOptionsSchema),
     importPolicies: spec.import,
     exportPolicies: spec.export,
+    gracefulShutdown: spec.gracefulShutdown ?? false,
     name: spec.name,
   };
 }
@@ -101,12 +106,15 @@ export function effectiveSpec(objects: Specs, name: string): NeighborSpec | unde
     const value = inheritedValue(info, spec, group);
     if (value !== undefined) setFieldValue(effective, info, value);
   }
-  effective.import = [...global.import, ...(group?.import ?? []), ...spec.import];
-  effective.export = [...global.export, ...(group?.export ?? []), ...spec.export];
+  effective.import = [...global.import, ...(group?.import ?? []), ...spec.import, ...global.importAfter];
+  effective.export = [...global.export, ...(group?.export ?? []), ...spec.export, ...global.exportAfter];
   effective.localAsn ??= global.asn;
   if (!spec.holdTime && !group?.holdTime) effective.holdTime = globalHoldTime(global);
   effective.sendHoldTime ??= defaultSendHold(durationMs(effective.holdTime));
   effective.removePrivateAs ??= RemovePrivateAs.NONE;
+  effective.blackhole ??= BlackholeScope.NONE;
+  effective.importDefault ??= PolicyAction.REJECT;
+  effective.exportDefault ??= PolicyAction.REJECT;
   if (effective.families.length === 0)
     effective.families = [unicastFamily(parseIp(spec.address)!.length).name];
   return effective;
@@ -182,6 +190,15 @@ export function resolveNeighbor(objects: Specs, name: string): NeighborConfig | 
     routeReflectorClient: spec.routeReflectorClient!,
     routeServerClient: spec.routeServerClient!,
     bilateralPeer: spec.bilateralPeer!,
+    role: external && spec.role ? ((spec.role - 1) as BgpRole) : undefined,
+    strictRole: spec.strictRole!,
+    gracefulShutdown: spec.gracefulShutdown! || global.gracefulShutdown,
+    honorGracefulShutdown: external && spec.honorGracefulShutdown!,
+    blackhole: blackholeNames[spec.blackhole ?? BlackholeScope.NONE] ?? "none",
+    maxAsPathLength: spec.maxAsPathLength!,
+    perClientBest: spec.perClientBest!,
+    importDefault: spec.importDefault === PolicyAction.ACCEPT ? "accept" : "reject",
+    exportDefault: spec.exportDefault === PolicyAction.ACCEPT ? "accept" : "reject",
     importPolicies: spec.import,
     exportPolicies: spec.export,
   };
@@ -192,6 +209,11 @@ const removePrivateAsNames: Readonly<Record<number, NeighborConfig["removePrivat
   [RemovePrivateAs.REMOVE]: "remove",
   [RemovePrivateAs.ALL]: "all",
   [RemovePrivateAs.REPLACE]: "replace",
+};
+
+const blackholeNames: Readonly<Record<number, NeighborConfig["blackhole"]>> = {
+  [BlackholeScope.NO_ADVERTISE]: "no-advertise",
+  [BlackholeScope.NO_EXPORT]: "no-export",
 };
 
 const limitActions: Readonly<Record<number, PrefixLimitConfig["action"]>> = {
@@ -264,6 +286,15 @@ const sources: Readonly<Record<keyof NeighborConfig, string | undefined>> = {
   routeReflectorClient: "route_reflector_client",
   routeServerClient: "route_server_client",
   bilateralPeer: "bilateral_peer",
+  role: "role",
+  strictRole: "strict_role",
+  gracefulShutdown: "graceful_shutdown",
+  honorGracefulShutdown: "honor_graceful_shutdown",
+  blackhole: "blackhole",
+  maxAsPathLength: "max_as_path_length",
+  perClientBest: "per_client_best",
+  importDefault: "import_default",
+  exportDefault: "export_default",
   importPolicies: "import",
   exportPolicies: "export",
 };

@@ -1,11 +1,9 @@
 /** A `RouteFilter` made ready to be asked for many rows: text is parsed once, answers are remembered per attribute set. */
-import { create } from "@bufbuild/protobuf";
 import { formatIp, type Prefix, parseIp, parsePrefix, prefixContains } from "../base/ip.ts";
 import type { Problem, Result } from "../base/problem.ts";
-import { AsPathSetSpecSchema } from "../gen/cairn/v1/policy_service_pb.ts";
 import type { RouteFilter } from "../gen/cairn/v1/types_pb.ts";
-import { type AsPathSet, compileAsPathSet } from "../policy/as-path-set.ts";
-import { validateAsPathSet } from "../policy/validate.ts";
+import { checkPattern } from "../policy/as-path-regex.ts";
+import { compilePathMatcher, type PathMatcher } from "../policy/as-path-set.ts";
 import type { AttrId } from "../rib/attribute-store.ts";
 import type { PrefixTable } from "../rib/prefix-table.ts";
 import type { Family } from "../wire/family.ts";
@@ -20,7 +18,7 @@ export class PreparedFilter {
   private readonly inside: Prefix | undefined;
   private readonly originAsn: number | undefined;
   private readonly communities: readonly string[];
-  private readonly asPath: AsPathSet | undefined;
+  private readonly asPath: PathMatcher | undefined;
   private readonly nextHop: string;
   /** Address of the neighbor, "local", or empty for any. */
   readonly neighbor: string;
@@ -82,7 +80,7 @@ export class PreparedFilter {
 interface FilterParts {
   readonly prefix: Prefix | undefined;
   readonly communities: readonly string[];
-  readonly asPath: AsPathSet | undefined;
+  readonly asPath: PathMatcher | undefined;
   readonly nextHop: string;
   readonly neighbor: string;
 }
@@ -110,11 +108,11 @@ export function prepareFilter(
     if (!canonical.ok) invalid(`communities[${i}]`, canonical.message, text);
     return canonical.ok ? canonical.text : text;
   });
-  let asPath: AsPathSet | undefined;
+  let asPath: PathMatcher | undefined;
   if (filter && filter.asPath !== "") {
-    const wrong = validateAsPathSet(create(AsPathSetSpecSchema, { patterns: [filter.asPath] }));
-    if (wrong.length > 0) invalid("as_path", wrong[0].message, filter.asPath);
-    else asPath = compileAsPathSet([filter.asPath]);
+    const wrong = checkPattern(filter.asPath);
+    if (wrong) invalid("as_path", `column ${wrong.column}: ${wrong.message}`, filter.asPath);
+    else asPath = compilePathMatcher([filter.asPath]);
   }
   const nextHop = filter?.nextHop ? parseIp(filter.nextHop) : undefined;
   if (filter?.nextHop && !nextHop)

@@ -107,5 +107,9 @@ function routeOfAttributes(attributes: PathAttributes): Route {
       address: formatIp4(attributes.aggregator.address),
     },
     unknownAttributes: attributes.unknown,
+    otc: attributes.otc,
+    weight: attributes.local?.weight,
+    tag: attributes.local?.tag,
+    discard: attributes.local?.discard ?? false,
   });
 }

@@ -2,6 +2,7 @@
  * The seam between the core and its sessions. `Sessions` (sessions.ts) owns TCP connections, framing, the FSM, timers
  * and counters of every neighbor; the core behind `SessionHost` owns routes. Route bytes do not travel through the FSM.
  */
+import type { BgpRole } from "../wire/bgp-role.ts";
 import type { Family } from "../wire/family.ts";
 
 /** Dense neighbor number, 1 to limits.neighborsMax; 0 is the local speaker (injected routes). Reused after removal. */
@@ -54,7 +55,22 @@ export interface NeighborConfig {
   readonly routeServerClient: boolean;
   /** RFC 3765: NOPEER routes are kept from it. */
   readonly bilateralPeer: boolean;
-  /** Names of policies, those of global, group and neighbor joined in order. */
+  /** RFC 9234: our role as its number on the wire; undefined when none is set. */
+  readonly role: BgpRole | undefined;
+  readonly strictRole: boolean;
+  /** RFC 8326, as initiator and as receiver. */
+  readonly gracefulShutdown: boolean;
+  readonly honorGracefulShutdown: boolean;
+  /** RFC 7999: the community added to routes with BLACKHOLE, which are then marked discard. */
+  readonly blackhole: "none" | "no-advertise" | "no-export";
+  /** Longest AS path accepted; 0 for any. */
+  readonly maxAsPathLength: number;
+  /** Announce the next path when the best may not be announced. */
+  readonly perClientBest: boolean;
+  /** What becomes of routes that the policies leave undecided. */
+  readonly importDefault: "accept" | "reject";
+  readonly exportDefault: "accept" | "reject";
+  /** Names of policies, those of global, group and neighbor joined in order, global ones that run after at the end. */
   readonly importPolicies: readonly string[];
   readonly exportPolicies: readonly string[];
 }

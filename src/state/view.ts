@@ -9,18 +9,18 @@ import type { Event, EventFilter } from "../gen/cairn/v1/event_service_pb.ts";
 import type { Injected } from "../gen/cairn/v1/injection_service_pb.ts";
 import type { Neighbor } from "../gen/cairn/v1/neighbor_service_pb.ts";
 import type {
+  PolicyDifference,
+  PolicyStats,
+  PolicyTestCounts,
+  TestPolicyRequest,
+} from "../gen/cairn/v1/policy_service_pb.ts";
+import type {
   ExplainAdvertisedRouteResponse,
   ExplainBestPathResponse,
   ExplainImportResponse,
   GetRibSummaryResponse,
   LookupRouteResponse,
 } from "../gen/cairn/v1/rib_service_pb.ts";
-import type {
-  PolicyDifference,
-  PolicyStats,
-  PolicyTestCounts,
-  TestPolicyRequest,
-} from "../gen/cairn/v1/policy_service_pb.ts";
 import type { Metadata, Route, RouteFilter } from "../gen/cairn/v1/types_pb.ts";
 import type { Family } from "../wire/family.ts";
 import type { PendingState } from "./confirmation.ts";

@@ -14,4 +14,7 @@ export const AttributeFlag = {
   hasCommunities: 1024,
   hasUnknown: 2048,
   atomicAggregate: 4096,
+  hasOtc: 8192,
+  /** A local mark: traffic is to be dropped. */
+  discard: 16384,
 } as const;

@@ -5,6 +5,7 @@
 import { AttributeFlag } from "./attribute-flags.ts";
 import { pathHops } from "./attributes/as-path.ts";
 import { AttributeType, FlagBit, optionalTransitive } from "./attributes/descriptor.ts";
+import { LocalBit } from "./attributes/local.ts";
 import { attributeByCode, attributeRows } from "./attributes/registry.ts";
 import { WellKnownCommunity } from "./community-text.ts";
 import { readU16, readU32 } from "./message.ts";
@@ -115,6 +116,8 @@ export class DerivedAttributes {
   originatorId = 0;
   /** Entries of CLUSTER_LIST. */
   clusterListLength = 0;
+  /** Local mark; 0 when unset. */
+  weight = 0;
 }
 
 /** Derives all columns from the canonical block `bytes[start, end)` in one pass, without allocation. */
@@ -129,6 +132,7 @@ export function deriveBlock(bytes: Uint8Array, start: number, end: number, out: 
   out.nextHopLength = 0;
   out.originatorId = 0;
   out.clusterListLength = 0;
+  out.weight = 0;
   let flags = 0;
   for (let at = start; at < end; ) {
     const extended = (bytes[at] & FlagBit.extendedLength) !== 0;
@@ -171,6 +175,13 @@ export function deriveBlock(bytes: Uint8Array, start: number, end: number, out: 
         break;
       case AttributeType.extendedCommunities:
       case AttributeType.largeCommunities:
+        break;
+      case AttributeType.onlyToCustomer:
+        flags |= AttributeFlag.hasOtc;
+        break;
+      case AttributeType.local:
+        if (bytes[valueAt] & LocalBit.weight) out.weight = readU32(bytes, valueAt + 1);
+        if (bytes[valueAt] & LocalBit.discard) flags |= AttributeFlag.discard;
         break;
       default:
         flags |= AttributeFlag.hasUnknown;

@@ -2,6 +2,7 @@
  * Capabilities of an OPEN (RFC 5492). One row of the table per capability; whatever has no row is kept raw, so that
  * it can be shown.
  */
+import { bgpRoleNames } from "./bgp-role.ts";
 import { families } from "./family.ts";
 import { hex, readU16, readU32 } from "./message.ts";
 import type { MessageWriter } from "./message-writer.ts";
@@ -131,14 +132,12 @@ const extendedNextHop: CapabilityRow<"extended-next-hop"> = {
     list.map((family) => `${familyText(family)} via AFI ${family.nextHopAfi}`).join(", "),
 };
 
-const roleNames = ["provider", "rs", "rs-client", "customer", "peer"];
-
 const role: CapabilityRow<"role"> = {
   code: 9,
   kind: "role",
   decode: (bytes, at, end) => (end - at === 1 ? { kind: "role", role: bytes[at] } : undefined),
   encode: (capability, out) => out.u8(capability.role),
-  describe: (capability) => roleNames[capability.role] ?? String(capability.role),
+  describe: (capability) => bgpRoleNames[capability.role] ?? String(capability.role),
 };
 
 const gracefulRestart: CapabilityRow<"graceful-restart"> = {

@@ -24,6 +24,15 @@ export interface RawAttribute {
   value: Uint8Array;
 }
 
+/** What policy keeps beside a route. Kept in the canonical block, so that equal sets are equal in this too. */
+export interface LocalMarks {
+  /** Compared before local preference; undefined counts as 0. */
+  readonly weight: number | undefined;
+  readonly tag: number | undefined;
+  /** Traffic is to be dropped. */
+  readonly discard: boolean;
+}
+
 /** A mutable set of path attributes. Absent attributes are undefined or empty. */
 export interface PathAttributes {
   origin: number;
@@ -42,6 +51,10 @@ export interface PathAttributes {
   extendedCommunities: string[];
   /** RFC 8092: global, local 1, local 2. */
   largeCommunities: (readonly [number, number, number])[];
+  /** ONLY_TO_CUSTOMER (RFC 9234). */
+  otc: number | undefined;
+  /** Marks of policy that are local to this router and never on the wire. */
+  local: LocalMarks | undefined;
   /** Everything else, by type code. */
   unknown: RawAttribute[];
   /** Type codes of known optional transitive attributes that came with the Partial bit, which must stay set. */
@@ -62,6 +75,8 @@ export function emptyAttributes(): PathAttributes {
     clusterList: [],
     extendedCommunities: [],
     largeCommunities: [],
+    otc: undefined,
+    local: undefined,
     unknown: [],
     partial: [],
   };

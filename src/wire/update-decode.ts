@@ -8,7 +8,7 @@
  * A message without routes to install (withdrawals only) needs no mandatory attributes. Nothing here throws, whatever
  * the bytes are, and nothing is allocated unless something is wrong.
  */
-import { FlagBit, optionalTransitive } from "./attributes/descriptor.ts";
+import { AttributeType, FlagBit, optionalTransitive } from "./attributes/descriptor.ts";
 import { attributeByCode, attributeName } from "./attributes/registry.ts";
 import type { DecodeContext } from "./decode-context.ts";
 import { type Family, familyByCode, ipv4Unicast } from "./family.ts";
@@ -179,7 +179,12 @@ function judgeAttributes(bytes: Uint8Array, context: DecodeContext, out: UpdateS
     const end = at + spans.length[slot];
     const extended = end - at > 255 ? FlagBit.extendedLength : 0;
     const row = attributeByCode[type];
-    if (row === undefined) {
+    if (row === undefined || type === AttributeType.local) {
+      if (type === AttributeType.local && (flags & FlagBit.optional) !== 0) {
+        spans.dropped[slot] = 1; // reserved, and ours for marks that never leave the router
+        canonical = false;
+        continue;
+      }
       if (!judgeUnknown(bytes, slot, out) || flags !== (unknownFlags | extended)) canonical = false;
       continue;
     }

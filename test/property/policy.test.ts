@@ -10,14 +10,15 @@ import { create } from "@bufbuild/protobuf";
 import fc from "fast-check";
 import { parseIp, parsePrefix } from "../../src/base/ip.ts";
 import {
+  AsnSetSpecSchema,
   AsPathSetSpecSchema,
   CommunitySetSpecSchema,
-  MatchSchema,
   NeighborSetSpecSchema,
+  NextHopSetSpecSchema,
+  PolicyAction,
   type PolicySpec,
   PolicySpecSchema,
   PrefixSetSpecSchema,
-  SetActionsSchema,
   StatementSchema,
 } from "../../src/gen/cairn/v1/policy_service_pb.ts";
 import type { PolicyContext } from "../../src/policy/actions.ts";
@@ -87,8 +88,14 @@ const pattern = fc.constantFrom(
   "^1( 1)*$",
 );
 /** Bounds that validation takes: not out of order. */
-const ordered = (ge: number | undefined, le: number | undefined) =>
-  ge !== undefined && le !== undefined && ge > le ? undefined : le;
+function ordered<T extends object>(some: T): T {
+  const copy = { ...some } as Record<string, unknown>;
+  for (const key of Object.keys(copy).filter((name) => name.endsWith("Ge"))) {
+    const other = `${key.slice(0, -2)}Le`;
+    if ((copy[key] as number) > (copy[other] as number)) copy[other] = undefined;
+  }
+  return copy as T;
+}
 const few = <T>(values: fc.Arbitrary<T>) =>
   fc.oneof(
     { weight: 4, arbitrary: fc.constant<T[]>([]) },
@@ -100,14 +107,17 @@ const rarely = <T>(values: fc.Arbitrary<T>) =>
 const setName = fc.constantFrom("a", "b");
 const number = fc.constantFrom(0, 1, 2, 3, 100, 200);
 
-const match = fc.record({
+const asnRange = fc.constantFrom("1", "2-3", "65000-65010", "4200000000");
+const structural = fc.constantFrom("originates 1", "passes 2-3", "neighbor 1-2", "length 0-2", "length 3");
+const yesNo = fc.boolean();
+const conditions = fc.record({
   prefixSets: few(setName),
   asPathSets: few(setName),
   communitySets: few(setName),
   neighborSets: few(setName),
   prefixes: few(rule),
   communities: few(fc.oneof(exact, wild)),
-  asPaths: few(pattern),
+  asPaths: few(fc.oneof(pattern, structural)),
   asPathLengthGe: rarely(number),
   asPathLengthLe: rarely(number),
   localPrefGe: rarely(number),
@@ -121,7 +131,33 @@ const match = fc.record({
   originAsns: few(asn),
   passesAsns: few(asn),
   neighborAsns: few(asn),
+  originAsnSets: few(setName),
+  passesAsnSets: few(setName),
+  neighborAsnSets: few(setName),
+  nextHopSets: few(setName),
+  peerGroups: few(setName),
+  neighbors: few(fc.constantFrom("192.0.2.0/24", "192.0.2.1", "2001:db8::2")),
+  asPathUniqueLengthGe: rarely(number),
+  asPathUniqueLengthLe: rarely(number),
+  communitiesCountGe: rarely(number),
+  communitiesCountLe: rarely(number),
+  communitiesAll: few(fc.oneof(exact, wild)),
+  isDefault: rarely(yesNo),
+  isBogon: rarely(yesNo),
+  hasBogonAsn: rarely(yesNo),
+  hasAttributes: few(fc.constantFrom("med", "communities", "otc", "99")),
+  rpkiStates: few(fc.constantFrom("not-found", "valid")),
+  aspaStates: few(fc.constantFrom("unknown", "invalid")),
+  tags: few(number),
 });
+/** Few conditions at a time, else hardly anything matches. */
+const sparse = fc.tuple(conditions, fc.infiniteStream(fc.nat(4))).map(([all, dice]) => {
+  const kept = Object.entries(all).filter(() => dice.next().value === 0);
+  return ordered(Object.fromEntries(kept) as typeof all);
+});
+const match = fc
+  .tuple(sparse, fc.option(sparse, { nil: undefined, freq: 2 }))
+  .map(([asked, not]) => ({ ...asked, ...(not ? { not } : {}) }));
 const actions = fc
   .record({
     localPref: maybe(number),
@@ -132,38 +168,64 @@ const actions = fc
     communitiesReplace: few(exact),
     communitiesAdd: few(exact),
     communitiesRemove: few(fc.oneof(exact, wild)),
-    prepend: maybe(fc.record({ asn: fc.constantFrom(0, 1, 2), count: fc.integer({ min: 1, max: 3 }) })),
+    prepend: maybe(
+      fc.oneof(
+        fc.record({ asn: fc.constantFrom(0, 1, 2), count: fc.integer({ min: 1, max: 3 }) }),
+        fc.record({ lastAs: fc.constant(true), count: fc.integer({ min: 1, max: 3 }) }),
+      ),
+    ),
+    localPrefAdd: rarely(fc.constantFrom(1, 50, 4_294_967_295)),
+    medSubtract: rarely(fc.constantFrom(1, 50)),
+    communitiesReplaceSets: few(setName),
+    communitiesAddSets: few(setName),
+    communitiesRemoveSets: few(setName),
+    communitiesKeep: few(fc.oneof(exact, wild)),
+    communitiesKeepSets: few(setName),
+    stripPrivateAs: yesNo,
+    weight: rarely(number),
+    tag: rarely(number),
   })
-  .map((set) => (set.med === undefined ? set : { ...set, medRemove: false }));
-const action = fc.constantFrom(0 as const, 0 as const, 1 as const, 2 as const);
-const statement = fc.record({ match, set: fc.option(actions, { nil: undefined }), action }).map((s) =>
-  create(StatementSchema, {
-    match: create(MatchSchema, {
-      ...s.match,
-      asPathLengthLe: ordered(s.match.asPathLengthGe, s.match.asPathLengthLe),
-      localPrefLe: ordered(s.match.localPrefGe, s.match.localPrefLe),
-      medLe: ordered(s.match.medGe, s.match.medLe),
-    }),
-    set: s.set && s.action !== 2 ? create(SetActionsSchema, s.set) : undefined,
-    action: s.action,
-  }),
-);
+  .map((set) =>
+    set.med === undefined && set.medSubtract === undefined ? set : { ...set, medRemove: false },
+  );
+const action = fc.constantFrom(0 as const, 0 as const, 1 as const, 2 as const, 3 as const, 4 as const);
+const lastAction = fc.constantFrom(0 as const, 0 as const, 1 as const, 2 as const);
+const statement = fc
+  .record({
+    match,
+    set: fc.option(actions, { nil: undefined }),
+    action,
+    // How many policies further on the one is that is called: calls cannot come back.
+    call: fc.constantFrom(0, 0, 0, 1, 2),
+  })
+  .map(({ call, ...s }) => ({ call, spec: create(StatementSchema, s) }));
 const policies = fc
-  .array(fc.record({ statements: fc.array(statement, { maxLength: 5 }), defaultAction: action }), {
+  .array(fc.record({ statements: fc.array(statement, { maxLength: 5 }), defaultAction: lastAction }), {
     minLength: 1,
     maxLength: 3,
   })
-  .map((list) => list.map((policy, i) => create(PolicySpecSchema, { ...policy, name: `p${i}` })));
+  .map((list) =>
+    list.map((policy, i) => {
+      const statements = policy.statements.map(({ call, spec }) => {
+        const called = call > 0 && i + call < list.length ? `p${i + call}` : "";
+        const set = spec.action === 2 && called === "" ? undefined : spec.set;
+        return create(StatementSchema, { ...spec, set, call: called });
+      });
+      return create(PolicySpecSchema, { ...policy, statements, name: `p${i}` });
+    }),
+  );
 
 const sets = fc.record({
   prefixes: fc.array(rule, { maxLength: 4 }),
-  patterns: fc.array(pattern, { maxLength: 3 }),
+  patterns: fc.array(fc.oneof(pattern, structural), { maxLength: 3 }),
   communities: fc.array(fc.oneof(exact, wild), { maxLength: 3 }),
   neighbors: fc.record({
     addresses: few(fc.constantFrom("192.0.2.0/24", "192.0.2.1", "2001:db8::/64")),
     asns: few(asn),
     peerGroups: few(setName),
   }),
+  asns: fc.array(asnRange, { maxLength: 3 }),
+  nextHops: fc.array(fc.constantFrom("192.0.2.0/24", "198.51.100.1", "2001:db8::/32"), { maxLength: 2 }),
 });
 
 const segment = fc.record({
@@ -200,6 +262,9 @@ const attributes = fc
       fc.constantFrom([1, 2, 3] as const, [1, 2, 150] as const, [2, 2, 3] as const),
       { maxLength: 2 },
     ),
+    otc: rarely(asn),
+    unknown: fc.nat(2).map((n) => (n === 0 ? [{ flags: 0xe0, type: 99, value: Uint8Array.of(1) }] : [])),
+    local: rarely(fc.record({ weight: maybe(number), tag: fc.constantFrom(1, 2), discard: yesNo })),
   })
   .map((some): PathAttributes => ({ ...emptyAttributes(), ...some }));
 
@@ -219,6 +284,9 @@ const route = fc.record({
 
 const world = fc.record({
   policies,
+  defaultAction: fc.constantFrom(PolicyAction.ACCEPT, PolicyAction.REJECT),
+  /** Policies that are only called. */
+  hidden: fc.nat(1),
   sets: fc.tuple(sets, sets),
   attributes: fc.array(attributes, { minLength: 1, maxLength: 4 }),
   context,
@@ -241,6 +309,8 @@ function libraryOf(
     library.put("AsPathSet", create(AsPathSetSpecSchema, { name, patterns: set.patterns }));
     library.put("CommunitySet", create(CommunitySetSpecSchema, { name, communities: set.communities }));
     library.put("NeighborSet", create(NeighborSetSpecSchema, { name, ...set.neighbors }));
+    library.put("AsnSet", create(AsnSetSpecSchema, { name, asns: set.asns }));
+    library.put("NextHopSet", create(NextHopSetSpecSchema, { name, addresses: set.nextHops }));
     return [name, prefixes.prefixes] as const;
   });
   const oracle = {
@@ -248,6 +318,8 @@ function libraryOf(
     asPaths: new Map(named.map(([name, set]) => [name, set.patterns])),
     communities: new Map(named.map(([name, set]) => [name, set.communities])),
     neighbors: new Map(named.map(([name, set]) => [name, set.neighbors])),
+    asns: new Map(named.map(([name, set]) => [name, set.asns])),
+    nextHops: new Map(named.map(([name, set]) => [name, set.nextHops])),
   };
   return { library, oracle };
 }
@@ -272,18 +344,32 @@ test("programs agree with the oracle, explanations with programs, and nothing le
   fc.assert(
     fc.property(world, (w) => {
       const { library, oracle } = libraryOf(w.policies, w.sets);
-      for (const spec of w.policies) assert.deepEqual(validatePolicy(spec), []);
+      for (const spec of w.policies) {
+        assert.deepEqual(
+          validatePolicy(spec).filter(({ severity }) => severity !== "warning"),
+          [],
+        );
+      }
       const table = new FakeAttributeTable();
-      const names = w.policies.map((spec) => spec.name);
-      const chain = library.chain(names, w.context.direction);
+      const asked = w.policies.slice(0, Math.max(1, w.policies.length - w.hidden));
+      const names = asked.map((spec) => spec.name);
+      const chain = library.chain(names, w.context.direction, w.defaultAction);
       const tiny = { rootsMax: 2, nodesMax: 6, leavesMax: 4 };
       const programs = [
-        library.program(names, w.context.direction, table, contextOf(w.context)),
+        library.program(names, w.context.direction, table, contextOf(w.context), w.defaultAction),
         new Program(chain, table, contextOf(w.context), tiny),
       ];
       const visit = (which: number, visited: OracleRoute): void => {
         const before = w.attributes[which % w.attributes.length];
-        const expected = runOracle(w.policies, oracle, w.context, visited, structuredClone(before));
+        const expected = runOracle(
+          asked,
+          oracle,
+          w.context,
+          visited,
+          structuredClone(before),
+          w.defaultAction,
+          w.policies,
+        );
         const attr = table.add(before);
         for (const program of programs) {
           const key = keyOf(visited);

@@ -117,6 +117,25 @@ export class FakeView implements CoreView {
     };
   }
 
+  explainImport(): never {
+    throw new Error("the fake view does not explain imports");
+  }
+
+  explainAdvertised(): never {
+    throw new Error("the fake view does not explain exports");
+  }
+
+  policyStats(name: string): ReturnType<CoreView["policyStats"]> {
+    const message = `there is no Policy ${name}`;
+    return name === ""
+      ? { ok: true, value: [] }
+      : { ok: false, problems: [{ code: "NOT_FOUND", path: "name", message }] };
+  }
+
+  testPolicy(): ReturnType<CoreView["testPolicy"]> {
+    return { ok: true, value: { next: () => true } };
+  }
+
   explainBestPath(prefix: string): Result<ExplainBestPathResponse> {
     const parsed = parsePrefix(prefix);
     if (typeof parsed === "string") return invalid("prefix", parsed);

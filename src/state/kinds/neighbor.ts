@@ -88,6 +88,11 @@ function checkInherited(spec: NeighborSpec, lookup: SpecLookup): Problem[] {
   if (!internal && (spec.routeReflectorClient ?? group?.routeReflectorClient)) {
     only("route_reflector_client", spec.routeReflectorClient !== undefined, "iBGP");
   }
+  if (internal && (spec.role ?? group?.role)) only("role", spec.role !== undefined, "eBGP");
+  const strict = spec.strictRole ?? group?.strictRole;
+  if (strict && !(spec.role ?? group?.role)) {
+    problems.push(invalid("strict_role", "strict_role needs a role", "set role"));
+  }
   return [...problems, ...checkKeepalive(spec, group, global)];
 }
 

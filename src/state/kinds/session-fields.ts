@@ -3,6 +3,7 @@ import type { Duration } from "@bufbuild/protobuf/wkt";
 import type { Problem } from "../../base/problem.ts";
 import type { NeighborSpec } from "../../gen/cairn/v1/neighbor_service_pb.ts";
 import type { PeerGroupSpec } from "../../gen/cairn/v1/peer_group_service_pb.ts";
+import { PolicyAction } from "../../gen/cairn/v1/policy_service_pb.ts";
 import { durationMs } from "../schema.ts";
 import { duplicates, invalid } from "./rules.ts";
 
@@ -21,6 +22,12 @@ export function checkSessionFields(spec: NeighborSpec | PeerGroupSpec): Problem[
       "a limit for",
     ),
   ];
+  for (const field of ["importDefault", "exportDefault"] as const) {
+    if ((spec[field] ?? 0) > PolicyAction.REJECT) {
+      const name = field === "importDefault" ? "import_default" : "export_default";
+      problems.push(invalid(name, `${name} is accept or reject`));
+    }
+  }
   if (durationMs(spec.keepaliveTime) % 1000 !== 0) {
     problems.push(invalid("keepalive_time", "keepalive_time must be whole seconds"));
   }

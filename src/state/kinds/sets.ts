@@ -1,15 +1,19 @@
-/** The sets that policies match on: prefixes, AS paths, communities, neighbors. */
+/** The sets that policies match on: prefixes, AS paths, communities, neighbors, AS numbers, next hops. */
 import type { Message } from "@bufbuild/protobuf";
 import type {
+  AsnSetSpec,
   AsPathSetSpec,
   CommunitySetSpec,
   NeighborSetSpec,
+  NextHopSetSpec,
   PrefixSetSpec,
 } from "../../gen/cairn/v1/policy_service_pb.ts";
 import {
+  validateAsnSet,
   validateAsPathSet,
   validateCommunitySet,
   validateNeighborSet,
+  validateNextHopSet,
   validatePrefixSet,
 } from "../../policy/validate.ts";
 import { canonicalIp, canonicalPrefix } from "../schema-formats.ts";
@@ -30,10 +34,24 @@ export const communitySetRules: KindRules = {
 export const neighborSetRules: KindRules = {
   check: (message: Message) => validateNeighborSet(message as NeighborSetSpec),
   canonicalise(message: Message): void {
-    const spec = message as NeighborSetSpec;
-    spec.addresses = spec.addresses.map((text) => {
-      const member = text.includes("/") ? canonicalPrefix(text) : canonicalIp(text);
-      return member.ok ? member.text : text;
-    });
+    canonicaliseAddresses(message as NeighborSetSpec);
   },
 };
+
+export const asnSetRules: KindRules = {
+  check: (message: Message) => validateAsnSet(message as AsnSetSpec),
+};
+
+export const nextHopSetRules: KindRules = {
+  check: (message: Message) => validateNextHopSet(message as NextHopSetSpec),
+  canonicalise(message: Message): void {
+    canonicaliseAddresses(message as NextHopSetSpec);
+  },
+};
+
+function canonicaliseAddresses(spec: { addresses: string[] }): void {
+  spec.addresses = spec.addresses.map((text) => {
+    const member = text.includes("/") ? canonicalPrefix(text) : canonicalIp(text);
+    return member.ok ? member.text : text;
+  });
+}

@@ -84,14 +84,19 @@ export const ipv6ExtendedCommunities: AttributeDescriptor = {
 const otcLength = withdrawFault(5, "the length is not 4");
 const otcZero = withdrawFault(9, "AS number 0");
 
-/** Carried and checked; roles are not acted on. */
+/** RFC 9234 5: the AS that said "from here on only to customers". */
 export const onlyToCustomer: AttributeDescriptor = {
   code: AttributeType.onlyToCustomer,
   name: "ONLY_TO_CUSTOMER",
   flags: optionalTransitive,
-  opaque: true,
   check(bytes, at, end) {
     if (end - at !== 4) return otcLength;
     return readU32(bytes, at) === 0 ? otcZero : undefined;
   },
+  read(bytes, at, _end, into) {
+    into.otc = readU32(bytes, at);
+  },
+  present: (from) => from.otc !== undefined,
+  write: (from, out) => out.u32(from.otc ?? 0),
+  format: (from) => `AS${from.otc}`,
 };

@@ -5,6 +5,8 @@ import type { PathAttributes } from "../path-attributes.ts";
 import { Verdict } from "../verdict.ts";
 
 export const AttributeType = {
+  /** Reserved by IANA: ours for marks that never leave the router (`LocalMarks`). */
+  local: 0,
   origin: 1,
   asPath: 2,
   nextHop: 3,

@@ -10,6 +10,7 @@ import {
   onlyToCustomer,
 } from "./communities.ts";
 import { type AttributeDescriptor, AttributeType, optionalNonTransitive } from "./descriptor.ts";
+import { localMarks } from "./local.ts";
 
 /** The decoder reads MP_REACH_NLRI and MP_UNREACH_NLRI itself: they are routes more than attributes. */
 function multiprotocol(code: number, name: string): AttributeDescriptor {
@@ -17,6 +18,7 @@ function multiprotocol(code: number, name: string): AttributeDescriptor {
 }
 
 export const attributeRows: readonly AttributeDescriptor[] = [
+  localMarks,
   origin,
   asPath,
   nextHop,

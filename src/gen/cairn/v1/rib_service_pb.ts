@@ -13,7 +13,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file cairn/v1/rib_service.proto.
  */
 export const file_cairn_v1_rib_service: GenFile = /*@__PURE__*/
-  fileDesc("ChpjYWlybi92MS9yaWJfc2VydmljZS5wcm90bxIIY2Fpcm4udjEinwEKGUxpc3RSZWNlaXZlZFJvdXRlc1JlcXVlc3QSEAoIbmVpZ2hib3IYASABKAkSDgoGZmFtaWx5GAIgASgJEiUKBmZpbHRlchgDIAEoCzIVLmNhaXJuLnYxLlJvdXRlRmlsdGVyEhIKCnByZV9wb2xpY3kYBCABKAgSEQoJcGFnZV9zaXplGAUgASgNEhIKCnBhZ2VfdG9rZW4YBiABKAkiagoaTGlzdFJlY2VpdmVkUm91dGVzUmVzcG9uc2USHwoGcm91dGVzGAEgAygLMg8uY2Fpcm4udjEuUm91dGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhIKCnRvdGFsX3NpemUYAyABKAQiiAEKFUxpc3RCZXN0Um91dGVzUmVxdWVzdBIOCgZmYW1pbHkYASABKAkSJQoGZmlsdGVyGAIgASgLMhUuY2Fpcm4udjEuUm91dGVGaWx0ZXISEQoJcGFnZV9zaXplGAMgASgNEhIKCnBhZ2VfdG9rZW4YBCABKAkSEQoJYWxsX3BhdGhzGAUgASgIImYKFkxpc3RCZXN0Um91dGVzUmVzcG9uc2USHwoGcm91dGVzGAEgAygLMg8uY2Fpcm4udjEuUm91dGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhIKCnRvdGFsX3NpemUYAyABKAQijQEKG0xpc3RBZHZlcnRpc2VkUm91dGVzUmVxdWVzdBIQCghuZWlnaGJvchgBIAEoCRIOCgZmYW1pbHkYAiABKAkSJQoGZmlsdGVyGAMgASgLMhUuY2Fpcm4udjEuUm91dGVGaWx0ZXISEQoJcGFnZV9zaXplGAQgASgNEhIKCnBhZ2VfdG9rZW4YBSABKAkibAocTGlzdEFkdmVydGlzZWRSb3V0ZXNSZXNwb25zZRIfCgZyb3V0ZXMYASADKAsyDy5jYWlybi52MS5Sb3V0ZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSEgoKdG90YWxfc2l6ZRgDIAEoBCKLAQoZTGlzdFJlamVjdGVkUm91dGVzUmVxdWVzdBIQCghuZWlnaGJvchgBIAEoCRIOCgZmYW1pbHkYAiABKAkSJQoGZmlsdGVyGAMgASgLMhUuY2Fpcm4udjEuUm91dGVGaWx0ZXISEQoJcGFnZV9zaXplGAQgASgNEhIKCnBhZ2VfdG9rZW4YBSABKAkiagoaTGlzdFJlamVjdGVkUm91dGVzUmVzcG9uc2USHwoGcm91dGVzGAEgAygLMg8uY2Fpcm4udjEuUm91dGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhIKCnRvdGFsX3NpemUYAyABKAQiegobU3RyZWFtUmVjZWl2ZWRSb3V0ZXNSZXF1ZXN0EhAKCG5laWdoYm9yGAEgASgJEg4KBmZhbWlseRgCIAEoCRIlCgZmaWx0ZXIYAyABKAsyFS5jYWlybi52MS5Sb3V0ZUZpbHRlchISCgpwcmVfcG9saWN5GAQgASgIIj8KHFN0cmVhbVJlY2VpdmVkUm91dGVzUmVzcG9uc2USHwoGcm91dGVzGAEgAygLMg8uY2Fpcm4udjEuUm91dGUiYwoXU3RyZWFtQmVzdFJvdXRlc1JlcXVlc3QSDgoGZmFtaWx5GAEgASgJEiUKBmZpbHRlchgCIAEoCzIVLmNhaXJuLnYxLlJvdXRlRmlsdGVyEhEKCWFsbF9wYXRocxgDIAEoCCI7ChhTdHJlYW1CZXN0Um91dGVzUmVzcG9uc2USHwoGcm91dGVzGAEgAygLMg8uY2Fpcm4udjEuUm91dGUiaAodU3RyZWFtQWR2ZXJ0aXNlZFJvdXRlc1JlcXVlc3QSEAoIbmVpZ2hib3IYASABKAkSDgoGZmFtaWx5GAIgASgJEiUKBmZpbHRlchgDIAEoCzIVLmNhaXJuLnYxLlJvdXRlRmlsdGVyIkEKHlN0cmVhbUFkdmVydGlzZWRSb3V0ZXNSZXNwb25zZRIfCgZyb3V0ZXMYASADKAsyDy5jYWlybi52MS5Sb3V0ZSIkChJMb29rdXBSb3V0ZVJlcXVlc3QSDgoGdGFyZ2V0GAEgASgJIkYKE0xvb2t1cFJvdXRlUmVzcG9uc2USDgoGcHJlZml4GAEgASgJEh8KBnJvdXRlcxgCIAMoCzIPLmNhaXJuLnYxLlJvdXRlIigKFkV4cGxhaW5CZXN0UGF0aFJlcXVlc3QSDgoGcHJlZml4GAEgASgJIlkKDEJlc3RQYXRoU3RlcBIMCgRuYW1lGAEgASgJEhIKCmJlc3RfdmFsdWUYAiABKAkSFwoPY2FuZGlkYXRlX3ZhbHVlGAMgASgJEg4KBnJlc3VsdBgEIAEoCSKKAQoRQmVzdFBhdGhDYW5kaWRhdGUSHgoFcm91dGUYASABKAsyDy5jYWlybi52MS5Sb3V0ZRIMCgRyYW5rGAIgASgNEhIKCmRlY2lkZWRfYnkYAyABKAkSDAoEdGV4dBgEIAEoCRIlCgVzdGVwcxgFIAMoCzIWLmNhaXJuLnYxLkJlc3RQYXRoU3RlcCKQAQoXRXhwbGFpbkJlc3RQYXRoUmVzcG9uc2USDgoGcHJlZml4GAEgASgJEi8KCmNhbmRpZGF0ZXMYAiADKAsyGy5jYWlybi52MS5CZXN0UGF0aENhbmRpZGF0ZRIPCgdzdW1tYXJ5GAMgASgJEiMKCmluZWxpZ2libGUYBCADKAsyDy5jYWlybi52MS5Sb3V0ZSJgChJXYXRjaFJvdXRlc1JlcXVlc3QSDgoGZmFtaWx5GAEgASgJEiUKBmZpbHRlchgCIAEoCzIVLmNhaXJuLnYxLlJvdXRlRmlsdGVyEhMKC3Jlc3VtZV9mcm9tGAMgASgEIvgBChNXYXRjaFJvdXRlc1Jlc3BvbnNlEjAKBHR5cGUYASABKA4yIi5jYWlybi52MS5XYXRjaFJvdXRlc1Jlc3BvbnNlLlR5cGUSIAoHdXBkYXRlZBgCIAMoCzIPLmNhaXJuLnYxLlJvdXRlEhEKCXdpdGhkcmF3bhgDIAMoCRIQCghyZXZpc2lvbhgEIAEoBCJoCgRUeXBlEhQKEFRZUEVfVU5TUEVDSUZJRUQQABIRCg1UWVBFX1NOQVBTSE9UEAESEQoNVFlQRV9CT09LTUFSSxACEhAKDFRZUEVfQ0hBTkdFUxADEhIKDlRZUEVfQ09NUEFDVEVEEAQiFgoUR2V0UmliU3VtbWFyeVJlcXVlc3QiewoKUmliU3VtbWFyeRIOCgZmYW1pbHkYASABKAkSEAoIcHJlZml4ZXMYAiABKAQSDQoFcGF0aHMYAyABKAQSEgoKYmVzdF9wYXRocxgEIAEoBBIWCg5yZWplY3RlZF9wYXRocxgFIAEoBBIQCghyZXZpc2lvbhgGIAEoBCKcAQoVR2V0UmliU3VtbWFyeVJlc3BvbnNlEiYKCGZhbWlsaWVzGAEgAygLMhQuY2Fpcm4udjEuUmliU3VtbWFyeRIWCg5hdHRyaWJ1dGVfc2V0cxgCIAEoBBIUCgxtZW1vcnlfYnl0ZXMYAyABKAQSFgoOYmVzdF9wYXRoX3J1bnMYBCABKAQSFQoNdXBkYXRlX2dyb3VwcxgFIAEoDTLFCAoKUmliU2VydmljZRJlChJMaXN0UmVjZWl2ZWRSb3V0ZXMSIy5jYWlybi52MS5MaXN0UmVjZWl2ZWRSb3V0ZXNSZXF1ZXN0GiQuY2Fpcm4udjEuTGlzdFJlY2VpdmVkUm91dGVzUmVzcG9uc2UiBKi7GAESWQoOTGlzdEJlc3RSb3V0ZXMSHy5jYWlybi52MS5MaXN0QmVzdFJvdXRlc1JlcXVlc3QaIC5jYWlybi52MS5MaXN0QmVzdFJvdXRlc1Jlc3BvbnNlIgSouxgBEmsKFExpc3RBZHZlcnRpc2VkUm91dGVzEiUuY2Fpcm4udjEuTGlzdEFkdmVydGlzZWRSb3V0ZXNSZXF1ZXN0GiYuY2Fpcm4udjEuTGlzdEFkdmVydGlzZWRSb3V0ZXNSZXNwb25zZSIEqLsYARJlChJMaXN0UmVqZWN0ZWRSb3V0ZXMSIy5jYWlybi52MS5MaXN0UmVqZWN0ZWRSb3V0ZXNSZXF1ZXN0GiQuY2Fpcm4udjEuTGlzdFJlamVjdGVkUm91dGVzUmVzcG9uc2UiBKi7GAESbQoUU3RyZWFtUmVjZWl2ZWRSb3V0ZXMSJS5jYWlybi52MS5TdHJlYW1SZWNlaXZlZFJvdXRlc1JlcXVlc3QaJi5jYWlybi52MS5TdHJlYW1SZWNlaXZlZFJvdXRlc1Jlc3BvbnNlIgSouxgBMAESYQoQU3RyZWFtQmVzdFJvdXRlcxIhLmNhaXJuLnYxLlN0cmVhbUJlc3RSb3V0ZXNSZXF1ZXN0GiIuY2Fpcm4udjEuU3RyZWFtQmVzdFJvdXRlc1Jlc3BvbnNlIgSouxgBMAEScwoWU3RyZWFtQWR2ZXJ0aXNlZFJvdXRlcxInLmNhaXJuLnYxLlN0cmVhbUFkdmVydGlzZWRSb3V0ZXNSZXF1ZXN0GiguY2Fpcm4udjEuU3RyZWFtQWR2ZXJ0aXNlZFJvdXRlc1Jlc3BvbnNlIgSouxgBMAESUAoLTG9va3VwUm91dGUSHC5jYWlybi52MS5Mb29rdXBSb3V0ZVJlcXVlc3QaHS5jYWlybi52MS5Mb29rdXBSb3V0ZVJlc3BvbnNlIgSouxgBElwKD0V4cGxhaW5CZXN0UGF0aBIgLmNhaXJuLnYxLkV4cGxhaW5CZXN0UGF0aFJlcXVlc3QaIS5jYWlybi52MS5FeHBsYWluQmVzdFBhdGhSZXNwb25zZSIEqLsYARJSCgtXYXRjaFJvdXRlcxIcLmNhaXJuLnYxLldhdGNoUm91dGVzUmVxdWVzdBodLmNhaXJuLnYxLldhdGNoUm91dGVzUmVzcG9uc2UiBKi7GAEwARJWCg1HZXRSaWJTdW1tYXJ5Eh4uY2Fpcm4udjEuR2V0UmliU3VtbWFyeVJlcXVlc3QaHy5jYWlybi52MS5HZXRSaWJTdW1tYXJ5UmVzcG9uc2UiBKi7GAFiBnByb3RvMw", [file_cairn_v1_options, file_cairn_v1_types]);
+  fileDesc("ChpjYWlybi92MS9yaWJfc2VydmljZS5wcm90bxIIY2Fpcm4udjEinwEKGUxpc3RSZWNlaXZlZFJvdXRlc1JlcXVlc3QSEAoIbmVpZ2hib3IYASABKAkSDgoGZmFtaWx5GAIgASgJEiUKBmZpbHRlchgDIAEoCzIVLmNhaXJuLnYxLlJvdXRlRmlsdGVyEhIKCnByZV9wb2xpY3kYBCABKAgSEQoJcGFnZV9zaXplGAUgASgNEhIKCnBhZ2VfdG9rZW4YBiABKAkiagoaTGlzdFJlY2VpdmVkUm91dGVzUmVzcG9uc2USHwoGcm91dGVzGAEgAygLMg8uY2Fpcm4udjEuUm91dGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhIKCnRvdGFsX3NpemUYAyABKAQiiAEKFUxpc3RCZXN0Um91dGVzUmVxdWVzdBIOCgZmYW1pbHkYASABKAkSJQoGZmlsdGVyGAIgASgLMhUuY2Fpcm4udjEuUm91dGVGaWx0ZXISEQoJcGFnZV9zaXplGAMgASgNEhIKCnBhZ2VfdG9rZW4YBCABKAkSEQoJYWxsX3BhdGhzGAUgASgIImYKFkxpc3RCZXN0Um91dGVzUmVzcG9uc2USHwoGcm91dGVzGAEgAygLMg8uY2Fpcm4udjEuUm91dGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhIKCnRvdGFsX3NpemUYAyABKAQijQEKG0xpc3RBZHZlcnRpc2VkUm91dGVzUmVxdWVzdBIQCghuZWlnaGJvchgBIAEoCRIOCgZmYW1pbHkYAiABKAkSJQoGZmlsdGVyGAMgASgLMhUuY2Fpcm4udjEuUm91dGVGaWx0ZXISEQoJcGFnZV9zaXplGAQgASgNEhIKCnBhZ2VfdG9rZW4YBSABKAkibAocTGlzdEFkdmVydGlzZWRSb3V0ZXNSZXNwb25zZRIfCgZyb3V0ZXMYASADKAsyDy5jYWlybi52MS5Sb3V0ZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSEgoKdG90YWxfc2l6ZRgDIAEoBCKLAQoZTGlzdFJlamVjdGVkUm91dGVzUmVxdWVzdBIQCghuZWlnaGJvchgBIAEoCRIOCgZmYW1pbHkYAiABKAkSJQoGZmlsdGVyGAMgASgLMhUuY2Fpcm4udjEuUm91dGVGaWx0ZXISEQoJcGFnZV9zaXplGAQgASgNEhIKCnBhZ2VfdG9rZW4YBSABKAkiagoaTGlzdFJlamVjdGVkUm91dGVzUmVzcG9uc2USHwoGcm91dGVzGAEgAygLMg8uY2Fpcm4udjEuUm91dGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhIKCnRvdGFsX3NpemUYAyABKAQiegobU3RyZWFtUmVjZWl2ZWRSb3V0ZXNSZXF1ZXN0EhAKCG5laWdoYm9yGAEgASgJEg4KBmZhbWlseRgCIAEoCRIlCgZmaWx0ZXIYAyABKAsyFS5jYWlybi52MS5Sb3V0ZUZpbHRlchISCgpwcmVfcG9saWN5GAQgASgIIj8KHFN0cmVhbVJlY2VpdmVkUm91dGVzUmVzcG9uc2USHwoGcm91dGVzGAEgAygLMg8uY2Fpcm4udjEuUm91dGUiYwoXU3RyZWFtQmVzdFJvdXRlc1JlcXVlc3QSDgoGZmFtaWx5GAEgASgJEiUKBmZpbHRlchgCIAEoCzIVLmNhaXJuLnYxLlJvdXRlRmlsdGVyEhEKCWFsbF9wYXRocxgDIAEoCCI7ChhTdHJlYW1CZXN0Um91dGVzUmVzcG9uc2USHwoGcm91dGVzGAEgAygLMg8uY2Fpcm4udjEuUm91dGUiaAodU3RyZWFtQWR2ZXJ0aXNlZFJvdXRlc1JlcXVlc3QSEAoIbmVpZ2hib3IYASABKAkSDgoGZmFtaWx5GAIgASgJEiUKBmZpbHRlchgDIAEoCzIVLmNhaXJuLnYxLlJvdXRlRmlsdGVyIkEKHlN0cmVhbUFkdmVydGlzZWRSb3V0ZXNSZXNwb25zZRIfCgZyb3V0ZXMYASADKAsyDy5jYWlybi52MS5Sb3V0ZSIkChJMb29rdXBSb3V0ZVJlcXVlc3QSDgoGdGFyZ2V0GAEgASgJIkYKE0xvb2t1cFJvdXRlUmVzcG9uc2USDgoGcHJlZml4GAEgASgJEh8KBnJvdXRlcxgCIAMoCzIPLmNhaXJuLnYxLlJvdXRlIigKFkV4cGxhaW5CZXN0UGF0aFJlcXVlc3QSDgoGcHJlZml4GAEgASgJIlkKDEJlc3RQYXRoU3RlcBIMCgRuYW1lGAEgASgJEhIKCmJlc3RfdmFsdWUYAiABKAkSFwoPY2FuZGlkYXRlX3ZhbHVlGAMgASgJEg4KBnJlc3VsdBgEIAEoCSKKAQoRQmVzdFBhdGhDYW5kaWRhdGUSHgoFcm91dGUYASABKAsyDy5jYWlybi52MS5Sb3V0ZRIMCgRyYW5rGAIgASgNEhIKCmRlY2lkZWRfYnkYAyABKAkSDAoEdGV4dBgEIAEoCRIlCgVzdGVwcxgFIAMoCzIWLmNhaXJuLnYxLkJlc3RQYXRoU3RlcCKQAQoXRXhwbGFpbkJlc3RQYXRoUmVzcG9uc2USDgoGcHJlZml4GAEgASgJEi8KCmNhbmRpZGF0ZXMYAiADKAsyGy5jYWlybi52MS5CZXN0UGF0aENhbmRpZGF0ZRIPCgdzdW1tYXJ5GAMgASgJEiMKCmluZWxpZ2libGUYBCADKAsyDy5jYWlybi52MS5Sb3V0ZSJgChJXYXRjaFJvdXRlc1JlcXVlc3QSDgoGZmFtaWx5GAEgASgJEiUKBmZpbHRlchgCIAEoCzIVLmNhaXJuLnYxLlJvdXRlRmlsdGVyEhMKC3Jlc3VtZV9mcm9tGAMgASgEIvgBChNXYXRjaFJvdXRlc1Jlc3BvbnNlEjAKBHR5cGUYASABKA4yIi5jYWlybi52MS5XYXRjaFJvdXRlc1Jlc3BvbnNlLlR5cGUSIAoHdXBkYXRlZBgCIAMoCzIPLmNhaXJuLnYxLlJvdXRlEhEKCXdpdGhkcmF3bhgDIAMoCRIQCghyZXZpc2lvbhgEIAEoBCJoCgRUeXBlEhQKEFRZUEVfVU5TUEVDSUZJRUQQABIRCg1UWVBFX1NOQVBTSE9UEAESEQoNVFlQRV9CT09LTUFSSxACEhAKDFRZUEVfQ0hBTkdFUxADEhIKDlRZUEVfQ09NUEFDVEVEEAQiFgoUR2V0UmliU3VtbWFyeVJlcXVlc3QiewoKUmliU3VtbWFyeRIOCgZmYW1pbHkYASABKAkSEAoIcHJlZml4ZXMYAiABKAQSDQoFcGF0aHMYAyABKAQSEgoKYmVzdF9wYXRocxgEIAEoBBIWCg5yZWplY3RlZF9wYXRocxgFIAEoBBIQCghyZXZpc2lvbhgGIAEoBCKcAQoVR2V0UmliU3VtbWFyeVJlc3BvbnNlEiYKCGZhbWlsaWVzGAEgAygLMhQuY2Fpcm4udjEuUmliU3VtbWFyeRIWCg5hdHRyaWJ1dGVfc2V0cxgCIAEoBBIUCgxtZW1vcnlfYnl0ZXMYAyABKAQSFgoOYmVzdF9wYXRoX3J1bnMYBCABKAQSFQoNdXBkYXRlX2dyb3VwcxgFIAEoDSI7Cg1FeHBsYWluZWRHYXRlEgwKBG5hbWUYASABKAkSDgoGcGFzc2VkGAIgASgIEgwKBHRleHQYAyABKAkiQQoSRXhwbGFpbmVkQ29uZGl0aW9uEg0KBWZpZWxkGAEgASgJEg0KBXdhbnRzGAIgASgJEg0KBWhvbGRzGAMgASgIIpkBChJFeHBsYWluZWRTdGF0ZW1lbnQSDgoGcG9saWN5GAEgASgJEhEKCXN0YXRlbWVudBgCIAEoDRIMCgRuYW1lGAMgASgJEg8KB21hdGNoZWQYBCABKAgSMAoKY29uZGl0aW9ucxgFIAMoCzIcLmNhaXJuLnYxLkV4cGxhaW5lZENvbmRpdGlvbhIPCgdjaGFuZ2VzGAYgAygJIkkKFEV4cGxhaW5JbXBvcnRSZXF1ZXN0EhAKCG5laWdoYm9yGAEgASgJEg4KBnByZWZpeBgCIAEoCRIPCgdwYXRoX2lkGAMgASgNIroCChVFeHBsYWluSW1wb3J0UmVzcG9uc2USEAoIbmVpZ2hib3IYASABKAkSDgoGcHJlZml4GAIgASgJEhAKCHJlY2VpdmVkGAMgASgIEhAKCGFjY2VwdGVkGAQgASgIEg8KB3N1bW1hcnkYBSABKAkSHgoFcm91dGUYBiABKAsyDy5jYWlybi52MS5Sb3V0ZRImCgVnYXRlcxgHIAMoCzIXLmNhaXJuLnYxLkV4cGxhaW5lZEdhdGUSDQoFY2hhaW4YCCADKAkSMAoKc3RhdGVtZW50cxgJIAMoCzIcLmNhaXJuLnYxLkV4cGxhaW5lZFN0YXRlbWVudBISCgpkZWNpZGVkX2J5GAogASgJEh8KBnJlc3VsdBgLIAEoCzIPLmNhaXJuLnYxLlJvdXRlEgwKBGJlc3QYDCABKAgiQQodRXhwbGFpbkFkdmVydGlzZWRSb3V0ZVJlcXVlc3QSEAoIbmVpZ2hib3IYASABKAkSDgoGcHJlZml4GAIgASgJIsEBCg9FeHBsYWluZWRFeHBvcnQSHQoEcGF0aBgBIAEoCzIPLmNhaXJuLnYxLlJvdXRlEiYKBWdhdGVzGAIgAygLMhcuY2Fpcm4udjEuRXhwbGFpbmVkR2F0ZRINCgVjaGFpbhgDIAMoCRIwCgpzdGF0ZW1lbnRzGAQgAygLMhwuY2Fpcm4udjEuRXhwbGFpbmVkU3RhdGVtZW50EhIKCmRlY2lkZWRfYnkYBSABKAkSEgoKYWR2ZXJ0aXNlZBgGIAEoCCL6AQoeRXhwbGFpbkFkdmVydGlzZWRSb3V0ZVJlc3BvbnNlEhAKCG5laWdoYm9yGAEgASgJEg4KBnByZWZpeBgCIAEoCRISCgphZHZlcnRpc2VkGAMgASgIEg8KB3N1bW1hcnkYBCABKAkSJgoFZ2F0ZXMYBSADKAsyFy5jYWlybi52MS5FeHBsYWluZWRHYXRlEigKBXBhdGhzGAYgAygLMhkuY2Fpcm4udjEuRXhwbGFpbmVkRXhwb3J0Eh4KBXJvdXRlGAcgASgLMg8uY2Fpcm4udjEuUm91dGUSDgoGdXBkYXRlGAggASgMEg8KB2luX3N5bmMYCSABKAgykAoKClJpYlNlcnZpY2USZQoSTGlzdFJlY2VpdmVkUm91dGVzEiMuY2Fpcm4udjEuTGlzdFJlY2VpdmVkUm91dGVzUmVxdWVzdBokLmNhaXJuLnYxLkxpc3RSZWNlaXZlZFJvdXRlc1Jlc3BvbnNlIgSouxgBElkKDkxpc3RCZXN0Um91dGVzEh8uY2Fpcm4udjEuTGlzdEJlc3RSb3V0ZXNSZXF1ZXN0GiAuY2Fpcm4udjEuTGlzdEJlc3RSb3V0ZXNSZXNwb25zZSIEqLsYARJrChRMaXN0QWR2ZXJ0aXNlZFJvdXRlcxIlLmNhaXJuLnYxLkxpc3RBZHZlcnRpc2VkUm91dGVzUmVxdWVzdBomLmNhaXJuLnYxLkxpc3RBZHZlcnRpc2VkUm91dGVzUmVzcG9uc2UiBKi7GAESZQoSTGlzdFJlamVjdGVkUm91dGVzEiMuY2Fpcm4udjEuTGlzdFJlamVjdGVkUm91dGVzUmVxdWVzdBokLmNhaXJuLnYxLkxpc3RSZWplY3RlZFJvdXRlc1Jlc3BvbnNlIgSouxgBEm0KFFN0cmVhbVJlY2VpdmVkUm91dGVzEiUuY2Fpcm4udjEuU3RyZWFtUmVjZWl2ZWRSb3V0ZXNSZXF1ZXN0GiYuY2Fpcm4udjEuU3RyZWFtUmVjZWl2ZWRSb3V0ZXNSZXNwb25zZSIEqLsYATABEmEKEFN0cmVhbUJlc3RSb3V0ZXMSIS5jYWlybi52MS5TdHJlYW1CZXN0Um91dGVzUmVxdWVzdBoiLmNhaXJuLnYxLlN0cmVhbUJlc3RSb3V0ZXNSZXNwb25zZSIEqLsYATABEnMKFlN0cmVhbUFkdmVydGlzZWRSb3V0ZXMSJy5jYWlybi52MS5TdHJlYW1BZHZlcnRpc2VkUm91dGVzUmVxdWVzdBooLmNhaXJuLnYxLlN0cmVhbUFkdmVydGlzZWRSb3V0ZXNSZXNwb25zZSIEqLsYATABElAKC0xvb2t1cFJvdXRlEhwuY2Fpcm4udjEuTG9va3VwUm91dGVSZXF1ZXN0Gh0uY2Fpcm4udjEuTG9va3VwUm91dGVSZXNwb25zZSIEqLsYARJcCg9FeHBsYWluQmVzdFBhdGgSIC5jYWlybi52MS5FeHBsYWluQmVzdFBhdGhSZXF1ZXN0GiEuY2Fpcm4udjEuRXhwbGFpbkJlc3RQYXRoUmVzcG9uc2UiBKi7GAESVgoNRXhwbGFpbkltcG9ydBIeLmNhaXJuLnYxLkV4cGxhaW5JbXBvcnRSZXF1ZXN0Gh8uY2Fpcm4udjEuRXhwbGFpbkltcG9ydFJlc3BvbnNlIgSouxgBEnEKFkV4cGxhaW5BZHZlcnRpc2VkUm91dGUSJy5jYWlybi52MS5FeHBsYWluQWR2ZXJ0aXNlZFJvdXRlUmVxdWVzdBooLmNhaXJuLnYxLkV4cGxhaW5BZHZlcnRpc2VkUm91dGVSZXNwb25zZSIEqLsYARJSCgtXYXRjaFJvdXRlcxIcLmNhaXJuLnYxLldhdGNoUm91dGVzUmVxdWVzdBodLmNhaXJuLnYxLldhdGNoUm91dGVzUmVzcG9uc2UiBKi7GAEwARJWCg1HZXRSaWJTdW1tYXJ5Eh4uY2Fpcm4udjEuR2V0UmliU3VtbWFyeVJlcXVlc3QaHy5jYWlybi52MS5HZXRSaWJTdW1tYXJ5UmVzcG9uc2UiBKi7GAFiBnByb3RvMw", [file_cairn_v1_options, file_cairn_v1_types]);
 
 /**
  * @generated from message cairn.v1.ListReceivedRoutesRequest
@@ -807,6 +807,362 @@ export const GetRibSummaryResponseSchema: GenMessage<GetRibSummaryResponse> = /*
   messageDesc(file_cairn_v1_rib_service, 24);
 
 /**
+ * One check on the way of a route, in the order in which they are made.
+ *
+ * @generated from message cairn.v1.ExplainedGate
+ */
+export type ExplainedGate = Message<"cairn.v1.ExplainedGate"> & {
+  /**
+   * For example split-horizon.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: bool passed = 2;
+   */
+  passed: boolean;
+
+  /**
+   * One sentence on what was looked at.
+   *
+   * @generated from field: string text = 3;
+   */
+  text: string;
+};
+
+/**
+ * Describes the message cairn.v1.ExplainedGate.
+ * Use `create(ExplainedGateSchema)` to create a new message.
+ */
+export const ExplainedGateSchema: GenMessage<ExplainedGate> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_rib_service, 25);
+
+/**
+ * @generated from message cairn.v1.ExplainedCondition
+ */
+export type ExplainedCondition = Message<"cairn.v1.ExplainedCondition"> & {
+  /**
+   * Field of Match, and what it asks for.
+   *
+   * @generated from field: string field = 1;
+   */
+  field: string;
+
+  /**
+   * @generated from field: string wants = 2;
+   */
+  wants: string;
+
+  /**
+   * @generated from field: bool holds = 3;
+   */
+  holds: boolean;
+};
+
+/**
+ * Describes the message cairn.v1.ExplainedCondition.
+ * Use `create(ExplainedConditionSchema)` to create a new message.
+ */
+export const ExplainedConditionSchema: GenMessage<ExplainedCondition> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_rib_service, 26);
+
+/**
+ * One statement of a policy that was visited.
+ *
+ * @generated from message cairn.v1.ExplainedStatement
+ */
+export type ExplainedStatement = Message<"cairn.v1.ExplainedStatement"> & {
+  /**
+   * @generated from field: string policy = 1;
+   */
+  policy: string;
+
+  /**
+   * From 1.
+   *
+   * @generated from field: uint32 statement = 2;
+   */
+  statement: number;
+
+  /**
+   * @generated from field: string name = 3;
+   */
+  name: string;
+
+  /**
+   * @generated from field: bool matched = 4;
+   */
+  matched: boolean;
+
+  /**
+   * Up to the first that did not hold.
+   *
+   * @generated from field: repeated cairn.v1.ExplainedCondition conditions = 5;
+   */
+  conditions: ExplainedCondition[];
+
+  /**
+   * For example: local_pref 100 -> 200.
+   *
+   * @generated from field: repeated string changes = 6;
+   */
+  changes: string[];
+};
+
+/**
+ * Describes the message cairn.v1.ExplainedStatement.
+ * Use `create(ExplainedStatementSchema)` to create a new message.
+ */
+export const ExplainedStatementSchema: GenMessage<ExplainedStatement> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_rib_service, 27);
+
+/**
+ * @generated from message cairn.v1.ExplainImportRequest
+ */
+export type ExplainImportRequest = Message<"cairn.v1.ExplainImportRequest"> & {
+  /**
+   * @generated from field: string neighbor = 1;
+   */
+  neighbor: string;
+
+  /**
+   * @generated from field: string prefix = 2;
+   */
+  prefix: string;
+
+  /**
+   * @generated from field: uint32 path_id = 3;
+   */
+  pathId: number;
+};
+
+/**
+ * Describes the message cairn.v1.ExplainImportRequest.
+ * Use `create(ExplainImportRequestSchema)` to create a new message.
+ */
+export const ExplainImportRequestSchema: GenMessage<ExplainImportRequest> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_rib_service, 28);
+
+/**
+ * @generated from message cairn.v1.ExplainImportResponse
+ */
+export type ExplainImportResponse = Message<"cairn.v1.ExplainImportResponse"> & {
+  /**
+   * @generated from field: string neighbor = 1;
+   */
+  neighbor: string;
+
+  /**
+   * @generated from field: string prefix = 2;
+   */
+  prefix: string;
+
+  /**
+   * There is a route of this prefix from the neighbor.
+   *
+   * @generated from field: bool received = 3;
+   */
+  received: boolean;
+
+  /**
+   * @generated from field: bool accepted = 4;
+   */
+  accepted: boolean;
+
+  /**
+   * One sentence.
+   *
+   * @generated from field: string summary = 5;
+   */
+  summary: string;
+
+  /**
+   * As received.
+   *
+   * @generated from field: cairn.v1.Route route = 6;
+   */
+  route?: Route | undefined;
+
+  /**
+   * @generated from field: repeated cairn.v1.ExplainedGate gates = 7;
+   */
+  gates: ExplainedGate[];
+
+  /**
+   * Policies in the order of the chain.
+   *
+   * @generated from field: repeated string chain = 8;
+   */
+  chain: string[];
+
+  /**
+   * @generated from field: repeated cairn.v1.ExplainedStatement statements = 9;
+   */
+  statements: ExplainedStatement[];
+
+  /**
+   * What decided, for example: policy transit-in, statement 2 (bogons).
+   *
+   * @generated from field: string decided_by = 10;
+   */
+  decidedBy: string;
+
+  /**
+   * As it stands in the tables.
+   *
+   * @generated from field: cairn.v1.Route result = 11;
+   */
+  result?: Route | undefined;
+
+  /**
+   * It is the best path.
+   *
+   * @generated from field: bool best = 12;
+   */
+  best: boolean;
+};
+
+/**
+ * Describes the message cairn.v1.ExplainImportResponse.
+ * Use `create(ExplainImportResponseSchema)` to create a new message.
+ */
+export const ExplainImportResponseSchema: GenMessage<ExplainImportResponse> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_rib_service, 29);
+
+/**
+ * @generated from message cairn.v1.ExplainAdvertisedRouteRequest
+ */
+export type ExplainAdvertisedRouteRequest = Message<"cairn.v1.ExplainAdvertisedRouteRequest"> & {
+  /**
+   * @generated from field: string neighbor = 1;
+   */
+  neighbor: string;
+
+  /**
+   * @generated from field: string prefix = 2;
+   */
+  prefix: string;
+};
+
+/**
+ * Describes the message cairn.v1.ExplainAdvertisedRouteRequest.
+ * Use `create(ExplainAdvertisedRouteRequestSchema)` to create a new message.
+ */
+export const ExplainAdvertisedRouteRequestSchema: GenMessage<ExplainAdvertisedRouteRequest> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_rib_service, 30);
+
+/**
+ * A path that was tried for a neighbor. Without per_client_best only the best path is.
+ *
+ * @generated from message cairn.v1.ExplainedExport
+ */
+export type ExplainedExport = Message<"cairn.v1.ExplainedExport"> & {
+  /**
+   * @generated from field: cairn.v1.Route path = 1;
+   */
+  path?: Route | undefined;
+
+  /**
+   * @generated from field: repeated cairn.v1.ExplainedGate gates = 2;
+   */
+  gates: ExplainedGate[];
+
+  /**
+   * @generated from field: repeated string chain = 3;
+   */
+  chain: string[];
+
+  /**
+   * @generated from field: repeated cairn.v1.ExplainedStatement statements = 4;
+   */
+  statements: ExplainedStatement[];
+
+  /**
+   * @generated from field: string decided_by = 5;
+   */
+  decidedBy: string;
+
+  /**
+   * @generated from field: bool advertised = 6;
+   */
+  advertised: boolean;
+};
+
+/**
+ * Describes the message cairn.v1.ExplainedExport.
+ * Use `create(ExplainedExportSchema)` to create a new message.
+ */
+export const ExplainedExportSchema: GenMessage<ExplainedExport> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_rib_service, 31);
+
+/**
+ * @generated from message cairn.v1.ExplainAdvertisedRouteResponse
+ */
+export type ExplainAdvertisedRouteResponse = Message<"cairn.v1.ExplainAdvertisedRouteResponse"> & {
+  /**
+   * @generated from field: string neighbor = 1;
+   */
+  neighbor: string;
+
+  /**
+   * @generated from field: string prefix = 2;
+   */
+  prefix: string;
+
+  /**
+   * @generated from field: bool advertised = 3;
+   */
+  advertised: boolean;
+
+  /**
+   * @generated from field: string summary = 4;
+   */
+  summary: string;
+
+  /**
+   * Checks before any path is looked at.
+   *
+   * @generated from field: repeated cairn.v1.ExplainedGate gates = 5;
+   */
+  gates: ExplainedGate[];
+
+  /**
+   * @generated from field: repeated cairn.v1.ExplainedExport paths = 6;
+   */
+  paths: ExplainedExport[];
+
+  /**
+   * Attributes on the wire.
+   *
+   * @generated from field: cairn.v1.Route route = 7;
+   */
+  route?: Route | undefined;
+
+  /**
+   * The UPDATE that announces this prefix alone; its attributes are those of the message that was sent.
+   *
+   * @generated from field: bytes update = 8;
+   */
+  update: Uint8Array;
+
+  /**
+   * All changes up to now have been handed to the neighbor's socket; else what is told here is on its way.
+   *
+   * @generated from field: bool in_sync = 9;
+   */
+  inSync: boolean;
+};
+
+/**
+ * Describes the message cairn.v1.ExplainAdvertisedRouteResponse.
+ * Use `create(ExplainAdvertisedRouteResponseSchema)` to create a new message.
+ */
+export const ExplainAdvertisedRouteResponseSchema: GenMessage<ExplainAdvertisedRouteResponse> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_rib_service, 32);
+
+/**
  * The routing tables: what was received, what was chosen, what is sent, and why.
  *
  * @generated from service cairn.v1.RibService
@@ -897,6 +1253,26 @@ export const RibService: GenService<{
     methodKind: "unary";
     input: typeof ExplainBestPathRequestSchema;
     output: typeof ExplainBestPathResponseSchema;
+  },
+  /**
+   * What became of a route that a neighbor sent, or why there is none: each check and policy statement in order.
+   *
+   * @generated from rpc cairn.v1.RibService.ExplainImport
+   */
+  explainImport: {
+    methodKind: "unary";
+    input: typeof ExplainImportRequestSchema;
+    output: typeof ExplainImportResponseSchema;
+  },
+  /**
+   * What a neighbor is told of a prefix, or why it is told nothing: each gate in order, and the bytes on the wire.
+   *
+   * @generated from rpc cairn.v1.RibService.ExplainAdvertisedRoute
+   */
+  explainAdvertisedRoute: {
+    methodKind: "unary";
+    input: typeof ExplainAdvertisedRouteRequestSchema;
+    output: typeof ExplainAdvertisedRouteResponseSchema;
   },
   /**
    * A snapshot of the best paths, a bookmark, then changes.

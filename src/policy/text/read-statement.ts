@@ -1,0 +1,248 @@
+/** One statement of the policy language: `[NAME:] [if CONDITIONS then] ACTIONS`. */
+import { create } from "@bufbuild/protobuf";
+import { nearestName } from "../../base/problem.ts";
+import {
+  type Match,
+  MatchSchema,
+  PolicyAction,
+  PrependSchema,
+  type SetActions,
+  SetActionsSchema,
+  type Statement,
+  StatementSchema,
+} from "../../gen/cairn/v1/policy_service_pb.ts";
+import { Origin } from "../../gen/cairn/v1/types_pb.ts";
+import { readPrefixRule, shown, type TokenSource } from "./source.ts";
+import {
+  actionWords,
+  bounds,
+  communityActions,
+  conditionWords,
+  listConditions,
+  looks,
+  originNames,
+  questions,
+} from "./vocabulary.ts";
+
+const originNumbers: Readonly<Record<string, Origin>> = {
+  igp: Origin.IGP,
+  egp: Origin.EGP,
+  incomplete: Origin.INCOMPLETE,
+};
+
+export class StatementReader {
+  private readonly source: TokenSource;
+
+  constructor(source: TokenSource) {
+    this.source = source;
+  }
+
+  statement(): Statement {
+    const { source } = this;
+    const statement = create(StatementSchema);
+    if (source.peek.kind === "word" && /^[A-Za-z0-9_.-]+:$/.test(source.peek.text)) {
+      statement.name = source.take().text.slice(0, -1);
+    }
+    if (source.accept("if")) {
+      const match = create(MatchSchema);
+      const seen = new Set<string>();
+      do this.condition(match, seen);
+      while (source.accept("and"));
+      statement.match = match;
+      source.expect("then");
+    }
+    if (source.accept("{")) {
+      while (!source.accept("}")) {
+        this.action(statement);
+        if (!source.accept(";") && source.peek.text !== "}") source.expect(";");
+      }
+      source.accept(";");
+    } else {
+      this.action(statement);
+      if (source.peek.text !== "}") source.expect(";");
+    }
+    return statement;
+  }
+
+  private condition(match: Match, seen: Set<string>): void {
+    const { source } = this;
+    const negated = source.accept("not");
+    const target = negated ? (match.not ??= create(MatchSchema)) : match;
+    const token = source.word("a condition");
+    const { text: word } = token;
+    const once = (verb: string): void => {
+      const key = `${negated ? "not " : ""}${word} ${verb}`;
+      if (seen.has(key)) {
+        const fix = "put all values into one list, or make it two statements";
+        source.failAt(token, `"${`${word} ${verb}`.trim()}" stands in this statement already: ${fix}`);
+      }
+      seen.add(key);
+    };
+    if (word === "prefix") {
+      source.expect("in");
+      once("in");
+      this.list(() => {
+        if (source.accept("set")) target.prefixSets.push(source.word("a prefix set").text);
+        else if (looks.prefix(source.peek.text)) target.prefixes.push(readPrefixRule(source));
+        else target.prefixSets.push(source.word("a prefix or a prefix set").text);
+      });
+      return;
+    }
+    if (word === "origin" || word === "tag") {
+      source.expect("in");
+      once("in");
+      this.list(() => {
+        if (word === "tag") target.tags.push(source.number("a tag"));
+        else target.origins.push(this.origin());
+      });
+      return;
+    }
+    const bound = bounds.find(({ keyword }) => keyword === word);
+    if (bound) {
+      const sign = ["<=", ">=", "="].find((known) => source.accept(known));
+      if (!sign) source.fail(`here should be >=, <= or =, not ${shown(source.peek)}`);
+      for (const side of sign === "=" ? ["<=", ">="] : [sign ?? ""]) once(side);
+      const value = source.number("a number");
+      if (sign !== "<=") target[bound.ge] = value;
+      if (sign !== ">=") target[bound.le] = value;
+      return;
+    }
+    const question = questions.find(({ keyword }) => keyword === word);
+    if (question) {
+      once("");
+      target[question.field] = !source.accept("no");
+      return;
+    }
+    const rows = listConditions.filter(({ keyword }) => keyword === word);
+    if (rows.length === 0) {
+      const near = nearestName(word, conditionWords);
+      const hint = near ? `did you mean ${near}?` : `known are ${conditionWords.join(", ")}`;
+      source.failAt(token, `"${word}" is not a condition: ${hint}`);
+    }
+    const verb = rows[0].verb === "" ? "" : source.oneOf(verbsOf(rows), `what ${word} can be asked`);
+    const row = rows.find((candidate) => candidate.verb === verb)!;
+    once(verb);
+    this.list(() => this.value(target, row));
+  }
+
+  private value(
+    target: Match,
+    { sets, values, asns, isValue, quoted }: (typeof listConditions)[number],
+  ): void {
+    const { source } = this;
+    if (sets && source.accept("set")) {
+      target[sets].push(source.word("the name of a set").text);
+    } else if (quoted && source.peek.kind === "string") {
+      target[values!].push(source.take().text);
+    } else if (asns && isValue?.(source.peek.text)) {
+      target[asns].push(source.number("an AS number"));
+    } else {
+      const token = source.word(sets ? "a value or the name of a set" : "a value");
+      const field = sets && !isValue?.(token.text) ? sets : values;
+      if (field) target[field].push(token.text);
+      else source.failAt(token, `"${token.text}" is not a value here`);
+    }
+  }
+
+  /** One entry, or several in parentheses. */
+  private list(read: () => void): void {
+    const { source } = this;
+    if (!source.accept("(")) {
+      read();
+      return;
+    }
+    do read();
+    while (source.accept(","));
+    source.expect(")");
+  }
+
+  private origin(): Origin {
+    return originNumbers[this.source.oneOf(originNames, "an origin")];
+  }
+
+  private action(statement: Statement): void {
+    const { source } = this;
+    const token = source.peek;
+    if (statement.action !== PolicyAction.UNSPECIFIED) {
+      source.fail(`nothing can follow after ${shown(source.last)}`);
+    }
+    const word = source.oneOf(actionWords, "an action");
+    switch (word) {
+      case "accept":
+        statement.action = PolicyAction.ACCEPT;
+        return;
+      case "reject":
+        statement.action = PolicyAction.REJECT;
+        return;
+      case "next":
+        statement.action = source.accept("policy") ? PolicyAction.NEXT_POLICY : PolicyAction.NEXT_TERM;
+        return;
+      case "call":
+        if (statement.call !== "") source.failAt(token, "a statement calls one policy");
+        statement.call = source.word("the name of a policy").text;
+        return;
+    }
+    if (statement.call !== "") source.failAt(token, "changes come before call");
+    statement.set ??= create(SetActionsSchema);
+    this.change(word, statement.set);
+  }
+
+  private change(word: string, set: SetActions): void {
+    const { source } = this;
+    switch (word) {
+      case "local-pref":
+        if (source.accept("+")) set.localPrefAdd = source.number("a number");
+        else if (source.accept("-")) set.localPrefSubtract = source.number("a number");
+        else set.localPref = source.number("a local preference");
+        return;
+      case "med":
+        if (source.accept("none")) set.medRemove = true;
+        else if (source.accept("+")) set.medAdd = source.number("a number");
+        else if (source.accept("-")) set.medSubtract = source.number("a number");
+        else set.med = source.number("a MED");
+        return;
+      case "origin":
+        set.origin = this.origin();
+        return;
+      case "next-hop":
+        set.nextHop = source.peek.kind === "string" ? source.take().text : source.word("a next hop").text;
+        return;
+      case "community":
+        this.changeCommunities(set);
+        return;
+      case "prepend": {
+        const asn = source.accept("own") ? 0 : source.accept("last") ? -1 : source.number("an AS number");
+        const count = /^[0-9]/.test(source.peek.text) ? source.number("a count") : 1;
+        set.prepend = create(PrependSchema, { asn: Math.max(0, asn), lastAs: asn < 0, count });
+        return;
+      }
+      case "strip-private-as":
+        set.stripPrivateAs = true;
+        return;
+      case "weight":
+        set.weight = source.number("a weight");
+        return;
+      case "tag":
+        set.tag = source.number("a tag");
+        return;
+    }
+  }
+
+  private changeCommunities(set: SetActions): void {
+    const { source } = this;
+    const verbs = communityActions.map(({ verb }) => verb);
+    const verb = source.oneOf(verbs, "what can be done to communities");
+    const { values, sets } = communityActions.find((row) => row.verb === verb)!;
+    this.list(() => {
+      if (source.accept("set")) set[sets].push(source.word("a community set").text);
+      else {
+        const { text } = source.word("a community or a community set");
+        set[looks.community(text) ? values : sets].push(text);
+      }
+    });
+  }
+}
+
+function verbsOf(rows: readonly { readonly verb: string }[]): string[] {
+  return rows.map(({ verb }) => verb);
+}

@@ -1,0 +1,104 @@
+/** What became of a route that a neighbor sent, or why there is none. Told by the code that decides (importer.ts). */
+import { create } from "@bufbuild/protobuf";
+import { parsePrefix } from "../base/ip.ts";
+import type { Result } from "../base/problem.ts";
+import {
+  type ExplainedGate,
+  type ExplainImportResponse,
+  ExplainImportResponseSchema,
+} from "../gen/cairn/v1/rib_service_pb.ts";
+import { rejectReasonText } from "../rib/path-flags.ts";
+import { unicastFamily } from "../wire/family.ts";
+import type { Core } from "./core.ts";
+import { gateMessage, statementMessages } from "./explain-policy.ts";
+import { describeFinish } from "./import-finish.ts";
+import { routeMessage } from "./route-message.ts";
+
+const passedText: Readonly<Record<string, string>> = {
+  "max-as-path-length": "the AS path is not too long",
+  "own-as": "our own AS is not in the path more often than allowed",
+  "first-as": "the first AS is the neighbor's, or is not enforced",
+  "originator-id": "the route did not start with us",
+  "cluster-list": "the route has not been through our cluster",
+  "only-to-customer": "no route leak by ONLY_TO_CUSTOMER",
+  "own-next-hop": "the next hop is not one of our addresses",
+  "policy-required": "there is an import policy, or none is needed (RFC 8212)",
+};
+
+/** @param importer explains a path: checks, then policy */
+export function explainImport(
+  core: Core,
+  neighbor: string,
+  prefix: string,
+  pathId: number,
+): Result<ExplainImportResponse> {
+  const record = core.neighbors.named(neighbor);
+  if (!record) {
+    const message = `there is no neighbor ${neighbor}`;
+    return { ok: false, problems: [{ code: "NOT_FOUND", path: "neighbor", message }] };
+  }
+  const parsed = parsePrefix(prefix);
+  if (typeof parsed === "string") {
+    return { ok: false, problems: [{ code: "INVALID", path: "prefix", message: parsed, value: prefix }] };
+  }
+  const { routing } = core;
+  const table = routing.table(unicastFamily(parsed.bytes.length));
+  const { family, paths } = table;
+  const row = table.prefixes.find(parsed.bytes, 0, parsed.length);
+  const path = row === 0 ? 0 : table.find(record.id, row, pathId);
+  const response = create(ExplainImportResponseSchema, { neighbor, prefix, received: path !== 0 });
+  const gates: ExplainedGate[] = [];
+  response.chain = [...record.config.importPolicies];
+  if (path === 0) {
+    const up = record.negotiated !== undefined;
+    const agreed = up && (record.negotiated!.families & (1 << family.index)) !== 0;
+    gates.push(gateMessage("session", up, up ? "the session is Established" : "there is no session"));
+    if (up) {
+      gates.push(gateMessage("family", agreed, `${family.name} is ${agreed ? "" : "not "}negotiated`));
+    }
+    if (agreed) gates.push(gateMessage("received", false, notReceived(core, neighbor, row, pathId)));
+    response.gates = gates;
+    response.summary = `${neighbor} has no route to ${prefix} here: ${gates[gates.length - 1].text}`;
+    return { ok: true, value: response };
+  }
+  const nowS = Math.floor(core.wallMs / 1000);
+  response.route = routeMessage(routing, table, path, paths.received[path], nowS);
+  const story = core.importer.explain(record, table, path);
+  for (const { name, reason, passed } of story.gates) {
+    gates.push(gateMessage(name, passed, passed ? (passedText[name] ?? "") : rejectReasonText[reason]));
+  }
+  response.gates = gates;
+  response.statements = statementMessages(story.policy);
+  const refused = story.gates.find(({ passed }) => !passed);
+  response.accepted = !refused && (story.policy?.accepted ?? true);
+  response.decidedBy = refused
+    ? rejectReasonText[refused.reason]
+    : (story.policy?.reason ?? "no import policy: everything is accepted");
+  if (response.accepted) {
+    const flags = routing.attributes.flags;
+    const attr = paths.attr[path];
+    for (const text of describeFinish(record.config, flags[paths.received[path]], 0)) {
+      gates.push(gateMessage("after-policy", true, text));
+    }
+    response.result = routeMessage(routing, table, path, attr, nowS);
+    response.best = table.bestOf(row) === path;
+  }
+  const verdict = response.accepted ? "accepted" : "rejected";
+  const rank = response.best
+    ? ", and is the best path"
+    : response.accepted
+      ? ", and is not the best path"
+      : "";
+  response.summary = `${prefix} from ${neighbor} is ${verdict} by ${response.decidedBy}${rank}`;
+  return { ok: true, value: response };
+}
+
+function notReceived(core: Core, neighbor: string, row: number, pathId: number): string {
+  const record = core.neighbors.named(neighbor)!;
+  const id = pathId === 0 ? "" : ` with path id ${pathId}`;
+  const others = row === 0 ? "" : "; others have it";
+  const kept = record.config.softReconfiguration
+    ? ""
+    : "; rejected routes are not kept (soft_reconfiguration is off)";
+  return `the neighbor has not announced it${id}${others}${kept}`;
+}

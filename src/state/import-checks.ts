@@ -1,0 +1,117 @@
+/** What is asked of a route before import policy, as a table in the order in which it is asked. */
+import { AttributeFlag } from "../policy/attribute-table.ts";
+import type { AttrId, AttributeStore } from "../rib/attribute-store.ts";
+import { RejectReason } from "../rib/path-flags.ts";
+import { AttributeType } from "../wire/attributes/descriptor.ts";
+import { attributeEnd, findAttribute, valueAt } from "../wire/block-walk.ts";
+import { readU32 } from "../wire/message.ts";
+import type { AttributeBlock } from "../wire/scratch.ts";
+import { isLeak, otcOf } from "./import-finish.ts";
+import type { NeighborRecord } from "./neighbor-record.ts";
+import type { NeighborConfig } from "./session-port.ts";
+
+/** What the checks look at. One object, filled again for each attribute set. */
+export interface CheckSubject {
+  readonly attributes: AttributeStore;
+  record: NeighborRecord;
+  config: NeighborConfig;
+  /** As received, as id and as block. */
+  attr: AttrId;
+  block: AttributeBlock;
+  /** RFC 8212 is in force. */
+  requirePolicy: boolean;
+  /** The next hop is one of our addresses. */
+  namesUs(): boolean;
+}
+
+export interface ImportCheck {
+  /** For explanations. */
+  readonly name: string;
+  readonly reason: RejectReason;
+  refuses(subject: CheckSubject): boolean;
+}
+
+export const importChecks: readonly ImportCheck[] = [
+  {
+    name: "max-as-path-length",
+    reason: RejectReason.pathTooLong,
+    refuses: ({ config: { maxAsPathLength }, attributes, attr }) =>
+      maxAsPathLength > 0 && attributes.pathLength[attr] > maxAsPathLength,
+  },
+  {
+    name: "own-as",
+    reason: RejectReason.ownAs,
+    refuses: ({ config, block }) => countOwnAs(block, config.localAsn, config.globalAsn) > config.allowOwnAs,
+  },
+  {
+    name: "first-as",
+    reason: RejectReason.firstAs,
+    refuses: ({ config, attributes, attr }) =>
+      config.external &&
+      config.enforceFirstAs &&
+      !config.routeServerClient &&
+      attributes.neighborAs[attr] !== config.remoteAsn,
+  },
+  {
+    name: "originator-id",
+    reason: RejectReason.originatorLoop,
+    refuses: ({ config, attributes, attr }) =>
+      !config.external &&
+      (attributes.flags[attr] & AttributeFlag.hasOriginatorId) !== 0 &&
+      attributes.originatorId[attr] === config.routerId,
+  },
+  {
+    name: "cluster-list",
+    reason: RejectReason.clusterLoop,
+    refuses: ({ config, attributes, attr, block }) =>
+      !config.external &&
+      (attributes.flags[attr] & AttributeFlag.hasClusterList) !== 0 &&
+      hasCluster(block, config.clusterId),
+  },
+  {
+    name: "only-to-customer",
+    reason: RejectReason.routeLeak,
+    refuses: ({ config, attributes, attr, block }) =>
+      config.role !== undefined &&
+      (attributes.flags[attr] & AttributeFlag.hasOtc) !== 0 &&
+      isLeak(config.role, config.remoteAsn, otcOf(block)),
+  },
+  {
+    name: "own-next-hop",
+    reason: RejectReason.nextHopIsSelf,
+    refuses: (subject) => subject.namesUs(),
+  },
+  {
+    name: "policy-required",
+    reason: RejectReason.noPolicy,
+    refuses: ({ config, requirePolicy }) =>
+      config.external && config.importPolicies.length === 0 && requirePolicy,
+  },
+];
+
+/** How often our own AS stands in the AS_PATH. */
+function countOwnAs(block: AttributeBlock, localAsn: number, globalAsn: number): number {
+  const { bytes, start, end } = block;
+  const path = findAttribute(bytes, start, end, AttributeType.asPath);
+  if (path < 0) return 0;
+  const pathEnd = attributeEnd(bytes, path);
+  let count = 0;
+  for (let at = valueAt(bytes, path); at < pathEnd; ) {
+    const segmentEnd = at + 2 + bytes[at + 1] * 4;
+    for (at += 2; at < segmentEnd; at += 4) {
+      const asn = readU32(bytes, at);
+      if (asn === localAsn || asn === globalAsn) count++;
+    }
+  }
+  return count;
+}
+
+function hasCluster(block: AttributeBlock, clusterId: number): boolean {
+  const { bytes, start, end } = block;
+  const list = findAttribute(bytes, start, end, AttributeType.clusterList);
+  if (list < 0) return false;
+  const listEnd = attributeEnd(bytes, list);
+  for (let at = valueAt(bytes, list); at < listEnd; at += 4)
+    if (readU32(bytes, at) === clusterId) return true;
+  return false;
+}

@@ -1,0 +1,13 @@
+/** AS numbers reserved for private use (RFC 6996 2), and paths without them. */
+import type { AsPathSegment } from "./path-attributes.ts";
+
+export function isPrivateAs(asn: number): boolean {
+  return (asn >= 64512 && asn <= 65534) || (asn >= 4200000000 && asn <= 4294967294);
+}
+
+/** The path without its private AS numbers; segments that become empty go. */
+export function withoutPrivateAs(path: readonly AsPathSegment[]): AsPathSegment[] {
+  return path
+    .map(({ type, asns }) => ({ type, asns: asns.filter((asn) => !isPrivateAs(asn)) }))
+    .filter(({ asns }) => asns.length > 0);
+}
