@@ -190,14 +190,11 @@ export class Client {
   /** Cancels `call` when no connection stands after five seconds, so that a dead host does not cost the deadline. */
   #guardConnect(call: { cancel(): void }): { stop(): void; readonly expired: boolean } {
     const guard = { expired: false, stop: () => clearTimeout(timer) };
-    const timer = setTimeout(
-      () => {
-        if (this.#connected()) return;
-        guard.expired = true;
-        call.cancel();
-      },
-      Math.min(connectTimeoutMs, this.#options.timeoutMs),
-    );
+    const timer = setTimeout(() => {
+      if (this.#connected()) return;
+      guard.expired = true;
+      call.cancel();
+    }, connectTimeoutMs);
     return guard;
   }
 

@@ -56,10 +56,14 @@ export function toCliError(failure: CallFailure, target: Target): CliError {
   if (failure.connectExpired || (code === "UNAVAILABLE" && !failure.connected))
     return noConnection(failure, target);
   if (code === "DEADLINE_EXCEEDED") {
-    if (!failure.connected) return noConnection(failure, target);
-    return new CliError(exitCode.timeout, "TIMEOUT", `no answer within ${failure.timeoutMs / 1000} s`, {
-      hints: ["raise it with --timeout 60s"],
-    });
+    return new CliError(
+      exitCode.timeout,
+      "TIMEOUT",
+      `no answer from ${target.address} within ${failure.timeoutMs / 1000} s`,
+      {
+        hints: ["raise it with --timeout 60s"],
+      },
+    );
   }
   const details = decodeDetails(failure.detailsBin);
   return new CliError(exitCode.failed, code, details.message || unescapeReserved(failure.details) || code, {
@@ -71,7 +75,9 @@ export function toCliError(failure: CallFailure, target: Target): CliError {
 
 function noConnection(failure: CallFailure, target: Target): CliError {
   const why =
-    /\b(connect E[A-Z]+|E[A-Z]{4,}|certificate[^.]*|getaddrinfo \w+)/.exec(failure.details)?.[0] ?? "";
+    /\b(connect E[A-Z]+|E[A-Z]{4,}|(?:[\w-]+ )*certificate[^.:;]*|getaddrinfo \w+)/.exec(
+      failure.details,
+    )?.[0] ?? "";
   const hints: string[] = [];
   if (/EACCES|EPERM/.test(why)) {
     hints.push(`you may not open ${target.socketPath}: use sudo, or join the group that owns the socket`);
@@ -85,7 +91,7 @@ function noConnection(failure: CallFailure, target: Target): CliError {
       "or say where one listens:   cairnctl -s ADDR ...   (or CAIRN_ADDR)",
     );
   }
-  const reason = failure.connectExpired ? "no connection after 5 s" : (explain(why) ?? failure.details);
+  const reason = failure.connectExpired ? "no connection after 5 s" : (explain(why) ?? spoken(target));
   return new CliError(
     exitCode.noConnection,
     "NO_CONNECTION",
@@ -102,6 +108,14 @@ function explain(why: string): string | undefined {
   if (/EACCES|EPERM/.test(why)) return "permission denied";
   if (why.includes("getaddrinfo")) return "the host name does not resolve";
   return why === "" ? undefined : why;
+}
+
+/** Why a connection that was made came to nothing: the library only says that it failed. */
+function spoken(target: Target): string {
+  if (target.socketPath) return "what listens there speaks no gRPC";
+  return target.tls
+    ? "what listens there speaks no TLS"
+    : "what listens there speaks no plain gRPC (if TLS: https://)";
 }
 
 function parentOf(path: string): string {
