@@ -9,6 +9,7 @@ import { limits } from "../base/limits.ts";
 import { formatProblem } from "../base/problem.ts";
 import type { DaemonSettings } from "../config/config.ts";
 import { defaultSettings } from "../config/settings.ts";
+import type { GlobalSpec } from "../gen/cairn/v1/global_service_pb.ts";
 import { AccessClass } from "../gen/cairn/v1/options_pb.ts";
 import type { AccessLevel } from "../services/access.ts";
 import type { ListenerOptions } from "../services/listener-options.ts";
@@ -114,6 +115,7 @@ export class Daemon {
         });
         return;
       }
+      await this.tryBinding(file);
       const outcome = await this.loop.mutate(fileMutation(file, "first start"));
       if (!outcome.ok) throw new StartError(outcome.problems.map(formatProblem).join("\n"));
       return;
@@ -130,6 +132,16 @@ export class Daemon {
         },
       );
     }
+  }
+
+  /**
+   * Before the file becomes the truth: with an address in the database that cannot be bound, a mended file would not help.
+   * @throws Error with a sentence
+   */
+  private async tryBinding(file: LoadedFile): Promise<void> {
+    const global = file.config.objects.find(({ kind }) => kind === "Global")?.spec as GlobalSpec | undefined;
+    await this.tcp.listen(global?.listen ?? []);
+    this.tcp.stopListening();
   }
 
   /** Opens everything that others connect to. The API comes last: when it answers, the daemon is ready. */
