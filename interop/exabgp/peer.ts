@@ -79,6 +79,21 @@ export class ExaBgp extends Peer {
     return [...routes.values()];
   }
 
+  /** Without the capability, ExaBGP 4.2 takes the first two octets of AS4_AGGREGATOR for the AS. */
+  override shows(received: Route): Route {
+    const [asn, address] = received.aggregator?.split(" ") ?? [];
+    if (this.#fourOctets || Number(asn ?? 0) <= 65535) return received;
+    return { ...received, aggregator: `${Number(asn) >>> 16} ${address}` };
+  }
+
+  /** Bodies of received messages in hexadecimal, as they came. */
+  packets(family: Family): string[] {
+    const { cairn } = this.session(family);
+    return this.#allMessages().flatMap(({ neighbor }) =>
+      neighbor.address?.peer === cairn && neighbor.message?.body ? [neighbor.message.body.toLowerCase()] : [],
+    );
+  }
+
   /** ExaBGP cannot ask for one family of one neighbor; it sends to all that match. */
   async refresh(family: Family): Promise<void> {
     this.#command(`neighbor ${this.session(family).cairn} announce route-refresh ${words(family)}`);

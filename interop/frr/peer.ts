@@ -5,7 +5,15 @@ import { Peer, type PeerKind, type PeerSession, type PeerSetup } from "../lib/pe
 import { type Family, families, type Route, route } from "../lib/routes.ts";
 
 class Frr extends Peer {
-  protected readonly can = { path: true, set: false, aggregate: true, atomic: true, alwaysMed: true };
+  // Of "set aggregator as 4200000077", FRR 8.4 makes another number.
+  protected readonly can = {
+    path: true,
+    set: false,
+    aggregate: true,
+    atomic: true,
+    alwaysMed: true,
+    aggregator: "65020 192.0.2.77",
+  };
   readonly daemon: Daemon;
   readonly #folder: string;
 

@@ -33,6 +33,8 @@ export interface Origination {
   /** AGGREGATOR, and ATOMIC_AGGREGATE with it. */
   readonly aggregate: boolean;
   readonly atomic: boolean;
+  /** Another AGGREGATOR than the usual one. */
+  readonly aggregator?: string;
   /** MED stands on every route, 0 where none is set. */
   readonly alwaysMed?: boolean;
 }
@@ -83,7 +85,10 @@ export abstract class Peer {
       }),
     ];
     if (this.can.aggregate) {
-      const fields = { atomicAggregate: this.can.atomic, aggregator: "65020 192.0.2.77" } as const;
+      const fields = {
+        atomicAggregate: this.can.atomic,
+        aggregator: this.can.aggregator ?? "4200000077 192.0.2.77",
+      } as const;
       routes.push(route(aggregate, own, { ...fields, origin: "incomplete", asPath: path + set }));
     }
     return routes.filter((each) => !this.withdrawn.has(each.prefix));
@@ -144,6 +149,8 @@ export abstract class Peer {
   /** Administrative shutdown of both sessions, with a text, and back. */
   abstract disable(text: string): Promise<void>;
   abstract enable(): Promise<void>;
+  /** Ends whatever keeps it from connecting again at once. */
+  async hurry(_family: Family): Promise<void> {}
   /** The daemon's own words about the last Cease from cairn: true when the text stands there. */
   abstract sawShutdownText(family: Family, text: string): Promise<boolean>;
 }

@@ -108,7 +108,7 @@ function injectedFor(shortest: string, longest: string, others: readonly string[
       origin: "ORIGIN_EGP",
       asPathText: "65010 {65030 65031}",
       atomicAggregate: true,
-      aggregator: { asn: 65010, address: "192.0.2.9" },
+      aggregator: { asn: 4200000012, address: "192.0.2.9" },
     },
     { prefix: others[2], asPathText: "4200000010 65010 4200000011", med: 0 },
   ];

@@ -159,7 +159,14 @@ export async function sessionsUp({ cairn, peer }: Pair): Promise<void> {
     await eventually(
       `session ${own}`,
       { cairn: "SESSION_STATE_ESTABLISHED", peer: true },
-      async () => ({ cairn: (await cairn.neighbor(own)).sessionState, peer: await peer.established(family) }),
+      async () => {
+        const state = {
+          cairn: (await cairn.neighbor(own)).sessionState,
+          peer: await peer.established(family),
+        };
+        if (!state.peer) await peer.hurry(family);
+        return state;
+      },
       60_000,
     );
   }

@@ -84,8 +84,13 @@ class OpenBgpd extends Peer {
     for (const { cairn } of this.setup.sessions) await this.#bgpctl("neighbor", cairn, "up");
   }
 
+  /** Its idle hold time starts at 30 s, doubles, and cannot be configured. */
+  override async hurry(family: Family): Promise<void> {
+    await this.#bgpctl("neighbor", this.session(family).cairn, "up");
+  }
+
   async sawShutdownText(family: Family, text: string): Promise<boolean> {
-    return (await this.#neighbor(family)).last_shutdown_reason_received === text;
+    return (await this.#neighbor(family)).last_shutdown_reason === text;
   }
 
   #configure(): string {
@@ -121,7 +126,7 @@ class OpenBgpd extends Peer {
 
 interface OpenBgpdNeighbor {
   readonly state: string;
-  readonly last_shutdown_reason_received?: string;
+  readonly last_shutdown_reason?: string;
   readonly stats: { readonly "route-refresh": { readonly received: { readonly request: number } } };
 }
 
