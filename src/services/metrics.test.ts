@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
+import { create } from "@bufbuild/protobuf";
 import { createClient } from "@connectrpc/connect";
 import { metricsDoc, metricsDocPath } from "../../scripts/metrics-doc.ts";
 import { ControlService } from "../gen/cairn/v1/control_service_pb.ts";
 import { NeighborService } from "../gen/cairn/v1/neighbor_service_pb.ts";
+import { PolicyStatsSchema } from "../gen/cairn/v1/policy_service_pb.ts";
 import { startMetricsListener } from "./metrics-listener.ts";
 import { inProcess } from "./testing/harness.ts";
 
@@ -44,11 +46,31 @@ test("what the runtime reports is shown", async () => {
   const { metrics } = inProcess({ routes: 0 }).services;
   metrics.observeLoopDelay(3);
   metrics.countSliceOverrun();
-  metrics.countPolicyDecisions("transit-in", "reject", 7);
   const text = await metrics.text();
   assert.match(text, /cairn_loop_delay_seconds_bucket\{le="0.005"\} 1\n/);
   assert.match(text, /cairn_slice_overruns_total 1\n/);
-  assert.match(text, /cairn_policy_decisions_total\{policy="transit-in",decision="reject"\} 7\n/);
+});
+
+test("decisions of policies are counted per statement", async () => {
+  const { owner, services } = inProcess({ routes: 0 });
+  const statements = [
+    { statement: 1, name: "bogons", hits: 7n },
+    { statement: 2, name: "", hits: 3n },
+    { statement: 0, name: "default action", hits: 5n },
+  ];
+  owner.view.policyStats = () => {
+    return { ok: true, value: [create(PolicyStatsSchema, { policy: "transit-in", statements })] };
+  };
+  await services.metrics.text();
+  const lines = (await services.metrics.text()).split("\n");
+  assert.deepEqual(
+    lines.filter((line) => line.startsWith("cairn_policy_decisions_total")),
+    [
+      'cairn_policy_decisions_total{policy="transit-in",statement="bogons"} 7',
+      'cairn_policy_decisions_total{policy="transit-in",statement="2"} 3',
+      'cairn_policy_decisions_total{policy="transit-in",statement="default action"} 5',
+    ],
+  );
 });
 
 test("/metrics, /livez and /readyz over HTTP; GetMetrics gives the same text", async (t) => {

@@ -43,12 +43,13 @@ export class CairnMetrics {
     "Turns of the core that outran their time slice.",
     [],
   );
-  readonly #policyDecisions = this.#counter("policy_decisions_total", "Routes decided by policy.", [
-    "policy",
-    "decision",
-  ]);
 
   // Read from the view at each scrape.
+  readonly #policyDecisions = this.#counter(
+    "policy_decisions_total",
+    "Routes that a statement of a policy matched, or its default action decided, since the policy last changed.",
+    ["policy", "statement"],
+  );
   readonly #buildInfo = this.#gauge("build_info", "Always 1; the label tells the version.", ["version"]);
   readonly #generation = this.#gauge("generation", "Generation of the configuration in force.", []);
   readonly #uptime = this.#gauge("uptime_seconds", "Time since the daemon started.", []);
@@ -123,11 +124,6 @@ export class CairnMetrics {
     this.#sliceOverruns.inc();
   }
 
-  /** For the runtime: `count` more routes were decided by a policy. */
-  countPolicyDecisions(policy: string, decision: "accept" | "reject", count: number): void {
-    this.#policyDecisions.inc({ policy, decision }, count);
-  }
-
   /** The Prometheus text. Scrapes at the same time share one walk over the neighbors. */
   text(): Promise<string> {
     this.#scrape ??= this.#collect().finally(() => {
@@ -153,6 +149,7 @@ export class CairnMetrics {
     }
     this.#showNeighbors(neighbors);
     this.#showTables();
+    this.#showPolicies();
     this.#generation.set(view.generation);
     this.#uptime.set(this.#owner.uptimeMs() / 1000);
     this.#memory.set(process.memoryUsage.rss());
@@ -214,6 +211,16 @@ export class CairnMetrics {
     this.#updateGroups.set(summary.updateGroups);
     this.#bestPathRuns.reset();
     this.#bestPathRuns.inc(Number(summary.bestPathRuns));
+  }
+
+  #showPolicies(): void {
+    this.#policyDecisions.reset();
+    const stats = this.#owner.view.policyStats("");
+    for (const { policy, statements } of stats.ok ? stats.value : []) {
+      for (const { statement, name, hits } of statements) {
+        this.#policyDecisions.inc({ policy, statement: name || String(statement) }, Number(hits));
+      }
+    }
   }
 
   #counter<Label extends string>(name: string, help: string, labelNames: Label[]): Counter<Label> {
