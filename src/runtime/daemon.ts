@@ -24,6 +24,7 @@ import type { Log } from "./log.ts";
 import { OwnerLoop } from "./loop.ts";
 import type { DaemonOptions } from "./options.ts";
 import { peerUid } from "./peer-uid.ts";
+import { notifySystemd, type ServiceState } from "./sd-notify.ts";
 import { TcpPort } from "./tcp.ts";
 import { version } from "./version.ts";
 
@@ -178,6 +179,12 @@ export class Daemon {
       api: this.services.addresses.join(","),
       metrics: this.telemetry?.address ?? "",
     });
+    this.tellSystemd("READY=1");
+  }
+
+  private tellSystemd(state: ServiceState): void {
+    const failure = notifySystemd(state);
+    if (failure) this.log.write("warn", `systemd was not told ${state}: ${failure}`);
   }
 
   private postAddresses(): void {
@@ -231,6 +238,7 @@ export class Daemon {
 
   private close(): Promise<void> {
     this.closing ??= (async () => {
+      this.tellSystemd("STOPPING=1");
       clearInterval(this.addressTimer);
       await Promise.all([this.services?.close(500), this.telemetry?.close()]);
       await this.tcp.close();
