@@ -26,6 +26,12 @@ export abstract class PrefixTable {
   /** Prefixes alive per length, so that a longest match tries only lengths that occur. */
   readonly countByLength = new Uint32Array(129);
   protected slots = new Int32Array(initialCapacity * 2);
+  /**
+   * After a growth: the smaller slots of before, from which rows move over a few at a time, so that no single prefix
+   * pays for all of them. Read only; new rows go to `slots`. Empty when nothing is left to move.
+   */
+  protected oldSlots = new Int32Array(0);
+  private moved = 0;
   private readonly freeRows: number[] = [];
 
   abstract readonly addressBytes: 4 | 16;
@@ -65,6 +71,7 @@ export abstract class PrefixTable {
   /** Forgets a prefix. Its row may be reused at once, so nothing may refer to it any more. */
   remove(id: PrefixId): void {
     assert(this.length[id] !== markerLength, "not a prefix");
+    this.moveOver(this.oldSlots.length);
     const mask = this.slots.length - 1;
     let hole = this.hashOf(id) & mask;
     while (this.slots[hole] !== id) hole = (hole + 1) & mask;
@@ -83,7 +90,7 @@ export abstract class PrefixTable {
   }
 
   memoryBytes(): number {
-    return this.capacity * (1 + this.keyBytes) + this.slots.byteLength;
+    return this.capacity * (1 + this.keyBytes) + this.slots.byteLength + this.oldSlots.byteLength;
   }
 
   protected newRow(): PrefixId {
@@ -100,21 +107,37 @@ export abstract class PrefixTable {
   }
 
   private grow(): void {
+    this.moveOver(this.oldSlots.length);
     const capacity = this.capacity * 2;
     this.length = grown(this.length, capacity);
     this.growKeys(capacity);
     this.capacity = capacity;
-    const slots = new Int32Array(capacity * 2);
+    this.oldSlots = this.slots;
+    this.moved = 0;
+    this.slots = new Int32Array(capacity * 2);
+  }
+
+  /** Moves up to `count` of the old slots over. */
+  protected moveOver(count: number): void {
+    const old = this.oldSlots;
+    if (old.length === 0) return;
+    const { slots } = this;
     const mask = slots.length - 1;
-    for (let id = 1; id < this.rows; id++) {
-      if (this.length[id] === markerLength) continue;
+    const end = Math.min(old.length, this.moved + count);
+    for (let from = this.moved; from < end; from++) {
+      const id = old[from];
+      if (id === 0) continue;
       let slot = this.hashOf(id) & mask;
       while (slots[slot] !== 0) slot = (slot + 1) & mask;
       slots[slot] = id;
     }
-    this.slots = slots;
+    this.moved = end;
+    if (end === old.length) this.oldSlots = new Int32Array(0);
   }
 }
+
+/** Old slots that each new prefix moves over. */
+const movedPerPrefix = 64;
 
 /** IPv4 prefixes: keys are an unsigned number and a length. */
 export class PrefixTable4 extends PrefixTable {
@@ -124,30 +147,34 @@ export class PrefixTable4 extends PrefixTable {
 
   override intern(bytes: Uint8Array, at: number, length: number): PrefixId {
     const address = read4(bytes, at, length);
-    const mask = this.slots.length - 1;
-    let slot = hash4(address, length) & mask;
-    for (let id = this.slots[slot]; id !== 0; id = this.slots[slot]) {
-      if (this.address[id] === address && this.length[id] === length) return id;
-      slot = (slot + 1) & mask;
+    const found = this.search(this.slots, address, length);
+    if (found !== 0) return found;
+    if (this.oldSlots.length > 0) {
+      const old = this.search(this.oldSlots, address, length);
+      if (old !== 0) return old;
+      this.moveOver(movedPerPrefix);
     }
-    const capacity = this.capacity;
     const id = this.newRow();
     this.address[id] = address;
-    if (capacity !== this.capacity) {
-      const grownMask = this.slots.length - 1;
-      slot = hash4(address, length) & grownMask;
-      while (this.slots[slot] !== 0) slot = (slot + 1) & grownMask;
-    }
-    this.slots[slot] = id;
+    const { slots } = this;
+    const mask = slots.length - 1;
+    let slot = hash4(address, length) & mask;
+    while (slots[slot] !== 0) slot = (slot + 1) & mask;
+    slots[slot] = id;
     this.added(id, length);
     return id;
   }
 
   override find(bytes: Uint8Array, at: number, length: number): PrefixId {
     const address = read4(bytes, at, length);
-    const mask = this.slots.length - 1;
+    const found = this.search(this.slots, address, length);
+    return found !== 0 || this.oldSlots.length === 0 ? found : this.search(this.oldSlots, address, length);
+  }
+
+  private search(slots: Int32Array, address: number, length: number): PrefixId {
+    const mask = slots.length - 1;
     let slot = hash4(address, length) & mask;
-    for (let id = this.slots[slot]; id !== 0; id = this.slots[slot]) {
+    for (let id = slots[slot]; id !== 0; id = slots[slot]) {
       if (this.address[id] === address && this.length[id] === length) return id;
       slot = (slot + 1) & mask;
     }
@@ -197,49 +224,49 @@ export class PrefixTable16 extends PrefixTable {
   private readonly key = new Uint32Array(4);
 
   override intern(bytes: Uint8Array, at: number, length: number): PrefixId {
-    const found = this.probe(bytes, at, length);
-    if (found > 0) return found;
-    const capacity = this.capacity;
+    const found = this.find(bytes, at, length);
+    if (found !== 0) return found;
+    this.moveOver(movedPerPrefix);
     const id = this.newRow();
     this.words.set(this.key, id * 4);
-    let slot = -found;
-    if (capacity !== this.capacity) {
-      const mask = this.slots.length - 1;
-      slot = hash16(this.key, 0, length) & mask;
-      while (this.slots[slot] !== 0) slot = (slot + 1) & mask;
-    }
-    this.slots[slot] = id;
+    const { slots } = this;
+    const mask = slots.length - 1;
+    let slot = hash16(this.key, 0, length) & mask;
+    while (slots[slot] !== 0) slot = (slot + 1) & mask;
+    slots[slot] = id;
     this.added(id, length);
     return id;
   }
 
+  /** Also leaves the masked key in `this.key`. */
   override find(bytes: Uint8Array, at: number, length: number): PrefixId {
-    return Math.max(0, this.probe(bytes, at, length));
-  }
-
-  /** The row, or minus the free slot where it would go. Leaves the masked key in `this.key`. */
-  private probe(bytes: Uint8Array, at: number, length: number): number {
-    const key = this.key;
+    const { key } = this;
     for (let word = 0; word < 4; word++) {
       const bits = Math.min(32, Math.max(0, length - word * 32));
       key[word] = bits === 0 ? 0 : read4(bytes, at + word * 4, bits);
     }
-    const mask = this.slots.length - 1;
+    const found = this.search(this.slots, length);
+    return found !== 0 || this.oldSlots.length === 0 ? found : this.search(this.oldSlots, length);
+  }
+
+  private search(slots: Int32Array, length: number): PrefixId {
+    const { key, words } = this;
+    const mask = slots.length - 1;
     let slot = hash16(key, 0, length) & mask;
-    for (let id = this.slots[slot]; id !== 0; id = this.slots[slot]) {
+    for (let id = slots[slot]; id !== 0; id = slots[slot]) {
       const w = id * 4;
       if (
-        this.words[w] === key[0] &&
-        this.words[w + 1] === key[1] &&
-        this.words[w + 2] === key[2] &&
-        this.words[w + 3] === key[3] &&
+        words[w] === key[0] &&
+        words[w + 1] === key[1] &&
+        words[w + 2] === key[2] &&
+        words[w + 3] === key[3] &&
         this.length[id] === length
       ) {
         return id;
       }
       slot = (slot + 1) & mask;
     }
-    return -slot;
+    return 0;
   }
 
   override writeAddress(id: PrefixId, out: Uint8Array, at: number): void {
