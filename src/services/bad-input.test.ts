@@ -244,7 +244,9 @@ const rows: readonly Row[] = [
   ),
   bad("PeerGroupService/DetachNeighbor", {}, "address"),
 
-  ...(["Policy", "PrefixSet", "AsPathSet", "CommunitySet", "NeighborSet"] as const).flatMap((kind): Row[] => [
+  ...(
+    ["Policy", "PrefixSet", "AsPathSet", "CommunitySet", "NeighborSet", "AsnSet", "NextHopSet"] as const
+  ).flatMap((kind): Row[] => [
     bad(
       `PolicyService/List${kind === "Policy" ? "Policies" : `${kind}s`}`,
       { pageSize: 10_001, pageToken: "zz" },
@@ -314,6 +316,10 @@ const rows: readonly Row[] = [
   bad("RibService/LookupRoute", { target: "10.0.0.0/33" }, "target"),
   bad("RibService/ExplainBestPath", { prefix: "10.0.0.0" }, "prefix"),
   refused("RibService/ExplainBestPath", { prefix: "203.0.113.0/24" }, "NOT_FOUND", "NOT_FOUND"),
+  bad("RibService/ExplainImport", { neighbor: "x", prefix: "10.0.0.0" }, "neighbor", "prefix"),
+  bad("RibService/ExplainAdvertisedRoute", { prefix: "10.0.0.1/8" }, "neighbor", "prefix"),
+  bad("PolicyService/TestPolicy", { neighbors: ["x"] }, "neighbors[0]"),
+  refused("PolicyService/GetPolicyStats", { name: "nobody" }, "NOT_FOUND", "NOT_FOUND"),
   bad(
     "RibService/WatchRoutes",
     { family: "x", filter: { prefix: "10.0.0.1/8", longer: true } },

@@ -48,13 +48,17 @@ const requests: Readonly<Record<string, JsonObject>> = {
   "cairn.v1.PeerGroupService/DeletePeerGroup": { name: "ix" },
   "cairn.v1.NeighborService/DeleteNeighbor": { address: "2001:db8::7" },
   ...Object.fromEntries(
-    ["Policy", "PrefixSet", "AsPathSet", "CommunitySet", "NeighborSet"].flatMap((kind) => [
-      [`cairn.v1.PolicyService/Set${kind}`, { spec: { name: "new" } }],
-      [`cairn.v1.PolicyService/Get${kind}`, { name: "new" }],
-      [`cairn.v1.PolicyService/List${kind === "Policy" ? "Policies" : `${kind}s`}`, {}],
-      [`cairn.v1.PolicyService/Delete${kind}`, { name: "new" }],
-    ]),
+    ["Policy", "PrefixSet", "AsPathSet", "CommunitySet", "NeighborSet", "AsnSet", "NextHopSet"].flatMap(
+      (kind) => [
+        [`cairn.v1.PolicyService/Set${kind}`, { spec: { name: "new" } }],
+        [`cairn.v1.PolicyService/Get${kind}`, { name: "new" }],
+        [`cairn.v1.PolicyService/List${kind === "Policy" ? "Policies" : `${kind}s`}`, {}],
+        [`cairn.v1.PolicyService/Delete${kind}`, { name: "new" }],
+      ],
+    ),
   ),
+  "cairn.v1.PolicyService/TestPolicy": {},
+  "cairn.v1.PolicyService/GetPolicyStats": {},
   "cairn.v1.InjectionService/AddPath": { path: { prefix: "198.51.100.0/24" } },
   "cairn.v1.InjectionService/InjectPaths": {
     add: [{ prefix: "203.0.113.0/24" }],
@@ -71,6 +75,8 @@ const requests: Readonly<Record<string, JsonObject>> = {
   "cairn.v1.RibService/StreamAdvertisedRoutes": { neighbor: "192.0.2.1" },
   "cairn.v1.RibService/LookupRoute": { target: "10.0.1.7" },
   "cairn.v1.RibService/ExplainBestPath": { prefix: "10.0.1.0/24" },
+  "cairn.v1.RibService/ExplainImport": { neighbor: "192.0.2.1", prefix: "10.0.1.0/24" },
+  "cairn.v1.RibService/ExplainAdvertisedRoute": { neighbor: "192.0.2.1", prefix: "10.0.1.0/24" },
   "cairn.v1.RibService/WatchRoutes": {},
   "cairn.v1.RibService/GetRibSummary": {},
   "grpc.health.v1.Health/Check": { service: "cairn.v1.RibService" },

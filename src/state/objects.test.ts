@@ -62,10 +62,12 @@ function withGlobal(): ObjectStore {
 test("every kind of the schema is registered with a key or as a singleton", () => {
   assert.deepEqual([...kinds.keys()].sort(), [
     "AsPathSet",
+    "AsnSet",
     "CommunitySet",
     "Global",
     "Neighbor",
     "NeighborSet",
+    "NextHopSet",
     "PeerGroup",
     "Policy",
     "PrefixSet",

@@ -91,12 +91,16 @@ test("columns of an empty and of a full set", () => {
     communities: [0xffff_ff01, 0xffff_ff02, 0xffff_ff03, 0xffff_ff04, 0xffff_0000, 0xffff_029a],
     extendedCommunities: ["0002fde800000001"],
     unknown: [{ flags: 0xe0, type: 99, value: new Uint8Array(0) }],
+    otc: 65_001,
+    local: { weight: 9, tag: undefined, discard: true },
   });
   const everyFlag = Object.values<number>(AttributeFlag).reduce((all, bit) => all | bit);
   assert.equal(full.flags, everyFlag);
   assert.deepEqual([full.origin, full.localPref, full.med], [2, 4_000_000_000, 7]);
   assert.deepEqual([full.originatorId, full.clusterListLength], [0xc0000201, 3]);
-  assert.deepEqual([full.nextHopAt, full.nextHopLength], [4 + 3 + 3, 4]);
+  assert.equal(full.weight, 9);
+  const localBytes = 3 + 9;
+  assert.deepEqual([full.nextHopAt, full.nextHopLength], [localBytes + 4 + 3 + 3, 4]);
 });
 
 test("attributes have names and texts for people", () => {

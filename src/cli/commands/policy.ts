@@ -24,10 +24,12 @@ import type { Style } from "../style.ts";
 import { renderTable } from "../table.ts";
 import type { Argument, Command, Invocation, Option } from "../tree.ts";
 import { ifFound } from "./group.ts";
+import { checkCommand, fmtCommand, showCommand, statsCommand, testCommand } from "./policy-text.ts";
 
 const { method } = PolicyService;
 const nameArgument: Argument = { name: "NAME", help: "Name of the policy", from: "policy" };
 const verdicts = ["accept", "reject"] as const;
+const actions = ["accept", "reject", "next-term", "next-policy"] as const;
 
 const statementOptions: readonly Option[] = [
   ...specOptions(MatchSchema, [], "match-"),
@@ -36,8 +38,9 @@ const statementOptions: readonly Option[] = [
     name: "action",
     value: "accept|reject",
     help: "What becomes of a route that matches; absent: go on",
-    from: verdicts,
+    from: actions,
   },
+  { name: "call", value: "NAME", help: "Policy to run when the statement matches", from: "policy" },
   { name: "statement", value: "NAME", help: "Name of the statement" },
 ];
 
@@ -112,17 +115,20 @@ function statementLines(statement: Statement, number: number, style: Style): str
   for (const [label, value] of statement.set ? specFields(SetActionsSchema, statement.set) : []) {
     lines.push(`     set ${label} ${style.accent(value)}`);
   }
+  if (statement.call !== "") lines.push(`     call ${style.accent(safeText(statement.call))}`);
   const action = actionWord(statement.action);
   lines.push(`     ${action === "" ? "and go on" : verdictText(action, style)}`);
   return lines;
 }
 
 function verdictText(word: string, style: Style): string {
-  return word === "accept" ? style.good(word) : style.bad(word);
+  if (word === "accept") return style.good(word);
+  return word === "reject" ? style.bad(word) : word;
 }
 
 function actionWord(action: PolicyAction | undefined): string {
   if (action === PolicyAction.ACCEPT) return "accept";
+  if (action === PolicyAction.NEXT_POLICY) return "go on with the next policy";
   return action === PolicyAction.REJECT ? "reject" : "";
 }
 
@@ -196,11 +202,14 @@ function statementFromFlags(invocation: Invocation): Record<string, unknown> | u
   const set = specFromFlags(SetActionsSchema, invocation, "set-");
   const action = invocation.option("action");
   const name = invocation.option("statement");
-  if (match.mask.length === 0 && set.mask.length === 0 && action === undefined) return undefined;
+  const call = invocation.option("call");
+  if (match.mask.length === 0 && set.mask.length === 0 && action === undefined && call === undefined)
+    return undefined;
   return {
     ...(name === undefined ? {} : { name }),
     ...(match.mask.length === 0 ? {} : { match: match.value }),
     ...(set.mask.length === 0 ? {} : { set: set.value }),
+    ...(call === undefined ? {} : { call }),
     ...(action === undefined ? {} : { action }),
   };
 }
@@ -224,6 +233,16 @@ export const policyCommand: Command = {
   summary: "Routing policies",
   details: "Alone it lists the policies.",
   examples: listCommand.examples,
-  commands: [listCommand, getCommand, setCommand, deleteCommand],
+  commands: [
+    listCommand,
+    getCommand,
+    setCommand,
+    deleteCommand,
+    fmtCommand,
+    checkCommand,
+    showCommand,
+    testCommand,
+    statsCommand,
+  ],
   run: listCommand.run,
 };

@@ -24,6 +24,7 @@ import { listPages, writeList } from "../paging.ts";
 import { renderTable, wrapText } from "../table.ts";
 import type { Argument, Command, Invocation, Option } from "../tree.ts";
 import { explainPage } from "./explain.ts";
+import { advertisedPage, importPage } from "./explain-routes.ts";
 import { addCommand, deleteCommand, injectedCommand, loadCommand } from "./inject.ts";
 import { RouteTable, routeLine } from "./route-table.ts";
 
@@ -63,12 +64,19 @@ const receivedCommand: Command = {
   summary: "Adj-RIB-In: what a neighbor sent",
   details: "As received, before import policy; with --post as import policy left it, accepted routes only.",
   args: [neighborArgument, prefixArgument],
-  options: [...filterOptions, { name: "post", help: "After import policy" }],
+  options: [
+    ...filterOptions,
+    { name: "post", help: "After import policy" },
+    { name: "explain", help: "With a PREFIX: what import made of it, step by step" },
+    { name: "path-id", value: "N", help: "With --explain: the path of this id" },
+  ],
   examples: [
     ["cairnctl rib received 192.0.2.1", "all of it"],
     ["cairnctl rib received 192.0.2.1 10.0.0.0/8 --longer --post", "what policy made of a part"],
+    ["cairnctl rib received 192.0.2.1 10.1.0.0/16 --explain", "and why"],
   ],
   run: async (context, invocation) => {
+    if (invocation.flag("explain")) return explainReceived(context, invocation);
     const request = {
       ...tableRequest(invocation, "PREFIX"),
       neighbor: invocation.arg("NEIGHBOR"),
@@ -187,10 +195,17 @@ export const ribCommand: Command = {
     neighborFilter,
     { name: "all", short: "a", help: "Also paths that are not best" },
     { name: "explain", help: "With a PREFIX or address: why its best path was chosen" },
+    {
+      name: "to",
+      value: "NEIGHBOR",
+      help: "With --explain: what this neighbor is told of it, or why nothing",
+      from: "neighbor",
+    },
   ],
   examples: [
     ["cairnctl rib 198.51.100.7", "which route does this address take"],
     ["cairnctl rib 198.51.100.0/24 --explain", "and why"],
+    ["cairnctl rib 198.51.100.0/24 --explain --to 192.0.2.1", "why a neighbor gets it, or not"],
     ["cairnctl rib --community 65000:100 --origin-asn 65010", "search"],
     ["cairnctl rib -f ipv6 --json | jq -r '.routes[].prefix'", "in a script"],
   ],
@@ -210,7 +225,11 @@ export const ribCommand: Command = {
 
 async function ribRun(context: Context, invocation: Invocation): Promise<void> {
   const target = invocation.arg("TARGET");
-  if (invocation.flag("explain")) return explain(context, target);
+  const to = invocation.option("to");
+  if (to !== undefined && !invocation.flag("explain")) {
+    throw usageError("--to goes with --explain", "cairnctl rib 198.51.100.0/24 --explain --to 192.0.2.1");
+  }
+  if (invocation.flag("explain")) return explain(context, target, to);
   if (target !== "" && parseIp(target)) return lookup(context, target, invocation);
   const { family, filter } = tableRequest(invocation, "TARGET");
   const exact = target !== "" && !invocation.flag("longer");
@@ -250,13 +269,34 @@ async function lookup(context: Context, target: string, invocation: Invocation):
   table.end();
 }
 
-async function explain(context: Context, target: string): Promise<void> {
+async function explainReceived(context: Context, invocation: Invocation): Promise<void> {
+  const prefix = invocation.arg("PREFIX");
+  if (prefix === "") {
+    throw usageError("--explain needs a prefix", "cairnctl rib received 192.0.2.1 10.1.0.0/16 --explain");
+  }
+  checkPrefix(prefix);
+  const client = await context.client();
+  const response = await client.call(method.explainImport, {
+    neighbor: invocation.arg("NEIGHBOR"),
+    prefix,
+    pathId: Number(invocation.option("path-id") ?? 0),
+  });
+  if (!context.forPeople) return context.message(method.explainImport.output, response);
+  context.out.line(importPage(response, context.style, context.width).join("\n"));
+}
+
+async function explain(context: Context, target: string, to: string | undefined): Promise<void> {
   if (target === "") throw usageError("--explain needs a prefix", "cairnctl rib 198.51.100.0/24 --explain");
   const client = await context.client();
   let prefix = target;
   if (parseIp(target)) {
     prefix = (await client.call(method.lookupRoute, { target })).prefix;
     if (prefix === "") return context.out.line(`no route to ${target}`);
+  }
+  if (to !== undefined) {
+    const told = await client.call(method.explainAdvertisedRoute, { neighbor: to, prefix });
+    if (!context.forPeople) return context.message(method.explainAdvertisedRoute.output, told);
+    return context.out.line(advertisedPage(told, context.style, context.width).join("\n"));
   }
   const response = await client.call(method.explainBestPath, { prefix });
   if (!context.forPeople) return context.message(method.explainBestPath.output, response);

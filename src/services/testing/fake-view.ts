@@ -13,8 +13,10 @@ import {
   SessionState,
 } from "../../gen/cairn/v1/neighbor_service_pb.ts";
 import {
+  ExplainAdvertisedRouteResponseSchema,
   type ExplainBestPathResponse,
   ExplainBestPathResponseSchema,
+  ExplainImportResponseSchema,
   type GetRibSummaryResponse,
   GetRibSummaryResponseSchema,
   type LookupRouteResponse,
@@ -117,12 +119,12 @@ export class FakeView implements CoreView {
     };
   }
 
-  explainImport(): never {
-    throw new Error("the fake view does not explain imports");
+  explainImport(neighbor: string, prefix: string): ReturnType<CoreView["explainImport"]> {
+    return { ok: true, value: create(ExplainImportResponseSchema, { neighbor, prefix }) };
   }
 
-  explainAdvertised(): never {
-    throw new Error("the fake view does not explain exports");
+  explainAdvertised(neighbor: string, prefix: string): ReturnType<CoreView["explainAdvertised"]> {
+    return { ok: true, value: create(ExplainAdvertisedRouteResponseSchema, { neighbor, prefix }) };
   }
 
   policyStats(name: string): ReturnType<CoreView["policyStats"]> {

@@ -99,6 +99,8 @@ export type GlobalSpec = Message<"cairn.v1.GlobalSpec"> & {
   importAfter: string[];
 
   /**
+   * Export policies that run after those of group and neighbor.
+   *
    * @generated from field: repeated string export_after = 12;
    */
   exportAfter: string[];

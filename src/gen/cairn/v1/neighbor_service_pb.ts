@@ -335,7 +335,7 @@ export type NeighborSpec = Message<"cairn.v1.NeighborSpec"> & {
   importDefault?: PolicyAction | undefined;
 
   /**
-   * The same for the export chain.
+   * What becomes of a route that no policy of the export chain decided; reject when unset.
    *
    * @generated from field: optional cairn.v1.PolicyAction export_default = 33;
    */

@@ -250,7 +250,7 @@ export type PeerGroupSpec = Message<"cairn.v1.PeerGroupSpec"> & {
   importDefault?: PolicyAction | undefined;
 
   /**
-   * The same for the export chain.
+   * What becomes of a route that no policy of the export chain decided; reject when unset.
    *
    * @generated from field: optional cairn.v1.PolicyAction export_default = 33;
    */

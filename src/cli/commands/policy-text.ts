@@ -1,0 +1,206 @@
+/** policy fmt, check, show, test, stats: the text form, trying before doing, and counters. */
+import {
+  GetPolicyStatsResponseSchema,
+  PolicyDirection,
+  PolicyService,
+  TestPolicyResponseSchema,
+} from "../../gen/cairn/v1/policy_service_pb.ts";
+import { formatObject, formatPolicy } from "../../policy/text/format.ts";
+import { placeOf, renderError } from "../../policy/text/lexer.ts";
+import { checkPolicyText } from "../../policy/text/load.ts";
+import { parsePolicyText } from "../../policy/text/parse.ts";
+import type { Context } from "../context.ts";
+import { exitCode } from "../exit.ts";
+import { humanCount, safeText } from "../human.ts";
+import { writeMessage } from "../message-output.ts";
+import { readText } from "../read-file.ts";
+import { renderTable } from "../table.ts";
+import type { Argument, Command } from "../tree.ts";
+
+const { method } = PolicyService;
+const fileArgument: Argument = { name: "FILE", help: "Policy text; - is standard input", from: "file" };
+
+export const fmtCommand: Command = {
+  name: "fmt",
+  summary: "Writes a policy text in its canonical form",
+  details: "Needs no daemon. Comments are not kept, and tests are left out: they have no place in the model.",
+  args: [fileArgument],
+  examples: [["cairnctl policy fmt transit.policy", "to standard output"]],
+  run: async (context, invocation) => {
+    const file = invocation.arg("FILE");
+    const text = await readText(context, file);
+    const { objects, errors } = parsePolicyText(text);
+    if (errors.length > 0) {
+      for (const error of errors) context.note(renderError(text, file, error));
+      return exitCode.failed;
+    }
+    context.out.line(objects.map(({ kind, spec }) => formatObject(kind, spec)).join("\n\n"));
+    return exitCode.ok;
+  },
+};
+
+export const checkCommand: Command = {
+  name: "check",
+  summary: "Checks a policy text and runs its tests",
+  details: "Needs no daemon. Exits with 1 when something is wrong or a test fails.",
+  args: [fileArgument],
+  examples: [["cairnctl policy check transit.policy", "errors with their place, then the tests"]],
+  run: async (context, invocation) => {
+    const file = invocation.arg("FILE");
+    const text = await readText(context, file);
+    const { objects, errors, warnings, outcomes } = checkPolicyText(text);
+    for (const error of errors) context.note(renderError(text, file, error));
+    for (const warning of warnings) {
+      context.note(renderError(text, file, { ...warning, message: `warning: ${warning.message}` }));
+    }
+    const failed = outcomes.filter(({ failures }) => failures.length > 0);
+    for (const { test, case: each, failures } of failed) {
+      for (const failure of failures) {
+        const place = { ...placeOf(text, each.start), start: each.start, end: each.end };
+        context.note(renderError(text, file, { ...place, message: `test "${test.name}": ${failure}` }));
+      }
+    }
+    if (context.forPeople) {
+      const { good, bad } = context.style;
+      const passed = `${outcomes.length - failed.length} of ${outcomes.length} cases as expected`;
+      if (errors.length > 0) context.out.line(bad(`${errors.length} error${errors.length === 1 ? "" : "s"}`));
+      else context.out.line(`${objects.length} objects, ${failed.length > 0 ? bad(passed) : good(passed)}`);
+    } else {
+      const cases = outcomes.map(({ test, case: each, failures }) => {
+        return { test: test.name, prefix: each.prefix, failures };
+      });
+      const told = errors.map(({ line, column, message }) => ({ line, column, message }));
+      context.out.line(
+        JSON.stringify({ errors: told, warnings: warnings.map(({ message }) => message), cases }),
+      );
+    }
+    return errors.length + failed.length > 0 ? exitCode.failed : exitCode.ok;
+  },
+};
+
+export const showCommand: Command = {
+  name: "show",
+  summary: "A policy of the daemon as text",
+  args: [{ name: "NAME", help: "Name of the policy", from: "policy" }],
+  examples: [["cairnctl policy show transit-in", "to read, or to keep beside its tests"]],
+  run: async (context, invocation) => {
+    const client = await context.client();
+    const { policy } = await client.call(method.getPolicy, { name: invocation.arg("NAME") });
+    if (policy?.spec) context.out.line(formatPolicy(policy.spec));
+  },
+};
+
+export const testCommand: Command = {
+  name: "test",
+  summary: "What a policy text would do to the routes there are; nothing is changed",
+  details:
+    "The policies and sets of the text stand in for those of the same names. With --chain the neighbors are tried with\n" +
+    "these policies in place of their own.",
+  args: [fileArgument],
+  options: [
+    { name: "direction", value: "import|export", help: "Default: import", from: ["import", "export"] },
+    {
+      name: "neighbor",
+      value: "ADDR",
+      repeat: true,
+      help: "Only this one; repeat for several",
+      from: "neighbor",
+    },
+    { name: "chain", value: "NAME", repeat: true, help: "Policies to run, in order", from: "policy" },
+    { name: "max", value: "N", help: "Differences per neighbor to list; default 1000" },
+  ],
+  examples: [
+    ["cairnctl policy test transit.policy", "all neighbors whose chains use what is in it"],
+    ["cairnctl policy test new.policy --chain new-in --neighbor 192.0.2.1", "one neighbor, another chain"],
+  ],
+  run: async (context, invocation) => {
+    const client = await context.client();
+    const request = {
+      text: await readText(context, invocation.arg("FILE")),
+      direction:
+        invocation.option("direction") === "export" ? PolicyDirection.EXPORT : PolicyDirection.IMPORT,
+      neighbors: [...invocation.options("neighbor")],
+      chain: invocation.options("chain").flatMap((names) => names.split(",")),
+      maxDifferences: Number(invocation.option("max") ?? 0),
+    };
+    let changed = 0n;
+    for await (const answer of client.stream(method.testPolicy, request, context.signal)) {
+      if (!context.forPeople) await writeMessage(context.out, "ndjson", TestPolicyResponseSchema, answer);
+      else tellAnswer(context, answer);
+      for (const count of answer.counts) changed += count.changed + count.newlyAccepted + count.newlyRejected;
+      await context.out.flowing();
+    }
+    if (context.forPeople && changed === 0n) context.out.line("every route fares as it does now");
+  },
+};
+
+function tellAnswer(
+  { out, style }: Context,
+  { differences, counts }: { differences: readonly Difference[]; counts: readonly Count[] },
+): void {
+  for (const { neighbor, prefix, before, after, reason, changes } of differences) {
+    const what = before === after ? changes.join(", ") : `${before} -> ${after}`;
+    const tone = after === "rejected" ? style.bad : before === "rejected" ? style.good : style.accent;
+    const why = before === after ? "" : `  ${style.dim(safeText(reason))}`;
+    out.line(`${safeText(neighbor)}  ${safeText(prefix)}  ${tone(safeText(what))}${why}`);
+  }
+  for (const count of counts) {
+    const { neighbor, family, routes, accepted, rejected, newlyAccepted, newlyRejected, changed } = count;
+    out.line(
+      style.bold(
+        `${safeText(neighbor)} ${safeText(family)}: ${humanCount(routes)} routes, ${humanCount(accepted)} accepted, ` +
+          `${humanCount(rejected)} rejected; ${humanCount(newlyAccepted)} newly accepted, ` +
+          `${humanCount(newlyRejected)} newly rejected, ${humanCount(changed)} changed`,
+      ),
+    );
+  }
+}
+
+interface Difference {
+  readonly neighbor: string;
+  readonly prefix: string;
+  readonly before: string;
+  readonly after: string;
+  readonly reason: string;
+  readonly changes: readonly string[];
+}
+
+interface Count {
+  readonly neighbor: string;
+  readonly family: string;
+  readonly routes: bigint;
+  readonly accepted: bigint;
+  readonly rejected: bigint;
+  readonly newlyAccepted: bigint;
+  readonly newlyRejected: bigint;
+  readonly changed: bigint;
+}
+
+export const statsCommand: Command = {
+  name: "stats",
+  summary: "How often each statement matched",
+  args: [{ name: "NAME", help: "Name of a policy; all when left out", optional: true, from: "policy" }],
+  examples: [["cairnctl policy stats transit-in", "since the policy last changed"]],
+  run: async (context, invocation) => {
+    const client = await context.client();
+    const response = await client.call(method.getPolicyStats, { name: invocation.arg("NAME") });
+    if (!context.forPeople) return context.message(GetPolicyStatsResponseSchema, response);
+    const rows = response.policies.flatMap(({ policy, statements }) =>
+      statements.map((statement) => ({ policy, ...statement })),
+    );
+    const lines = renderTable<(typeof rows)[number]>(
+      [
+        { title: "POLICY", value: ({ policy }) => policy },
+        {
+          title: "STATEMENT",
+          value: ({ statement, name }) => (statement === 0 ? name : `${statement} ${name}`.trimEnd()),
+        },
+        { title: "HITS", value: ({ hits }) => humanCount(hits), align: "right" },
+      ],
+      rows,
+      context.width,
+      context.style,
+    );
+    context.out.line(lines.join("\n"));
+  },
+};
