@@ -1,7 +1,10 @@
 /** The configuration file: read once at start, compared with what the database holds, applied on SIGHUP. */
 import { readFileSync } from "node:fs";
 import { type Config, parseConfig, renderProblems } from "../config/config.ts";
+import { type ObjectChange, ObjectChange_Action } from "../gen/cairn/v1/types_pb.ts";
+import { pruneOps } from "../services/config-source.ts";
 import type { Mutation } from "../state/mutation.ts";
+import type { CoreView } from "../state/view.ts";
 
 export interface LoadedFile {
   readonly path: string;
@@ -31,15 +34,41 @@ export function loadFile(path: string, colour: boolean): LoadedFile {
   };
 }
 
-/** The file as one transaction that puts everything in it. What the file lacks stays. */
-export function fileMutation(file: LoadedFile, reason: string, dryRun = false): Mutation {
+/**
+ * The file as one transaction: puts of everything in it, and deletes of what a file declared earlier and this one
+ * lacks. What the API declared stays.
+ */
+export function fileMutation(file: LoadedFile, view: CoreView, reason: string, dryRun = false): Mutation {
+  const { objects } = file.config;
   return {
-    ops: file.config.objects.map(({ kind, spec }) => ({ op: "put", kind, spec })),
+    ops: [
+      ...objects.map(({ kind, spec }) => ({ op: "put", kind, spec }) as const),
+      ...pruneOps(view, objects, "file"),
+    ],
     expectedGeneration: 0,
     dryRun,
     reason,
     requestId: "",
     principal: "cairnd",
     source: "file",
+    method: reason,
   };
 }
+
+/** `Neighbor/192.0.2.1 (changed), Policy/a (missing)` and so on; long lists are counted. */
+export function describeChanges(changes: readonly ObjectChange[]): string {
+  const words: Readonly<Record<number, string>> = {
+    [ObjectChange_Action.CREATE]: "only in the file",
+    [ObjectChange_Action.UPDATE]: "differs",
+    [ObjectChange_Action.DELETE]: "only in the database",
+  };
+  const named = changes.slice(0, namedMax).map(({ kind, name, action, fields }) => {
+    const paths =
+      action === ObjectChange_Action.UPDATE ? `: ${fields.map(({ path }) => path).join(", ")}` : "";
+    return `${kind}/${name} (${words[action]}${paths})`;
+  });
+  const more = changes.length - named.length;
+  return named.join("; ") + (more > 0 ? `; and ${more} more` : "");
+}
+
+const namedMax = 20;

@@ -18,7 +18,8 @@ import { type MetricsListener, startMetricsListener } from "../services/metrics-
 import { type RunningServices, startServices } from "../services/server.ts";
 import { Core } from "../state/core.ts";
 import { openStore, type Store } from "../store/store.ts";
-import { fileMutation, type LoadedFile, loadFile } from "./config-file.ts";
+import { describeChanges, fileMutation, type LoadedFile, loadFile } from "./config-file.ts";
+import { configText } from "./config-text.ts";
 import { hostAddresses } from "./host-addresses.ts";
 import type { Log } from "./log.ts";
 import { OwnerLoop } from "./loop.ts";
@@ -117,18 +118,19 @@ export class Daemon {
         return;
       }
       await this.tryBinding(file);
-      const outcome = await this.loop.mutate(fileMutation(file, "first start"));
+      const outcome = await this.loop.mutate(fileMutation(file, view, "first start"));
       if (!outcome.ok) throw new StartError(outcome.problems.map(formatProblem).join("\n"));
       return;
     }
     if (!file) return;
-    const outcome = await this.loop.mutate(fileMutation(file, "comparison at start", true));
+    const outcome = await this.loop.mutate(fileMutation(file, view, "comparison at start", true));
     if (outcome.ok && outcome.changes.length > 0) {
       this.log.write(
         "warn",
         `${file.path} differs from the database in ${outcome.changes.length} objects; the database is in force`,
         {
           generation: view.generation,
+          objects: describeChanges(outcome.changes),
           fix: "send SIGHUP to apply the file, or start with --reseed",
         },
       );
@@ -162,6 +164,8 @@ export class Daemon {
     this.services = await startServices({
       owner: this.loop,
       archive: this.store,
+      history: this.store,
+      configText,
       listeners: listenersOf(settings, this.options.stateDir),
       metrics: this.metrics,
       log: (level, message, fields) => this.log.write(level, message, fields),
@@ -214,11 +218,12 @@ export class Daemon {
     try {
       const file = loadFile(this.options.config, false);
       if (file.report !== "") throw new Error(`\n${file.report}`);
-      const outcome = await this.loop.mutate(fileMutation(file, "SIGHUP"));
+      const outcome = await this.loop.mutate(fileMutation(file, this.loop.view, "SIGHUP"));
       if (!outcome.ok) throw new Error(outcome.problems.map(formatProblem).join("; "));
       this.log.write("info", "applied the file", {
         file: file.path,
         changes: outcome.changes.length,
+        objects: describeChanges(outcome.changes),
         generation: outcome.generation,
       });
     } catch (error) {

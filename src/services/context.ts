@@ -1,6 +1,8 @@
 /** What the handlers of all services share: the owner, bounds on watchers, the log, and who is calling. */
+import type { Message } from "@bufbuild/protobuf";
 import { type ContextKey, type ContextValues, createContextKey } from "@connectrpc/connect";
-import type { EventArchive, Owner } from "../state/view.ts";
+import type { Problem } from "../base/problem.ts";
+import type { EventArchive, HistoryArchive, Owner } from "../state/view.ts";
 import type { CairnMetrics } from "./metrics.ts";
 import type { WatcherSlots } from "./watchers.ts";
 
@@ -19,9 +21,36 @@ export interface ProcessControl {
   setLogLevel(level: LogLevel): LogLevel;
 }
 
+/** A problem of a file with its place in the text. */
+export interface FileProblem extends Problem {
+  readonly file: string;
+  /** From 1. */
+  readonly line: number;
+  readonly column: number;
+  readonly sourceLine: string;
+}
+
+/** Configuration files as text. They come from clients: references to this host's files and environment are refused. */
+export interface ConfigText {
+  /** Objects in canonical form, or problems. The ending of the name tells the language. */
+  parse(
+    name: string,
+    content: string,
+  ): {
+    readonly objects: readonly { readonly kind: string; readonly spec: Message }[];
+    readonly problems: readonly FileProblem[];
+  };
+  write(
+    objects: Iterable<{ readonly kind: string; readonly spec: Message }>,
+    format: "toml" | "yaml",
+  ): string;
+}
+
 export interface ServiceContext {
   readonly owner: Owner;
   readonly archive: EventArchive;
+  readonly history: HistoryArchive;
+  readonly configText: ConfigText;
   readonly metrics: CairnMetrics;
   readonly watchers: WatcherSlots;
   readonly log: Log;

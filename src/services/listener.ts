@@ -4,9 +4,10 @@ import http from "node:http";
 import http2 from "node:http2";
 import type net from "node:net";
 import tls from "node:tls";
-import type { ConnectRouter, ContextValues } from "@connectrpc/connect";
+import { ConnectError, type ConnectRouter, type ContextValues } from "@connectrpc/connect";
 import { accessGate, type Peer, peerKey } from "./access.ts";
 import { type NodeRequest, nodeAdapter, type RequestListener } from "./adapter.ts";
+import { auditCall, auditInterceptor } from "./audit.ts";
 import { callInterceptor, countCall } from "./calls.ts";
 import type { ServiceContext } from "./context.ts";
 import { FileWatch, TokenFile } from "./files.ts";
@@ -53,10 +54,15 @@ export async function openListener(options: ListenerOptions, host: ListenerHost)
   });
   const handler = nodeAdapter({
     routes: host.routes,
-    interceptors: [callInterceptor(services.log)],
+    interceptors: [callInterceptor(services.log), auditInterceptor(services.owner)],
     requestGate: (context) => {
       countCall(services.metrics, context);
-      gate(context);
+      try {
+        gate(context);
+      } catch (error) {
+        auditCall(services.owner, context, undefined, ConnectError.from(error));
+        throw error;
+      }
     },
     shutdownSignal: host.shutdownSignal,
     readMaxBytes: requestBytesMax,

@@ -2,8 +2,10 @@
 import type { HandlerContext } from "@connectrpc/connect";
 import type { Problem } from "../base/problem.ts";
 import type { ObjectChange } from "../gen/cairn/v1/types_pb.ts";
-import type { MutationOp, MutationOutcome } from "../state/mutation.ts";
+import type { Mutation, MutationOp, MutationOutcome } from "../state/mutation.ts";
 import type { Operation } from "../state/operation.ts";
+import { peerKey } from "./access.ts";
+import { auditedKey, methodOf } from "./audit.ts";
 import { principalOf, type ServiceContext } from "./context.ts";
 import { refusal } from "./problems.ts";
 import { checked } from "./request.ts";
@@ -22,6 +24,44 @@ const requestIdBytesMax = 128;
 
 type Accepted = Extract<MutationOutcome, { ok: true }>;
 
+/** Refuses a reason or request id that is too long to keep. */
+export function checkRecord(request: { readonly reason: string; readonly requestId: string }): void {
+  checked((check) => {
+    check.textBytes("reason", request.reason, reasonBytesMax);
+    check.textBytes("request_id", request.requestId, requestIdBytesMax);
+  });
+}
+
+/** A mutation by whoever makes the call. */
+export function mutationBy(
+  context: HandlerContext,
+  request: MutationFields,
+  ops: readonly MutationOp[],
+): Mutation {
+  return {
+    ops,
+    expectedGeneration: Number(request.expectedGeneration),
+    dryRun: request.dryRun,
+    reason: request.reason,
+    requestId: request.requestId,
+    principal: principalOf(context),
+    source: "api",
+    address: context.values.get(peerKey).name,
+    method: methodOf(context),
+  };
+}
+
+/** The outcome, or throws the refusal. The owner has audited it either way. */
+export function settled(
+  outcome: MutationOutcome,
+  context: HandlerContext,
+  rename: (path: string) => string = (path) => path,
+): Accepted {
+  context.values.set(auditedKey, true);
+  if (!outcome.ok) throw refusal(outcome.problems.map((problem) => renamed(problem, rename)));
+  return outcome;
+}
+
 /** Runs `ops` as one transaction. Throws the refusal when the owner refuses. */
 export async function mutate(
   services: ServiceContext,
@@ -30,21 +70,8 @@ export async function mutate(
   ops: readonly MutationOp[],
   rename: (path: string) => string = (path) => path,
 ): Promise<Accepted> {
-  checked((check) => {
-    check.textBytes("reason", request.reason, reasonBytesMax);
-    check.textBytes("request_id", request.requestId, requestIdBytesMax);
-  });
-  const outcome = await services.owner.mutate({
-    ops,
-    expectedGeneration: Number(request.expectedGeneration),
-    dryRun: request.dryRun,
-    reason: request.reason,
-    requestId: request.requestId,
-    principal: principalOf(context),
-    source: "api",
-  });
-  if (!outcome.ok) throw refusal(outcome.problems.map((problem) => renamed(problem, rename)));
-  return outcome;
+  checkRecord(request);
+  return settled(await services.owner.mutate(mutationBy(context, request, ops)), context, rename);
 }
 
 /** Generation and change set, as every mutation answers. */

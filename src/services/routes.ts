@@ -1,6 +1,7 @@
 /** All services on one router. */
 import type { DescService } from "@bufbuild/protobuf";
 import type { ConnectRouter } from "@connectrpc/connect";
+import { ConfigService } from "../gen/cairn/v1/config_service_pb.ts";
 import { ControlService } from "../gen/cairn/v1/control_service_pb.ts";
 import { EventService } from "../gen/cairn/v1/event_service_pb.ts";
 import { GlobalService } from "../gen/cairn/v1/global_service_pb.ts";
@@ -13,6 +14,7 @@ import { file_google_rpc_error_details } from "../gen/google/rpc/error_details_p
 import { file_google_rpc_status } from "../gen/google/rpc/status_pb.ts";
 import { Health } from "../gen/grpc/health/v1/health_pb.ts";
 import { ServerReflection } from "../gen/grpc/reflection/v1/reflection_pb.ts";
+import { configService } from "./config.ts";
 import type { ServiceContext } from "./context.ts";
 import { controlService } from "./control.ts";
 import { eventService } from "./event.ts";
@@ -27,6 +29,7 @@ import { ribService } from "./rib.ts";
 
 /** Everything that is served, by name of package and service. */
 export const servedServices: readonly DescService[] = [
+  ConfigService,
   ControlService,
   EventService,
   GlobalService,
@@ -44,6 +47,7 @@ export function serviceRoutes(services: ServiceContext): (router: ConnectRouter)
   const files = [file_google_rpc_error_details, file_google_rpc_status];
   return (router) =>
     void router
+      .service(ConfigService, configService(services))
       .service(ControlService, controlService(services))
       .service(EventService, eventService(services))
       .service(GlobalService, globalService(services))

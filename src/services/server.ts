@@ -3,8 +3,8 @@ import type net from "node:net";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Problem } from "../base/problem.ts";
 import { formatProblem } from "../base/problem.ts";
-import type { EventArchive, Owner } from "../state/view.ts";
-import type { Log, ProcessControl, ServiceContext } from "./context.ts";
+import type { EventArchive, HistoryArchive, Owner } from "../state/view.ts";
+import type { ConfigText, Log, ProcessControl, ServiceContext } from "./context.ts";
 import { type Listener, openListener } from "./listener.ts";
 import { checkListener, type ListenerOptions } from "./listener-options.ts";
 import type { CairnMetrics } from "./metrics.ts";
@@ -14,6 +14,8 @@ import { WatcherSlots } from "./watchers.ts";
 export interface ServicesOptions {
   readonly owner: Owner;
   readonly archive: EventArchive;
+  readonly history: HistoryArchive;
+  readonly configText: ConfigText;
   readonly listeners: readonly ListenerOptions[];
   readonly metrics: CairnMetrics;
   readonly log: Log;
@@ -39,10 +41,11 @@ export async function startServices(options: ServicesOptions): Promise<RunningSe
   );
   if (problems.length > 0) throw new Error(problems.map(formatProblem).join("; "));
 
-  const { owner, archive, metrics, log, control, version } = options;
+  const { owner, archive, history, configText, metrics, log, control, version } = options;
   const watchers = new WatcherSlots();
   metrics.showWatchers(watchers);
-  const services: ServiceContext = { owner, archive, metrics, watchers, log, control, version };
+  const shared = { owner, archive, history, configText, metrics };
+  const services: ServiceContext = { ...shared, watchers, log, control, version };
   const shutdown = new AbortController();
   const host = {
     services,

@@ -60,6 +60,8 @@ export interface Mutation {
   readonly confirm?: ConfirmTerms;
   /** For rollback and revert: the generation whose objects are declared again. */
   readonly restores?: number;
+  /** Tells requests with the same request id apart when the operations do not: they were worked out from the request. */
+  readonly digest?: string;
   /** Where the request came from, for the audit: address of the client and PACKAGE.SERVICE/METHOD. */
   readonly address?: string;
   readonly method?: string;

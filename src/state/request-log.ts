@@ -73,6 +73,7 @@ export class RequestLog {
 /** Text that is equal for equal requests; a request id may be used again only with the same. */
 export function digestOf(mutation: Mutation): string {
   const { ops, confirm } = mutation;
+  if (mutation.digest !== undefined) return mutation.digest;
   const terms = confirm ? [confirm.withinMs, confirm.holdMs, confirm.graceMs, ...confirm.conditions] : [];
   return JSON.stringify([ops.map(opDigest), ...terms]);
 }

@@ -7,7 +7,7 @@ import type { Problem } from "../../base/problem.ts";
 import type { Event } from "../../gen/cairn/v1/event_service_pb.ts";
 import type { Mutation, MutationOutcome } from "../../state/mutation.ts";
 import type { Operation, OperationOutcome } from "../../state/operation.ts";
-import type { CoreView, EventArchive, Owner, StoredAudit } from "../../state/view.ts";
+import type { CoreView, EventArchive, HistoryArchive, Owner, StoredAudit } from "../../state/view.ts";
 import { FakeEvents } from "./fake-events.ts";
 import { FakeObjects } from "./fake-objects.ts";
 import { FakeTables } from "./fake-tables.ts";
@@ -28,6 +28,16 @@ export class FakeOwner implements Owner {
   readonly events: FakeEvents;
   readonly view: CoreView;
   readonly archive: EventArchive;
+  /** A history in which nothing ever happened. */
+  readonly history: HistoryArchive = {
+    generations: async () => [],
+    span: async () => ({ newest: 0, oldest: 0, count: 0 }),
+    compare: async () => undefined,
+    objectsAt: async () => undefined,
+    revisions: async () => [],
+    audit: async () => ({ entries: [], total: 0 }),
+    verifyAudit: async () => ({ checked: 0, brokenAt: 0, next: 0, hash: "" }),
+  };
   /** Everything that was asked for, in order. */
   readonly mutations: Mutation[] = [];
   readonly operations: Operation[] = [];

@@ -14,14 +14,21 @@ import {
   toJson,
 } from "@bufbuild/protobuf";
 import { ConnectError, createRouterTransport, type Transport } from "@connectrpc/connect";
+import { auditInterceptor } from "../audit.ts";
 import { callInterceptor } from "../calls.ts";
-import type { LogLevel, ServiceContext } from "../context.ts";
+import type { ConfigText, LogLevel, ServiceContext } from "../context.ts";
 import type { ListenerOptions } from "../listener-options.ts";
 import { CairnMetrics } from "../metrics.ts";
 import { servedServices, serviceRoutes } from "../routes.ts";
 import { type RunningServices, type ServicesOptions, startServices } from "../server.ts";
 import { WatcherSlots } from "../watchers.ts";
 import { FakeOwner, type FakeOwnerOptions } from "./fake-owner.ts";
+
+/** Files of any text declare nothing. */
+const noConfigText: ConfigText = {
+  parse: () => ({ objects: [], problems: [] }),
+  write: () => "",
+};
 
 export interface LogLine {
   readonly level: string;
@@ -44,9 +51,11 @@ export function inProcess(options: FakeOwnerOptions = {}): Harness {
   const watchers = new WatcherSlots();
   const metrics = new CairnMetrics(owner, "0.0.0-test");
   metrics.showWatchers(watchers);
-  const services = { owner, archive: owner.archive, metrics, watchers, log, control, version: "0.0.0-test" };
+  const { archive, history } = owner;
+  const shared = { owner, archive, history, configText: noConfigText, metrics, watchers };
+  const services = { ...shared, log, control, version: "0.0.0-test" };
   const transport = createRouterTransport(serviceRoutes(services), {
-    router: { interceptors: [callInterceptor(log)] },
+    router: { interceptors: [callInterceptor(log), auditInterceptor(owner)] },
   });
   return { owner, services, transport, logLines, logLevels };
 }
@@ -60,7 +69,9 @@ export async function onSockets(
   const owner = new FakeOwner(options);
   const { logLines, log, control } = process();
   const metrics = new CairnMetrics(owner, "0.0.0-test");
-  const base = { owner, archive: owner.archive, metrics, log, control, version: "0.0.0-test" };
+  const { archive, history } = owner;
+  const shared = { owner, archive, history, configText: noConfigText, metrics };
+  const base = { ...shared, log, control, version: "0.0.0-test" };
   const running = await startServices({ ...base, listeners, filePollMs: 20, ...options });
   t.after(() => running.close(100));
   return { owner, running, logLines, metrics };
