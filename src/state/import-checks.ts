@@ -47,10 +47,7 @@ export const importChecks: readonly ImportCheck[] = [
     name: "first-as",
     reason: RejectReason.firstAs,
     refuses: ({ config, attributes, attr }) =>
-      config.external &&
-      config.enforceFirstAs &&
-      !config.routeServerClient &&
-      attributes.neighborAs[attr] !== config.remoteAsn,
+      config.external && config.enforceFirstAs && attributes.neighborAs[attr] !== config.remoteAsn,
   },
   {
     name: "originator-id",

@@ -40,7 +40,7 @@ export type Input =
     }
   /** The connection ended, or the attempt failed. `error` is the errno name, undefined for a clean end. */
   | { readonly kind: "tcp.closed"; readonly conn: ConnId; readonly error: string | undefined }
-  /** Bytes received. The core may keep `bytes` until the next turn ends; the shell does not change them. */
+  /** Bytes received. The core copies what it wants before `handle` returns; the shell then uses the buffer again. */
   | { readonly kind: "tcp.bytes"; readonly conn: ConnId; readonly bytes: Uint8Array }
   /** The socket has taken bytes: `queued` are still waiting in the shell. */
   | { readonly kind: "tcp.sent"; readonly conn: ConnId; readonly queued: number }
