@@ -55,8 +55,10 @@ const rows: readonly Row[] = [
 
   bad(
     "EventService/WatchEvents",
-    { filter: { topics: ["a b"], object: "Neighbor" } },
+    { filter: { topics: ["a b"], categories: ["session", "Session"], types: ["*"], object: "Neighbor" } },
     "filter.topics[0]",
+    "filter.categories[1]",
+    "filter.types[0]",
     "filter.object",
   ),
   bad(
@@ -154,7 +156,12 @@ const rows: readonly Row[] = [
 
   bad("NeighborService/AddNeighbor", {}, "spec"),
   bad("NeighborService/AddNeighbor", { spec: {} }, "spec.address"),
-  bad("NeighborService/AddNeighbor", { spec: { address: "192.0.2.300" } }, "spec.address"),
+  bad(
+    "NeighborService/AddNeighbor",
+    { spec: { address: "192.0.2.300", families: ["ipv5"] } },
+    "spec.address",
+    "spec.families[0]",
+  ),
   bad(
     "NeighborService/AddNeighbor",
     { spec: { address: "192.0.2.99", removePrivateAs: 77, prefixLimits: [{ action: 9 }] } },

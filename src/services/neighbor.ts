@@ -1,7 +1,7 @@
 /** NeighborService: neighbors with their state, and what an operator does to a session. */
 import { create } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
-import { parseIp } from "../base/ip.ts";
+import { formatIp, parseIp } from "../base/ip.ts";
 import { limits } from "../base/limits.ts";
 import {
   ListNeighborsRequestSchema,
@@ -38,7 +38,9 @@ export function neighborService(services: ServiceContext): ServiceImpl<typeof Ne
     async addNeighbor(request, context) {
       const spec = checked((check) => {
         const given = check.present("spec", request.spec);
-        return { ...given, address: check.address("spec.address", given.address) };
+        // A bad address is for the core to refuse, together with all else that is wrong with the spec.
+        const address = parseIp(given.address);
+        return { ...given, address: address ? formatIp(address) : given.address };
       });
       const ops = [{ op: "put", kind, spec, mode: "create" }] as const;
       return changeSet(await mutate(services, context, request, ops, specPaths(kind, spec.address)));
