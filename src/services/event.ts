@@ -137,6 +137,15 @@ function checkFilter(check: RequestCheck, filter: EventFilter | undefined): void
     const fix = "write one like cairn.bgp.session.established or cairn.bgp.*";
     check.add({ code: "INVALID", path: `filter.topics[${i}]`, message, fix, value: topic });
   });
+  for (const field of ["categories", "types"] as const) {
+    check.count(`filter.${field}`, filter?.[field] ?? [], conditionsMax);
+    filter?.[field].forEach((text, i) => {
+      if (/^[a-z0-9_.-]{1,128}$/.test(text)) return;
+      const message = `"${text}" is no part of a topic`;
+      const fix = "write one like session for a category, or session.established for a type";
+      check.add({ code: "INVALID", path: `filter.${field}[${i}]`, message, fix, value: text });
+    });
+  }
   if (filter && filter.object !== "" && !/^[^/]+\/.+$/.test(filter.object)) {
     const message = `"${filter.object}" is not KIND/NAME`;
     check.add({ code: "INVALID", path: "filter.object", message, value: filter.object });

@@ -63,6 +63,16 @@ suite("EventLog", () => {
     assert.equal(log.read(0, create(EventFilterSchema, { topics: ["none"] }), 10).scannedTo, 3);
   });
 
+  test("categories are areas or subjects of topics, types their ends", () => {
+    const passes = (filter: { categories?: string[]; types?: string[] }): boolean =>
+      matches({ id: 1, ...event("cairn.bgp.session.down") }, create(EventFilterSchema, filter));
+    assert(passes({ categories: ["route", "session"] }) && passes({ categories: ["bgp"] }));
+    assert(!passes({ categories: ["cairn"] }) && !passes({ categories: ["down"] }));
+    assert(passes({ types: ["down"] }) && passes({ types: ["established", "session.down"] }));
+    assert(!passes({ types: ["own"] }) && !passes({ types: ["session"] }));
+    assert(!passes({ categories: ["config"], types: ["down"] }));
+  });
+
   test("a pattern with several stars matches its parts in order, without overlap", () => {
     const passes = (pattern: string, topic: string): boolean =>
       matches({ id: 1, ...event(topic) }, create(EventFilterSchema, { topics: [pattern] }));

@@ -97,12 +97,20 @@ export class EventLog {
   }
 }
 
-/** True when the event passes: one of the topic patterns, the object, and the severity. */
+/** True when the event passes: one of the topic patterns, categories and types each, the object, and the severity. */
 export function matches(event: StoredEvent, filter: EventFilter | undefined): boolean {
   if (!filter) return true;
   if (filter.minSeverity !== Severity.UNSPECIFIED && event.severity < filter.minSeverity) return false;
   if (filter.object !== "" && event.object !== filter.object) return false;
-  return filter.topics.length === 0 || filter.topics.some((pattern) => topicMatches(pattern, event.topic));
+  const { topic } = event;
+  const passes = (wanted: readonly string[], test: (text: string) => boolean): boolean => {
+    return wanted.length === 0 || wanted.some(test);
+  };
+  return (
+    passes(filter.topics, (pattern) => topicMatches(pattern, topic)) &&
+    passes(filter.categories, (category) => topic.split(".").slice(1, 3).includes(category)) &&
+    passes(filter.types, (type) => topic.endsWith(`.${type}`))
+  );
 }
 
 /** `*` stands for any text; a pattern without one must be the whole topic or a leading part up to a dot. */

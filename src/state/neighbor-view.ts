@@ -12,6 +12,7 @@ import type { Family } from "../wire/family.ts";
 import type { Core } from "./core.ts";
 import type { NeighborRecord } from "./neighbor-record.ts";
 import { effectiveSpec } from "./resolve.ts";
+import { missingPolicies, withoutPolicyText } from "./sessions-text.ts";
 
 export function neighborMessage(core: Core, address: string): Neighbor | undefined {
   const view = core.objects.get("Neighbor", address);
@@ -22,6 +23,10 @@ export function neighborMessage(core: Core, address: string): Neighbor | undefin
   const shown = record.config.families.filter(
     (family) => negotiated === undefined || (negotiated & (1 << family.index)) !== 0,
   );
+  if (record.negotiated && record.config.external && core.neighbors.requirePolicy) {
+    const missing = missingPolicies(record.config);
+    if (missing.length > 0) state.status ||= withoutPolicyText(missing);
+  }
   state.families = shown.map((family) => familyState(core, record, family));
   state.treatAsWithdraw = BigInt(record.treatAsWithdraw);
   state.attributeDiscard = BigInt(record.attributeDiscard);

@@ -24,6 +24,7 @@ import {
 import type { Routing } from "./routing.ts";
 import type { Negotiated, NeighborConfig, NeighborId } from "./session-port.ts";
 import type { Sessions } from "./sessions.ts";
+import { missingPolicies, withoutPolicyText } from "./sessions-text.ts";
 
 export interface NeighborsParts {
   readonly objects: ObjectStore;
@@ -204,20 +205,12 @@ export class Neighbors {
 
   private warnWithoutPolicy(record: NeighborRecord): void {
     const { config } = record;
-    const missing = [
-      config.importPolicies.length === 0 ? "import" : "",
-      config.exportPolicies.length === 0 ? "export" : "",
-    ].filter((word) => word !== "");
+    const missing = missingPolicies(config);
     if (missing.length === 0) return;
-    const words = missing.join(" and ");
-    this.parts.effects.log(
-      "warn",
-      `no ${words} policy: RFC 8212 lets no routes ${words === "export" ? "out" : "through"}`,
-      {
-        neighbor: config.address,
-        fix: `cairnctl neighbor set ${config.address} ${missing.map((word) => `--${word} accept-all`).join(" ")}`,
-      },
-    );
+    this.parts.effects.log("warn", withoutPolicyText(missing), {
+      neighbor: config.address,
+      fix: `cairnctl neighbor set ${config.address} ${missing.map((word) => `--${word} accept-all`).join(" ")}`,
+    });
   }
 
   down(id: NeighborId): void {

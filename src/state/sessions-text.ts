@@ -42,6 +42,23 @@ const errnoText: Readonly<Record<string, string>> = {
   EPERM: "not permitted",
 };
 
+/** What RFC 8212 asks of an external neighbor and is not there. */
+export function missingPolicies(config: {
+  readonly importPolicies: readonly string[];
+  readonly exportPolicies: readonly string[];
+}): ("import" | "export")[] {
+  const missing: ("import" | "export")[] = [];
+  if (config.importPolicies.length === 0) missing.push("import");
+  if (config.exportPolicies.length === 0) missing.push("export");
+  return missing;
+}
+
+/** What that means, in one sentence. */
+export function withoutPolicyText(missing: readonly ("import" | "export")[]): string {
+  const effect = missing.length === 2 ? "through" : missing[0] === "import" ? "in" : "out";
+  return `no ${missing.join(" and ")} policy: RFC 8212 lets no routes ${effect}`;
+}
+
 /** Whole seconds, at least 1, for "waiting 12 s". */
 export function secondsText(ms: number): string {
   return `${Math.max(1, Math.ceil(ms / 1000))} s`;

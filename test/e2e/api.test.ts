@@ -44,12 +44,16 @@ test("a neighbor's life: add, update with a mask, delete", async (t) => {
     return answer.routes ? answer : undefined;
   });
   assert.match(routes[0].rejectReason, /8212|no import policy/i);
+  const status = async (): Promise<string> =>
+    (await daemon.call("NeighborService/GetNeighbor", { address: "127.0.0.2" })).neighbor.state.status;
+  assert.equal(await status(), "no import and export policy: RFC 8212 lets no routes through");
   const updated = await daemon.call("NeighborService/UpdateNeighbor", {
     spec: { address: "127.0.0.2", import: ["accept-all"] },
     updateMask: ["import", "description"],
   });
   assert.deepEqual(changed(updated), ["UPDATE Neighbor/127.0.0.2 description:none import[0]:policy"]);
   await until("the route", async () => (await daemon.best()).join() === "198.51.100.0/24");
+  assert.equal(await status(), "no export policy: RFC 8212 lets no routes out");
   const { neighbor } = await daemon.call("NeighborService/GetNeighbor", { address: "127.0.0.2" });
   assert.equal(neighbor.spec.description, undefined, "named in the mask and absent: cleared");
   assert.equal(neighbor.spec.passive, true, "not named: kept");

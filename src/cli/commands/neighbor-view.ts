@@ -56,11 +56,11 @@ export function isUp(neighbor: Neighbor): boolean {
   return neighbor.state?.sessionState === SessionState.ESTABLISHED;
 }
 
-/** Why it is down, or who it is. */
+/** Why it is down or what is wrong, or who it is. */
 function noteOf(neighbor: Neighbor): string {
   const { state } = neighbor;
   const description = neighbor.effective?.description || neighbor.spec?.description || "";
-  if (isUp(neighbor)) return description;
+  if (isUp(neighbor)) return state?.status || description;
   return state?.status || state?.lastResetReason || description;
 }
 

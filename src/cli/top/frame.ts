@@ -179,11 +179,11 @@ function sessionColumns(
     },
     {
       title: "NOTE",
-      value: ({ spec, effective, state }) =>
-        (state?.sessionState !== 6 && (state?.status || state?.lastResetReason)) ||
-        effective?.description ||
-        spec?.description ||
-        "",
+      value: (neighbor) => {
+        const { spec, effective, state } = neighbor;
+        const why = state?.status || (!isUp(neighbor) && state?.lastResetReason);
+        return why || effective?.description || spec?.description || "";
+      },
       min: 8,
       drop: 6,
       tone: () => "dim",
