@@ -33,8 +33,6 @@ export const limits = {
   auditStoredMax: 200_000,
   /** Prefixes and evaluations that a plan looks at before its counts become lower bounds: a few seconds. */
   planWorkMax: 8_000_000,
-  /** A configuration file sent over the API. */
-  configTextMax: 16 << 20,
   /** Conditions of a confirmed apply. */
   conditionsMax: 32,
   /** Rows a list answers with by default and at most. */

@@ -52,6 +52,15 @@ export class CairnMetrics {
   );
   readonly #buildInfo = this.#gauge("build_info", "Always 1; the label tells the version.", ["version"]);
   readonly #generation = this.#gauge("generation", "Generation of the configuration in force.", []);
+  readonly #pending = this.#gauge(
+    "config_pending",
+    "1 while a change waits for its confirmation, else 0.",
+    [],
+  );
+  readonly #commits = this.#counter("config_commits_total", "Changes carried out since the start.", []);
+  readonly #refusals = this.#counter("config_refusals_total", "Changes refused since the start, by code.", [
+    "code",
+  ]);
   readonly #uptime = this.#gauge("uptime_seconds", "Time since the daemon started.", []);
   readonly #memory = this.#gauge("process_resident_memory_bytes", "Resident memory of the daemon.", []);
   readonly #healthy = this.#gauge("subsystem_healthy", "1 for a subsystem that is healthy, else 0.", [
@@ -151,6 +160,12 @@ export class CairnMetrics {
     this.#showTables();
     this.#showPolicies();
     this.#generation.set(view.generation);
+    this.#pending.set(view.pending() ? 1 : 0);
+    const { commits, refusals } = view.changeCounts();
+    this.#commits.reset();
+    this.#commits.inc(commits);
+    this.#refusals.reset();
+    for (const [code, count] of refusals) this.#refusals.inc({ code }, count);
     this.#uptime.set(this.#owner.uptimeMs() / 1000);
     this.#memory.set(process.memoryUsage.rss());
     this.#healthy.reset();

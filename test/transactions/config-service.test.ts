@@ -289,3 +289,20 @@ test("50 writers that expect the generation they saw: each change is made once, 
   }
   await world.stop();
 });
+
+test("metrics tell commits, refusals and a pending change", async (t) => {
+  const world = await World.start(stateDir(t));
+  const config = world.client(ConfigService);
+  await config.apply(file(base));
+  await failure(config.apply(remove("Policy", "in")));
+  await config.apply({ ...put(["PrefixSet", { name: "p" }]), confirm: { confirmWithin: { seconds: 60n } } });
+  const text = await world.metrics.text();
+  assert.match(text, /^cairn_config_pending 1$/m);
+  assert.match(text, /^cairn_config_commits_total 2$/m);
+  assert.match(text, /^cairn_config_refusals_total\{code="STILL_REFERENCED"\} 1$/m);
+  const { pending } = await config.getPending({});
+  assert.deepEqual([pending?.generation, pending?.revertTo], [2n, 1n]);
+  await config.abort({});
+  assert.equal((await config.getPending({})).pending, undefined);
+  await world.stop();
+});

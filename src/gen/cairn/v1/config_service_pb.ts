@@ -116,7 +116,7 @@ export type ConfigFile = Message<"cairn.v1.ConfigFile"> & {
   name: string;
 
   /**
-   * The text, at most 16 MiB.
+   * The text. A request is at most 4 MiB.
    *
    * @generated from field: string content = 2;
    */
