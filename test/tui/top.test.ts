@@ -229,7 +229,7 @@ test("in a terminal of 80x24", { skip: tmux ? false : "tmux is not installed" },
     }
     assert.fail(`never saw ${pattern} in:\n${control("capture-pane", "-p", "-t", "t")}`);
   };
-  await until(/fake {2}AS 65000[^]*> {2}192\.0\.2\.1 +65001 +established/);
+  await until(/fake {2}AS 65000[\s\S]*> {2}192\.0\.2\.1 +65001 +established/);
   control("send-keys", "-t", "t", "j");
   await until(/> {2}192\.0\.2\.2/);
   control("send-keys", "-t", "t", "Enter");
