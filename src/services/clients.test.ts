@@ -96,7 +96,9 @@ async function onLoopback(t: TestContext): Promise<string> {
 }
 
 test("the table has every RPC", () => {
-  assert.deepEqual(Object.keys(requests).sort(), [...servedMethods().keys()].sort());
+  // ConfigService needs a real core: see test/e2e/clients.test.ts.
+  const served = [...servedMethods().keys()].filter((rpc) => !rpc.includes("ConfigService"));
+  assert.deepEqual(Object.keys(requests).sort(), served.sort());
 });
 
 test("grpc-js calls every RPC", async (t) => {

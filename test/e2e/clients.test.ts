@@ -13,6 +13,10 @@ import { Speaker } from "./speaker.ts";
 
 const address = "127.0.0.7";
 const peer = "127.0.0.2";
+const fileOf = (set: string): Json => ({
+  file: { name: "sets.toml", content: `[[prefix_sets]]\nname = "${set}"\n` },
+});
+const confirm = { confirm_within: "60s" };
 
 /** A good request for each RPC and what its answer must hold, in an order in which they work one after the other. */
 const rows: readonly (readonly [rpc: string, request: Json, expected: Json])[] = [
@@ -41,16 +45,18 @@ const rows: readonly (readonly [rpc: string, request: Json, expected: Json])[] =
   ["cairn.v1.NeighborService/DeleteNeighbor", { address }, {}],
   ["cairn.v1.NeighborService/SoftResetIn", { address: peer, refresh: true }, {}],
   ["cairn.v1.NeighborService/SoftResetOut", { address: peer }, {}],
-  ...["Policy", "PrefixSet", "AsPathSet", "CommunitySet", "NeighborSet"].flatMap((kind) => {
-    const many = kind === "Policy" ? "Policies" : `${kind}s`;
-    const field = kind[0].toLowerCase() + kind.slice(1);
-    return [
-      [`cairn.v1.PolicyService/Set${kind}`, { spec: { name: "new" } }, {}],
-      [`cairn.v1.PolicyService/Get${kind}`, { name: "new" }, { [field]: { spec: { name: "new" } } }],
-      [`cairn.v1.PolicyService/List${many}`, {}, { totalSize: "1" }],
-      [`cairn.v1.PolicyService/Delete${kind}`, { name: "new" }, {}],
-    ] as const;
-  }),
+  ...["Policy", "PrefixSet", "AsPathSet", "CommunitySet", "NeighborSet", "AsnSet", "NextHopSet"].flatMap(
+    (kind) => {
+      const many = kind === "Policy" ? "Policies" : `${kind}s`;
+      const field = kind[0].toLowerCase() + kind.slice(1);
+      return [
+        [`cairn.v1.PolicyService/Set${kind}`, { spec: { name: "new" } }, {}],
+        [`cairn.v1.PolicyService/Get${kind}`, { name: "new" }, { [field]: { spec: { name: "new" } } }],
+        [`cairn.v1.PolicyService/List${many}`, {}, { totalSize: "1" }],
+        [`cairn.v1.PolicyService/Delete${kind}`, { name: "new" }, {}],
+      ] as const;
+    },
+  ),
   [
     "cairn.v1.InjectionService/AddPath",
     { path: { prefix: "198.51.100.0/24" } },
@@ -67,10 +73,30 @@ const rows: readonly (readonly [rpc: string, request: Json, expected: Json])[] =
   ["cairn.v1.RibService/StreamAdvertisedRoutes", { neighbor: peer }, { routes: [{ neighbor: "local" }] }],
   ["cairn.v1.RibService/LookupRoute", { target: "192.0.2.9" }, { prefix: "192.0.2.0/24" }],
   ["cairn.v1.RibService/ExplainBestPath", { prefix: "192.0.2.0/24" }, { candidates: [{ rank: 1 }] }],
+  ["cairn.v1.RibService/ExplainImport", { neighbor: peer, prefix: "192.0.2.0/24" }, {}],
+  ["cairn.v1.RibService/ExplainAdvertisedRoute", { neighbor: peer, prefix: "198.51.100.0/24" }, {}],
+  ["cairn.v1.PolicyService/GetPolicyStats", { name: "accept-all" }, {}],
+  ["cairn.v1.PolicyService/TestPolicy", {}, {}],
   ["cairn.v1.RibService/WatchRoutes", {}, { type: "TYPE_SNAPSHOT" }],
   ["cairn.v1.RibService/GetRibSummary", {}, { families: [{ prefixes: "3" }] }],
   ["cairn.v1.InjectionService/DeletePath", { prefix: "198.51.100.0/24" }, {}],
   ["cairn.v1.InjectionService/DeletePath", { prefix: "203.0.113.0/24" }, {}],
+  ["cairn.v1.ConfigService/Validate", { source: fileOf("one") }, { valid: true }],
+  ["cairn.v1.ConfigService/Plan", { source: fileOf("one") }, { changes: [{ kind: "PrefixSet" }] }],
+  ["cairn.v1.ConfigService/Apply", { source: fileOf("one"), confirm, reason: "why" }, {}],
+  ["cairn.v1.ConfigService/GetPending", {}, { pending: { reason: "why" } }],
+  ["cairn.v1.ConfigService/Confirm", {}, {}],
+  ["cairn.v1.ConfigService/Apply", { source: fileOf("two"), confirm }, {}],
+  ["cairn.v1.ConfigService/Abort", {}, {}],
+  ["cairn.v1.ConfigService/ListGenerations", { page_size: 1 }, {}],
+  ["cairn.v1.ConfigService/GetGeneration", { generation: "1" }, { generation: { generation: "1" } }],
+  ["cairn.v1.ConfigService/Diff", { from: "1" }, { from: "1" }],
+  ["cairn.v1.ConfigService/Blame", { kind: "Global" }, { metadata: { kind: "Global" } }],
+  ["cairn.v1.ConfigService/Export", {}, {}],
+  ["cairn.v1.ConfigService/PinGeneration", { generation: "1" }, {}],
+  ["cairn.v1.ConfigService/UnpinGeneration", { generation: "1" }, {}],
+  ["cairn.v1.ConfigService/Rollback", { generation: "1" }, {}],
+  ["cairn.v1.ConfigService/ListAudit", { page_size: 1 }, {}],
   ["cairn.v1.EventService/ListEvents", { page_size: 1 }, { events: [{ id: "1" }] }],
   ["cairn.v1.EventService/WatchEvents", { from_id: "0" }, { type: "TYPE_EVENTS" }],
   ["cairn.v1.NeighborService/HardReset", { address: peer }, {}],
@@ -89,6 +115,13 @@ async function start(t: TestContext): Promise<Daemon> {
   speaker.announce(["192.0.2.0/24"]);
   for (let i = 0; (await daemon.best()).length === 0 && i < 500; i++);
   return daemon;
+}
+
+/** Spans as protobuf.js takes them. */
+function withSpans(request: Json): Json {
+  return JSON.parse(JSON.stringify(request), (key, value) =>
+    key === "confirm_within" ? { seconds: Number.parseInt(value, 10) } : value,
+  );
 }
 
 /** Every value of `expected` stands in `actual`. */
@@ -111,7 +144,7 @@ test("grpc-js with protobuf.js calls every RPC; the list is the daemon's own", a
   );
   assert.deepEqual([...new Set(rows.map(([rpc]) => rpc))].sort(), served.sort(), "RPCs served and rows here");
   for (const [rpc, request, expected] of rows) {
-    const [answer] = await callGrpc(client, definitions, rpc, request);
+    const [answer] = await callGrpc(client, definitions, rpc, withSpans(request));
     if (rpc !== "cairn.v1.RibService/ListRejectedRoutes") assert.ok(answer, rpc);
     holds(answer, expected, rpc);
   }
@@ -185,7 +218,17 @@ test("curl itself: JSON in, JSON out, and an error that programs can read", asyn
 type Definitions = ReturnType<typeof loadSync> & Record<string, Record<string, unknown>>;
 
 function loadAll(): Definitions {
-  const services = ["control", "event", "global", "injection", "neighbor", "peer_group", "policy", "rib"];
+  const services = [
+    "config",
+    "control",
+    "event",
+    "global",
+    "injection",
+    "neighbor",
+    "peer_group",
+    "policy",
+    "rib",
+  ];
   const files = services.map((name) => `cairn/v1/${name}_service.proto`);
   return loadSync([...files, "grpc/health/v1/health.proto", "grpc/reflection/v1/reflection.proto"], {
     includeDirs: [join(root, "proto")],

@@ -19,9 +19,11 @@ import { NeighborSpecSchema } from "../../gen/cairn/v1/neighbor_service_pb.ts";
 import { Format, field as fieldRule, kind as kindRule } from "../../gen/cairn/v1/options_pb.ts";
 import { PeerGroupSpecSchema } from "../../gen/cairn/v1/peer_group_service_pb.ts";
 import {
+  AsnSetSpecSchema,
   AsPathSetSpecSchema,
   CommunitySetSpecSchema,
   NeighborSetSpecSchema,
+  NextHopSetSpecSchema,
   PolicyAction,
   PolicySpecSchema,
   PrefixSetSpecSchema,
@@ -46,6 +48,8 @@ const schemas: readonly DescMessage[] = [
   AsPathSetSpecSchema,
   CommunitySetSpecSchema,
   NeighborSetSpecSchema,
+  AsnSetSpecSchema,
+  NextHopSetSpecSchema,
 ];
 
 type Objects = Map<string, ObjectView>;

@@ -28,7 +28,14 @@ interface Candidate {
   readonly time: number;
 }
 
-const noSets = { prefixes: new Map(), asPaths: new Map(), communities: new Map(), neighbors: new Map() };
+const noSets = {
+  prefixes: new Map(),
+  asPaths: new Map(),
+  communities: new Map(),
+  neighbors: new Map(),
+  asns: new Map(),
+  nextHops: new Map(),
+};
 const noExport = 0xffffff01;
 const noAdvertise = 0xffffff02;
 
