@@ -41,6 +41,8 @@ export interface PeerOptions {
   readonly routeRefresh?: boolean;
   /** AFIs it offers; default those of its neighbor object. */
   readonly afis?: readonly (1 | 2)[];
+  /** What it offers besides. */
+  readonly capabilities?: readonly Capability[];
 }
 
 export class CoreRig {
@@ -265,6 +267,7 @@ export class Peer {
     if (routeRefresh) capabilities.push({ kind: "route-refresh" });
     if (extendedMessages) capabilities.push({ kind: "extended-message" });
     if (!twoOctet) capabilities.push({ kind: "four-octet-as", asn: this.asn });
+    capabilities.push(...(this.options.capabilities ?? []));
     const routerId = this.options.routerId ?? idOf(this.address);
     return encodeOpen({ asn: this.asn, holdTimeS: 90, routerId, capabilities });
   }
