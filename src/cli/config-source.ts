@@ -11,7 +11,7 @@ import {
   type Pending,
 } from "../gen/cairn/v1/config_service_pb.ts";
 import type { Context } from "./context.ts";
-import { usageError } from "./exit.ts";
+import { CliError, exitCode, usageError } from "./exit.ts";
 import { humanSeconds, humanTime, parseSpanMs, safeText } from "./human.ts";
 import { readText } from "./read-file.ts";
 import type { Invocation, Option } from "./tree.ts";
@@ -54,12 +54,34 @@ export const confirmOptions: readonly Option[] = [
 export async function configFile(context: Context, invocation: Invocation): Promise<ConfigFile> {
   const file = invocation.option("file");
   if (file === undefined) throw usageError("which file?", "-f FILE, or -f - for standard input");
-  const content = await readText(context, file);
+  const content = withVariables(await readText(context, file), context.env);
   return create(ConfigFileSchema, {
     name: file === "-" ? "stdin.toml" : file,
     content,
     prune: invocation.flag("prune"),
   });
+}
+
+/**
+ * The text with each `${NAME}` replaced by the caller's environment variable, as the daemon does with its own start-up
+ * file: it does not read its environment for a client. `$${` stays for the parser. @throws CliError
+ */
+export function withVariables(text: string, env: Readonly<Record<string, string | undefined>>): string {
+  const missing = new Set<string>();
+  const filled = text.replace(/(?<!\$)\$\{([A-Za-z_][A-Za-z0-9_]*)\}/g, (whole, name: string) => {
+    const value = env[name];
+    if (value === undefined) missing.add(name);
+    return value === undefined
+      ? whole
+      : JSON.stringify(value)
+          .slice(1, -1)
+          .replaceAll("$" + "{", () => "$$" + "{");
+  });
+  if (missing.size > 0) {
+    const names = [...missing].join(", ");
+    throw new CliError(exitCode.failed, "VARIABLE", `the file names variables that are not set: ${names}`);
+  }
+  return filled;
 }
 
 /** The gates given, if any. @throws CliError (usage) */

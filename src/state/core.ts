@@ -61,7 +61,7 @@ export class Core {
   readonly changes: Changes;
   readonly events: EventLog;
   readonly watchers: Watchers;
-  private readonly importer: Importer;
+  readonly importer: Importer;
   private readonly limits: PrefixLimits;
   nowMs = 0;
   wallMs = 0;

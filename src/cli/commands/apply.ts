@@ -99,7 +99,8 @@ export function planLines(plan: PlanResponse, context: Pick<Context, "style">): 
   for (const neighbor of plan.neighbors) lines.push(...neighborLines(neighbor, context));
   const resets =
     plan.resets === 0 ? style.good("no session resets") : style.bad(`${plan.resets} session resets`);
-  lines.push(`${plan.changes.length} objects, impact ${plan.impact}, ${resets}${routesText(plan.routes)}`);
+  const objects = plan.changes.length === 1 ? "1 object" : `${plan.changes.length} objects`;
+  lines.push(`${objects}, impact ${plan.impact}, ${resets}${routesText(plan.routes)}`);
   for (const field of plan.needsRestart)
     lines.push(style.warn(`takes effect at the next start: ${safeText(field)}`));
   for (const { object, message } of plan.warnings) {
@@ -119,7 +120,8 @@ function neighborLines(neighbor: NeighborImpact, { style }: Pick<Context, "style
     neighbor.reexport ? "export runs again" : "",
   ].filter((word) => word !== "");
   const fields = neighbor.fields.length === 0 ? "" : style.dim(`  ${neighbor.fields.join(", ")}`);
-  const lines = [`neighbor ${safeText(neighbor.neighbor)}: ${words.join(", ")}${fields}`];
+  const what = words.length === 0 ? "notices nothing" : words.join(", ");
+  const lines = [`neighbor ${safeText(neighbor.neighbor)}: ${what}${fields}`];
   for (const family of neighbor.families) lines.push(...familyLines(family, style));
   return lines;
 }
