@@ -183,6 +183,11 @@ export class Daemon {
       api: this.services.addresses.join(","),
       metrics: this.telemetry?.address ?? "",
     });
+    if (global && this.tcp.listening.length === 0) {
+      this.log.write("warn", "no address accepts BGP connections; neighbors can only be connected to", {
+        fix: 'set listen = ["0.0.0.0:179", "[::]:179"] in [global]',
+      });
+    }
     this.tellSystemd("READY=1");
   }
 
