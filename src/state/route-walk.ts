@@ -29,7 +29,8 @@ abstract class RowWalk implements RouteWalk {
 
   next(out: Route[], max: number, rows: number): boolean {
     const end = Math.min(this.end(), this.row + rows);
-    while (this.row < end && out.length < max) this.visit(this.row++, out);
+    const full = out.length + max;
+    while (this.row < end && out.length < full) this.visit(this.row++, out);
     return this.row >= this.end();
   }
 
