@@ -32,6 +32,9 @@ export async function runTop(
     return;
   }
   process.env.NODE_ENV = "production"; // React's checks would take half of the time
+  // Ink draws nothing before the end where these are set; whether there is a terminal was asked already.
+  process.env.CI = "false";
+  process.env.CONTINUOUS_INTEGRATION = "false";
   const [{ render }, { createElement }, { App }] = await Promise.all([
     import("ink"),
     import("react"),
