@@ -117,7 +117,7 @@ export class Daemon {
         });
         return;
       }
-      await this.tryBinding(file);
+      await this.bindFirst(file);
       const outcome = await this.loop.mutate(fileMutation(file, view, "first start"));
       if (!outcome.ok) throw new StartError(outcome.problems.map(formatProblem).join("\n"));
       return;
@@ -139,12 +139,12 @@ export class Daemon {
 
   /**
    * Before the file becomes the truth: with an address in the database that cannot be bound, a mended file would not help.
+   * The sockets stay open, so that a port which was seen listening does not go away again.
    * @throws Error with a sentence
    */
-  private async tryBinding(file: LoadedFile): Promise<void> {
+  private async bindFirst(file: LoadedFile): Promise<void> {
     const global = file.config.objects.find(({ kind }) => kind === "Global")?.spec as GlobalSpec | undefined;
     await this.tcp.listen(global?.listen ?? []);
-    this.tcp.stopListening();
   }
 
   /** Opens everything that others connect to. The API comes last: when it answers, the daemon is ready. */
@@ -152,9 +152,11 @@ export class Daemon {
     this.postAddresses();
     this.addressTimer = setInterval(() => this.postAddresses(), addressPollMs);
     const listen = this.loop.core.neighbors.global?.listen ?? [];
-    await this.tcp.listen(
-      listen.map(({ host, port }) => (host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`)),
-    );
+    if (this.tcp.listening.length === 0) {
+      await this.tcp.listen(
+        listen.map(({ host, port }) => (host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`)),
+      );
+    }
     const { metrics } = settings.telemetry;
     if (metrics) {
       const { host: address, port } = metrics;
