@@ -139,7 +139,8 @@ export class Daemon {
 
   /**
    * Before the file becomes the truth: with an address in the database that cannot be bound, a mended file would not help.
-   * The sockets stay open, so that a port which was seen listening does not go away again.
+   * The sockets stay open, so that a port which was seen listening does not go away again. Whoever connects meanwhile
+   * waits in the backlog: an OPEN that came before the neighbors are known would be refused.
    * @throws Error with a sentence
    */
   private async bindFirst(file: LoadedFile): Promise<void> {
@@ -157,6 +158,7 @@ export class Daemon {
         listen.map(({ host, port }) => (host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`)),
       );
     }
+    this.tcp.accept();
     const { metrics } = settings.telemetry;
     if (metrics) {
       const { host: address, port } = metrics;

@@ -16,6 +16,8 @@ export interface Listener {
   readonly address: string;
   /** The kernel's choice when 0 was asked for. */
   readonly port: number;
+  /** Starts to accept. Until then the kernel keeps those who connect in the backlog. */
+  accept(): void;
   close(): void;
 }
 
@@ -32,7 +34,7 @@ const acceptBatchMax = 64;
 const listenBacklog = 1_024;
 
 /**
- * Listens on `ADDRESS:PORT` or `[V6]:PORT`. An IPv6 listener takes IPv6 only.
+ * Binds `ADDRESS:PORT` or `[V6]:PORT` and listens; `accept` opens the door. An IPv6 listener takes IPv6 only.
  * @throws Error with a sentence for the operator
  */
 export async function openListener(text: string, acceptor: Acceptor, log: TcpLog): Promise<Listener> {
@@ -65,20 +67,24 @@ function listenNative(address: string, port: number, acceptor: Acceptor, log: Tc
     native!.close(fd);
     return errnoName(result);
   }
-  const stop = pollAccepts(fd, acceptor, log);
-  if (typeof stop === "string") {
+  const accepting = pollAccepts(fd, acceptor, log);
+  if (typeof accepting === "string") {
     native!.close(fd);
-    return stop;
+    return accepting;
   }
   const close = (): void => {
-    stop();
+    accepting.stop();
     native!.close(fd);
   };
-  return { address, port: decodeSocketAddress(own)!.port, close };
+  return { address, port: decodeSocketAddress(own)!.port, accept: accepting.start, close };
 }
 
-/** Hands accepted descriptors on until the answered function is called; an errno name when polling fails. */
-function pollAccepts(fd: number, acceptor: Acceptor, log: TcpLog): (() => void) | string {
+/** Hands accepted descriptors on between `start` and `stop`; an errno name when polling fails. */
+function pollAccepts(
+  fd: number,
+  acceptor: Acceptor,
+  log: TcpLog,
+): { start(): void; stop(): void } | string {
   let rest: NodeJS.Timeout | undefined;
   const peer = new Uint8Array(sys.SOCKADDR_BYTES);
   const handle = native!.pollOpen(fd, () => {
@@ -104,10 +110,12 @@ function pollAccepts(fd: number, acceptor: Acceptor, log: TcpLog): (() => void) 
   const setReadable = (on: boolean): void => {
     native!.pollSet(handle, on ? sys.READABLE : 0);
   };
-  setReadable(true);
-  return () => {
-    clearTimeout(rest);
-    native!.pollClose(handle);
+  return {
+    start: () => setReadable(true),
+    stop: () => {
+      clearTimeout(rest);
+      native!.pollClose(handle);
+    },
   };
 }
 
@@ -118,13 +126,28 @@ function listenPlain(
   log: TcpLog,
 ): Promise<Listener | string> {
   return new Promise((resolve) => {
-    const server = net.createServer({ pauseOnConnect: true }, (socket) => acceptor.socket(socket));
+    // `net.Server` accepts at once: what comes before `accept` waits here, as many as the backlog would hold.
+    let early: net.Socket[] | undefined = [];
+    const server = net.createServer({ pauseOnConnect: true }, (socket) => {
+      if (!early) acceptor.socket(socket);
+      else if (early.length < listenBacklog) early.push(socket);
+      else socket.resetAndDestroy();
+    });
+    const accept = (): void => {
+      const waiting = early ?? [];
+      early = undefined;
+      for (const socket of waiting) acceptor.socket(socket);
+    };
+    const close = (): void => {
+      for (const socket of early ?? []) socket.resetAndDestroy();
+      server.close();
+    };
     const code = (error: NodeJS.ErrnoException): string => error.code ?? error.message;
     server.once("error", (error) => resolve(code(error)));
     server.listen({ host: address, port, ipv6Only: true, exclusive: true, backlog: listenBacklog }, () => {
       server.on("error", (error) => log("error", "cannot accept BGP connections", { error: code(error) }));
       const bound = server.address() as net.AddressInfo;
-      resolve({ address, port: bound.port, close: () => void server.close() });
+      resolve({ address, port: bound.port, accept, close });
     });
   });
 }

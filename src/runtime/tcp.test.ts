@@ -45,6 +45,7 @@ async function pair(address = "127.0.0.1", localAddress?: string) {
   const a = harness();
   const b = harness();
   await b.port.listen([address.includes(":") ? `[${address}]:0` : `${address}:0`]);
+  b.port.accept();
   a.port.apply(connect(1, address, b.port.listening[0].port, localAddress));
   const [connected, accepted] = await Promise.all([a.next("tcp.connected"), b.next("tcp.accepted")]);
   return { a, b, connected, accepted, dialled: 1, answered: accepted.conn };
@@ -169,9 +170,24 @@ describe(`TcpPort ${native ? "with" : "without"} the native addon`, { timeout: 3
     assert.equal(a.port.listening.length, 2);
   });
 
+  test("who connects before accept waits, and is taken then", async () => {
+    const b = harness();
+    await b.port.listen(["127.0.0.1:0"]);
+    const client = net.connect(b.port.listening[0].port, "127.0.0.1");
+    client.on("error", () => {});
+    await once(client, "connect");
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    assert.equal(b.inputs.length, 0, "an early connection met a daemon that knows no neighbors");
+    b.port.accept();
+    await b.next("tcp.accepted");
+    client.destroy();
+    await b.port.close();
+  });
+
   test("a thousand connections that come and go leave nothing behind", async () => {
     const b = harness();
     await b.port.listen(["127.0.0.1:0"]);
+    b.port.accept();
     const clients = Array.from({ length: 500 }, () => net.connect(b.port.listening[0].port, "127.0.0.1"));
     for (const client of clients) client.on("error", () => {});
     await b.until(() => b.inputs.filter((input) => input.kind === "tcp.accepted").length === 500);

@@ -72,7 +72,7 @@ export class TcpPort {
   }
 
   /**
-   * Listens on every `ADDRESS:PORT` or `[V6]:PORT`. IPv6 listeners take IPv6 only.
+   * Listens on every `ADDRESS:PORT` or `[V6]:PORT`; those who connect wait until `accept`. IPv6 listeners take IPv6 only.
    * @throws Error with a sentence for the operator when one cannot be bound; none is left open then
    */
   async listen(addresses: readonly string[]): Promise<void> {
@@ -88,6 +88,11 @@ export class TcpPort {
       this.stopListening();
       throw error;
     }
+  }
+
+  /** Takes connections from now on: whoever connects meets neighbors that are known. */
+  accept(): void {
+    for (const listener of this.#listeners) listener.accept();
   }
 
   /** Carries out one effect. Failures come back as `tcp.closed`, never from here, and never before this returns. */
