@@ -80,11 +80,7 @@ function listenNative(address: string, port: number, acceptor: Acceptor, log: Tc
 }
 
 /** Hands accepted descriptors on between `start` and `stop`; an errno name when polling fails. */
-function pollAccepts(
-  fd: number,
-  acceptor: Acceptor,
-  log: TcpLog,
-): { start(): void; stop(): void } | string {
+function pollAccepts(fd: number, acceptor: Acceptor, log: TcpLog): { start(): void; stop(): void } | string {
   let rest: NodeJS.Timeout | undefined;
   const peer = new Uint8Array(sys.SOCKADDR_BYTES);
   const handle = native!.pollOpen(fd, () => {
