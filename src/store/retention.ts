@@ -55,7 +55,7 @@ export function foldGenerations(sql: Sql, retention: Retention): void {
   const gapless = Number(old[old.length - 1].generation) + 1;
   sql
     .prepare(
-      "INSERT INTO meta VALUES ('oldest_generation', ?1) ON CONFLICT DO UPDATE SET value = max(CAST(value AS INTEGER), CAST(?1 AS INTEGER))",
+      "INSERT INTO meta VALUES ('oldest_generation', ?) ON CONFLICT DO UPDATE SET value = max(CAST(value AS INTEGER), CAST(excluded.value AS INTEGER))",
     )
     .run(String(gapless));
 }
