@@ -8,9 +8,15 @@ import type { LocalMarks, PathAttributes } from "../wire/path-attributes.ts";
 import { SegmentType } from "../wire/path-attributes.ts";
 import { withoutPrivateAs } from "../wire/private-as.ts";
 import type { CommunitySet, CommunityValues } from "./community-set.ts";
-import { compileCommunitySet, compileCommunityValues } from "./community-set.ts";
+import {
+  boundCommunities,
+  compileCommunitySet,
+  compileCommunityValues,
+  joinValues,
+} from "./community-set.ts";
 import { LOCAL_PREF_DEFAULT, MED_DEFAULT, neighborAs } from "./draft.ts";
 import type { NeighborIdentity } from "./neighbor-set.ts";
+import { type AsnsRead, anyAsns, asnsKey, asnsReadBy, type SessionAsns } from "./session-asns.ts";
 
 /** Whether policy runs on what a neighbor sent us or on what we are to send it. */
 export type Direction = "import" | "export";
@@ -25,6 +31,11 @@ export interface PolicyContext {
   readonly self4?: Uint8Array;
   /** The same for IPv6 routes: 16 bytes, or 32 with a link-local address (RFC 2545). */
   readonly self6?: Uint8Array;
+}
+
+/** The AS numbers that patterns may name by word. */
+export function asnsOf({ localAs, neighbor }: PolicyContext): SessionAsns {
+  return { own: localAs, neighbor: neighbor.asn };
 }
 
 /** What policy said about the next hop, for the export code, which else puts in its own. */
@@ -53,6 +64,8 @@ export interface Actions {
   contextKey(context: PolicyContext): string;
   /** Makes all changes, in the order of the fields of `SetActions`. Arrays are replaced, never written to. */
   apply(attributes: PathAttributes, context: PolicyContext, isIpv6: boolean): void;
+  /** The same with the AS numbers of the session filled in; absent when none are named by word. */
+  readonly bind?: (asns: SessionAsns) => Actions;
 }
 
 type Step = (attributes: PathAttributes, context: PolicyContext, isIpv6: boolean) => void;
@@ -64,6 +77,31 @@ export interface CommunitySource {
 
 /** Compiles checked actions. */
 export function compileActions(set: SetActions, direction: Direction, sets: CommunitySource): Actions {
+  const reads = asnsReadByActions(set, sets);
+  const actions = actionsFor(set, direction, sets, anyAsns);
+  if (reads === 0) return actions;
+  return {
+    ...actions,
+    contextKey: (context) => `${actions.contextKey(context)};${asnsKey(reads, asnsOf(context))}`,
+    bind: (asns) => actionsFor(set, direction, sets, asns),
+  };
+}
+
+function asnsReadByActions(set: SetActions, sets: CommunitySource): AsnsRead {
+  const texts = [set.communitiesReplace, set.communitiesAdd, set.communitiesRemove, set.communitiesKeep];
+  const names = [
+    ...[...set.communitiesReplaceSets, ...set.communitiesAddSets],
+    ...[...set.communitiesRemoveSets, ...set.communitiesKeepSets],
+  ];
+  return names.reduce((reads, name) => reads | sets.communitySet(name).reads, asnsReadBy(texts.flat()));
+}
+
+function actionsFor(
+  set: SetActions,
+  direction: Direction,
+  sets: CommunitySource,
+  asns: SessionAsns,
+): Actions {
   const steps: Step[] = [];
   const { origin } = set;
   pushNumberSteps(set, steps);
@@ -75,7 +113,7 @@ export function compileActions(set: SetActions, direction: Direction, sets: Comm
       if (address) attributes.nextHop = address;
     });
   }
-  pushCommunitySteps(set, sets, steps);
+  pushCommunitySteps(set, sets, asns, steps);
   if (set.stripPrivateAs) {
     steps.push((attributes) => (attributes.asPath = withoutPrivateAs(attributes.asPath)));
   }
@@ -168,12 +206,21 @@ function nextHopVerdict(text: string | undefined): NextHopVerdict {
   return text === "discard" ? NextHopVerdict.discard : NextHopVerdict.set;
 }
 
-function pushCommunitySteps(set: SetActions, source: CommunitySource, steps: Step[]): void {
+function pushCommunitySteps(
+  set: SetActions,
+  source: CommunitySource,
+  asns: SessionAsns,
+  steps: Step[],
+): void {
+  const named = (name: string): CommunitySet => source.communitySet(name).bind(asns);
   const valuesOf = (texts: readonly string[], names: readonly string[]): CommunityValues =>
-    joined([compileCommunityValues(texts), ...names.map((name) => source.communitySet(name).values)]);
+    joinValues([
+      compileCommunityValues(boundCommunities(texts, asns)),
+      ...names.map((name) => named(name).values),
+    ]);
   const setsOf = (texts: readonly string[], names: readonly string[]): CommunitySet[] => [
-    ...(texts.length > 0 ? [compileCommunitySet(texts)] : []),
-    ...names.map((name) => source.communitySet(name)),
+    ...(texts.length > 0 ? [compileCommunitySet(texts).bind(asns)] : []),
+    ...names.map(named),
   ];
   if (set.communitiesReplace.length + set.communitiesReplaceSets.length > 0) {
     const values = valuesOf(set.communitiesReplace, set.communitiesReplaceSets);
@@ -187,16 +234,6 @@ function pushCommunitySteps(set: SetActions, source: CommunitySource, steps: Ste
   if (unwanted.length > 0) steps.push((attributes) => keepCommunities(attributes, unwanted, false));
   const wanted = setsOf(set.communitiesKeep, set.communitiesKeepSets);
   if (wanted.length > 0) steps.push((attributes) => keepCommunities(attributes, wanted, true));
-}
-
-/** Each value once, in order of appearance. */
-function joined(all: readonly CommunityValues[]): CommunityValues {
-  const large = new Map(all.flatMap((values) => values.large).map((parts) => [parts.join(":"), parts]));
-  return {
-    standard: [...new Set(all.flatMap((values) => values.standard))],
-    extended: [...new Set(all.flatMap((values) => values.extended))],
-    large: [...large.values()],
-  };
 }
 
 /** Replaces all communities of each kind that `values` has some of. */

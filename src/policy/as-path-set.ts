@@ -2,13 +2,14 @@
  * AS-path sets: structural patterns (`originates 65010`, `passes 64512-65534`, `neighbor 65010`, `length 1-5`), and
  * expressions, which are one matcher over the path's text. The deterministic automaton is built as texts
  * are met, within a bound on its states; past the bound it starts anew, which costs time linear in the text and
- * nothing else.
+ * nothing else. `own-asn` and `neighbor-asn` may stand in both kinds of pattern (session-asns.ts).
  */
 import { assert } from "../base/assert.ts";
 import type { AsPathSegment } from "../wire/path-attributes.ts";
 import type { Automaton, PatternError } from "./as-path-regex.ts";
 import { checkPattern, compilePatterns, Op, SYMBOLS, symbolOf } from "./as-path-regex.ts";
 import { readAsnRange } from "./asn-set.ts";
+import { type AsnsRead, anyAsns, asnsReadBy, type SessionAsns, withAsns } from "./session-asns.ts";
 
 /** Deterministic states kept at a time. */
 const STATES_MAX = 512;
@@ -31,6 +32,10 @@ export interface PathView {
 export interface AsPathSet {
   /** True when one of the patterns holds for the path. */
   holds(path: PathView): boolean;
+  /** AS numbers that stand in it as words. Until they are filled in, patterns with words hold for nothing. */
+  readonly reads: AsnsRead;
+  /** The set with the words filled in; itself when it has none. */
+  bind(asns: SessionAsns): AsPathSet;
 }
 
 /** A matcher of expressions alone. */
@@ -45,7 +50,8 @@ export function compilePathMatcher(expressions: readonly string[]): PathMatcher 
 }
 
 /** What is wrong with an expression or a structural pattern; undefined when nothing is. */
-export function checkPathPattern(pattern: string): PatternError | undefined {
+export function checkPathPattern(text: string): PatternError | undefined {
+  const pattern = withAsns(text, anyAsns);
   if (!isStructural(pattern)) return checkPattern(pattern);
   const read = readStructural(pattern);
   return typeof read === "string" ? { column: 1, message: read } : undefined;
@@ -53,6 +59,26 @@ export function checkPathPattern(pattern: string): PatternError | undefined {
 
 /** Compiles patterns that `checkPathPattern` has passed. */
 export function compileAsPathSet(patterns: readonly string[]): AsPathSet {
+  const reads = asnsReadBy(patterns);
+  if (reads === 0) return compileFixed(patterns);
+  const fixed = compileFixed(patterns.filter((pattern) => asnsReadBy([pattern]) === 0));
+  const worded = patterns.filter((pattern) => asnsReadBy([pattern]) !== 0);
+  return {
+    ...fixed,
+    reads,
+    bind(asns) {
+      const bound = compileFixed(worded.map((pattern) => withAsns(pattern, asns)));
+      const joined: AsPathSet = {
+        holds: (path) => fixed.holds(path) || bound.holds(path),
+        reads: 0,
+        bind: () => joined,
+      };
+      return joined;
+    },
+  };
+}
+
+function compileFixed(patterns: readonly string[]): AsPathSet {
   const expressions = patterns.filter((pattern) => !isStructural(pattern));
   const matcher = expressions.length > 0 ? compilePathMatcher(expressions) : undefined;
   const tests = patterns.filter(isStructural).map((pattern) => {
@@ -60,9 +86,12 @@ export function compileAsPathSet(patterns: readonly string[]): AsPathSet {
     assert(typeof read !== "string", `unchecked pattern: ${pattern}`);
     return read;
   });
-  return {
+  const set: AsPathSet = {
     holds: (path) => tests.some((test) => test(path)) || (matcher?.matches(path.pathText) ?? false),
+    reads: 0,
+    bind: () => set,
   };
+  return set;
 }
 
 type PathTest = (path: PathView) => boolean;

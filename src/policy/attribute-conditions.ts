@@ -9,6 +9,7 @@ import { compileCommunitySet } from "./community-set.ts";
 import type { AttributeCondition, SetSource } from "./conditions.ts";
 import { fieldOf, list } from "./conditions.ts";
 import type { Draft } from "./draft.ts";
+import type { AsnsRead, SessionAsns } from "./session-asns.ts";
 
 export function attributeConditions(match: Match, sets: SetSource): AttributeCondition[] {
   return [
@@ -107,9 +108,20 @@ function pathConditions(match: Match, sets: SetSource): AttributeCondition[] {
     {
       field: fieldOf("as_path_sets", match.asPathSets, "as_paths", match.asPaths),
       text: list([...match.asPathSets, ...match.asPaths]),
-      holds: (draft) => paths.some((set) => set.holds(draft)),
+      ...overSets(paths, (bound) => (draft) => bound.some((set) => set.holds(draft))),
     },
   ];
+}
+
+/** A question that is asked of compiled sets, which may have to be bound to a session first. */
+function overSets<S extends { readonly reads: AsnsRead; bind(asns: SessionAsns): S }>(
+  sets: readonly S[],
+  question: (sets: readonly S[]) => (draft: Draft) => boolean,
+): Pick<AttributeCondition, "holds" | "ofSession"> {
+  const reads = sets.reduce((all, set) => all | set.reads, 0);
+  if (reads === 0) return { holds: question(sets) };
+  const bind = (asns: SessionAsns) => question(sets.map((set) => set.bind(asns)));
+  return { holds: question(sets), ofSession: { reads, bind } };
 }
 
 function communityConditions(match: Match, sets: SetSource): AttributeCondition[] {
@@ -120,7 +132,12 @@ function communityConditions(match: Match, sets: SetSource): AttributeCondition[
     conditions.push({
       field: fieldOf("community_sets", match.communitySets, "communities", match.communities),
       text: list([...match.communitySets, ...match.communities]),
-      holds: (draft) => any.some((set) => set.matches(draft.attributes)),
+      ...overSets(
+        any,
+        (bound) =>
+          ({ attributes }) =>
+            bound.some((set) => set.matches(attributes)),
+      ),
     });
   }
   if (match.communitiesAll.length > 0) {
@@ -128,7 +145,12 @@ function communityConditions(match: Match, sets: SetSource): AttributeCondition[
     conditions.push({
       field: "communities_all",
       text: list(match.communitiesAll),
-      holds: (draft) => all.every((set) => set.matches(draft.attributes)),
+      ...overSets(
+        all,
+        (bound) =>
+          ({ attributes }) =>
+            bound.every((set) => set.matches(attributes)),
+      ),
     });
   }
   return conditions;

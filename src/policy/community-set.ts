@@ -3,12 +3,14 @@
  * a range `100-199`: `65000:*`, `65000:100-199`, `65000:1:*`, `rt:*:100`. Exact texts are hashed.
  *
  * An extended `rt` or `ro` pattern with an AS number matches the two-octet and the four-octet form of that number, for
- * neighbors choose the form by habit; `rt:65000L:1` asks for the four-octet form only.
+ * neighbors choose the form by habit; `rt:65000L:1` asks for the four-octet form only. A part may be `own-asn` or
+ * `neighbor-asn` (session-asns.ts).
  */
 import { assert } from "../base/assert.ts";
 import { parseIp4 } from "../base/ip.ts";
 import { parseCommunity, parseExtendedCommunity, parseLargeCommunity } from "../wire/community-text.ts";
 import type { PathAttributes } from "../wire/path-attributes.ts";
+import { type AsnsRead, anyAsns, asnsReadBy, type SessionAsns, withAsns } from "./session-asns.ts";
 
 /** Exact communities by kind, as an action sets them. */
 export interface CommunityValues {
@@ -27,25 +29,40 @@ export interface CommunitySet {
   matches(attributes: PathAttributes): boolean;
   /** The communities that stand in it as they are, not as patterns: what can be set. */
   readonly values: CommunityValues;
+  /** AS numbers that stand in it as words. Until they are filled in, texts with words match nothing. */
+  readonly reads: AsnsRead;
+  /** The set with the words filled in; itself when it has none. */
+  bind(asns: SessionAsns): CommunitySet;
 }
 
 /** What is wrong with the text of a community pattern; undefined when nothing is. */
 export function checkCommunityPattern(text: string): string | undefined {
-  const pattern = readPattern(text);
-  return typeof pattern === "string" ? pattern : undefined;
+  const pattern = readPattern(withAsns(text, anyAsns));
+  return typeof pattern === "string" ? pattern.replace(withAsns(text, anyAsns), text) : undefined;
 }
 
 /** What is wrong with the text of one community; undefined when nothing is. */
 export function checkCommunity(text: string): string | undefined {
-  if (parseCommunity(text) !== undefined || parseLargeCommunity(text) || parseExtendedCommunity(text)) {
-    return undefined;
-  }
+  if (isCommunity(withAsns(text, anyAsns))) return undefined;
   return checkCommunityPattern(text) === undefined
     ? `"${text}" is a pattern, and only one community can be set`
     : `"${text}" is not a community`;
 }
 
-/** The values of checked exact texts, each once. */
+function isCommunity(text: string): boolean {
+  return (
+    parseCommunity(text) !== undefined ||
+    parseLargeCommunity(text) !== undefined ||
+    parseExtendedCommunity(text) !== undefined
+  );
+}
+
+/** Exact texts with the words in them filled in; those that fit no community are left out. */
+export function boundCommunities(texts: readonly string[], asns: SessionAsns): string[] {
+  return texts.map((text) => withAsns(text, asns)).filter(isCommunity);
+}
+
+/** The values of checked exact texts without words, each once. */
 export function compileCommunityValues(texts: readonly string[]): CommunityValues {
   const standard = new Set<number>();
   const extended = new Set<string>();
@@ -64,6 +81,44 @@ export function compileCommunityValues(texts: readonly string[]): CommunityValue
 
 /** Compiles patterns that `checkCommunityPattern` has passed. */
 export function compileCommunitySet(texts: readonly string[]): CommunitySet {
+  const reads = asnsReadBy(texts);
+  if (reads === 0) return compileFixed(texts);
+  const fixed = compileFixed(texts.filter((text) => asnsReadBy([text]) === 0));
+  const worded = texts.filter((text) => asnsReadBy([text]) !== 0);
+  return {
+    ...fixed,
+    reads,
+    bind(asns) {
+      const filled = worded.map((text) => withAsns(text, asns));
+      return joinSets(fixed, compileFixed(filled.filter((text) => typeof readPattern(text) !== "string")));
+    },
+  };
+}
+
+function joinSets(a: CommunitySet, b: CommunitySet): CommunitySet {
+  const joined: CommunitySet = {
+    hasStandard: (value) => a.hasStandard(value) || b.hasStandard(value),
+    hasExtended: (digits) => a.hasExtended(digits) || b.hasExtended(digits),
+    hasLarge: (parts) => a.hasLarge(parts) || b.hasLarge(parts),
+    matches: (attributes) => a.matches(attributes) || b.matches(attributes),
+    values: joinValues([a.values, b.values]),
+    reads: 0,
+    bind: () => joined,
+  };
+  return joined;
+}
+
+/** Each value once, in order of appearance. */
+export function joinValues(all: readonly CommunityValues[]): CommunityValues {
+  const large = new Map(all.flatMap((values) => values.large).map((parts) => [parts.join(":"), parts]));
+  return {
+    standard: [...new Set(all.flatMap((values) => values.standard))],
+    extended: [...new Set(all.flatMap((values) => values.extended))],
+    large: [...large.values()],
+  };
+}
+
+function compileFixed(texts: readonly string[]): CommunitySet {
   const exact = new Set<number>();
   const exactLarge = new Set<string>();
   const exactExtended = new Set<string>();
@@ -89,16 +144,19 @@ export function compileCommunitySet(texts: readonly string[]): CommunitySet {
     large.some((ranges) => ranges.every((range, i) => inRange(range, parts[i])));
   const hasExtended = (digits: string): boolean =>
     exactExtended.has(digits) || extended.some((pattern) => matchesExtended(pattern, digits));
-  return {
+  const set: CommunitySet = {
     hasStandard,
     hasLarge,
     hasExtended,
-    values: compileCommunityValues(texts.filter((text) => checkCommunity(text) === undefined)),
+    values: compileCommunityValues(texts.filter(isCommunity)),
     matches: (attributes) =>
       attributes.communities.some(hasStandard) ||
       attributes.largeCommunities.some(hasLarge) ||
       attributes.extendedCommunities.some(hasExtended),
+    reads: 0,
+    bind: () => set,
   };
+  return set;
 }
 
 interface Range {

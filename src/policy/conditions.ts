@@ -20,6 +20,7 @@ import type { PrefixBounds, PrefixSet } from "./prefix-set.ts";
 import { compilePrefixSet } from "./prefix-set.ts";
 import type { RouteKey } from "./route-key.ts";
 import { aspaStateNames, routeTypeNames, rpkiStateNames } from "./route-key.ts";
+import type { AsnsRead, SessionAsns } from "./session-asns.ts";
 
 /** Where compiled sets come from. */
 export interface SetSource {
@@ -44,6 +45,11 @@ export interface NeighborCondition extends Described {
 
 export interface AttributeCondition extends Described {
   holds(draft: Draft): boolean;
+  /** For a condition that names AS numbers of the session by word: which, and the question once they are known. */
+  readonly ofSession?: {
+    readonly reads: AsnsRead;
+    bind(asns: SessionAsns): (draft: Draft) => boolean;
+  };
 }
 
 /** Holds when one of the predicates does, or with `negated` when none does. Predicates are numbers in the chain's `PredicateTable`. */
@@ -102,22 +108,41 @@ export function compileMatch(
   };
   if (!match.not) return asked;
   const unwanted = compileMatch(match.not, sets, predicates);
-  const turned = <T extends NeighborCondition | AttributeCondition>(condition: T): T => ({
-    ...condition,
-    field: `not.${condition.field}`,
-    holds: (subject: never) => !condition.holds(subject),
-  });
+  const negated = ({ field }: Described): string => `not.${field}`;
   return {
-    neighbor: [...asked.neighbor, ...unwanted.neighbor.map(turned)],
-    attributes: [...asked.attributes, ...unwanted.attributes.map(turned)],
+    neighbor: [
+      ...asked.neighbor,
+      ...unwanted.neighbor.map((condition) => ({
+        ...condition,
+        field: negated(condition),
+        holds: (identity: NeighborIdentity) => !condition.holds(identity),
+      })),
+    ],
+    attributes: [...asked.attributes, ...unwanted.attributes.map(turnedRound)],
     route: [
       ...asked.route,
       ...unwanted.route.map((condition) => ({
         ...condition,
-        field: `not.${condition.field}`,
+        field: negated(condition),
         negated: !condition.negated,
       })),
     ],
+  };
+}
+
+function turnedRound(condition: AttributeCondition): AttributeCondition {
+  const { field, text, ofSession } = condition;
+  const turned = { field: `not.${field}`, text, holds: (draft: Draft) => !condition.holds(draft) };
+  if (!ofSession) return turned;
+  return {
+    ...turned,
+    ofSession: {
+      reads: ofSession.reads,
+      bind(asns) {
+        const holds = ofSession.bind(asns);
+        return (draft) => !holds(draft);
+      },
+    },
   };
 }
 

@@ -13,15 +13,16 @@
 import { assert } from "../base/assert.ts";
 import { PolicyAction } from "../gen/cairn/v1/policy_service_pb.ts";
 import type { PathAttributes } from "../wire/path-attributes.ts";
-import type { PolicyContext } from "./actions.ts";
-import { NextHopVerdict } from "./actions.ts";
+import type { Actions, PolicyContext } from "./actions.ts";
+import { asnsOf, NextHopVerdict } from "./actions.ts";
 import type { AttributeTable } from "./attribute-table.ts";
 import type { Chain, CompiledPolicy, CompiledStatement } from "./compile.ts";
-import type { RouteCondition } from "./conditions.ts";
+import type { AttributeCondition, RouteCondition } from "./conditions.ts";
 import { Draft } from "./draft.ts";
 import type { MemoLimits } from "./memo.ts";
 import { Memo, memoLimits, REJECTED, UNCHANGED } from "./memo.ts";
 import type { RouteKey } from "./route-key.ts";
+import { asnsKey } from "./session-asns.ts";
 import { TRAIL_START, Trails } from "./trails.ts";
 
 /** Told what the interpreter does, step by step. */
@@ -70,6 +71,9 @@ export class Program {
   private readonly draft: Draft;
   /** By statement: whether its conditions on the neighbor hold. */
   private readonly neighborHolds: boolean[] = [];
+  /** By statement: its conditions on attributes, with the AS numbers of the session filled in. */
+  private readonly attributeConditions: (readonly AttributeCondition[])[] = [];
+  private readonly actions: readonly Actions[];
   /** Lists of changes as numbers: (list before, action and family) -> list. 0 is the empty one. */
   private readonly changeLists = new Map<number, number>();
   /** Answers of this walk, by predicate: `2 * stamp + answer`. */
@@ -97,9 +101,14 @@ export class Program {
     const [first] = chain.order;
     const acceptsAll = first?.statements.length === 0 && first.defaultAction === PolicyAction.ACCEPT;
     this.acceptAllTrail = acceptsAll ? this.trails.defaulted(TRAIL_START, first.index) : -1;
+    const asns = asnsOf(context);
+    const bound = (condition: AttributeCondition): AttributeCondition =>
+      condition.ofSession ? { ...condition, holds: condition.ofSession.bind(asns) } : condition;
+    this.actions = chain.actions.map((actions) => actions.bind?.(asns) ?? actions);
     for (const { statements } of chain.policies) {
-      for (const { index, neighbor } of statements) {
+      for (const { index, neighbor, attributes } of statements) {
         this.neighborHolds[index] = neighbor.every((condition) => condition.holds(context.neighbor));
+        this.attributeConditions[index] = attributes.map(bound);
       }
     }
   }
@@ -265,7 +274,7 @@ export class Program {
       }
     }
     if (!this.neighborHolds[statement.index]) return false;
-    for (const condition of statement.attributes) {
+    for (const condition of this.attributeConditions[statement.index]) {
       const holds = condition.holds(this.draft);
       watcher?.condition(condition.field, condition.text, holds);
       if (!holds) return false;
@@ -285,7 +294,7 @@ export class Program {
 
   private change(index: number, route: RouteKey, watcher?: Watcher): void {
     const { context, draft } = this;
-    const actions = this.chain.actions[index];
+    const actions = this.actions[index];
     const isIpv6 = actions.readsFamily && this.ask(this.chain.isIpv6, route);
     const verdict = actions.nextHop(context, isIpv6);
     if (verdict !== NextHopVerdict.unset) this.verdict = verdict;
@@ -346,5 +355,11 @@ export function contextKey(chain: Chain, context: PolicyContext): string {
       neighbor.map((condition) => (condition.holds(context.neighbor) ? 1 : 0)),
     ),
   );
-  return `${sets.join("")}|${chain.actions.map((actions) => actions.contextKey(context)).join("|")}`;
+  const asns = asnsOf(context);
+  const named = chain.policies.flatMap(({ statements }) =>
+    statements.flatMap(({ attributes }) =>
+      attributes.flatMap(({ ofSession }) => (ofSession ? asnsKey(ofSession.reads, asns) : [])),
+    ),
+  );
+  return `${sets.join("")}|${named.join("|")}|${chain.actions.map((actions) => actions.contextKey(context)).join("|")}`;
 }
