@@ -19,21 +19,36 @@ export interface PeerOptions {
   readonly asn: number;
 }
 
+export interface StartOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  /** Added to the configuration file. */
+  readonly more?: string;
+  /** Puts a database into the state directory before the start. */
+  readonly prepare?: (stateDir: string) => void;
+}
+
 export class CairnDaemon {
   readonly port: number;
   readonly socket: string;
   /** Seconds from start until the BGP port took a connection. */
   listenS = 0;
+  /** Seconds from start until the API took one, which it does last. */
+  readyS = 0;
+  private spawnedMs = 0;
   private readonly dir: string;
   private readonly child: ChildProcess;
 
-  private constructor(port: number, peers: readonly PeerOptions[], env: Readonly<Record<string, string>>) {
+  private constructor(port: number, peers: readonly PeerOptions[], start: StartOptions) {
+    const { env, more = "", prepare } = start;
     this.port = port;
     this.dir = mkdtempSync(join(tmpdir(), "cairn-bench-"));
     this.socket = join(this.dir, "grpc.sock");
     const config = join(this.dir, "cairn.toml");
-    writeFileSync(config, configText(port, this.socket, peers));
-    const options = ["--state-dir", join(this.dir, "state"), "--dataplane", "none", "--log-level", "error"];
+    const state = join(this.dir, "state");
+    writeFileSync(config, configText(port, this.socket, peers) + more);
+    prepare?.(state);
+    this.spawnedMs = performance.now();
+    const options = ["--state-dir", state, "--dataplane", "none", "--log-level", "error"];
     this.child = spawn(join(root, "bin/cairnd"), [config, ...options], {
       stdio: ["ignore", "inherit", "inherit"],
       env: { ...process.env, ...env },
@@ -41,17 +56,19 @@ export class CairnDaemon {
     });
   }
 
-  static async start(
-    peers: readonly PeerOptions[],
-    env: Readonly<Record<string, string>> = {},
-  ): Promise<CairnDaemon> {
-    const started = performance.now();
-    const daemon = new CairnDaemon(await freePort(), peers, env);
-    while (!(await accepts(daemon.port))) {
-      if (daemon.child.exitCode !== null) throw new Error("cairnd did not start");
-      await delay(5);
-    }
-    daemon.listenS = (performance.now() - started) / 1000;
+  static async start(peers: readonly PeerOptions[], start: StartOptions = {}): Promise<CairnDaemon> {
+    const daemon = new CairnDaemon(await freePort(), peers, start);
+    const since = (): number => (performance.now() - daemon.spawnedMs) / 1000;
+    const until = async (answers: () => Promise<boolean>): Promise<void> => {
+      while (!(await answers())) {
+        if (daemon.child.exitCode !== null) throw new Error("cairnd did not start");
+        await delay(2);
+      }
+    };
+    await until(() => accepts({ port: daemon.port, host: "127.0.0.1" }));
+    daemon.listenS = since();
+    await until(() => accepts({ path: daemon.socket }));
+    daemon.readyS = since();
     return daemon;
   }
 
@@ -75,12 +92,21 @@ export class CairnDaemon {
 
   /** CPU seconds of all threads. */
   cpuS(): number {
-    let sum = 0;
+    const { all } = this.cpuByThread();
+    return all;
+  }
+
+  /** CPU seconds of all threads, and of the owner's among them. */
+  cpuByThread(): { readonly all: number; readonly owner: number } {
+    let all = 0;
+    let owner = 0;
     for (const task of readdirSync(`/proc/${this.child.pid}/task`)) {
       const text = readFileSync(`/proc/${this.child.pid}/task/${task}/schedstat`, "utf8");
-      sum += Number(text.split(" ")[0]) / 1e9;
+      const seconds = Number(text.split(" ")[0]) / 1e9;
+      all += seconds;
+      if (Number(task) === this.child.pid) owner = seconds;
     }
-    return sum;
+    return { all, owner };
   }
 
   /** Ends the daemon and removes what it wrote, after `collect` has looked at it. */
@@ -144,8 +170,8 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-async function accepts(port: number): Promise<boolean> {
-  const socket = net.connect(port, "127.0.0.1");
+async function accepts(to: net.NetConnectOpts): Promise<boolean> {
+  const socket = net.connect(to);
   const up = await new Promise<boolean>((resolve) => {
     socket.once("connect", () => resolve(true)).once("error", () => resolve(false));
   });

@@ -30,7 +30,7 @@ export async function blast(
     (_, i): PeerOptions => ({ address: `127.0.${1 + (i >> 7)}.${1 + (i & 127)}`, asn: firstPeerAs + i }),
   );
   const tables = peers.slice(0, load.feeders).map(({ asn }, feeder) => routes.encode(feeder, asn));
-  const daemon = await CairnDaemon.start(peers, env);
+  const daemon = await CairnDaemon.start(peers, { env });
   const sessions: Session[] = [];
   try {
     const connect = (i: number, sink?: Sink): Session => {

@@ -99,7 +99,10 @@ export class Daemon {
     });
     this.metrics = new CairnMetrics(this.loop, version);
     store.listen({
-      committed: (seq) => void this.loop.post({ kind: "store.committed", seq }),
+      committed: (seq) => {
+        this.metrics.countFlush();
+        this.loop.post({ kind: "store.committed", seq });
+      },
       failed: (seq, error) => {
         this.loop.post({ kind: "store.failed", seq, error });
         store.resume(this.loop.lastSeq);

@@ -44,6 +44,12 @@ export class CairnMetrics {
     [],
   );
 
+  readonly #storeFlushes = this.#counter(
+    "store_flushes_total",
+    "Transactions of the database, each flushed to disk once; changes that come together share one.",
+    [],
+  );
+
   // Read from the view at each scrape.
   readonly #policyDecisions = this.#counter(
     "policy_decisions_total",
@@ -131,6 +137,11 @@ export class CairnMetrics {
   /** For the runtime: a turn took longer than its slice. */
   countSliceOverrun(): void {
     this.#sliceOverruns.inc();
+  }
+
+  /** For the runtime: the store has made something durable. */
+  countFlush(): void {
+    this.#storeFlushes.inc();
   }
 
   /** The Prometheus text. Scrapes at the same time share one walk over the neighbors. */
