@@ -131,7 +131,7 @@ function readAsDot(text: string): number | undefined {
 
 function describeMessage(schema: DescMessage): string {
   if (schema.name === "PrefixRule")
-    return 'a prefix such as "10.0.0.0/8", "10.0.0.0/8 ge 24 le 32" or "10.0.0.0/8+"';
+    return 'a prefix such as "10.0.0.0/8", "10.0.0.0/8 ge 24 le 32", "10.0.0.0/8+" or "10.0.0.0/8-"';
   return `of the form ${schema.fields.map(({ name }) => `${name}=...`).join(",")}`;
 }
 
@@ -151,12 +151,14 @@ function readText(schema: DescMessage, text: string): Record<string, unknown> | 
 }
 
 function readPrefixRule(text: string): Record<string, unknown> | undefined {
-  const match = /^([0-9a-fA-F.:]+\/\d{1,3})(\+)?((?:\s+(?:ge|le)\s+\d{1,3})*)$/.exec(text.trim());
+  const match = /^([0-9a-fA-F.:]+\/\d{1,3})([+-])?((?:\s+(?:ge|le)\s+\d{1,3})*)$/.exec(text.trim());
   if (!match) return undefined;
   const rule: Record<string, unknown> = { prefix: match[1] };
-  if (match[2]) rule.le = match[1].includes(":") ? 128 : 32;
+  if (match[2] === "+") rule.le = match[1].includes(":") ? 128 : 32;
+  if (match[2] === "-") rule.covering = true;
   for (const [, bound, length] of match[3].matchAll(/(ge|le)\s+(\d+)/g)) rule[bound] = Number(length);
   // "ge" alone means that long or longer
-  if (rule.ge !== undefined && rule.le === undefined) rule.le = match[1].includes(":") ? 128 : 32;
+  if (rule.ge !== undefined && rule.le === undefined && !rule.covering)
+    rule.le = match[1].includes(":") ? 128 : 32;
   return rule;
 }

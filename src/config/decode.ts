@@ -188,16 +188,17 @@ export class Decoder {
   #prefixRule(node: TreeNode, path: string): PrefixRule | undefined {
     const text = this.text(node, path);
     if (text === undefined) return undefined;
-    const match = /^(\S+?)(\+)?(?:\s+ge\s+(\d{1,3}))?(?:\s+le\s+(\d{1,3}))?$/.exec(text.trim());
-    if (!match || (match[2] && (match[3] || match[4]))) {
-      const fix = 'write "10.0.0.0/8", "10.0.0.0/8 ge 24 le 32" or "10.0.0.0/8+"';
+    const match = /^(\S+?)([+-])?(?:\s+ge\s+(\d{1,3}))?(?:\s+le\s+(\d{1,3}))?$/.exec(text.trim());
+    if (!match || (match[2] === "+" && (match[3] || match[4]))) {
+      const fix = 'write "10.0.0.0/8", "10.0.0.0/8 ge 24 le 32", "10.0.0.0/8+" or "10.0.0.0/8-"';
       return this.#wrong(node, path, `"${text}" is not a prefix with bounds`, fix);
     }
-    const [, prefix, plus, ge, le] = match;
+    const [, prefix, sign, ge, le] = match;
     return create(PrefixRuleSchema, {
       prefix,
+      covering: sign === "-",
       ...(ge ? { ge: Number(ge) } : {}),
-      ...(le ? { le: Number(le) } : plus ? { le: prefix.includes(":") ? 128 : 32 } : {}),
+      ...(le ? { le: Number(le) } : sign === "+" ? { le: prefix.includes(":") ? 128 : 32 } : {}),
     });
   }
 

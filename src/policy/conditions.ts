@@ -220,9 +220,9 @@ function prefixPredicate(set: PrefixSet): RoutePredicate {
   return { readsPrefix: true, matches: set.matches };
 }
 
-/** A rule as in a file: `10.0.0.0/8 ge 24 le 32`. */
-export function formatRule({ prefix, ge, le }: PrefixBounds): string {
-  return `${prefix}${ge === undefined ? "" : ` ge ${ge}`}${le === undefined ? "" : ` le ${le}`}`;
+/** A rule as in a file: `10.0.0.0/8 ge 24 le 32`, `10.0.0.0/8-` for what is around it. */
+export function formatRule({ prefix, ge, le, covering }: PrefixBounds): string {
+  return `${prefix}${covering ? "-" : ""}${ge === undefined ? "" : ` ge ${ge}`}${le === undefined ? "" : ` le ${le}`}`;
 }
 
 /** The field to name for a condition that has a set form and an inline form. */

@@ -12,13 +12,15 @@ import { parsePrefix } from "../base/ip.ts";
 import type { RouteKey } from "./route-key.ts";
 import { maskOf } from "./route-key.ts";
 
-/** A rule as `PrefixRule` of the API has it. Neither bound: exactly this prefix. */
+/** A rule as `PrefixRule` of the API has it. Neither bound: exactly this prefix, or all that are around it. */
 export interface PrefixBounds {
   readonly prefix: string;
   /** Shortest length admitted; with `le` alone, the prefix's own length. */
   readonly ge?: number;
   /** Longest length admitted; with `ge` alone, the longest of the family. */
   readonly le?: number;
+  /** The prefixes around this one and itself, instead of those inside it. */
+  readonly covering?: boolean;
 }
 
 /** A compiled, immutable prefix set. */
@@ -35,9 +37,12 @@ export interface PrefixSet {
 export function compilePrefixSet(rules: readonly PrefixBounds[]): PrefixSet {
   const v4: Entry[] = [];
   const v6: Entry[] = [];
+  const around = new Set<string>();
   for (const rule of rules) {
     const entry = entryOf(rule);
-    (entry.words.length === 1 ? v4 : v6).push(entry);
+    const entries = entry.words.length === 1 ? v4 : v6;
+    if (rule.covering) pushCovering(entry, entries, around);
+    else entries.push(entry);
   }
   const table4 = buildRows(v4, 1);
   const table6 = buildRows(v6, 4);
@@ -53,6 +58,7 @@ export function compilePrefixSet(rules: readonly PrefixBounds[]): PrefixSet {
 
 /** The inclusive range of lengths that a rule admits, for a prefix of `length` in addresses of `bits` bits. */
 export function lengthRange(rule: PrefixBounds, length: number, bits: number): readonly [number, number] {
+  if (rule.covering) return [rule.ge ?? 0, rule.le ?? length];
   if (rule.ge === undefined && rule.le === undefined) return [length, length];
   return [rule.ge ?? length, rule.le ?? bits];
 }
@@ -63,6 +69,17 @@ interface Entry {
   readonly length: number;
   readonly from: number;
   readonly to: number;
+}
+
+/** Each prefix around an entry as an exact one, unless it is in `known`: rules share the short ones. */
+function pushCovering({ words, from, to }: Entry, entries: Entry[], known: Set<string>): void {
+  for (let length = from; length <= to; length++) {
+    const masked = words.map((word, i) => (word & maskOf(Math.min(32, Math.max(0, length - i * 32)))) >>> 0);
+    const key = `${masked.join(".")}/${length}`;
+    if (known.has(key)) continue;
+    known.add(key);
+    entries.push({ words: masked, length, from: length, to: length });
+  }
 }
 
 /** Words of a length mask: bits 0 to 128. */

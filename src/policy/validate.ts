@@ -258,11 +258,15 @@ function ruleProblems(path: string, rule: PrefixBounds): Problem[] {
   const prefix = parsePrefix(rule.prefix);
   if (typeof prefix === "string") return [invalid(`${path}.prefix`, prefix, rule.prefix)];
   const bits = prefix.bytes.length * 8;
-  const { ge, le } = rule;
+  const { ge, le, covering } = rule;
+  const [low, high] = covering ? [0, prefix.length] : [prefix.length, bits];
   const outside = (value: number | undefined): boolean =>
-    value !== undefined && (value < prefix.length || value > bits);
+    value !== undefined && (value < low || value > high);
   const problems: Problem[] = [];
-  const wanted = `is from ${prefix.length} to ${bits} for ${rule.prefix}`;
+  const wanted = `is from ${low} to ${high} for ${covering ? "what is around" : ""} ${rule.prefix}`.replace(
+    "  ",
+    " ",
+  );
   if (outside(ge)) problems.push(invalid(`${path}.ge`, `ge ${wanted}`, String(ge)));
   if (outside(le)) problems.push(invalid(`${path}.le`, `le ${wanted}`, String(le)));
   if (problems.length === 0 && ge !== undefined && le !== undefined && ge > le) {

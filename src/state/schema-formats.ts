@@ -2,6 +2,7 @@
 import { formatIp, formatPrefix, parseHostPort, parseIp, parseIp4, parsePrefix } from "../base/ip.ts";
 import { nearestName } from "../base/problem.ts";
 import { Format } from "../gen/cairn/v1/options_pb.ts";
+import { anyAsns, asnsReadBy, withAsns } from "../policy/session-asns.ts";
 import {
   formatCommunity,
   formatExtendedCommunity,
@@ -31,6 +32,7 @@ const rules: Readonly<Record<number, Rule>> = {
   [Format.COMMUNITY]: canonicalCommunity,
   [Format.PATH]: canonicalPath,
   [Format.NEXT_HOP]: canonicalNextHop,
+  [Format.POLICY_COMMUNITY]: canonicalPolicyCommunity,
 };
 
 /** The canonical form of `text`, or one sentence on what is wrong with it. A format without rule takes any text. */
@@ -90,6 +92,13 @@ function canonicalName(text: string): Canonical {
     `"${text.slice(0, 80)}" is not a name`,
     "letters, digits, dot, dash and underscore; 1 to 63 of them",
   );
+}
+
+/** The same, where words of session-asns.ts may stand for AS numbers. */
+function canonicalPolicyCommunity(text: string): Canonical {
+  if (asnsReadBy([text]) === 0) return canonicalCommunity(text);
+  const filled = canonicalCommunity(withAsns(text, anyAsns));
+  return filled.ok ? good(text) : bad(`"${text}" is not a community`, filled.fix);
 }
 
 /** A standard, large or extended community. */

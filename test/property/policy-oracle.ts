@@ -56,6 +56,42 @@ export function runOracle(
   defaultAction: PolicyAction = PolicyAction.REJECT,
   callable: readonly PolicySpec[] = chain,
 ): PathAttributes | undefined {
+  const fill = <T>(value: T): T => filled(value, context);
+  return runFilled(
+    fill(chain),
+    fillSets(sets, fill),
+    context,
+    route,
+    attributes,
+    defaultAction,
+    fill(callable),
+  );
+}
+
+/** The words own-asn and neighbor-asn as numbers, wherever they stand. */
+function filled<T>(value: T, { localAs, asn }: OracleContext): T {
+  const text = JSON.stringify(value);
+  if (!text.includes("-asn")) return value;
+  return JSON.parse(text.replaceAll("own-asn", String(localAs)).replaceAll("neighbor-asn", String(asn))) as T;
+}
+
+function fillSets(sets: OracleSets, fill: <T>(value: T) => T): OracleSets {
+  return {
+    ...sets,
+    asPaths: new Map(fill([...sets.asPaths])),
+    communities: new Map(fill([...sets.communities])),
+  };
+}
+
+function runFilled(
+  chain: readonly PolicySpec[],
+  sets: OracleSets,
+  context: OracleContext,
+  route: OracleRoute,
+  attributes: PathAttributes,
+  defaultAction: PolicyAction,
+  callable: readonly PolicySpec[],
+): PathAttributes | undefined {
   const verdictOf = (action: PolicyAction): Verdict =>
     action === PolicyAction.ACCEPT ? "accept" : action === PolicyAction.REJECT ? "reject" : undefined;
   const run = (policy: PolicySpec): Verdict => {
@@ -294,6 +330,10 @@ function underRule(rule: Match["prefixes"][number], text: string): boolean {
   const inner = parsePrefix(text);
   if (typeof outer === "string" || typeof inner === "string") throw new Error("bad prefix in a test");
   const longest = outer.bytes.length * 8;
+  if (rule.covering) {
+    const around = inner.bytes.length === outer.bytes.length && prefixContains(inner, outer.bytes);
+    return around && inner.length >= (rule.ge ?? 0) && inner.length <= (rule.le ?? outer.length);
+  }
   const exact = rule.ge === undefined && rule.le === undefined;
   const from = exact ? outer.length : (rule.ge ?? outer.length);
   const to = exact ? outer.length : (rule.le ?? longest);

@@ -51,6 +51,15 @@ const rule = fc
     };
   })
   .filter(({ ge, prefix: text }) => ge === undefined || ge >= Number(text.split("/")[1]));
+const around = fc
+  .tuple(prefix, fc.constantFrom(undefined, 0, 8), fc.constantFrom(undefined, 16, 0))
+  .map(([text, ge, le]) => {
+    const length = Number(text.split("/")[1]);
+    const bound = (value: number | undefined) => (value === undefined ? value : Math.min(value, length));
+    return { prefix: text, covering: true, ge: bound(ge), le: bound(le) };
+  })
+  .filter(({ ge, le }) => (ge ?? 0) <= (le ?? 32));
+const anyRule = fc.oneof({ weight: 3, arbitrary: rule }, { weight: 1, arbitrary: around });
 const exact = fc.constantFrom(
   ...["1:1", "1:100", "1:150", "2:1", "no-export", "1:2:3", "1:2:150", "2:2:3"],
   ...[
@@ -60,6 +69,7 @@ const exact = fc.constantFrom(
     "rt:65000L:1",
     "rt:192.0.2.1:1",
     "rt:4200000000:1",
+    ...["own-asn:1", "1:neighbor-asn", "neighbor-asn:2:3", "rt:neighbor-asn:1"],
     "ext:0123456789abcdef",
   ],
 );
@@ -67,6 +77,8 @@ const wild = fc.constantFrom(
   "1:*",
   "*:1",
   "1:100-199",
+  "neighbor-asn:*",
+  "*:2:own-asn",
   "*:*",
   "1:2:*",
   "*:2:100-199",
@@ -86,6 +98,8 @@ const pattern = fc.constantFrom(
   "_3( |$)",
   ".",
   "^1( 1)*$",
+  "_neighbor-asn$",
+  "^own-asn_",
 );
 /** Bounds that validation takes: not out of order. */
 function ordered<T extends object>(some: T): T {
@@ -108,14 +122,22 @@ const setName = fc.constantFrom("a", "b");
 const number = fc.constantFrom(0, 1, 2, 3, 100, 200);
 
 const asnRange = fc.constantFrom("1", "2-3", "65000-65010", "4200000000");
-const structural = fc.constantFrom("originates 1", "passes 2-3", "neighbor 1-2", "length 0-2", "length 3");
+const structural = fc.constantFrom(
+  "originates 1",
+  "passes own-asn",
+  "neighbor neighbor-asn",
+  "passes 2-3",
+  "neighbor 1-2",
+  "length 0-2",
+  "length 3",
+);
 const yesNo = fc.boolean();
 const conditions = fc.record({
   prefixSets: few(setName),
   asPathSets: few(setName),
   communitySets: few(setName),
   neighborSets: few(setName),
-  prefixes: few(rule),
+  prefixes: few(anyRule),
   communities: few(fc.oneof(exact, wild)),
   asPaths: few(fc.oneof(pattern, structural)),
   asPathLengthGe: rarely(number),
@@ -216,7 +238,7 @@ const policies = fc
   );
 
 const sets = fc.record({
-  prefixes: fc.array(rule, { maxLength: 4 }),
+  prefixes: fc.array(anyRule, { maxLength: 4 }),
   patterns: fc.array(fc.oneof(pattern, structural), { maxLength: 3 }),
   communities: fc.array(fc.oneof(exact, wild), { maxLength: 3 }),
   neighbors: fc.record({

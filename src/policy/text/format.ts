@@ -14,6 +14,7 @@ import type {
   Statement,
 } from "../../gen/cairn/v1/policy_service_pb.ts";
 import { PolicyAction } from "../../gen/cairn/v1/policy_service_pb.ts";
+import { formatRule } from "../conditions.ts";
 import { quote } from "./lexer.ts";
 import { bounds, communityActions, listConditions, looks, originNames, questions } from "./vocabulary.ts";
 
@@ -74,10 +75,10 @@ function setBlock(word: string, name: string, entries: readonly string[]): strin
   return [`${word} ${name} {`, ...entries.map((entry) => `  ${entry};`), "}"].join("\n");
 }
 
-export function formatPrefixRule({ prefix, ge, le }: PrefixRule): string {
-  const longest = prefix.includes(":") ? 128 : 32;
-  if (ge === undefined && le === longest) return `${prefix}+`;
-  return `${prefix}${ge === undefined ? "" : ` ge ${ge}`}${le === undefined ? "" : ` le ${le}`}`;
+export function formatPrefixRule(rule: PrefixRule): string {
+  const longest = rule.prefix.includes(":") ? 128 : 32;
+  if (!rule.covering && rule.ge === undefined && rule.le === longest) return `${rule.prefix}+`;
+  return formatRule(rule);
 }
 
 function formatStatement(statement: Statement): string[] {

@@ -115,12 +115,13 @@ export function shown(token: Token): string {
   return token.kind === "end" ? token.text : `"${token.text}"`;
 }
 
-/** `10.0.0.0/8`, `10.0.0.0/8+`, `10.0.0.0/8 ge 24 le 32`. */
+/** `10.0.0.0/8`, `10.0.0.0/8+`, `10.0.0.0/8 ge 24 le 32`, `10.0.0.0/8-`, `10.0.0.0/24- ge 16`. */
 export function readPrefixRule(source: TokenSource): PrefixRule {
   const word = source.word("a prefix").text;
   const all = word.endsWith("+");
-  const prefix = all ? word.slice(0, -1) : word;
-  const rule = create(PrefixRuleSchema, { prefix });
+  const covering = word.endsWith("-");
+  const prefix = all || covering ? word.slice(0, -1) : word;
+  const rule = create(PrefixRuleSchema, { prefix, covering });
   if (all) rule.le = prefix.includes(":") ? 128 : 32;
   else {
     if (source.accept("ge")) rule.ge = source.number("a prefix length", 128);

@@ -15,7 +15,7 @@ import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file cairn/v1/config_service.proto.
  */
 export const file_cairn_v1_config_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch1jYWlybi92MS9jb25maWdfc2VydmljZS5wcm90bxIIY2Fpcm4udjEiQwoMQ29uZmlnT2JqZWN0EgwKBGtpbmQYASABKAkSJQoEc3BlYxgCIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QiJwoJQ29uZmlnS2V5EgwKBGtpbmQYASABKAkSDAoEbmFtZRgCIAEoCSJVCglDb25maWdPcHMSIwoDcHV0GAEgAygLMhYuY2Fpcm4udjEuQ29uZmlnT2JqZWN0EiMKBmRlbGV0ZRgCIAMoCzITLmNhaXJuLnYxLkNvbmZpZ0tleSI6CgpDb25maWdGaWxlEgwKBG5hbWUYASABKAkSDwoHY29udGVudBgCIAEoCRINCgVwcnVuZRgDIAEoCCJ4CgxDb25maWdTb3VyY2USIgoDb3BzGAEgASgLMhMuY2Fpcm4udjEuQ29uZmlnT3BzSAASJAoEZmlsZRgCIAEoCzIULmNhaXJuLnYxLkNvbmZpZ0ZpbGVIABIUCgpnZW5lcmF0aW9uGAMgASgESABCCAoGc291cmNlImMKC0NvbmZpZ0dhdGVzEhcKCm1heF9yZXNldHMYASABKA1IAIgBARIaCg1tYXhfd2l0aGRyYXduGAIgASgESAGIAQFCDQoLX21heF9yZXNldHNCEAoOX21heF93aXRoZHJhd24ijQEKC1BsYW5SZXF1ZXN0EiYKBnNvdXJjZRgBIAEoCzIWLmNhaXJuLnYxLkNvbmZpZ1NvdXJjZRIkCgVnYXRlcxgCIAEoCzIVLmNhaXJuLnYxLkNvbmZpZ0dhdGVzEhMKC3NraXBfcm91dGVzGAMgASgIEhsKE2V4cGVjdGVkX2dlbmVyYXRpb24YZCABKAQi2AIKDFBsYW5SZXNwb25zZRISCgpnZW5lcmF0aW9uGAEgASgEEicKB2NoYW5nZXMYAiADKAsyFi5jYWlybi52MS5PYmplY3RDaGFuZ2USKwoJbmVpZ2hib3JzGAMgAygLMhguY2Fpcm4udjEuTmVpZ2hib3JJbXBhY3QSDgoGaW1wYWN0GAQgASgJEg4KBnJlc2V0cxgFIAEoDRIlCgZyb3V0ZXMYBiABKAsyFS5jYWlybi52MS5Sb3V0ZUNvdW50cxInCgh3YXJuaW5ncxgHIAMoCzIVLmNhaXJuLnYxLlBsYW5XYXJuaW5nEhAKCGV4Y2VlZGVkGAggAygJEhUKDW5lZWRzX3Jlc3RhcnQYCSADKAkSMAoPaG9zdF9vcGVyYXRpb25zGAogAygLMhcuY2Fpcm4udjEuSG9zdE9wZXJhdGlvbhITCgtjb25maWdfaGFzaBgLIAEoCSI8CgtQbGFuV2FybmluZxIMCgRjb2RlGAEgASgJEg4KBm9iamVjdBgCIAEoCRIPCgdtZXNzYWdlGAMgASgJIkoKDUhvc3RPcGVyYXRpb24SDgoGYWN0aW9uGAEgASgJEg0KBWNsYXNzGAIgASgJEgsKA2tleRgDIAEoCRINCgVvd25lchgEIAEoCSLfAQoOTmVpZ2hib3JJbXBhY3QSEAoIbmVpZ2hib3IYASABKAkSFQoNc2Vzc2lvbl9yZXNldBgCIAEoCBINCgVhZGRlZBgDIAEoCBIPCgdyZW1vdmVkGAQgASgIEhAKCHJlaW1wb3J0GAUgASgIEhAKCHJlZXhwb3J0GAYgASgIEg8KB3JlZnJlc2gYByABKAgSFQoNc2Vzc2lvbl9zdGF0ZRgIIAEoCRIoCghmYW1pbGllcxgJIAMoCzIWLmNhaXJuLnYxLkZhbWlseUltcGFjdBIOCgZmaWVsZHMYCiADKAkicgoMRmFtaWx5SW1wYWN0Eg4KBmZhbWlseRgBIAEoCRIpCgphZHZlcnRpc2VkGAIgASgLMhUuY2Fpcm4udjEuUm91dGVDb3VudHMSJwoIcmVjZWl2ZWQYAyABKAsyFS5jYWlybi52MS5Sb3V0ZUNvdW50cyJgCgtSb3V0ZUNvdW50cxIOCgZhcHBlYXIYASABKAQSDgoGdmFuaXNoGAIgASgEEg4KBmNoYW5nZRgDIAEoBBIPCgdwYXJ0aWFsGAQgASgIEhAKCGV4YW1wbGVzGAUgAygJIiUKD0hlYWx0aENvbmRpdGlvbhISCgpleHByZXNzaW9uGAEgASgJIskBCg5Db25maXJtT3B0aW9ucxIxCg5jb25maXJtX3dpdGhpbhgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhItCgpjb25kaXRpb25zGAIgAygLMhkuY2Fpcm4udjEuSGVhbHRoQ29uZGl0aW9uEisKCGhvbGRfZm9yGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEigKBWdyYWNlGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIu0BCgxBcHBseVJlcXVlc3QSJgoGc291cmNlGAEgASgLMhYuY2Fpcm4udjEuQ29uZmlnU291cmNlEiQKBWdhdGVzGAIgASgLMhUuY2Fpcm4udjEuQ29uZmlnR2F0ZXMSKQoHY29uZmlybRgDIAEoCzIYLmNhaXJuLnYxLkNvbmZpcm1PcHRpb25zEhIKCm1hbmFnZWRfYnkYBCABKAkSGwoTZXhwZWN0ZWRfZ2VuZXJhdGlvbhhkIAEoBBIPCgdkcnlfcnVuGGUgASgIEg4KBnJlYXNvbhhmIAEoCRISCgpyZXF1ZXN0X2lkGGcgASgJIoUBCg1BcHBseVJlc3BvbnNlEhIKCmdlbmVyYXRpb24YASABKAQSJwoHY2hhbmdlcxgCIAMoCzIWLmNhaXJuLnYxLk9iamVjdENoYW5nZRITCgtjb25maWdfaGFzaBgDIAEoCRIiCgdwZW5kaW5nGAQgASgLMhEuY2Fpcm4udjEuUGVuZGluZyKLAgoHUGVuZGluZxISCgpnZW5lcmF0aW9uGAEgASgEEhEKCXJldmVydF90bxgCIAEoBBIpCgVzaW5jZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZGVhZGxpbmUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCXByaW5jaXBhbBgFIAEoCRIOCgZyZWFzb24YBiABKAkSLAoKY29uZGl0aW9ucxgHIAMoCzIYLmNhaXJuLnYxLkNvbmRpdGlvblN0YXRlEi8KC2NvbmZpcm1zX2F0GAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJCCg5Db25kaXRpb25TdGF0ZRISCgpleHByZXNzaW9uGAEgASgJEg0KBWhvbGRzGAIgASgIEg0KBXZhbHVlGAMgASgJIkgKDkNvbmZpcm1SZXF1ZXN0EhIKCmdlbmVyYXRpb24YASABKAQSDgoGcmVhc29uGGYgASgJEhIKCnJlcXVlc3RfaWQYZyABKAkiJQoPQ29uZmlybVJlc3BvbnNlEhIKCmdlbmVyYXRpb24YASABKAQiRgoMQWJvcnRSZXF1ZXN0EhIKCmdlbmVyYXRpb24YASABKAQSDgoGcmVhc29uGGYgASgJEhIKCnJlcXVlc3RfaWQYZyABKAkiTAoNQWJvcnRSZXNwb25zZRISCgpnZW5lcmF0aW9uGAEgASgEEicKB2NoYW5nZXMYAiADKAsyFi5jYWlybi52MS5PYmplY3RDaGFuZ2UiEwoRR2V0UGVuZGluZ1JlcXVlc3QiTAoSR2V0UGVuZGluZ1Jlc3BvbnNlEiIKB3BlbmRpbmcYASABKAsyES5jYWlybi52MS5QZW5kaW5nEhIKCmdlbmVyYXRpb24YAiABKAQiqAIKCkdlbmVyYXRpb24SEgoKZ2VuZXJhdGlvbhgBIAEoBBIOCgZwYXJlbnQYAiABKAQSKAoEdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEQoJcHJpbmNpcGFsGAQgASgJEg4KBnNvdXJjZRgFIAEoCRIOCgZyZWFzb24YBiABKAkSEwoLY29uZmlnX2hhc2gYByABKAkSFwoPY2hhbmdlZF9vYmplY3RzGAggASgNEicKB2NoYW5nZXMYCSADKAsyFi5jYWlybi52MS5PYmplY3RDaGFuZ2USDgoGcGlubmVkGAogASgIEg8KB3BlbmRpbmcYCyABKAgSEAoIcmVzdG9yZXMYDCABKAQSDwoHb2JqZWN0cxgNIAMoCSJiChZMaXN0R2VuZXJhdGlvbnNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoDRISCgpwYWdlX3Rva2VuGAIgASgJEg4KBm9iamVjdBgDIAEoCRIRCglwcmluY2lwYWwYBCABKAkigQEKF0xpc3RHZW5lcmF0aW9uc1Jlc3BvbnNlEikKC2dlbmVyYXRpb25zGAEgAygLMhQuY2Fpcm4udjEuR2VuZXJhdGlvbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSEgoKdG90YWxfc2l6ZRgDIAEoBBIOCgZvbGRlc3QYBCABKAQiKgoUR2V0R2VuZXJhdGlvblJlcXVlc3QSEgoKZ2VuZXJhdGlvbhgBIAEoBCJBChVHZXRHZW5lcmF0aW9uUmVzcG9uc2USKAoKZ2VuZXJhdGlvbhgBIAEoCzIULmNhaXJuLnYxLkdlbmVyYXRpb24iWQoLRGlmZlJlcXVlc3QSDAoEZnJvbRgBIAEoBBIMCgJ0bxgCIAEoBEgAEiQKBGZpbGUYAyABKAsyFC5jYWlybi52MS5Db25maWdGaWxlSABCCAoGdGFyZ2V0InUKDERpZmZSZXNwb25zZRIMCgRmcm9tGAEgASgEEgoKAnRvGAIgASgEEicKB2NoYW5nZXMYAyADKAsyFi5jYWlybi52MS5PYmplY3RDaGFuZ2USEQoJZnJvbV9oYXNoGAQgASgJEg8KB3RvX2hhc2gYBSABKAkiyAEKD1JvbGxiYWNrUmVxdWVzdBISCgpnZW5lcmF0aW9uGAEgASgEEiQKBWdhdGVzGAIgASgLMhUuY2Fpcm4udjEuQ29uZmlnR2F0ZXMSKQoHY29uZmlybRgDIAEoCzIYLmNhaXJuLnYxLkNvbmZpcm1PcHRpb25zEhsKE2V4cGVjdGVkX2dlbmVyYXRpb24YZCABKAQSDwoHZHJ5X3J1bhhlIAEoCBIOCgZyZWFzb24YZiABKAkSEgoKcmVxdWVzdF9pZBhnIAEoCSKIAQoQUm9sbGJhY2tSZXNwb25zZRISCgpnZW5lcmF0aW9uGAEgASgEEicKB2NoYW5nZXMYAiADKAsyFi5jYWlybi52MS5PYmplY3RDaGFuZ2USEwoLY29uZmlnX2hhc2gYAyABKAkSIgoHcGVuZGluZxgEIAEoCzIRLmNhaXJuLnYxLlBlbmRpbmciWgoNRXhwb3J0UmVxdWVzdBISCgpnZW5lcmF0aW9uGAEgASgEEiYKBmZvcm1hdBgCIAEoDjIWLmNhaXJuLnYxLkNvbmZpZ0Zvcm1hdBINCgVraW5kcxgDIAMoCSJaCg5FeHBvcnRSZXNwb25zZRIPCgdjb250ZW50GAEgASgJEhIKCmdlbmVyYXRpb24YAiABKAQSEwoLY29uZmlnX2hhc2gYAyABKAkSDgoGaGlkZGVuGAQgAygJIjkKD1ZhbGlkYXRlUmVxdWVzdBImCgZzb3VyY2UYASABKAsyFi5jYWlybi52MS5Db25maWdTb3VyY2UiXQoQVmFsaWRhdGVSZXNwb25zZRINCgV2YWxpZBgBIAEoCBIpCghwcm9ibGVtcxgCIAMoCzIXLmNhaXJuLnYxLkNvbmZpZ1Byb2JsZW0SDwoHb2JqZWN0cxgDIAEoDSKLAQoNQ29uZmlnUHJvYmxlbRIMCgRjb2RlGAEgASgJEgwKBHBhdGgYAiABKAkSDwoHbWVzc2FnZRgDIAEoCRINCgV2YWx1ZRgEIAEoCRILCgNmaXgYBSABKAkSDAoEbGluZRgGIAEoDRIOCgZjb2x1bW4YByABKA0SEwoLc291cmNlX2xpbmUYCCABKAkiOQoMQmxhbWVSZXF1ZXN0EgwKBGtpbmQYASABKAkSDAoEbmFtZRgCIAEoCRINCgVmaWVsZBgDIAEoCSKoAQoJQmxhbWVMaW5lEgwKBHBhdGgYASABKAkSDQoFdmFsdWUYAiABKAkSEgoKZ2VuZXJhdGlvbhgDIAEoBBIoCgR0aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIRCglwcmluY2lwYWwYBSABKAkSDgoGc291cmNlGAYgASgJEg4KBnJlYXNvbhgHIAEoCRINCgVvbGRlchgIIAEoCCJZCg1CbGFtZVJlc3BvbnNlEiQKCG1ldGFkYXRhGAEgASgLMhIuY2Fpcm4udjEuTWV0YWRhdGESIgoFbGluZXMYAiADKAsyEy5jYWlybi52MS5CbGFtZUxpbmUiTgoUUGluR2VuZXJhdGlvblJlcXVlc3QSEgoKZ2VuZXJhdGlvbhgBIAEoBBIOCgZyZWFzb24YZiABKAkSEgoKcmVxdWVzdF9pZBhnIAEoCSIXChVQaW5HZW5lcmF0aW9uUmVzcG9uc2UiUAoWVW5waW5HZW5lcmF0aW9uUmVxdWVzdBISCgpnZW5lcmF0aW9uGAEgASgEEg4KBnJlYXNvbhhmIAEoCRISCgpyZXF1ZXN0X2lkGGcgASgJIhkKF1VucGluR2VuZXJhdGlvblJlc3BvbnNlIogBChBMaXN0QXVkaXRSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoDRISCgpwYWdlX3Rva2VuGAIgASgJEhEKCXByaW5jaXBhbBgDIAEoCRIUCgxyZWZ1c2VkX29ubHkYBCABKAgSDgoGdmVyaWZ5GAUgASgIEhQKDG9sZGVzdF9maXJzdBgGIAEoCCLsAQoKQXVkaXRFbnRyeRIKCgJpZBgBIAEoBBIoCgR0aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIRCglwcmluY2lwYWwYAyABKAkSDwoHYWRkcmVzcxgEIAEoCRIOCgZtZXRob2QYBSABKAkSDgoGcmVhc29uGAYgASgJEhIKCnJlcXVlc3RfaWQYByABKAkSEAoIYWNjZXB0ZWQYCCABKAgSDAoEY29kZRgJIAEoCRIOCgZkZXRhaWwYCiABKAkSEgoKZ2VuZXJhdGlvbhgLIAEoBBIMCgRoYXNoGAwgASgJIowBChFMaXN0QXVkaXRSZXNwb25zZRIlCgdlbnRyaWVzGAEgAygLMhQuY2Fpcm4udjEuQXVkaXRFbnRyeRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSEgoKdG90YWxfc2l6ZRgDIAEoBBIjCgVjaGFpbhgEIAEoCzIULmNhaXJuLnYxLkF1ZGl0Q2hhaW4iTgoKQXVkaXRDaGFpbhIOCgZpbnRhY3QYASABKAgSDwoHY2hlY2tlZBgCIAEoBBIRCglicm9rZW5fYXQYAyABKAQSDAoEaGVhZBgEIAEoCSpdCgxDb25maWdGb3JtYXQSHQoZQ09ORklHX0ZPUk1BVF9VTlNQRUNJRklFRBAAEhYKEkNPTkZJR19GT1JNQVRfVE9NTBABEhYKEkNPTkZJR19GT1JNQVRfWUFNTBACMusICg1Db25maWdTZXJ2aWNlEjsKBFBsYW4SFS5jYWlybi52MS5QbGFuUmVxdWVzdBoWLmNhaXJuLnYxLlBsYW5SZXNwb25zZSIEqLsYARI+CgVBcHBseRIWLmNhaXJuLnYxLkFwcGx5UmVxdWVzdBoXLmNhaXJuLnYxLkFwcGx5UmVzcG9uc2UiBKi7GAQSRAoHQ29uZmlybRIYLmNhaXJuLnYxLkNvbmZpcm1SZXF1ZXN0GhkuY2Fpcm4udjEuQ29uZmlybVJlc3BvbnNlIgSouxgEEj4KBUFib3J0EhYuY2Fpcm4udjEuQWJvcnRSZXF1ZXN0GhcuY2Fpcm4udjEuQWJvcnRSZXNwb25zZSIEqLsYBBJNCgpHZXRQZW5kaW5nEhsuY2Fpcm4udjEuR2V0UGVuZGluZ1JlcXVlc3QaHC5jYWlybi52MS5HZXRQZW5kaW5nUmVzcG9uc2UiBKi7GAESXAoPTGlzdEdlbmVyYXRpb25zEiAuY2Fpcm4udjEuTGlzdEdlbmVyYXRpb25zUmVxdWVzdBohLmNhaXJuLnYxLkxpc3RHZW5lcmF0aW9uc1Jlc3BvbnNlIgSouxgBElYKDUdldEdlbmVyYXRpb24SHi5jYWlybi52MS5HZXRHZW5lcmF0aW9uUmVxdWVzdBofLmNhaXJuLnYxLkdldEdlbmVyYXRpb25SZXNwb25zZSIEqLsYARI7CgREaWZmEhUuY2Fpcm4udjEuRGlmZlJlcXVlc3QaFi5jYWlybi52MS5EaWZmUmVzcG9uc2UiBKi7GAESRwoIUm9sbGJhY2sSGS5jYWlybi52MS5Sb2xsYmFja1JlcXVlc3QaGi5jYWlybi52MS5Sb2xsYmFja1Jlc3BvbnNlIgSouxgEEkEKBkV4cG9ydBIXLmNhaXJuLnYxLkV4cG9ydFJlcXVlc3QaGC5jYWlybi52MS5FeHBvcnRSZXNwb25zZSIEqLsYARJHCghWYWxpZGF0ZRIZLmNhaXJuLnYxLlZhbGlkYXRlUmVxdWVzdBoaLmNhaXJuLnYxLlZhbGlkYXRlUmVzcG9uc2UiBKi7GAESPgoFQmxhbWUSFi5jYWlybi52MS5CbGFtZVJlcXVlc3QaFy5jYWlybi52MS5CbGFtZVJlc3BvbnNlIgSouxgBElYKDVBpbkdlbmVyYXRpb24SHi5jYWlybi52MS5QaW5HZW5lcmF0aW9uUmVxdWVzdBofLmNhaXJuLnYxLlBpbkdlbmVyYXRpb25SZXNwb25zZSIEqLsYBBJcCg9VbnBpbkdlbmVyYXRpb24SIC5jYWlybi52MS5VbnBpbkdlbmVyYXRpb25SZXF1ZXN0GiEuY2Fpcm4udjEuVW5waW5HZW5lcmF0aW9uUmVzcG9uc2UiBKi7GAQSSgoJTGlzdEF1ZGl0EhouY2Fpcm4udjEuTGlzdEF1ZGl0UmVxdWVzdBobLmNhaXJuLnYxLkxpc3RBdWRpdFJlc3BvbnNlIgSouxgCYgZwcm90bzM", [file_cairn_v1_options, file_cairn_v1_types, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("Ch1jYWlybi92MS9jb25maWdfc2VydmljZS5wcm90bxIIY2Fpcm4udjEiQwoMQ29uZmlnT2JqZWN0EgwKBGtpbmQYASABKAkSJQoEc3BlYxgCIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QiJwoJQ29uZmlnS2V5EgwKBGtpbmQYASABKAkSDAoEbmFtZRgCIAEoCSJVCglDb25maWdPcHMSIwoDcHV0GAEgAygLMhYuY2Fpcm4udjEuQ29uZmlnT2JqZWN0EiMKBmRlbGV0ZRgCIAMoCzITLmNhaXJuLnYxLkNvbmZpZ0tleSJmCgpDb25maWdGaWxlEgwKBG5hbWUYASABKAkSDwoHY29udGVudBgCIAEoCRINCgVwcnVuZRgDIAEoCBIqCgxwb2xpY3lfZmlsZXMYBCADKAsyFC5jYWlybi52MS5Qb2xpY3lGaWxlIisKClBvbGljeUZpbGUSDAoEbmFtZRgBIAEoCRIPCgdjb250ZW50GAIgASgJIngKDENvbmZpZ1NvdXJjZRIiCgNvcHMYASABKAsyEy5jYWlybi52MS5Db25maWdPcHNIABIkCgRmaWxlGAIgASgLMhQuY2Fpcm4udjEuQ29uZmlnRmlsZUgAEhQKCmdlbmVyYXRpb24YAyABKARIAEIICgZzb3VyY2UifgoLQ29uZmlnR2F0ZXMSFwoKbWF4X3Jlc2V0cxgBIAEoDUgAiAEBEhoKDW1heF93aXRoZHJhd24YAiABKARIAYgBARIZChFza2lwX3BvbGljeV90ZXN0cxgDIAEoCEINCgtfbWF4X3Jlc2V0c0IQCg5fbWF4X3dpdGhkcmF3biKNAQoLUGxhblJlcXVlc3QSJgoGc291cmNlGAEgASgLMhYuY2Fpcm4udjEuQ29uZmlnU291cmNlEiQKBWdhdGVzGAIgASgLMhUuY2Fpcm4udjEuQ29uZmlnR2F0ZXMSEwoLc2tpcF9yb3V0ZXMYAyABKAgSGwoTZXhwZWN0ZWRfZ2VuZXJhdGlvbhhkIAEoBCLYAgoMUGxhblJlc3BvbnNlEhIKCmdlbmVyYXRpb24YASABKAQSJwoHY2hhbmdlcxgCIAMoCzIWLmNhaXJuLnYxLk9iamVjdENoYW5nZRIrCgluZWlnaGJvcnMYAyADKAsyGC5jYWlybi52MS5OZWlnaGJvckltcGFjdBIOCgZpbXBhY3QYBCABKAkSDgoGcmVzZXRzGAUgASgNEiUKBnJvdXRlcxgGIAEoCzIVLmNhaXJuLnYxLlJvdXRlQ291bnRzEicKCHdhcm5pbmdzGAcgAygLMhUuY2Fpcm4udjEuUGxhbldhcm5pbmcSEAoIZXhjZWVkZWQYCCADKAkSFQoNbmVlZHNfcmVzdGFydBgJIAMoCRIwCg9ob3N0X29wZXJhdGlvbnMYCiADKAsyFy5jYWlybi52MS5Ib3N0T3BlcmF0aW9uEhMKC2NvbmZpZ19oYXNoGAsgASgJIjwKC1BsYW5XYXJuaW5nEgwKBGNvZGUYASABKAkSDgoGb2JqZWN0GAIgASgJEg8KB21lc3NhZ2UYAyABKAkiSgoNSG9zdE9wZXJhdGlvbhIOCgZhY3Rpb24YASABKAkSDQoFY2xhc3MYAiABKAkSCwoDa2V5GAMgASgJEg0KBW93bmVyGAQgASgJIt8BCg5OZWlnaGJvckltcGFjdBIQCghuZWlnaGJvchgBIAEoCRIVCg1zZXNzaW9uX3Jlc2V0GAIgASgIEg0KBWFkZGVkGAMgASgIEg8KB3JlbW92ZWQYBCABKAgSEAoIcmVpbXBvcnQYBSABKAgSEAoIcmVleHBvcnQYBiABKAgSDwoHcmVmcmVzaBgHIAEoCBIVCg1zZXNzaW9uX3N0YXRlGAggASgJEigKCGZhbWlsaWVzGAkgAygLMhYuY2Fpcm4udjEuRmFtaWx5SW1wYWN0Eg4KBmZpZWxkcxgKIAMoCSJyCgxGYW1pbHlJbXBhY3QSDgoGZmFtaWx5GAEgASgJEikKCmFkdmVydGlzZWQYAiABKAsyFS5jYWlybi52MS5Sb3V0ZUNvdW50cxInCghyZWNlaXZlZBgDIAEoCzIVLmNhaXJuLnYxLlJvdXRlQ291bnRzImAKC1JvdXRlQ291bnRzEg4KBmFwcGVhchgBIAEoBBIOCgZ2YW5pc2gYAiABKAQSDgoGY2hhbmdlGAMgASgEEg8KB3BhcnRpYWwYBCABKAgSEAoIZXhhbXBsZXMYBSADKAkiJQoPSGVhbHRoQ29uZGl0aW9uEhIKCmV4cHJlc3Npb24YASABKAkiyQEKDkNvbmZpcm1PcHRpb25zEjEKDmNvbmZpcm1fd2l0aGluGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi0KCmNvbmRpdGlvbnMYAiADKAsyGS5jYWlybi52MS5IZWFsdGhDb25kaXRpb24SKwoIaG9sZF9mb3IYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKAoFZ3JhY2UYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24i7QEKDEFwcGx5UmVxdWVzdBImCgZzb3VyY2UYASABKAsyFi5jYWlybi52MS5Db25maWdTb3VyY2USJAoFZ2F0ZXMYAiABKAsyFS5jYWlybi52MS5Db25maWdHYXRlcxIpCgdjb25maXJtGAMgASgLMhguY2Fpcm4udjEuQ29uZmlybU9wdGlvbnMSEgoKbWFuYWdlZF9ieRgEIAEoCRIbChNleHBlY3RlZF9nZW5lcmF0aW9uGGQgASgEEg8KB2RyeV9ydW4YZSABKAgSDgoGcmVhc29uGGYgASgJEhIKCnJlcXVlc3RfaWQYZyABKAkirgEKDUFwcGx5UmVzcG9uc2USEgoKZ2VuZXJhdGlvbhgBIAEoBBInCgdjaGFuZ2VzGAIgAygLMhYuY2Fpcm4udjEuT2JqZWN0Q2hhbmdlEhMKC2NvbmZpZ19oYXNoGAMgASgJEiIKB3BlbmRpbmcYBCABKAsyES5jYWlybi52MS5QZW5kaW5nEicKCHdhcm5pbmdzGAUgAygLMhUuY2Fpcm4udjEuUGxhbldhcm5pbmciiwIKB1BlbmRpbmcSEgoKZ2VuZXJhdGlvbhgBIAEoBBIRCglyZXZlcnRfdG8YAiABKAQSKQoFc2luY2UYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGRlYWRsaW5lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIRCglwcmluY2lwYWwYBSABKAkSDgoGcmVhc29uGAYgASgJEiwKCmNvbmRpdGlvbnMYByADKAsyGC5jYWlybi52MS5Db25kaXRpb25TdGF0ZRIvCgtjb25maXJtc19hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiQgoOQ29uZGl0aW9uU3RhdGUSEgoKZXhwcmVzc2lvbhgBIAEoCRINCgVob2xkcxgCIAEoCBINCgV2YWx1ZRgDIAEoCSJICg5Db25maXJtUmVxdWVzdBISCgpnZW5lcmF0aW9uGAEgASgEEg4KBnJlYXNvbhhmIAEoCRISCgpyZXF1ZXN0X2lkGGcgASgJIiUKD0NvbmZpcm1SZXNwb25zZRISCgpnZW5lcmF0aW9uGAEgASgEIkYKDEFib3J0UmVxdWVzdBISCgpnZW5lcmF0aW9uGAEgASgEEg4KBnJlYXNvbhhmIAEoCRISCgpyZXF1ZXN0X2lkGGcgASgJIkwKDUFib3J0UmVzcG9uc2USEgoKZ2VuZXJhdGlvbhgBIAEoBBInCgdjaGFuZ2VzGAIgAygLMhYuY2Fpcm4udjEuT2JqZWN0Q2hhbmdlIhMKEUdldFBlbmRpbmdSZXF1ZXN0IkwKEkdldFBlbmRpbmdSZXNwb25zZRIiCgdwZW5kaW5nGAEgASgLMhEuY2Fpcm4udjEuUGVuZGluZxISCgpnZW5lcmF0aW9uGAIgASgEIqgCCgpHZW5lcmF0aW9uEhIKCmdlbmVyYXRpb24YASABKAQSDgoGcGFyZW50GAIgASgEEigKBHRpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCXByaW5jaXBhbBgEIAEoCRIOCgZzb3VyY2UYBSABKAkSDgoGcmVhc29uGAYgASgJEhMKC2NvbmZpZ19oYXNoGAcgASgJEhcKD2NoYW5nZWRfb2JqZWN0cxgIIAEoDRInCgdjaGFuZ2VzGAkgAygLMhYuY2Fpcm4udjEuT2JqZWN0Q2hhbmdlEg4KBnBpbm5lZBgKIAEoCBIPCgdwZW5kaW5nGAsgASgIEhAKCHJlc3RvcmVzGAwgASgEEg8KB29iamVjdHMYDSADKAkiYgoWTGlzdEdlbmVyYXRpb25zUmVxdWVzdBIRCglwYWdlX3NpemUYASABKA0SEgoKcGFnZV90b2tlbhgCIAEoCRIOCgZvYmplY3QYAyABKAkSEQoJcHJpbmNpcGFsGAQgASgJIoEBChdMaXN0R2VuZXJhdGlvbnNSZXNwb25zZRIpCgtnZW5lcmF0aW9ucxgBIAMoCzIULmNhaXJuLnYxLkdlbmVyYXRpb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhIKCnRvdGFsX3NpemUYAyABKAQSDgoGb2xkZXN0GAQgASgEIioKFEdldEdlbmVyYXRpb25SZXF1ZXN0EhIKCmdlbmVyYXRpb24YASABKAQiQQoVR2V0R2VuZXJhdGlvblJlc3BvbnNlEigKCmdlbmVyYXRpb24YASABKAsyFC5jYWlybi52MS5HZW5lcmF0aW9uIlkKC0RpZmZSZXF1ZXN0EgwKBGZyb20YASABKAQSDAoCdG8YAiABKARIABIkCgRmaWxlGAMgASgLMhQuY2Fpcm4udjEuQ29uZmlnRmlsZUgAQggKBnRhcmdldCJ1CgxEaWZmUmVzcG9uc2USDAoEZnJvbRgBIAEoBBIKCgJ0bxgCIAEoBBInCgdjaGFuZ2VzGAMgAygLMhYuY2Fpcm4udjEuT2JqZWN0Q2hhbmdlEhEKCWZyb21faGFzaBgEIAEoCRIPCgd0b19oYXNoGAUgASgJIsgBCg9Sb2xsYmFja1JlcXVlc3QSEgoKZ2VuZXJhdGlvbhgBIAEoBBIkCgVnYXRlcxgCIAEoCzIVLmNhaXJuLnYxLkNvbmZpZ0dhdGVzEikKB2NvbmZpcm0YAyABKAsyGC5jYWlybi52MS5Db25maXJtT3B0aW9ucxIbChNleHBlY3RlZF9nZW5lcmF0aW9uGGQgASgEEg8KB2RyeV9ydW4YZSABKAgSDgoGcmVhc29uGGYgASgJEhIKCnJlcXVlc3RfaWQYZyABKAkisQEKEFJvbGxiYWNrUmVzcG9uc2USEgoKZ2VuZXJhdGlvbhgBIAEoBBInCgdjaGFuZ2VzGAIgAygLMhYuY2Fpcm4udjEuT2JqZWN0Q2hhbmdlEhMKC2NvbmZpZ19oYXNoGAMgASgJEiIKB3BlbmRpbmcYBCABKAsyES5jYWlybi52MS5QZW5kaW5nEicKCHdhcm5pbmdzGAUgAygLMhUuY2Fpcm4udjEuUGxhbldhcm5pbmciWgoNRXhwb3J0UmVxdWVzdBISCgpnZW5lcmF0aW9uGAEgASgEEiYKBmZvcm1hdBgCIAEoDjIWLmNhaXJuLnYxLkNvbmZpZ0Zvcm1hdBINCgVraW5kcxgDIAMoCSJaCg5FeHBvcnRSZXNwb25zZRIPCgdjb250ZW50GAEgASgJEhIKCmdlbmVyYXRpb24YAiABKAQSEwoLY29uZmlnX2hhc2gYAyABKAkSDgoGaGlkZGVuGAQgAygJIjkKD1ZhbGlkYXRlUmVxdWVzdBImCgZzb3VyY2UYASABKAsyFi5jYWlybi52MS5Db25maWdTb3VyY2UiiAEKEFZhbGlkYXRlUmVzcG9uc2USDQoFdmFsaWQYASABKAgSKQoIcHJvYmxlbXMYAiADKAsyFy5jYWlybi52MS5Db25maWdQcm9ibGVtEg8KB29iamVjdHMYAyABKA0SKQoId2FybmluZ3MYBCADKAsyFy5jYWlybi52MS5Db25maWdQcm9ibGVtIpkBCg1Db25maWdQcm9ibGVtEgwKBGNvZGUYASABKAkSDAoEcGF0aBgCIAEoCRIPCgdtZXNzYWdlGAMgASgJEg0KBXZhbHVlGAQgASgJEgsKA2ZpeBgFIAEoCRIMCgRsaW5lGAYgASgNEg4KBmNvbHVtbhgHIAEoDRITCgtzb3VyY2VfbGluZRgIIAEoCRIMCgRmaWxlGAkgASgJIjkKDEJsYW1lUmVxdWVzdBIMCgRraW5kGAEgASgJEgwKBG5hbWUYAiABKAkSDQoFZmllbGQYAyABKAkiqAEKCUJsYW1lTGluZRIMCgRwYXRoGAEgASgJEg0KBXZhbHVlGAIgASgJEhIKCmdlbmVyYXRpb24YAyABKAQSKAoEdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEQoJcHJpbmNpcGFsGAUgASgJEg4KBnNvdXJjZRgGIAEoCRIOCgZyZWFzb24YByABKAkSDQoFb2xkZXIYCCABKAgiWQoNQmxhbWVSZXNwb25zZRIkCghtZXRhZGF0YRgBIAEoCzISLmNhaXJuLnYxLk1ldGFkYXRhEiIKBWxpbmVzGAIgAygLMhMuY2Fpcm4udjEuQmxhbWVMaW5lIk4KFFBpbkdlbmVyYXRpb25SZXF1ZXN0EhIKCmdlbmVyYXRpb24YASABKAQSDgoGcmVhc29uGGYgASgJEhIKCnJlcXVlc3RfaWQYZyABKAkiFwoVUGluR2VuZXJhdGlvblJlc3BvbnNlIlAKFlVucGluR2VuZXJhdGlvblJlcXVlc3QSEgoKZ2VuZXJhdGlvbhgBIAEoBBIOCgZyZWFzb24YZiABKAkSEgoKcmVxdWVzdF9pZBhnIAEoCSIZChdVbnBpbkdlbmVyYXRpb25SZXNwb25zZSKIAQoQTGlzdEF1ZGl0UmVxdWVzdBIRCglwYWdlX3NpemUYASABKA0SEgoKcGFnZV90b2tlbhgCIAEoCRIRCglwcmluY2lwYWwYAyABKAkSFAoMcmVmdXNlZF9vbmx5GAQgASgIEg4KBnZlcmlmeRgFIAEoCBIUCgxvbGRlc3RfZmlyc3QYBiABKAgi7AEKCkF1ZGl0RW50cnkSCgoCaWQYASABKAQSKAoEdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEQoJcHJpbmNpcGFsGAMgASgJEg8KB2FkZHJlc3MYBCABKAkSDgoGbWV0aG9kGAUgASgJEg4KBnJlYXNvbhgGIAEoCRISCgpyZXF1ZXN0X2lkGAcgASgJEhAKCGFjY2VwdGVkGAggASgIEgwKBGNvZGUYCSABKAkSDgoGZGV0YWlsGAogASgJEhIKCmdlbmVyYXRpb24YCyABKAQSDAoEaGFzaBgMIAEoCSKMAQoRTGlzdEF1ZGl0UmVzcG9uc2USJQoHZW50cmllcxgBIAMoCzIULmNhaXJuLnYxLkF1ZGl0RW50cnkSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhIKCnRvdGFsX3NpemUYAyABKAQSIwoFY2hhaW4YBCABKAsyFC5jYWlybi52MS5BdWRpdENoYWluIk4KCkF1ZGl0Q2hhaW4SDgoGaW50YWN0GAEgASgIEg8KB2NoZWNrZWQYAiABKAQSEQoJYnJva2VuX2F0GAMgASgEEgwKBGhlYWQYBCABKAkqXQoMQ29uZmlnRm9ybWF0Eh0KGUNPTkZJR19GT1JNQVRfVU5TUEVDSUZJRUQQABIWChJDT05GSUdfRk9STUFUX1RPTUwQARIWChJDT05GSUdfRk9STUFUX1lBTUwQAjLrCAoNQ29uZmlnU2VydmljZRI7CgRQbGFuEhUuY2Fpcm4udjEuUGxhblJlcXVlc3QaFi5jYWlybi52MS5QbGFuUmVzcG9uc2UiBKi7GAESPgoFQXBwbHkSFi5jYWlybi52MS5BcHBseVJlcXVlc3QaFy5jYWlybi52MS5BcHBseVJlc3BvbnNlIgSouxgEEkQKB0NvbmZpcm0SGC5jYWlybi52MS5Db25maXJtUmVxdWVzdBoZLmNhaXJuLnYxLkNvbmZpcm1SZXNwb25zZSIEqLsYBBI+CgVBYm9ydBIWLmNhaXJuLnYxLkFib3J0UmVxdWVzdBoXLmNhaXJuLnYxLkFib3J0UmVzcG9uc2UiBKi7GAQSTQoKR2V0UGVuZGluZxIbLmNhaXJuLnYxLkdldFBlbmRpbmdSZXF1ZXN0GhwuY2Fpcm4udjEuR2V0UGVuZGluZ1Jlc3BvbnNlIgSouxgBElwKD0xpc3RHZW5lcmF0aW9ucxIgLmNhaXJuLnYxLkxpc3RHZW5lcmF0aW9uc1JlcXVlc3QaIS5jYWlybi52MS5MaXN0R2VuZXJhdGlvbnNSZXNwb25zZSIEqLsYARJWCg1HZXRHZW5lcmF0aW9uEh4uY2Fpcm4udjEuR2V0R2VuZXJhdGlvblJlcXVlc3QaHy5jYWlybi52MS5HZXRHZW5lcmF0aW9uUmVzcG9uc2UiBKi7GAESOwoERGlmZhIVLmNhaXJuLnYxLkRpZmZSZXF1ZXN0GhYuY2Fpcm4udjEuRGlmZlJlc3BvbnNlIgSouxgBEkcKCFJvbGxiYWNrEhkuY2Fpcm4udjEuUm9sbGJhY2tSZXF1ZXN0GhouY2Fpcm4udjEuUm9sbGJhY2tSZXNwb25zZSIEqLsYBBJBCgZFeHBvcnQSFy5jYWlybi52MS5FeHBvcnRSZXF1ZXN0GhguY2Fpcm4udjEuRXhwb3J0UmVzcG9uc2UiBKi7GAESRwoIVmFsaWRhdGUSGS5jYWlybi52MS5WYWxpZGF0ZVJlcXVlc3QaGi5jYWlybi52MS5WYWxpZGF0ZVJlc3BvbnNlIgSouxgBEj4KBUJsYW1lEhYuY2Fpcm4udjEuQmxhbWVSZXF1ZXN0GhcuY2Fpcm4udjEuQmxhbWVSZXNwb25zZSIEqLsYARJWCg1QaW5HZW5lcmF0aW9uEh4uY2Fpcm4udjEuUGluR2VuZXJhdGlvblJlcXVlc3QaHy5jYWlybi52MS5QaW5HZW5lcmF0aW9uUmVzcG9uc2UiBKi7GAQSXAoPVW5waW5HZW5lcmF0aW9uEiAuY2Fpcm4udjEuVW5waW5HZW5lcmF0aW9uUmVxdWVzdBohLmNhaXJuLnYxLlVucGluR2VuZXJhdGlvblJlc3BvbnNlIgSouxgEEkoKCUxpc3RBdWRpdBIaLmNhaXJuLnYxLkxpc3RBdWRpdFJlcXVlc3QaGy5jYWlybi52MS5MaXN0QXVkaXRSZXNwb25zZSIEqLsYAmIGcHJvdG8z", [file_cairn_v1_options, file_cairn_v1_types, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * An object to put: {"kind": "Neighbor", "spec": {"address": "198.51.100.2", "remote_asn": 65002}}.
@@ -128,6 +128,13 @@ export type ConfigFile = Message<"cairn.v1.ConfigFile"> & {
    * @generated from field: bool prune = 3;
    */
   prune: boolean;
+
+  /**
+   * The files that its policy_files name, by these names.
+   *
+   * @generated from field: repeated cairn.v1.PolicyFile policy_files = 4;
+   */
+  policyFiles: PolicyFile[];
 };
 
 /**
@@ -136,6 +143,30 @@ export type ConfigFile = Message<"cairn.v1.ConfigFile"> & {
  */
 export const ConfigFileSchema: GenMessage<ConfigFile> = /*@__PURE__*/
   messageDesc(file_cairn_v1_config_service, 3);
+
+/**
+ * A file in the text form of docs/policy.md.
+ *
+ * @generated from message cairn.v1.PolicyFile
+ */
+export type PolicyFile = Message<"cairn.v1.PolicyFile"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: string content = 2;
+   */
+  content: string;
+};
+
+/**
+ * Describes the message cairn.v1.PolicyFile.
+ * Use `create(PolicyFileSchema)` to create a new message.
+ */
+export const PolicyFileSchema: GenMessage<PolicyFile> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_config_service, 4);
 
 /**
  * A change: exactly one of its forms.
@@ -174,7 +205,7 @@ export type ConfigSource = Message<"cairn.v1.ConfigSource"> & {
  * Use `create(ConfigSourceSchema)` to create a new message.
  */
 export const ConfigSourceSchema: GenMessage<ConfigSource> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_config_service, 4);
+  messageDesc(file_cairn_v1_config_service, 5);
 
 /**
  * Bounds on what a change may do. A plan says whether it keeps them; Apply is refused when it does not.
@@ -196,6 +227,13 @@ export type ConfigGates = Message<"cairn.v1.ConfigGates"> & {
    * @generated from field: optional uint64 max_withdrawn = 2;
    */
   maxWithdrawn?: bigint | undefined;
+
+  /**
+   * Go on although policy tests fail; they are told as warnings.
+   *
+   * @generated from field: bool skip_policy_tests = 3;
+   */
+  skipPolicyTests: boolean;
 };
 
 /**
@@ -203,7 +241,7 @@ export type ConfigGates = Message<"cairn.v1.ConfigGates"> & {
  * Use `create(ConfigGatesSchema)` to create a new message.
  */
 export const ConfigGatesSchema: GenMessage<ConfigGates> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_config_service, 5);
+  messageDesc(file_cairn_v1_config_service, 6);
 
 /**
  * @generated from message cairn.v1.PlanRequest
@@ -239,7 +277,7 @@ export type PlanRequest = Message<"cairn.v1.PlanRequest"> & {
  * Use `create(PlanRequestSchema)` to create a new message.
  */
 export const PlanRequestSchema: GenMessage<PlanRequest> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_config_service, 6);
+  messageDesc(file_cairn_v1_config_service, 7);
 
 /**
  * @generated from message cairn.v1.PlanResponse
@@ -328,14 +366,14 @@ export type PlanResponse = Message<"cairn.v1.PlanResponse"> & {
  * Use `create(PlanResponseSchema)` to create a new message.
  */
 export const PlanResponseSchema: GenMessage<PlanResponse> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_config_service, 7);
+  messageDesc(file_cairn_v1_config_service, 8);
 
 /**
  * @generated from message cairn.v1.PlanWarning
  */
 export type PlanWarning = Message<"cairn.v1.PlanWarning"> & {
   /**
-   * Stable name, for example ADMIN_SESSION_LOST, ROUTES_PARTIAL, ALL_SESSIONS_RESET.
+   * Stable name, for example ADMIN_SESSION_LOST, ROUTES_PARTIAL, ALL_SESSIONS_RESET, UNREACHABLE, TEST_FAILED.
    *
    * @generated from field: string code = 1;
    */
@@ -359,7 +397,7 @@ export type PlanWarning = Message<"cairn.v1.PlanWarning"> & {
  * Use `create(PlanWarningSchema)` to create a new message.
  */
 export const PlanWarningSchema: GenMessage<PlanWarning> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_config_service, 8);
+  messageDesc(file_cairn_v1_config_service, 9);
 
 /**
  * @generated from message cairn.v1.HostOperation
@@ -399,7 +437,7 @@ export type HostOperation = Message<"cairn.v1.HostOperation"> & {
  * Use `create(HostOperationSchema)` to create a new message.
  */
 export const HostOperationSchema: GenMessage<HostOperation> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_config_service, 9);
+  messageDesc(file_cairn_v1_config_service, 10);
 
 /**
  * What one neighbor would notice.
@@ -479,7 +517,7 @@ export type NeighborImpact = Message<"cairn.v1.NeighborImpact"> & {
  * Use `create(NeighborImpactSchema)` to create a new message.
  */
 export const NeighborImpactSchema: GenMessage<NeighborImpact> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_config_service, 10);
+  messageDesc(file_cairn_v1_config_service, 11);
 
 /**
  * @generated from message cairn.v1.FamilyImpact
@@ -510,7 +548,7 @@ export type FamilyImpact = Message<"cairn.v1.FamilyImpact"> & {
  * Use `create(FamilyImpactSchema)` to create a new message.
  */
 export const FamilyImpactSchema: GenMessage<FamilyImpact> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_config_service, 11);
+  messageDesc(file_cairn_v1_config_service, 12);
 
 /**
  * @generated from message cairn.v1.RouteCounts
@@ -557,7 +595,7 @@ export type RouteCounts = Message<"cairn.v1.RouteCounts"> & {
  * Use `create(RouteCountsSchema)` to create a new message.
  */
 export const RouteCountsSchema: GenMessage<RouteCounts> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_config_service, 12);
+  messageDesc(file_cairn_v1_config_service, 13);
 
 /**
  * A condition that must hold before a pending change confirms by itself, and that reverts it when it breaks after
@@ -580,7 +618,7 @@ export type HealthCondition = Message<"cairn.v1.HealthCondition"> & {
  * Use `create(HealthConditionSchema)` to create a new message.
  */
 export const HealthConditionSchema: GenMessage<HealthCondition> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_config_service, 13);
+  messageDesc(file_cairn_v1_config_service, 14);
 
 /**
  * @generated from message cairn.v1.ConfirmOptions
@@ -621,7 +659,7 @@ export type ConfirmOptions = Message<"cairn.v1.ConfirmOptions"> & {
  * Use `create(ConfirmOptionsSchema)` to create a new message.
  */
 export const ConfirmOptionsSchema: GenMessage<ConfirmOptions> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_config_service, 14);
+  messageDesc(file_cairn_v1_config_service, 15);
 
 /**
  * @generated from message cairn.v1.ApplyRequest
@@ -677,7 +715,7 @@ export type ApplyRequest = Message<"cairn.v1.ApplyRequest"> & {
  * Use `create(ApplyRequestSchema)` to create a new message.
  */
 export const ApplyRequestSchema: GenMessage<ApplyRequest> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_config_service, 15);
+  messageDesc(file_cairn_v1_config_service, 16);
 
 /**
  * @generated from message cairn.v1.ApplyResponse
@@ -706,6 +744,13 @@ export type ApplyResponse = Message<"cairn.v1.ApplyResponse"> & {
    * @generated from field: cairn.v1.Pending pending = 4;
    */
   pending?: Pending | undefined;
+
+  /**
+   * What is allowed but looks wrong.
+   *
+   * @generated from field: repeated cairn.v1.PlanWarning warnings = 5;
+   */
+  warnings: PlanWarning[];
 };
 
 /**
@@ -713,7 +758,7 @@ export type ApplyResponse = Message<"cairn.v1.ApplyResponse"> & {
  * Use `create(ApplyResponseSchema)` to create a new message.
  */
 export const ApplyResponseSchema: GenMessage<ApplyResponse> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_config_service, 16);
+  messageDesc(file_cairn_v1_config_service, 17);
 
 /**
  * A change that is in force and will be taken back unless it is confirmed.
@@ -777,7 +822,7 @@ export type Pending = Message<"cairn.v1.Pending"> & {
  * Use `create(PendingSchema)` to create a new message.
  */
 export const PendingSchema: GenMessage<Pending> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_config_service, 17);
+  messageDesc(file_cairn_v1_config_service, 18);
 
 /**
  * @generated from message cairn.v1.ConditionState
@@ -806,7 +851,7 @@ export type ConditionState = Message<"cairn.v1.ConditionState"> & {
  * Use `create(ConditionStateSchema)` to create a new message.
  */
 export const ConditionStateSchema: GenMessage<ConditionState> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_config_service, 18);
+  messageDesc(file_cairn_v1_config_service, 19);
 
 /**
  * @generated from message cairn.v1.ConfirmRequest
@@ -835,7 +880,7 @@ export type ConfirmRequest = Message<"cairn.v1.ConfirmRequest"> & {
  * Use `create(ConfirmRequestSchema)` to create a new message.
  */
 export const ConfirmRequestSchema: GenMessage<ConfirmRequest> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_config_service, 19);
+  messageDesc(file_cairn_v1_config_service, 20);
 
 /**
  * @generated from message cairn.v1.ConfirmResponse
@@ -852,7 +897,7 @@ export type ConfirmResponse = Message<"cairn.v1.ConfirmResponse"> & {
  * Use `create(ConfirmResponseSchema)` to create a new message.
  */
 export const ConfirmResponseSchema: GenMessage<ConfirmResponse> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_config_service, 20);
+  messageDesc(file_cairn_v1_config_service, 21);
 
 /**
  * @generated from message cairn.v1.AbortRequest
@@ -881,7 +926,7 @@ export type AbortRequest = Message<"cairn.v1.AbortRequest"> & {
  * Use `create(AbortRequestSchema)` to create a new message.
  */
 export const AbortRequestSchema: GenMessage<AbortRequest> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_config_service, 21);
+  messageDesc(file_cairn_v1_config_service, 22);
 
 /**
  * @generated from message cairn.v1.AbortResponse
@@ -905,7 +950,7 @@ export type AbortResponse = Message<"cairn.v1.AbortResponse"> & {
  * Use `create(AbortResponseSchema)` to create a new message.
  */
 export const AbortResponseSchema: GenMessage<AbortResponse> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_config_service, 22);
+  messageDesc(file_cairn_v1_config_service, 23);
 
 /**
  * @generated from message cairn.v1.GetPendingRequest
@@ -918,7 +963,7 @@ export type GetPendingRequest = Message<"cairn.v1.GetPendingRequest"> & {
  * Use `create(GetPendingRequestSchema)` to create a new message.
  */
 export const GetPendingRequestSchema: GenMessage<GetPendingRequest> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_config_service, 23);
+  messageDesc(file_cairn_v1_config_service, 24);
 
 /**
  * @generated from message cairn.v1.GetPendingResponse
@@ -944,7 +989,7 @@ export type GetPendingResponse = Message<"cairn.v1.GetPendingResponse"> & {
  * Use `create(GetPendingResponseSchema)` to create a new message.
  */
 export const GetPendingResponseSchema: GenMessage<GetPendingResponse> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_config_service, 24);
+  messageDesc(file_cairn_v1_config_service, 25);
 
 /**
  * A state of everything declared.
@@ -1041,7 +1086,7 @@ export type Generation = Message<"cairn.v1.Generation"> & {
  * Use `create(GenerationSchema)` to create a new message.
  */
 export const GenerationSchema: GenMessage<Generation> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_config_service, 25);
+  messageDesc(file_cairn_v1_config_service, 26);
 
 /**
  * @generated from message cairn.v1.ListGenerationsRequest
@@ -1077,7 +1122,7 @@ export type ListGenerationsRequest = Message<"cairn.v1.ListGenerationsRequest"> 
  * Use `create(ListGenerationsRequestSchema)` to create a new message.
  */
 export const ListGenerationsRequestSchema: GenMessage<ListGenerationsRequest> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_config_service, 26);
+  messageDesc(file_cairn_v1_config_service, 27);
 
 /**
  * @generated from message cairn.v1.ListGenerationsResponse
@@ -1113,7 +1158,7 @@ export type ListGenerationsResponse = Message<"cairn.v1.ListGenerationsResponse"
  * Use `create(ListGenerationsResponseSchema)` to create a new message.
  */
 export const ListGenerationsResponseSchema: GenMessage<ListGenerationsResponse> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_config_service, 27);
+  messageDesc(file_cairn_v1_config_service, 28);
 
 /**
  * @generated from message cairn.v1.GetGenerationRequest
@@ -1132,7 +1177,7 @@ export type GetGenerationRequest = Message<"cairn.v1.GetGenerationRequest"> & {
  * Use `create(GetGenerationRequestSchema)` to create a new message.
  */
 export const GetGenerationRequestSchema: GenMessage<GetGenerationRequest> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_config_service, 28);
+  messageDesc(file_cairn_v1_config_service, 29);
 
 /**
  * @generated from message cairn.v1.GetGenerationResponse
@@ -1149,7 +1194,7 @@ export type GetGenerationResponse = Message<"cairn.v1.GetGenerationResponse"> & 
  * Use `create(GetGenerationResponseSchema)` to create a new message.
  */
 export const GetGenerationResponseSchema: GenMessage<GetGenerationResponse> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_config_service, 29);
+  messageDesc(file_cairn_v1_config_service, 30);
 
 /**
  * @generated from message cairn.v1.DiffRequest
@@ -1189,7 +1234,7 @@ export type DiffRequest = Message<"cairn.v1.DiffRequest"> & {
  * Use `create(DiffRequestSchema)` to create a new message.
  */
 export const DiffRequestSchema: GenMessage<DiffRequest> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_config_service, 30);
+  messageDesc(file_cairn_v1_config_service, 31);
 
 /**
  * @generated from message cairn.v1.DiffResponse
@@ -1230,7 +1275,7 @@ export type DiffResponse = Message<"cairn.v1.DiffResponse"> & {
  * Use `create(DiffResponseSchema)` to create a new message.
  */
 export const DiffResponseSchema: GenMessage<DiffResponse> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_config_service, 31);
+  messageDesc(file_cairn_v1_config_service, 32);
 
 /**
  * @generated from message cairn.v1.RollbackRequest
@@ -1279,7 +1324,7 @@ export type RollbackRequest = Message<"cairn.v1.RollbackRequest"> & {
  * Use `create(RollbackRequestSchema)` to create a new message.
  */
 export const RollbackRequestSchema: GenMessage<RollbackRequest> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_config_service, 32);
+  messageDesc(file_cairn_v1_config_service, 33);
 
 /**
  * @generated from message cairn.v1.RollbackResponse
@@ -1304,6 +1349,11 @@ export type RollbackResponse = Message<"cairn.v1.RollbackResponse"> & {
    * @generated from field: cairn.v1.Pending pending = 4;
    */
   pending?: Pending | undefined;
+
+  /**
+   * @generated from field: repeated cairn.v1.PlanWarning warnings = 5;
+   */
+  warnings: PlanWarning[];
 };
 
 /**
@@ -1311,7 +1361,7 @@ export type RollbackResponse = Message<"cairn.v1.RollbackResponse"> & {
  * Use `create(RollbackResponseSchema)` to create a new message.
  */
 export const RollbackResponseSchema: GenMessage<RollbackResponse> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_config_service, 33);
+  messageDesc(file_cairn_v1_config_service, 34);
 
 /**
  * @generated from message cairn.v1.ExportRequest
@@ -1344,7 +1394,7 @@ export type ExportRequest = Message<"cairn.v1.ExportRequest"> & {
  * Use `create(ExportRequestSchema)` to create a new message.
  */
 export const ExportRequestSchema: GenMessage<ExportRequest> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_config_service, 34);
+  messageDesc(file_cairn_v1_config_service, 35);
 
 /**
  * @generated from message cairn.v1.ExportResponse
@@ -1378,7 +1428,7 @@ export type ExportResponse = Message<"cairn.v1.ExportResponse"> & {
  * Use `create(ExportResponseSchema)` to create a new message.
  */
 export const ExportResponseSchema: GenMessage<ExportResponse> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_config_service, 35);
+  messageDesc(file_cairn_v1_config_service, 36);
 
 /**
  * @generated from message cairn.v1.ValidateRequest
@@ -1395,7 +1445,7 @@ export type ValidateRequest = Message<"cairn.v1.ValidateRequest"> & {
  * Use `create(ValidateRequestSchema)` to create a new message.
  */
 export const ValidateRequestSchema: GenMessage<ValidateRequest> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_config_service, 36);
+  messageDesc(file_cairn_v1_config_service, 37);
 
 /**
  * @generated from message cairn.v1.ValidateResponse
@@ -1417,6 +1467,13 @@ export type ValidateResponse = Message<"cairn.v1.ValidateResponse"> & {
    * @generated from field: uint32 objects = 3;
    */
   objects: number;
+
+  /**
+   * What is allowed but looks wrong, such as a statement that no route can reach.
+   *
+   * @generated from field: repeated cairn.v1.ConfigProblem warnings = 4;
+   */
+  warnings: ConfigProblem[];
 };
 
 /**
@@ -1424,7 +1481,7 @@ export type ValidateResponse = Message<"cairn.v1.ValidateResponse"> & {
  * Use `create(ValidateResponseSchema)` to create a new message.
  */
 export const ValidateResponseSchema: GenMessage<ValidateResponse> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_config_service, 37);
+  messageDesc(file_cairn_v1_config_service, 38);
 
 /**
  * @generated from message cairn.v1.ConfigProblem
@@ -1479,6 +1536,13 @@ export type ConfigProblem = Message<"cairn.v1.ConfigProblem"> & {
    * @generated from field: string source_line = 8;
    */
   sourceLine: string;
+
+  /**
+   * The file, when there are several.
+   *
+   * @generated from field: string file = 9;
+   */
+  file: string;
 };
 
 /**
@@ -1486,7 +1550,7 @@ export type ConfigProblem = Message<"cairn.v1.ConfigProblem"> & {
  * Use `create(ConfigProblemSchema)` to create a new message.
  */
 export const ConfigProblemSchema: GenMessage<ConfigProblem> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_config_service, 38);
+  messageDesc(file_cairn_v1_config_service, 39);
 
 /**
  * @generated from message cairn.v1.BlameRequest
@@ -1515,7 +1579,7 @@ export type BlameRequest = Message<"cairn.v1.BlameRequest"> & {
  * Use `create(BlameRequestSchema)` to create a new message.
  */
 export const BlameRequestSchema: GenMessage<BlameRequest> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_config_service, 39);
+  messageDesc(file_cairn_v1_config_service, 40);
 
 /**
  * @generated from message cairn.v1.BlameLine
@@ -1573,7 +1637,7 @@ export type BlameLine = Message<"cairn.v1.BlameLine"> & {
  * Use `create(BlameLineSchema)` to create a new message.
  */
 export const BlameLineSchema: GenMessage<BlameLine> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_config_service, 40);
+  messageDesc(file_cairn_v1_config_service, 41);
 
 /**
  * @generated from message cairn.v1.BlameResponse
@@ -1595,7 +1659,7 @@ export type BlameResponse = Message<"cairn.v1.BlameResponse"> & {
  * Use `create(BlameResponseSchema)` to create a new message.
  */
 export const BlameResponseSchema: GenMessage<BlameResponse> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_config_service, 41);
+  messageDesc(file_cairn_v1_config_service, 42);
 
 /**
  * @generated from message cairn.v1.PinGenerationRequest
@@ -1622,7 +1686,7 @@ export type PinGenerationRequest = Message<"cairn.v1.PinGenerationRequest"> & {
  * Use `create(PinGenerationRequestSchema)` to create a new message.
  */
 export const PinGenerationRequestSchema: GenMessage<PinGenerationRequest> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_config_service, 42);
+  messageDesc(file_cairn_v1_config_service, 43);
 
 /**
  * @generated from message cairn.v1.PinGenerationResponse
@@ -1635,7 +1699,7 @@ export type PinGenerationResponse = Message<"cairn.v1.PinGenerationResponse"> & 
  * Use `create(PinGenerationResponseSchema)` to create a new message.
  */
 export const PinGenerationResponseSchema: GenMessage<PinGenerationResponse> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_config_service, 43);
+  messageDesc(file_cairn_v1_config_service, 44);
 
 /**
  * @generated from message cairn.v1.UnpinGenerationRequest
@@ -1662,7 +1726,7 @@ export type UnpinGenerationRequest = Message<"cairn.v1.UnpinGenerationRequest"> 
  * Use `create(UnpinGenerationRequestSchema)` to create a new message.
  */
 export const UnpinGenerationRequestSchema: GenMessage<UnpinGenerationRequest> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_config_service, 44);
+  messageDesc(file_cairn_v1_config_service, 45);
 
 /**
  * @generated from message cairn.v1.UnpinGenerationResponse
@@ -1675,7 +1739,7 @@ export type UnpinGenerationResponse = Message<"cairn.v1.UnpinGenerationResponse"
  * Use `create(UnpinGenerationResponseSchema)` to create a new message.
  */
 export const UnpinGenerationResponseSchema: GenMessage<UnpinGenerationResponse> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_config_service, 45);
+  messageDesc(file_cairn_v1_config_service, 46);
 
 /**
  * @generated from message cairn.v1.ListAuditRequest
@@ -1725,7 +1789,7 @@ export type ListAuditRequest = Message<"cairn.v1.ListAuditRequest"> & {
  * Use `create(ListAuditRequestSchema)` to create a new message.
  */
 export const ListAuditRequestSchema: GenMessage<ListAuditRequest> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_config_service, 46);
+  messageDesc(file_cairn_v1_config_service, 47);
 
 /**
  * @generated from message cairn.v1.AuditEntry
@@ -1809,7 +1873,7 @@ export type AuditEntry = Message<"cairn.v1.AuditEntry"> & {
  * Use `create(AuditEntrySchema)` to create a new message.
  */
 export const AuditEntrySchema: GenMessage<AuditEntry> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_config_service, 47);
+  messageDesc(file_cairn_v1_config_service, 48);
 
 /**
  * @generated from message cairn.v1.ListAuditResponse
@@ -1843,7 +1907,7 @@ export type ListAuditResponse = Message<"cairn.v1.ListAuditResponse"> & {
  * Use `create(ListAuditResponseSchema)` to create a new message.
  */
 export const ListAuditResponseSchema: GenMessage<ListAuditResponse> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_config_service, 48);
+  messageDesc(file_cairn_v1_config_service, 49);
 
 /**
  * @generated from message cairn.v1.AuditChain
@@ -1879,7 +1943,7 @@ export type AuditChain = Message<"cairn.v1.AuditChain"> & {
  * Use `create(AuditChainSchema)` to create a new message.
  */
 export const AuditChainSchema: GenMessage<AuditChain> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_config_service, 49);
+  messageDesc(file_cairn_v1_config_service, 50);
 
 /**
  * @generated from enum cairn.v1.ConfigFormat
