@@ -41,6 +41,8 @@ export const limits = {
   /** Routes in one message of a stream. */
   streamBatchRoutes: 512,
   watchersMax: 256,
+  /** Refused routes kept of one neighbor and family without soft reconfiguration. */
+  rejectedKeptMax: 1_000,
   /** Routes injected over the API. */
   injectedMax: 4_000_000,
   /** Time slice of one turn, in milliseconds. */

@@ -161,6 +161,11 @@ export class AttributeStore implements AttributeTable {
     out.end = out.start + this.size[id];
   }
 
+  /** Bytes of the canonical block. */
+  sizeOf(id: AttrId): number {
+    return this.size[id];
+  }
+
   /** References held on `id`; 0 when it is free. For tests and assertions. */
   references(id: AttrId): number {
     return this.refs[id];

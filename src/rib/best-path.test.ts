@@ -85,6 +85,24 @@ suite("BestPath", () => {
     );
   });
 
+  test("the ranking is the order in which paths would be chosen one after the other", () => {
+    fc.assert(
+      fc.property(config, arrivals, (settings, paths) => {
+        const rib = fixture(settings);
+        const row = fill(rib, paths);
+        const { table } = rib;
+        const ranked = names(rib, table.ranked(row));
+        const chosen: string[] = [];
+        for (let best = table.bestOf(row); best !== 0; best = table.bestOf(row)) {
+          chosen.push(...names(rib, [best]));
+          table.removePath(best);
+        }
+        assert.deepEqual(ranked, chosen);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
   test("comparison is antisymmetric, and total and transitive among paths of one neighbor AS or with MED compared", () => {
     fc.assert(
       fc.property(config, arrivals, (settings, paths) => {

@@ -9,7 +9,6 @@ import { AttributeFlag } from "../policy/attribute-table.ts";
 import type { AttributeStore } from "./attribute-store.ts";
 import { type NeighborColumns, NeighborFlag } from "./neighbor-columns.ts";
 import type { PathColumns } from "./path-columns.ts";
-import { staleFlag } from "./path-flags.ts";
 
 /** Steps by number, in the default order. Names are those of the configuration. */
 export const stepNames = [
@@ -50,7 +49,7 @@ export interface BestPathConfig {
   readonly missingMedWorst: boolean;
   readonly ignoreAsPathLength: boolean;
   readonly preferOldest: boolean;
-  /** Empty for the default order. The last two steps always close the order so that it is total. */
+  /** Empty for the default order. `stale` always opens it, the last two steps always close it so that it is total. */
   readonly steps: readonly StepName[];
 }
 
@@ -95,6 +94,9 @@ export class BestPath {
         !(step === Step.asPathLength && config.ignoreAsPathLength) &&
         !(step === Step.oldest && !config.preferOldest && config.steps.length === 0),
     );
+    const staleAt = wanted.indexOf(Step.stale);
+    if (staleAt >= 0) wanted.splice(staleAt, 1);
+    wanted.unshift(Step.stale); // RFC 9494 leaves no choice
     for (const last of [Step.neighborAddress, Step.pathId]) {
       const at = wanted.indexOf(last);
       if (at >= 0) wanted.splice(at, 1);
@@ -122,7 +124,11 @@ export class BestPath {
     const attrB = paths.attr[b];
     switch (step) {
       case Step.stale:
-        return (paths.flags[a] & staleFlag) - (paths.flags[b] & staleFlag);
+        // RFC 9494 4.3: least preferred. A path that is only stale (RFC 4724) is as good as before.
+        return (
+          (attributes.flags[attrA] & AttributeFlag.llgrStale) -
+          (attributes.flags[attrB] & AttributeFlag.llgrStale)
+        );
       case Step.weight:
         return attributes.weight[attrB] - attributes.weight[attrA];
       case Step.localPref:
@@ -228,24 +234,40 @@ export class BestPath {
     candidates.length = winners;
   }
 
-  /** All eligible paths of a chain, best first: the order in which they would be chosen one after the other. */
+  /**
+   * All eligible paths of a chain, best first: the order in which they would be chosen one after the other. Within one
+   * neighbor AS the comparison is an order, and between these, where MED plays no part, it is another; so each AS is
+   * sorted, and the best of their fronts is taken again and again.
+   */
   rank(paths: PathColumns, head: number): number[] {
-    const left: number[] = [];
-    for (let path = head; path !== 0; path = paths.next[path]) if (paths.eligible(path)) left.push(path);
+    const byAs = new Map<number, number[]>();
+    for (let path = head; path !== 0; path = paths.next[path]) {
+      if (!paths.eligible(path)) continue;
+      const as = this.config.alwaysCompareMed ? 0 : this.attributes.neighborAs[paths.attr[path]];
+      const list = byAs.get(as);
+      if (list) list.push(path);
+      else byAs.set(as, [path]);
+    }
+    // Best last, in each list and among the lists, so that the next one is popped.
+    const worstFirst = (a: number, b: number): number => this.compare(paths, b, a);
+    const fronts = [...byAs.values()];
+    for (const list of fronts) list.sort(worstFirst);
+    fronts.sort((a, b) => worstFirst(a[a.length - 1], b[b.length - 1]));
     const ranked: number[] = [];
-    while (left.length > 0) {
-      const best = this.selectFrom(paths, left);
-      ranked.push(best);
-      left.splice(left.indexOf(best), 1);
+    for (let list = fronts.pop(); list; list = fronts.pop()) {
+      ranked.push(list.pop()!);
+      if (list.length === 0) continue;
+      const front = list[list.length - 1];
+      let from = 0;
+      for (let to = fronts.length; from < to; ) {
+        const middle = (from + to) >> 1;
+        const other = fronts[middle];
+        if (worstFirst(other[other.length - 1], front) < 0) from = middle + 1;
+        else to = middle;
+      }
+      fronts.splice(from, 0, list);
     }
     return ranked;
-  }
-
-  private selectFrom(paths: PathColumns, from: readonly number[]): number {
-    this.candidates.length = 0;
-    this.candidates.push(...from);
-    if (!this.config.alwaysCompareMed) this.keepGroupWinners(paths);
-    return this.candidates.reduce((best, path) => (this.compare(paths, path, best) < 0 ? path : best));
   }
 
   /** Every step for `b` against the better path `a`, down to the one that decides. */
@@ -270,7 +292,7 @@ export class BestPath {
     const neighbor = paths.neighbor[path];
     switch (step) {
       case Step.stale:
-        return paths.flags[path] & staleFlag ? "stale" : "fresh";
+        return this.attributes.flags[attr] & AttributeFlag.llgrStale ? "long-lived stale" : "no";
       case Step.weight:
         return String(this.attributes.weight[attr]);
       case Step.localPref:

@@ -1,6 +1,7 @@
 /**
  * From a best path to the attributes that an update group announces for it: the gates in order, export policy, then
- * our own rewriting. Work is done once per attribute set and batch, not once per route.
+ * our own rewriting. Work is done once per attribute set and batch, not once per route. Whoever wants to know what goes
+ * out asks here: groups that announce, explanations, and plans and trials with a configuration that is not in force.
  */
 import { formatIp } from "../base/ip.ts";
 import { NextHopVerdict } from "../policy/actions.ts";
@@ -22,10 +23,10 @@ import {
   stripMed,
 } from "./export-rewrite.ts";
 import { type NeighborColumns, NeighborFlag } from "./neighbor-columns.ts";
-import { PrefixTable4 } from "./prefix-table.ts";
+import { type PrefixId, PrefixTable4 } from "./prefix-table.ts";
 import type { RouteTable } from "./route-table.ts";
 
-/** Why a best path is not announced; 0 when it is. */
+/** Why a path is not announced; 0 when it is. */
 export const ExportGate = {
   none: 0,
   noBest: 1,
@@ -38,6 +39,9 @@ export const ExportGate = {
   policy: 8,
   noNextHop: 9,
   routeLeak: 10,
+  tooLarge: 11,
+  splitHorizon: 12,
+  neighborNextHop: 13,
 } as const;
 export type ExportGate = (typeof ExportGate)[keyof typeof ExportGate];
 
@@ -53,6 +57,9 @@ export const exportGateText: readonly string[] = [
   "export policy",
   "we have no next hop of this family on the session",
   "ONLY_TO_CUSTOMER: not to a provider, peer or route server (RFC 9234)",
+  "the attributes fit no message of this session",
+  "it came from this neighbor",
+  "the next hop is the neighbor's own address (RFC 4271 5.1.3)",
 ];
 
 /** What makes the outgoing bytes of two neighbors equal, for one family. */
@@ -125,19 +132,58 @@ const exportGates: readonly GateRule[] = [
   },
 ];
 
-/** A path on its way out, told by `Exporter.explain`. */
+/** What follows once the gates let a path through, in order. */
+const laterGates: readonly { readonly name: string; readonly gate: ExportGate }[] = [
+  { name: "policy", gate: ExportGate.policy },
+  { name: "next-hop", gate: ExportGate.noNextHop },
+  { name: "size", gate: ExportGate.tooLarge },
+  { name: "neighbor-next-hop", gate: ExportGate.neighborNextHop },
+];
+
+const gatesInOrder: typeof laterGates = [
+  { name: "split-horizon", gate: ExportGate.splitHorizon },
+  ...exportGates.map(({ name, gate }) => ({ name, gate })),
+  ...laterGates,
+];
+
+/** A prefix on its way to one neighbor. */
 export interface ExportStory {
-  readonly gates: readonly { readonly name: string; readonly gate: ExportGate; readonly passed: boolean }[];
-  readonly policy: Explanation | undefined;
-  /** Gate that refused it; `none` when it goes out. */
-  readonly gate: ExportGate;
+  /** What goes out, 0 for nothing, and the path that it is of. Held until `endBatch`. */
   readonly out: AttrId;
+  readonly path: number;
+  /** Paths that were tried, in order; the one that goes is the last. */
+  readonly paths: readonly PathStory[];
+  /** How many were tried: more than are told of when there are very many. */
+  readonly tried: number;
+}
+
+export interface PathStory {
+  readonly path: number;
+  /** Up to the one that refused it. */
+  readonly gates: readonly { readonly name: string; readonly gate: ExportGate; readonly passed: boolean }[];
+  /** What policy did; undefined when it was not asked, or there is none. */
+  readonly policy: Explanation | undefined;
+}
+
+/** What decided about a path: the gate that refused it, the policy's statement, or that there is no policy. */
+export function pathReason({ gates, policy }: PathStory): string {
+  const { gate, passed } = gates[gates.length - 1];
+  if (!passed && gate !== ExportGate.policy) return exportGateText[gate];
+  return policy ? policy.reason : "no export policy: everything goes out";
 }
 
 export class Exporter {
   config: ExportConfig;
   /** Gate that refused the last route asked for. */
   gate: ExportGate = ExportGate.none;
+  /** Path that the last `choose` chose, 0 for none. */
+  path = 0;
+  /** Member that must not hear of the last route offered: its source, or the owner of a next hop of ours; 0 for none. */
+  withheld = 0;
+  /** Whether policy counts what is asked of it: not where nothing is announced. */
+  counting = true;
+  /** Whether attributes fit a message of the sessions that this is for. */
+  fits: (attr: AttrId) => boolean = () => true;
   private readonly table: RouteTable;
   private readonly attributes: AttributeStore;
   private readonly neighbors: NeighborColumns;
@@ -170,16 +216,61 @@ export class Exporter {
   }
 
   /**
-   * Attributes to announce for a path, 0 for none (see `gate`). The id is held until `endBatch`; who keeps it longer
-   * retains it.
+   * What goes out for a prefix: the attributes of its best path, 0 for none; `gate`, `path` and `withheld` tell more.
+   * A group of one neighbor that wants its own choice gets the first path in rank that may go to it (RFC 7947 2.3).
+   * The id is held until `endBatch`; who keeps it longer retains it.
    */
-  evaluate(path: number): AttrId {
-    const paths = this.table.paths;
-    return this.evaluateRoute(paths.attr[path], paths.neighbor[path], paths.prefix[path]);
+  choose(row: PrefixId): AttrId {
+    const { table } = this;
+    const best = table.bestOf(row);
+    if (best === 0) {
+      this.gate = ExportGate.noBest;
+      this.path = 0;
+      this.withheld = 0;
+      return 0;
+    }
+    const attr = this.offerPath(best);
+    if (attr !== 0 || this.config.perClient === 0) return attr;
+    for (const path of this.candidates(row)) {
+      const other = path === best ? 0 : this.offerPath(path);
+      if (other !== 0) return other;
+    }
+    return 0;
   }
 
-  /** The same for a path that need not be in the table: its attributes after import, where it came from, its prefix. */
-  evaluateRoute(attr: AttrId, source: number, prefix: number): AttrId {
+  /** The paths of a prefix that are offered, one after the other, until one may go. */
+  candidates(row: PrefixId): readonly number[] {
+    const best = this.table.bestOf(row);
+    if (best === 0) return [];
+    return this.config.perClient === 0 ? [best] : this.table.ranked(row);
+  }
+
+  private offerPath(path: number): AttrId {
+    const { paths } = this.table;
+    this.path = path;
+    return this.offer(paths.attr[path], paths.neighbor[path], paths.prefix[path]);
+  }
+
+  /**
+   * Attributes to announce for a route that need not be in the table: its attributes after import, where it came from,
+   * its prefix. 0 for none.
+   */
+  offer(attr: AttrId, source: number, prefix: PrefixId): AttrId {
+    const out = this.evaluate(attr, source, prefix);
+    this.withheld = out === 0 ? 0 : this.withheldFrom(source, out);
+    const { perClient } = this.config;
+    if (perClient === 0 || this.withheld !== perClient) return out;
+    this.gate = source === perClient ? ExportGate.splitHorizon : ExportGate.neighborNextHop;
+    this.withheld = 0;
+    return 0;
+  }
+
+  /** The member that must not hear of a route that goes out to the others; 0 for none. */
+  private withheldFrom(source: number, out: AttrId): number {
+    return source === 0 ? this.nextHopOwner(out) : source;
+  }
+
+  private evaluate(attr: AttrId, source: number, prefix: PrefixId): AttrId {
     const { cache } = this;
     if (this.config.program?.usesPrefix) return this.compute(attr, source, prefix);
     if (cache.has(attr, source)) {
@@ -201,33 +292,45 @@ export class Exporter {
   }
 
   /**
-   * What happens to a path, step by step, by the code that decides. Call `endBatch` when done with `out`.
-   * @returns the gates up to the first that refuses, what policy did when they all let it through, and the attributes
-   * that go out, 0 for none
+   * What happens to a prefix on its way to a member. The decision is made as for announcing it; what is told is read
+   * from it, and from policy run once more under watch. Nothing is counted. Call `endBatch` when done with `out`.
+   * @param storiesMax paths that are told of; the one that goes is always among them
    */
-  explain(path: number): ExportStory {
+  explain(row: PrefixId, member: number, storiesMax: number): ExportStory {
+    const { counting } = this;
+    this.counting = false;
+    const chosen = this.choose(row);
+    const out = this.withheld === member ? 0 : chosen;
+    const path = out === 0 ? 0 : this.path;
+    const tried = [...this.candidates(row)];
+    if (path !== 0) tried.length = tried.indexOf(path) + 1;
+    const told = tried.length > storiesMax ? [...tried.slice(0, storiesMax - 1), tried.at(-1)!] : tried;
+    const paths = told.map((each) => this.pathStory(each, member));
+    this.counting = counting;
+    return { out, path, paths, tried: tried.length };
+  }
+
+  private pathStory(path: number, member: number): PathStory {
     const { paths } = this.table;
     const attr = paths.attr[path];
     const source = paths.neighbor[path];
-    const sourceFlags = this.neighbors.flags[source];
-    const flags = this.attributes.flags[attr];
-    const gates: ExportStory["gates"][number][] = [];
-    for (const { name, gate, refuses } of exportGates) {
-      const passed = !refuses(this.config, flags, sourceFlags);
-      gates.push({ name, gate, passed });
-      if (!passed) return { gates, policy: undefined, gate, out: 0 };
-    }
+    const prefix = paths.prefix[path];
+    const out = this.compute(attr, source, prefix);
+    let { gate } = this;
+    if (source === member) gate = ExportGate.splitHorizon;
+    else if (out !== 0 && this.withheldFrom(source, out) === member) gate = ExportGate.neighborNextHop;
+    const last = gatesInOrder.findIndex((rule) => rule.gate === gate);
+    const reached = last < 0 ? gatesInOrder : gatesInOrder.slice(0, last + 1);
+    const gates = reached.map((rule) => ({ ...rule, passed: rule.gate !== gate }));
     const { program } = this.config;
     let policy: Explanation | undefined;
-    if (program) {
-      const current = this.withoutMed(attr, sourceFlags);
-      this.setKey(paths.prefix[path], sourceFlags);
-      policy = explainChain(program, current, this.key);
-      program.counting = false;
+    if (program && reached.some((rule) => rule.gate === ExportGate.policy)) {
+      const sourceFlags = this.neighbors.flags[source];
+      const asked = this.withoutMed(attr, sourceFlags);
+      this.setKey(prefix, sourceFlags);
+      policy = explainChain(program, asked, this.key);
     }
-    const out = this.compute(attr, source, paths.prefix[path]);
-    if (program) program.counting = true;
-    return { gates, policy, gate: this.gate, out };
+    return { path, gates, policy };
   }
 
   private compute(attr: AttrId, source: number, prefix: number): AttrId {
@@ -239,6 +342,7 @@ export class Exporter {
     let policyNextHop: NextHopVerdict = NextHopVerdict.unset;
     if (config.program !== undefined) {
       this.setKey(prefix, sourceFlags);
+      config.program.counting = this.counting;
       const result = config.program.evaluate(current, this.key);
       if (result === 0) {
         this.gate = ExportGate.policy;
@@ -276,7 +380,10 @@ export class Exporter {
     rewriteRoute.nextHop = nextHop;
     this.writer.reset();
     rewriteForExport(this.block, config, rewriteRoute, this.writer);
-    return this.cache.hold(attributes.intern(this.writer.bytes, 0, this.writer.at));
+    const out = this.cache.hold(attributes.intern(this.writer.bytes, 0, this.writer.at));
+    if (this.fits(out)) return out;
+    this.gate = ExportGate.tooLarge;
+    return 0;
   }
 
   /**
@@ -307,7 +414,7 @@ export class Exporter {
    * The member whose address is the next hop in `attr`, 0 for none. A route that we originate is not announced to it
    * (RFC 4271 5.1.3); others keep the next hop that was asked for.
    */
-  nextHopOwner(attr: AttrId): number {
+  private nextHopOwner(attr: AttrId): number {
     if (this.memberAddresses.size === 0) return 0;
     this.attributes.block(attr, this.block);
     findNextHop(this.block, this.found);

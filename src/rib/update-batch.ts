@@ -5,6 +5,7 @@
  * A route is not sent back to its source, so the messages are laid out by source and each member gets everything but
  * the part that came from itself. The few prefixes where one member alone must hear something else go to `single`.
  */
+import { assert } from "../base/assert.ts";
 import { grown } from "../base/columns.ts";
 import type { AttrId, AttributeStore } from "./attribute-store.ts";
 import type { UpdateWriter } from "./update-writer.ts";
@@ -110,20 +111,17 @@ export class UpdateBatch {
   /**
    * Writes what was collected and hands it out, then is empty again.
    * @param members neighbors that get it; @param send gives bytes (shared, never changed) to one of them
-   * @param oversize called with a prefix and attribute set that do not fit a message; the prefix is withdrawn instead
    */
   flush(
     writer: UpdateWriter,
     members: readonly number[],
     send: (neighbor: number, bytes: Uint8Array) => void,
-    oversize: (prefix: number, attr: AttrId) => void,
   ): void {
     writer.reset();
     const segments: Segment[] = [];
     for (const [source, first] of this.sources) {
       const start = writer.length;
-      for (let bucket = first; bucket >= 0; bucket = this.bucketNext[bucket])
-        this.write(writer, bucket, oversize);
+      for (let bucket = first; bucket >= 0; bucket = this.bucketNext[bucket]) this.write(writer, bucket);
       segments.push({ source, start, end: writer.length });
     }
     if (writer.length > 0) deliver(writer.take(), segments, members, send);
@@ -136,17 +134,10 @@ export class UpdateBatch {
     this.clear();
   }
 
-  private write(
-    writer: UpdateWriter,
-    bucket: number,
-    oversize: (prefix: number, attr: AttrId) => void,
-  ): void {
-    const attr = this.bucketAttr[bucket];
-    const fits = attr !== 0 && writer.beginReach(attr);
-    if (!fits) writer.beginWithdraw();
+  private write(writer: UpdateWriter, bucket: number): void {
+    begin(writer, this.bucketAttr[bucket]);
     for (let item = this.bucketFirst[bucket]; item >= 0; item = this.nextItem[item]) {
       writer.add(this.prefix[item]);
-      if (!fits && attr !== 0) oversize(this.prefix[item], attr);
     }
     writer.end();
   }
@@ -167,12 +158,18 @@ function writeSingle(writer: UpdateWriter, list: readonly { prefix: number; attr
   for (const { prefix, attr } of list) {
     if (attr !== open) {
       writer.end();
-      if (attr === 0 || !writer.beginReach(attr)) writer.beginWithdraw();
+      begin(writer, attr);
       open = attr;
     }
     writer.add(prefix);
   }
   writer.end();
+}
+
+/** Begins announcing with these attributes, or with 0 withdrawing. Export lets nothing through that fits no message. */
+function begin(writer: UpdateWriter, attr: AttrId): void {
+  if (attr === 0) writer.beginWithdraw();
+  else assert(writer.beginReach(attr), "attributes that fit no message");
 }
 
 /** Each member gets one piece per run of segments that are not its own. */

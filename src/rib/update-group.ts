@@ -15,7 +15,7 @@ import { grown } from "../base/columns.ts";
 import { parseIp } from "../base/ip.ts";
 import type { AttrId, AttributeStore } from "./attribute-store.ts";
 import { after } from "./change-list.ts";
-import type { Exporter } from "./exporter.ts";
+import { type Exporter, ExportGate } from "./exporter.ts";
 import type { RouteTable } from "./route-table.ts";
 import { everybody, type UpdateBatch } from "./update-batch.ts";
 import type { UpdateWriter } from "./update-writer.ts";
@@ -27,8 +27,8 @@ export interface GroupHost {
   queuedBytes(neighbor: number): number;
   /** A neighbor has got everything that was in the table when it joined (or asked again). */
   endOfRib(group: UpdateGroup, neighbor: number): void;
-  /** Attributes that fit no message: the prefix was withdrawn instead. */
-  oversize(group: UpdateGroup, prefix: number, attr: AttrId): void;
+  /** The attributes of a prefix fit no message: it is not announced. */
+  oversize(group: UpdateGroup, prefix: number): void;
 }
 
 /** Members that stand at one place of the change list. */
@@ -65,8 +65,7 @@ export class UpdateGroup {
   private readonly batch: UpdateBatch;
   private readonly writer: UpdateWriter;
   /**
-   * Adj-RIB-Out: attribute set announced, 0 for none, and the member that must not hear of it: the neighbor it came
-   * from, or the one whose address is the next hop of a route that we originate.
+   * Adj-RIB-Out: attribute set announced, 0 for none, and the member that must not hear of it (`Exporter.withheld`).
    */
   attr: Uint32Array;
   source: Uint16Array;
@@ -102,6 +101,7 @@ export class UpdateGroup {
     this.host = host;
     this.attr = new Uint32Array(table.head.length);
     this.source = new Uint16Array(table.head.length);
+    exporter.fits = (attr) => writer.fits(attr);
     this.front = {
       marker: table.addMarker(),
       members: [],
@@ -162,6 +162,15 @@ export class UpdateGroup {
   /** Attributes of the default route that the group originates, when the prefix is that; else 0. */
   defaultFor(row: number): AttrId {
     return row !== 0 && row === this.defaultRow ? this.defaultAttr : 0;
+  }
+
+  /** What goes out for a prefix now, 0 for nothing; `withheld` of the exporter is the member that must not hear it. */
+  private choose(row: number): AttrId {
+    const { exporter } = this;
+    const attr = this.defaultFor(row);
+    if (attr === 0) return exporter.choose(row);
+    exporter.withheld = 0;
+    return attr;
   }
 
   /** The UPDATE that announces one prefix with these attributes; undefined when they fit no message. */
@@ -423,14 +432,9 @@ export class UpdateGroup {
   private evaluate(row: number): void {
     const oldAttr = this.attr[row];
     const oldSource = this.source[row];
-    const path = pickPath(this.table, this.exporter, row);
-    let attr = path === 0 ? 0 : this.exporter.evaluate(path);
-    let source = path === 0 ? 0 : this.table.paths.neighbor[path];
-    if (row === this.defaultRow) {
-      attr = this.defaultAttr;
-      source = 0;
-    }
-    if (attr !== 0 && source === 0) source = this.exporter.nextHopOwner(attr);
+    const attr = this.choose(row);
+    const source = this.exporter.withheld;
+    if (attr === 0 && this.exporter.gate === ExportGate.tooLarge) this.host.oversize(this, row);
     if (attr === oldAttr && (source === oldSource || attr === 0)) return;
     if (this.front.members.length > 0) this.tell(row, oldAttr, oldSource, attr, source);
     if (attr !== oldAttr && attr !== 0) this.attributes.retain(attr);
@@ -523,26 +527,7 @@ export class UpdateGroup {
 
   private flush(members: readonly number[]): void {
     this.cost += members.length;
-    const tooBig: number[] = [];
-    this.batch.flush(
-      this.writer,
-      members,
-      (neighbor, bytes) => this.host.send(neighbor, bytes),
-      (prefix, attr) => {
-        tooBig.push(prefix);
-        this.host.oversize(this, prefix, attr);
-      },
-    );
-    for (const row of tooBig) this.drop(row);
-  }
-
-  /** Takes a route that fits no message out of the columns, which say what members have. */
-  private drop(row: number): void {
-    const attr = this.attr[row];
-    if (attr === 0) return;
-    this.uncount(this.source[row]);
-    this.attr[row] = 0;
-    this.attributes.release(attr);
+    this.batch.flush(this.writer, members, (neighbor, bytes) => this.host.send(neighbor, bytes));
   }
 
   private sendEnds(): void {
@@ -560,10 +545,12 @@ export class UpdateGroup {
   reexport(from: number, rows: number): number {
     const end = Math.min(this.table.prefixes.rows, from + rows);
     for (let row = from; row < end; row++) {
-      if (this.table.isMarker(row) || row === this.defaultRow || !this.table.changes.has(row)) continue;
-      const path = pickPath(this.table, this.exporter, row);
-      const attr = path === 0 ? 0 : this.exporter.evaluate(path);
-      if (attr !== (this.attr[row] ?? 0)) this.table.changes.touch(row);
+      if (this.table.isMarker(row) || !this.table.changes.has(row)) continue;
+      const attr = this.choose(row);
+      const before = row < this.attr.length ? this.attr[row] : 0;
+      if (attr !== before || (attr !== 0 && this.exporter.withheld !== this.source[row])) {
+        this.table.changes.touch(row);
+      }
     }
     this.exporter.endBatch();
     return end < this.table.prefixes.rows ? end : 0;
@@ -578,17 +565,4 @@ export class UpdateGroup {
 function isCopyOf(position: Position, donor: UpdateGroup): boolean {
   const { baseline } = position;
   return position.fresh && baseline?.donor === donor && baseline.revision === donor.revision;
-}
-
-/**
- * The path to announce if export lets it through: the best one. A group of one neighbor that wants its own choice gets
- * the first in rank that is not its own and that export lets through (RFC 7947 2.3); 0 when there is none.
- */
-export function pickPath(table: RouteTable, exporter: Exporter, row: number): number {
-  const best = table.bestOf(row);
-  const { perClient } = exporter.config;
-  if (perClient === 0 || best === 0) return best;
-  const mayGo = (path: number): boolean =>
-    table.paths.neighbor[path] !== perClient && exporter.evaluate(path) !== 0;
-  return mayGo(best) ? best : (table.ranked(row).find((path) => path !== best && mayGo(path)) ?? 0);
 }

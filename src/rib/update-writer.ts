@@ -45,6 +45,14 @@ export class UpdateWriter {
       : encoder.beginUpdateMp(this.table.family, block.bytes, block.start, block.end);
   }
 
+  /** True when the attributes fit a message. Not between `reset` and `take`: it writes where they do. */
+  fits(attr: AttrId): boolean {
+    // Two-octet sessions have AS_PATH a second time, half as large; the header and the next hop come on top.
+    if (this.attributes.sizeOf(attr) * 2 + 128 <= this.context.maxMessageBytes) return true;
+    this.reset();
+    return this.beginReach(attr);
+  }
+
   beginWithdraw(): void {
     if (this.inBody) this.encoder.beginWithdraw4();
     else this.encoder.beginWithdrawMp(this.table.family);

@@ -7,18 +7,22 @@ import {
   ExplainAdvertisedRouteResponseSchema,
   type ExplainedExport,
   ExplainedExportSchema,
-  type ExplainedGate,
 } from "../gen/cairn/v1/rib_service_pb.ts";
-import { ExportGate, type ExportStory, exportGateText } from "../rib/exporter.ts";
+import type { Explanation } from "../policy/explain.ts";
+import { exportGateText, type PathStory, pathReason } from "../rib/exporter.ts";
 import type { RouteTable } from "../rib/route-table.ts";
 import type { UpdateGroup } from "../rib/update-group.ts";
 import { unicastFamily } from "../wire/family.ts";
 import type { Core } from "./core.ts";
 import { gateMessage, statementMessages } from "./explain-policy.ts";
 import type { NeighborRecord } from "./neighbor-record.ts";
-import { routeMessage } from "./route-message.ts";
+import { routeMessage } from "./route-batch.ts";
+
+/** Paths that are told of one by one when the better ones may not go. */
+const storiesMax = 32;
 
 const passedText: Readonly<Record<string, string>> = {
+  "split-horizon": "it came from elsewhere",
   reflection: "external, local, or reflected (RFC 4456)",
   "no-advertise": "no NO_ADVERTISE",
   "no-export": "no NO_EXPORT, or an internal neighbor",
@@ -26,6 +30,9 @@ const passedText: Readonly<Record<string, string>> = {
   "no-peer": "no NOPEER, or no bilateral peer",
   "only-to-customer": "ONLY_TO_CUSTOMER allows it",
   "policy-required": "there is an export policy, or none is needed (RFC 8212)",
+  "next-hop": "the next hop is one that the neighbor can use",
+  size: "it fits a message",
+  "neighbor-next-hop": "the next hop is not the neighbor's own address",
 };
 
 export function explainAdvertised(
@@ -84,97 +91,58 @@ class Telling {
     const originated = group!.defaultFor(row);
     if (originated !== 0) {
       this.gate("default-originate", true, "we originate a default route to this neighbor");
-      this.announced(group!, originated, 0);
+      this.announced(group!, originated, 0, "");
       return;
     }
     const best = row === 0 ? 0 : table.bestOf(row);
     if (!this.gate("best-path", best !== 0, best === 0 ? this.whyNoBest() : "there is a best path")) return;
-    this.tellPaths(group!, best);
-    group!.exporter.endBatch();
+    this.tellPaths(group!);
   }
 
-  private tellPaths(group: UpdateGroup, best: number): void {
-    const { table, row, response } = this;
-    const own = group.exporter.config.perClient !== 0;
-    const tried = own ? [best, ...table.ranked(row).filter((path) => path !== best)] : [best];
-    for (const path of tried) {
-      const { told, out } = this.tellPath(group, path);
-      response.paths.push(told);
-      if (out === 0) continue;
-      this.announced(group, out, path);
-      return;
+  private tellPaths(group: UpdateGroup): void {
+    const { response } = this;
+    const story = group.exporter.explain(this.row, this.record.id, storiesMax);
+    response.paths = story.paths.map((each) => this.pathMessage(each, each.path === story.path));
+    if (story.out !== 0) {
+      const better = story.tried - 1;
+      this.announced(group, story.out, story.path, better > 0 ? `; ${better} better may not go to it` : "");
+    } else {
+      const rest = story.tried - 1;
+      const more = rest > 0 ? `, and none of the other ${rest} paths may go either` : "";
+      const [first] = story.paths;
+      const byPolicy = first.gates.some(({ name, passed }) => name === "policy" && !passed);
+      response.summary = this.sentence(false, `${byPolicy ? "rejected by " : ""}${pathReason(first)}${more}`);
     }
-    const why = response.paths[0].gates.find(({ passed }) => !passed)?.text ?? "";
-    const more = tried.length > 1 ? `, and none of the other ${tried.length - 1} paths may go either` : "";
-    response.summary = this.sentence(false, `${why}${more}`);
+    group.exporter.endBatch();
   }
 
-  /** One path: what the source says, the gates, policy, next hop. */
-  private tellPath(group: UpdateGroup, path: number): { told: ExplainedExport; out: number } {
+  /** One path: the gates in order, policy among them. */
+  private pathMessage(story: PathStory, advertised: boolean): ExplainedExport {
     const { table, record, core } = this;
-    const { paths } = table;
-    const source = paths.neighbor[path];
-    const gates: ExplainedGate[] = [];
-    const told = create(ExplainedExportSchema, {
-      path: routeMessage(core.routing, table, path, paths.attr[path], this.nowS),
-      gates,
+    const { path, gates, policy } = story;
+    return create(ExplainedExportSchema, {
+      path: routeMessage(core.routing, table, path, table.paths.attr[path], this.nowS),
+      gates: gates.map(({ name, gate, passed }) =>
+        gateMessage(
+          name,
+          passed,
+          name === "policy" ? policyText(policy) : passed ? passedText[name] : exportGateText[gate],
+        ),
+      ),
       chain: [...record.config.exportPolicies],
+      statements: statementMessages(policy),
+      decidedBy: pathReason(story),
+      advertised,
     });
-    const add = (name: string, passed: boolean, text: string): boolean => {
-      told.gates.push(gateMessage(name, passed, text));
-      return passed;
-    };
-    const isOwn = source === record.id;
-    if (!add("split-horizon", !isOwn, isOwn ? "it came from this neighbor" : "it came from elsewhere")) {
-      return { told, out: 0 };
-    }
-    const story = group.exporter.explain(path);
-    for (const { name, gate, passed } of story.gates) {
-      add(name, passed, passed ? (passedText[name] ?? "") : exportGateText[gate]);
-    }
-    told.statements = statementMessages(story.policy);
-    this.tellPolicy(story, told, add);
-    if (story.out === 0) return { told, out: 0 };
-    add("next-hop", true, "the next hop is one that the neighbor can use");
-    if (source === 0) {
-      const theirs = group.exporter.nextHopOwner(story.out) === record.id;
-      const text = theirs
-        ? "the next hop is the neighbor's own address (RFC 4271 5.1.3)"
-        : "not its own address";
-      if (!add("neighbor-next-hop", !theirs, text)) return { told, out: 0 };
-    }
-    const fits = group.message(this.row, story.out) !== undefined;
-    if (!add("size", fits, fits ? "it fits a message" : "the attributes fit no message of this session")) {
-      return { told, out: 0 };
-    }
-    told.advertised = true;
-    return { told, out: story.out };
   }
 
-  private tellPolicy(
-    story: ExportStory,
-    told: ExplainedExport,
-    add: (name: string, passed: boolean, text: string) => boolean,
-  ): void {
-    const { policy } = story;
-    if (policy) {
-      told.decidedBy = policy.reason;
-      add("policy", policy.accepted, `${policy.accepted ? "accepted" : "rejected"} by ${policy.reason}`);
-    } else if (story.gates.every(({ passed }) => passed)) {
-      told.decidedBy = "no export policy: everything goes out";
-      add("policy", true, told.decidedBy);
-    }
-    if (story.gate === ExportGate.noNextHop) add("next-hop", false, exportGateText[story.gate]);
-  }
-
-  private announced(group: UpdateGroup, attr: number, path: number): void {
+  private announced(group: UpdateGroup, attr: number, path: number, instead: string): void {
     const { core, table, row, response } = this;
     response.advertised = true;
     response.route = routeMessage(core.routing, table, path, attr, this.nowS, row);
     response.update = group.message(row, attr) ?? new Uint8Array(0);
     const from =
       path === 0 ? "originated here" : `learned from ${response.paths.at(-1)?.path?.neighbor ?? ""}`;
-    const instead = response.paths.length > 1 ? `; ${response.paths.length - 1} better may not go to it` : "";
     response.summary = this.sentence(true, `${from}${instead}`);
   }
 
@@ -196,4 +164,9 @@ class Telling {
     if (!passed) this.response.summary = this.sentence(false, text);
     return passed;
   }
+}
+
+function policyText(policy: Explanation | undefined): string {
+  if (!policy) return "no export policy: everything goes out";
+  return `${policy.accepted ? "accepted" : "rejected"} by ${policy.reason}`;
 }

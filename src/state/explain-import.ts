@@ -11,8 +11,8 @@ import { rejectReasonText } from "../rib/path-flags.ts";
 import { unicastFamily } from "../wire/family.ts";
 import type { Core } from "./core.ts";
 import { gateMessage, statementMessages } from "./explain-policy.ts";
-import { describeFinish } from "./import-finish.ts";
-import { routeMessage } from "./route-message.ts";
+import type { ImportStory } from "./importer.ts";
+import { routeMessage } from "./route-batch.ts";
 
 const passedText: Readonly<Record<string, string>> = {
   "max-as-path-length": "the AS path is not too long",
@@ -22,6 +22,8 @@ const passedText: Readonly<Record<string, string>> = {
   "cluster-list": "the route has not been through our cluster",
   "only-to-customer": "no route leak by ONLY_TO_CUSTOMER",
   "own-next-hop": "the next hop is not one of our addresses",
+  "prefix-limit": "within the prefix limit",
+  "prefix-limit-after-policy": "within the prefix limit for accepted routes",
   "policy-required": "there is an import policy, or none is needed (RFC 8212)",
 };
 
@@ -65,22 +67,16 @@ export function explainImport(
   response.route = routeMessage(routing, table, path, paths.received[path], nowS);
   const story = core.importer.explain(record, table, path);
   for (const { name, reason, passed } of story.gates) {
-    gates.push(gateMessage(name, passed, passed ? (passedText[name] ?? "") : rejectReasonText[reason]));
+    const text = name === "policy" ? policyText(story) : passed ? passedText[name] : rejectReasonText[reason];
+    gates.push(gateMessage(name, passed, text));
   }
+  for (const text of story.changes) gates.push(gateMessage("after-policy", true, text));
   response.gates = gates;
   response.statements = statementMessages(story.policy);
-  const refused = story.gates.find(({ passed }) => !passed);
-  response.accepted = !refused && (story.policy?.accepted ?? true);
-  response.decidedBy = refused
-    ? rejectReasonText[refused.reason]
-    : (story.policy?.reason ?? "no import policy: everything is accepted");
-  if (response.accepted) {
-    const flags = routing.attributes.flags;
-    const attr = paths.attr[path];
-    for (const text of describeFinish(record.config, flags[paths.received[path]], 0)) {
-      gates.push(gateMessage("after-policy", true, text));
-    }
-    response.result = routeMessage(routing, table, path, attr, nowS);
+  response.accepted = story.accepted;
+  response.decidedBy = story.decidedBy;
+  if (story.accepted && paths.eligible(path)) {
+    response.result = routeMessage(routing, table, path, paths.attr[path], nowS);
     response.best = table.bestOf(row) === path;
   }
   const verdict = response.accepted ? "accepted" : "rejected";
@@ -101,4 +97,9 @@ function notReceived(core: Core, neighbor: string, row: number, pathId: number):
     ? ""
     : "; rejected routes are not kept (soft_reconfiguration is off)";
   return `the neighbor has not announced it${id}${others}${kept}`;
+}
+
+function policyText({ policy }: ImportStory): string {
+  if (!policy) return "no import policy: everything is accepted";
+  return `${policy.accepted ? "accepted" : "rejected"} by ${policy.reason}`;
 }

@@ -30,6 +30,8 @@ export class ImportFinish {
   private lastAsn = 0;
   private lastOut: AttrId = 0;
   private lastOutEpoch = 0;
+  /** What was due for the last route, for `describeDue`. */
+  due = 0;
 
   constructor(attributes: AttributeStore) {
     this.attributes = attributes;
@@ -42,6 +44,7 @@ export class ImportFinish {
   run(config: NeighborConfig, receivedFlags: number, attr: AttrId): AttrId {
     const { attributes } = this;
     const due = dueFor(config, receivedFlags, attributes.flags[attr]);
+    this.due = due;
     if (due === 0) return attr;
     const out = this.finished(attr, due, config.remoteAsn);
     attributes.release(attr);
@@ -77,9 +80,8 @@ export class ImportFinish {
   }
 }
 
-/** What will be done, one sentence each, for explanations. */
-export function describeFinish(config: NeighborConfig, receivedFlags: number, flags: number): string[] {
-  const due = dueFor(config, receivedFlags, flags);
+/** What was done (`ImportFinish.due`), one sentence each, for explanations. */
+export function describeDue(due: number, config: NeighborConfig): string[] {
   const told: string[] = [];
   if (due & Due.lowest) told.push("GRACEFUL_SHUTDOWN: local preference 0 (RFC 8326)");
   if (due & Due.noAdvertise) told.push("BLACKHOLE: discard, NO_ADVERTISE added (RFC 7999)");

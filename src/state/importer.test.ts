@@ -3,6 +3,7 @@ import { suite, test } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import fc from "fast-check";
 import { parsePrefix } from "../base/ip.ts";
+import { limits } from "../base/limits.ts";
 import { GlobalSpecSchema } from "../gen/cairn/v1/global_service_pb.ts";
 import { NeighborSpecSchema } from "../gen/cairn/v1/neighbor_service_pb.ts";
 import { NeighborFlag } from "../rib/neighbor-columns.ts";
@@ -58,6 +59,7 @@ class Scene {
       nowS: () => 0,
       requirePolicy: () => this.requirePolicy,
       prefixLimit: (_record, _family, count, over) => this.limits.push([count, over]),
+      prefixRoom: () => {},
       malformed: (_record, text) => assert.fail(text),
       endOfRib: () => {},
     });
@@ -117,8 +119,7 @@ suite("Importer", () => {
             scene.update(reach, withdrawn, attributes);
             for (const prefix of withdrawn) model.delete(prefix);
             for (const prefix of reach) {
-              if (reason === "" || keeps) model.set(prefix, reason);
-              else model.delete(prefix);
+              model.set(prefix, reason);
             }
             const kept = scene.kept();
             assert.deepEqual([...kept.keys()].sort(), [...model.keys()].sort());
@@ -133,6 +134,29 @@ suite("Importer", () => {
       );
     });
   }
+
+  test("without soft reconfiguration the first refused routes are kept, up to a bound", () => {
+    const scene = new Scene(65002, false);
+    const many = Array.from(
+      { length: limits.rejectedKeptMax + 50 },
+      (_, i) => `10.${i >> 8}.${i & 255}.0/24`,
+    );
+    const [accepted] = external[0];
+    const [refused] = external.find(([, reason]) => reason !== "")!;
+    const counts = (): number[] => [scene.table.received[1], scene.table.accepted[1]];
+    scene.update(["192.0.2.0/24"], [], accepted);
+    for (let at = 0; at < many.length; at += 100) scene.update(many.slice(at, at + 100), [], refused);
+    assert.deepEqual(counts(), [limits.rejectedKeptMax + 1, 1]);
+    scene.update(["192.0.2.0/24"], [], refused);
+    assert.deepEqual(counts(), [limits.rejectedKeptMax, 0], "what was accepted goes");
+    scene.update([], many.slice(0, 10), {});
+    scene.update([many[3]], [], refused);
+    assert.deepEqual(counts(), [limits.rejectedKeptMax - 9, 0], "there is room again");
+    scene.update([many[20]], [], accepted);
+    assert.deepEqual(counts(), [limits.rejectedKeptMax - 9, 1], "what was refused comes in");
+    scene.update([], many, {});
+    assert.equal(scene.routing.attributes.count, 0);
+  });
 
   test("import is run again over what is kept, in pieces, both ways", () => {
     const scene = new Scene(65002, true);

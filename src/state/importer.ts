@@ -4,22 +4,24 @@
  */
 
 import { formatIp } from "../base/ip.ts";
-import { type Explanation, explainChain } from "../policy/explain.ts";
+import { type Explanation, explainChain, rejectReason } from "../policy/explain.ts";
 import type { Program } from "../policy/program.ts";
 import { RouteKey, RouteType } from "../policy/route-key.ts";
 import type { AttrId } from "../rib/attribute-store.ts";
 import { findNextHop } from "../rib/export-rewrite.ts";
-import { RejectReason, reasonMask } from "../rib/path-flags.ts";
+import { RejectReason, reasonMask, rejectReasonText } from "../rib/path-flags.ts";
 import type { RouteTable } from "../rib/route-table.ts";
 import { type Family, families } from "../wire/family.ts";
 import { AttributeBlock, type NlriList, UpdateScratch } from "../wire/scratch.ts";
 import { decodeUpdate } from "../wire/update-decode.ts";
 import { Verdict } from "../wire/verdict.ts";
 import { type CheckSubject, importChecks } from "./import-checks.ts";
-import { ImportFinish } from "./import-finish.ts";
+import { describeDue, ImportFinish } from "./import-finish.ts";
 import type { NeighborRecord } from "./neighbor-record.ts";
+import { dropsExcess, hasRoom, isLimit, isOver, limitReason } from "./prefix-excess.ts";
+import { keepsRejected } from "./rejected.ts";
 import type { Routing } from "./routing.ts";
-import type { UpdateResult } from "./session-port.ts";
+import type { PrefixLimitConfig, UpdateResult } from "./session-port.ts";
 
 /** What the importer tells the core. */
 export interface ImportHost {
@@ -27,8 +29,10 @@ export interface ImportHost {
   nowS(): number;
   /** RFC 8212 is in force. */
   requirePolicy(): boolean;
-  /** More prefixes than the limit's warning or maximum; `over` tells which. */
-  prefixLimit(record: NeighborRecord, family: Family, count: number, over: boolean): void;
+  /** More prefixes than the limit's warning or maximum; `over` tells which, `accepted` whether they passed policy. */
+  prefixLimit(record: NeighborRecord, family: Family, count: number, over: boolean, accepted: boolean): void;
+  /** Routes that a prefix limit keeps out may come in now. */
+  prefixRoom(record: NeighborRecord, family: Family): void;
   /** A malformed UPDATE was handled without a reset. */
   malformed(record: NeighborRecord, text: string, verdict: Verdict): void;
   endOfRib(record: NeighborRecord, family: Family): void;
@@ -115,6 +119,7 @@ export class Importer {
       const prefix = table.prefixes.find(bytes, at[i], length[i]);
       if (prefix !== 0) table.withdraw(record.id, prefix, pathId[i]);
     }
+    if (hasRoom(record, table)) this.host.prefixRoom(record, list.family);
   }
 
   private announce(record: NeighborRecord, bytes: Uint8Array, list: NlriList, block: AttributeBlock): void {
@@ -138,6 +143,7 @@ export class Importer {
       if (attr !== 0) attributes.release(attr);
     }
     attributes.release(received);
+    if (hasRoom(record, table)) this.host.prefixRoom(record, list.family);
   }
 
   /**
@@ -163,17 +169,49 @@ export class Importer {
     nowS: number,
   ): void {
     const { at, length, pathId } = list;
-    const drop = reason !== RejectReason.none && !record.config.softReconfiguration;
+    const refused = reason !== RejectReason.none;
+    const limited = dropsExcess(record, table.family);
     let added = false;
     for (let i = 0; i < list.count; i++) {
-      const prefix = drop
-        ? table.prefixes.find(bytes, at[i], length[i])
-        : table.prefix(bytes, at[i], length[i]);
-      if (drop) {
+      if (limited) {
+        if (this.announceLimited(record, table, bytes, list, i, received, attr, reason, nowS)) added = true;
+        continue;
+      }
+      if (refused && !keepsRejected(record, table, false)) {
+        const prefix = table.prefixes.find(bytes, at[i], length[i]);
         if (prefix !== 0) table.withdraw(record.id, prefix, pathId[i]);
-      } else if (table.announce(record.id, prefix, pathId[i], received, attr, reason, nowS)) added = true;
+        continue;
+      }
+      const prefix = table.prefix(bytes, at[i], length[i]);
+      if (table.announce(record.id, prefix, pathId[i], received, attr, reason, nowS)) added = true;
     }
-    if (added) this.countPrefixes(record, table);
+    if (added || record.config.acceptedLimits[table.family.index]) this.countPrefixes(record, table);
+  }
+
+  /** Where a limit drops the excess: the path stands, is kept out, or makes room. @returns true when it is new */
+  private announceLimited(
+    record: NeighborRecord,
+    table: RouteTable,
+    bytes: Uint8Array,
+    { at, length, pathId }: NlriList,
+    i: number,
+    received: AttrId,
+    attr: AttrId,
+    reason: RejectReason,
+    nowS: number,
+  ): boolean {
+    const known = table.prefixes.find(bytes, at[i], length[i]);
+    const path = known === 0 ? 0 : table.find(record.id, known, pathId[i]);
+    const was = path === 0 ? undefined : ((table.paths.flags[path] & reasonMask) as RejectReason);
+    const now = limitReason(record, table, was, reason);
+    if (now === RejectReason.none || record.config.softReconfiguration) {
+      const prefix = known || table.prefix(bytes, at[i], length[i]);
+      const kept = now === RejectReason.none ? attr : received;
+      return table.announce(record.id, prefix, pathId[i], received, kept, now, nowS);
+    }
+    if (isLimit(now)) record.limitSkipped[table.family.index] = true;
+    if (path !== 0) table.removePath(path);
+    return false;
   }
 
   private announceEach(
@@ -189,11 +227,19 @@ export class Importer {
     const { key } = this;
     const { at, length, pathId } = list;
     key.routeType = record.config.external ? RouteType.external : RouteType.internal;
+    const limited = dropsExcess(record, table.family);
     let added = false;
     for (let i = 0; i < list.count; i++) {
       key.setNlri(list.family, bytes, at[i], length[i]);
       const attr = this.accept(record, received, program);
-      if (attr === 0 && !record.config.softReconfiguration) {
+      if (limited) {
+        const reason = attr === 0 ? RejectReason.policy : RejectReason.none;
+        const kept = attr || received;
+        if (this.announceLimited(record, table, bytes, list, i, received, kept, reason, nowS)) added = true;
+        if (attr !== 0) attributes.release(attr);
+        continue;
+      }
+      if (attr === 0 && !keepsRejected(record, table, false)) {
         const prefix = table.prefixes.find(bytes, at[i], length[i]);
         if (prefix !== 0) table.withdraw(record.id, prefix, pathId[i]);
         continue;
@@ -204,17 +250,34 @@ export class Importer {
         added = true;
       if (attr !== 0) attributes.release(attr);
     }
-    if (added) this.countPrefixes(record, table);
+    if (added || record.config.acceptedLimits[table.family.index]) this.countPrefixes(record, table);
   }
 
-  private countPrefixes(record: NeighborRecord, table: RouteTable): void {
-    const limit = record.config.prefixLimits[table.family.index];
+  /** Looks whether limits are near or passed; to be called after routes came in or policy ran again. */
+  countPrefixes(record: NeighborRecord, table: RouteTable): void {
+    const { index } = table.family;
+    const { prefixLimits, acceptedLimits } = record.config;
+    const skipped = record.limitSkipped[index];
+    const { id, config } = record;
+    // Without soft reconfiguration only some refused routes are kept, so none of them counts.
+    const received = config.softReconfiguration ? table.received[id] : table.accepted[id];
+    this.countOne(record, table.family, prefixLimits[index], received, skipped, false);
+    const accepted = table.accepted[record.id] + table.overAccepted[record.id];
+    this.countOne(record, table.family, acceptedLimits[index], accepted, skipped, true);
+  }
+
+  private countOne(
+    record: NeighborRecord,
+    family: Family,
+    limit: PrefixLimitConfig | undefined,
+    count: number,
+    skipped: boolean,
+    accepted: boolean,
+  ): void {
     if (!limit) return;
-    const count = table.received[record.id];
-    if (count > limit.max) this.host.prefixLimit(record, table.family, count, true);
-    else if (count * 100 > limit.max * limit.warningPercent) {
-      this.host.prefixLimit(record, table.family, count, false);
-    }
+    const over = count > limit.max || (skipped && limit.action === "drop" && count === limit.max);
+    if (over || count * 100 > limit.max * limit.warningPercent)
+      this.host.prefixLimit(record, family, count, over, accepted);
   }
 
   /** The checks before policy, the same for all prefixes of an attribute set: the first that refuses. */
@@ -247,26 +310,41 @@ export class Importer {
   }
 
   /**
-   * What import makes of a kept path, step by step, by the code that decides.
-   * @returns the checks up to the first that refuses, and what policy did when they all let it through
+   * What import makes of a kept path. The decision is made as for a route that comes in; what is told is read from it,
+   * and from policy run once more under watch. Nothing is changed, and nothing counted.
    */
   explain(record: NeighborRecord, table: RouteTable, path: number): ImportStory {
-    const { key, block, address } = this;
-    const received = table.paths.received[path];
-    this.routing.attributes.block(received, block);
-    const subject = this.subject(record, received, block, this.host.requirePolicy());
-    const gates: ImportStory["gates"][number][] = [];
-    for (const { name, reason, refuses } of importChecks) {
-      const passed = !refuses(subject);
-      gates.push({ name, reason, passed });
-      if (!passed) return { gates, policy: undefined };
-    }
-    if (!record.importProgram) return { gates, policy: undefined };
-    const prefix = table.paths.prefix[path];
-    table.prefixes.writeAddress(prefix, address, 0);
-    key.routeType = record.config.external ? RouteType.external : RouteType.internal;
-    key.setNlri(table.family, address, 0, table.prefixes.length[prefix]);
-    return { gates, policy: explainChain(record.importProgram, received, key) };
+    const { attributes } = this.routing;
+    const attr = this.decide(record, table, path);
+    const { reason } = this;
+    const { due } = this.finish;
+    if (attr !== 0) attributes.release(attr);
+    const limited = dropsExcess(record, table.family);
+    const order = gatesInOrder.filter((gate) => limited || !isLimit(gate.reason));
+    const last = order.findIndex((gate) => gate.reason === reason);
+    const reached = last < 0 ? order : order.slice(0, last + 1);
+    const gates = reached.map((gate) => ({ ...gate, passed: gate.reason !== reason }));
+    const isAsked = record.importProgram && reached.some((gate) => gate.reason === RejectReason.policy);
+    const policy = isAsked
+      ? explainChain(record.importProgram!, table.paths.received[path], this.key)
+      : undefined;
+    return {
+      gates,
+      policy,
+      decidedBy: decidedBy(reason, policy),
+      accepted: reason === RejectReason.none,
+      changes: attr === 0 ? [] : describeDue(due, record.config),
+    };
+  }
+
+  /** Why a kept path is refused, as a text of what decided. */
+  refusal(record: NeighborRecord, table: RouteTable, path: number): string {
+    const reason = (table.paths.flags[path] & reasonMask) as RejectReason;
+    if (reason !== RejectReason.policy || !record.importProgram) return rejectReasonText[reason];
+    this.setKey(record, table, table.paths.prefix[path]);
+    return (
+      rejectReason(record.importProgram, table.paths.received[path], this.key) || rejectReasonText[reason]
+    );
   }
 
   /** RFC 4271 5.1.3: a route with ourselves as next hop is not installed, whichever of our addresses it names. */
@@ -294,8 +372,15 @@ export class Importer {
    * Runs the checks and import policy again over the kept routes of a neighbor: all of them with soft reconfiguration,
    * the accepted ones without.
    * @param from path row to go on at; @returns the next row, 0 when done
+   * @param limitsOnly only paths that a prefix limit keeps out, or has to keep out now
    */
-  reimport(record: NeighborRecord, table: RouteTable, from: number, rows: number): number {
+  reimport(
+    record: NeighborRecord,
+    table: RouteTable,
+    from: number,
+    rows: number,
+    limitsOnly = false,
+  ): number {
     const { attributes } = this.routing;
     const { paths } = table;
     const end = Math.min(paths.rows, from + rows);
@@ -303,9 +388,14 @@ export class Importer {
     for (let path = from; path < end; path++) {
       const received = paths.received[path];
       if (received === 0 || paths.neighbor[path] !== record.id) continue;
-      const attr = this.decide(record, table, path);
+      if (limitsOnly && !isLimit((paths.flags[path] & reasonMask) as RejectReason) && !isOver(record, table))
+        continue;
+      const attr = this.run(record, table, path, this.host.requirePolicy());
       const { reason } = this;
-      if (reason !== RejectReason.none && !record.config.softReconfiguration) {
+      if (isLimit(reason) && !record.config.softReconfiguration)
+        record.limitSkipped[table.family.index] = true;
+      const wasRejected = !paths.eligible(path);
+      if (reason !== RejectReason.none && !keepsRejected(record, table, wasRejected)) {
         table.removePath(path);
         continue;
       }
@@ -320,7 +410,7 @@ export class Importer {
 
   /**
    * What the checks and import policy make of a kept path, with the settings of `record`; `reason` says why it is
-   * refused. Nothing is changed.
+   * refused. Nothing is changed, and nothing counted.
    * @returns the attributes after import, retained for the caller; 0 when it is refused
    */
   decide(
@@ -329,30 +419,71 @@ export class Importer {
     path: number,
     requirePolicy = this.host.requirePolicy(),
   ): AttrId {
-    const { attributes } = this.routing;
-    const { key, block, address } = this;
+    const { importProgram: program } = record;
+    if (program) program.counting = false;
+    const attr = this.run(record, table, path, requirePolicy);
+    if (program) program.counting = true;
+    return attr;
+  }
+
+  private run(record: NeighborRecord, table: RouteTable, path: number, requirePolicy: boolean): AttrId {
+    const { block } = this;
     const received = table.paths.received[path];
-    attributes.block(received, block);
+    this.routing.attributes.block(received, block);
+    this.setKey(record, table, table.paths.prefix[path]);
     this.reason = this.check(record, received, block, requirePolicy);
-    if (this.reason !== RejectReason.none) return 0;
-    const prefix = table.paths.prefix[path];
+    if (this.reason !== RejectReason.none) return this.withinLimits(record, table, path, 0);
+    const attr = this.accept(record, received, record.importProgram);
+    if (attr === 0) this.reason = RejectReason.policy;
+    return this.withinLimits(record, table, path, attr);
+  }
+
+  private setKey(record: NeighborRecord, table: RouteTable, prefix: number): void {
+    const { key, address } = this;
     table.prefixes.writeAddress(prefix, address, 0);
     key.routeType = record.config.external ? RouteType.external : RouteType.internal;
     key.setNlri(table.family, address, 0, table.prefixes.length[prefix]);
-    const attr = this.accept(record, received, record.importProgram);
-    if (attr === 0) this.reason = RejectReason.policy;
-    return attr;
+  }
+
+  /** What prefix limits make of a decision; `attr` is given back when they keep the path out. */
+  private withinLimits(record: NeighborRecord, table: RouteTable, path: number, attr: AttrId): AttrId {
+    if (!dropsExcess(record, table.family)) return attr;
+    const was = (table.paths.flags[path] & reasonMask) as RejectReason;
+    this.reason = limitReason(record, table, was, this.reason);
+    if (attr === 0 || this.reason === RejectReason.none) return attr;
+    this.routing.attributes.release(attr);
+    return 0;
   }
 }
 
+/** What is asked of a path, in order, with the reason that each gives. */
+const gatesInOrder: readonly { readonly name: string; readonly reason: RejectReason }[] = [
+  { name: "prefix-limit", reason: RejectReason.prefixLimit },
+  ...importChecks.map(({ name, reason }) => ({ name, reason })),
+  { name: "policy", reason: RejectReason.policy },
+  { name: "prefix-limit-after-policy", reason: RejectReason.acceptedLimit },
+];
+
 /** A path on its way in, told by `Importer.explain`. */
 export interface ImportStory {
+  /** Up to the one that refused it. */
   readonly gates: readonly {
     readonly name: string;
     readonly reason: RejectReason;
     readonly passed: boolean;
   }[];
+  /** What policy did; undefined when it was not asked, or there is none. */
   readonly policy: Explanation | undefined;
+  readonly accepted: boolean;
+  /** A check's text, the policy's statement, or that there is no policy. */
+  readonly decidedBy: string;
+  /** What was done after policy, a sentence each. */
+  readonly changes: readonly string[];
+}
+
+function decidedBy(reason: RejectReason, policy: Explanation | undefined): string {
+  if (reason !== RejectReason.none && reason !== RejectReason.policy) return rejectReasonText[reason];
+  return policy?.reason ?? "no import policy: everything is accepted";
 }
 
 function isLoopback6(bytes: Uint8Array): boolean {

@@ -61,7 +61,15 @@ interface Unit {
 interface Walk {
   readonly table: RouteTable;
   readonly units: readonly Unit[];
+  /** Some unit may announce paths behind the best one. */
+  readonly ranks: boolean;
   row: number;
+}
+
+/** A path as export sees it. */
+interface Candidate {
+  readonly attr: number;
+  readonly source: number;
 }
 
 export class RoutePlan {
@@ -80,6 +88,8 @@ export class RoutePlan {
   private readonly attrs = new Uint32Array(chunkRows);
   private readonly sources = new Uint16Array(chunkRows);
   private readonly moved = new Uint8Array(chunkRows);
+  /** Paths best first, for units that choose for themselves; undefined where they are those of the table. */
+  private readonly ranked: (readonly Candidate[] | undefined)[] = [];
   private readonly held: number[] = [];
   private readonly chainAttrs: number[] = [];
   /** Work done, in prefixes and evaluations. */
@@ -110,7 +120,9 @@ export class RoutePlan {
     const choosesAgain = this.imports.size > 0 || this.removed.size > 0 || scope.bestPathChanges;
     for (const table of core.routing.tables) {
       const units = this.unitsOf(table, plans, flagged.length > 0);
-      if (choosesAgain || units.some((unit) => unit.changed)) this.walks.push({ table, units, row: 1 });
+      const ranks = units.some(({ exporter }) => exporter.config.perClient !== 0);
+      if (choosesAgain || units.some((unit) => unit.changed))
+        this.walks.push({ table, units, ranks, row: 1 });
     }
     this.done = this.walks.length === 0;
   }
@@ -121,7 +133,6 @@ export class RoutePlan {
     columns.flags = neighbors.flags.slice();
     columns.routerId = neighbors.routerId;
     columns.address = neighbors.address;
-    columns.epoch = neighbors.epoch;
     columns.text.push(...neighbors.text.slice(1));
     for (const { after } of flagged) columns.flags[after!.id] = neighborFlags(after!);
     return columns;
@@ -154,6 +165,8 @@ export class RoutePlan {
       let unit = units.get(key);
       if (!unit) {
         const exporter = new Exporter(table, routing.attributes, this.columns, routing.exportCache, config);
+        exporter.fits = group.exporter.fits;
+        exporter.counting = false;
         const counts = new Counts();
         unit = { group, exporter, changed, members: [], memberIds: new Map(), counts };
         units.set(key, unit);
@@ -197,7 +210,7 @@ export class RoutePlan {
     for (; walk.row < end && count < chunkRows; walk.row++) {
       if (table.isMarker(walk.row)) continue;
       this.work++;
-      this.choose(table, walk.row, count);
+      this.choose(walk, walk.row, count);
       this.rows[count++] = walk.row;
     }
     for (const unit of walk.units) this.compare(table, unit, count);
@@ -207,8 +220,9 @@ export class RoutePlan {
   }
 
   /** Finds what would be best for a prefix and puts it at `at` of the chunk. */
-  private choose(table: RouteTable, row: number, at: number): void {
+  private choose({ table, ranks }: Walk, row: number, at: number): void {
     const { paths } = table;
+    this.ranked[at] = undefined;
     const before = table.bestOf(row);
     this.attrs[at] = before === 0 ? 0 : paths.attr[before];
     this.sources[at] = before === 0 ? 0 : paths.neighbor[before];
@@ -236,6 +250,10 @@ export class RoutePlan {
     if (attr !== this.attrs[at] || source !== this.sources[at]) this.moved[at] = 1;
     this.attrs[at] = attr;
     this.sources[at] = source;
+    if (ranks) {
+      const order = head === 0 ? [] : this.best.rank(scratch, head);
+      this.ranked[at] = order.map((copy) => ({ attr: scratch.attr[copy], source: scratch.neighbor[copy] }));
+    }
     for (const copy of chainAttrs) scratch.remove(copy);
   }
 
@@ -276,19 +294,37 @@ export class RoutePlan {
     const { exporter, group } = unit;
     const originates = exporter.config.defaultOriginate || group.exporter.config.defaultOriginate;
     for (let i = 0; i < count; i++) {
-      if (!unit.changed && this.moved[i] === 0) continue;
+      const differs =
+        this.moved[i] !== 0 || (exporter.config.perClient !== 0 && this.ranked[i] !== undefined);
+      if (!unit.changed && !differs) continue;
       const row = this.rows[i];
       if (originates && table.prefixes.length[row] === 0) continue;
       this.work++;
       const oldAttr = row < group.attr.length ? group.attr[row] : 0;
       const oldSource = oldAttr === 0 ? 0 : group.source[row];
-      const attr = this.attrs[i] === 0 ? 0 : exporter.evaluateRoute(this.attrs[i], this.sources[i], row);
-      let source = attr === 0 ? 0 : this.sources[i];
-      if (attr !== 0 && source === 0) source = exporter.nextHopOwner(attr);
+      const attr = this.offer(table, exporter, i);
+      const source = attr === 0 ? 0 : exporter.withheld;
       if (attr === oldAttr && source === oldSource) continue;
       this.countRow(table, unit, row, oldAttr, oldSource, attr, source);
     }
     exporter.endBatch();
+  }
+
+  /** What goes out for a prefix of the chunk, as `Exporter.choose` would say with these paths in the table. */
+  private offer(table: RouteTable, exporter: Exporter, i: number): number {
+    const row = this.rows[i];
+    if (this.attrs[i] === 0) return 0;
+    const attr = exporter.offer(this.attrs[i], this.sources[i], row);
+    if (attr !== 0 || exporter.config.perClient === 0) return attr;
+    const { paths } = table;
+    const candidates =
+      this.ranked[i] ??
+      table.ranked(row).map((path) => ({ attr: paths.attr[path], source: paths.neighbor[path] }));
+    for (const candidate of candidates.slice(1)) {
+      const other = exporter.offer(candidate.attr, candidate.source, row);
+      if (other !== 0) return other;
+    }
+    return 0;
   }
 
   private countRow(

@@ -5,7 +5,12 @@
  */
 import { create, type Message } from "@bufbuild/protobuf";
 import type { Problem, Result } from "../base/problem.ts";
+import type { GlobalSpec } from "../gen/cairn/v1/global_service_pb.ts";
+import type { NeighborSpec } from "../gen/cairn/v1/neighbor_service_pb.ts";
+import type { PeerGroupSpec } from "../gen/cairn/v1/peer_group_service_pb.ts";
 import {
+  PolicyAction,
+  PolicyAttachPoint,
   type PolicyDifference,
   PolicyDifferenceSchema,
   PolicyDirection,
@@ -19,10 +24,9 @@ import { describeChanges } from "../policy/explain.ts";
 import type { PolicyLibrary } from "../policy/library.ts";
 import { parsePolicyText } from "../policy/text/parse.ts";
 import type { AttrId } from "../rib/attribute-store.ts";
-import { Exporter, exportGateText } from "../rib/exporter.ts";
-import { RejectReason, reasonMask, rejectReasonText } from "../rib/path-flags.ts";
+import { Exporter, pathReason } from "../rib/exporter.ts";
+import { RejectReason, reasonMask } from "../rib/path-flags.ts";
 import type { RouteTable } from "../rib/route-table.ts";
-import { pickPath } from "../rib/update-group.ts";
 import { decodeBlock } from "../wire/block.ts";
 import { type Family, families, familyByName } from "../wire/family.ts";
 import type { PathAttributes } from "../wire/path-attributes.ts";
@@ -30,8 +34,13 @@ import { AttributeBlock } from "../wire/scratch.ts";
 import type { Core } from "./core.ts";
 import type { MutationOp } from "./mutation.ts";
 import type { NeighborRecord } from "./neighbor-record.ts";
+import type { Specs } from "./objects.ts";
+import { CandidateSpecs } from "./plan-neighbors.ts";
 import type { Policies } from "./policies.ts";
+import { keepsRejected } from "./rejected.ts";
+import { resolveNeighbor } from "./resolve.ts";
 import { prefixText } from "./route-message.ts";
+import type { NeighborConfig } from "./session-port.ts";
 import type { PolicyTrial } from "./view.ts";
 
 const differencesDefault = 1000;
@@ -50,7 +59,8 @@ export function startTrial(core: Core, request: TestPolicyRequest): Result<Polic
     problems.push({ code: "INVALID", path: "family", message, value: request.family });
   }
   if (!prepared.ok) return { ok: false, problems };
-  const policies = core.policies.fork(prepared.value.touched);
+  const { touched } = prepared.value;
+  const policies = core.policies.fork(touched);
   request.chain.forEach((name, i) => {
     if (policies.library.policy(name)) return;
     problems.push({
@@ -60,9 +70,76 @@ export function startTrial(core: Core, request: TestPolicyRequest): Result<Polic
       value: name,
     });
   });
+  if (request.attach === PolicyAttachPoint.PEER_GROUP && !core.objects.spec("PeerGroup", request.peerGroup)) {
+    const message = `there is no PeerGroup ${request.peerGroup}`;
+    problems.push({ code: "REF_MISSING", path: "peer_group", message, value: request.peerGroup });
+  }
   if (problems.length > 0) return { ok: false, problems };
-  return { ok: true, value: new Trial(core, policies, request, records, family ? [family] : families) };
+  const attached = new AttachedSpecs(new CandidateSpecs(core.objects, touched), request);
+  const units = records.filter(attached.concerns).flatMap((record) => {
+    const tried: NeighborRecord = { ...record, config: attached.config(record.config) };
+    return (family ? [family] : families).map((each) => ({ record, tried, family: each }));
+  });
+  return { ok: true, value: new Trial(core, policies, request, units) };
 }
+
+/** Declared objects as they would be with the chain at its place. */
+class AttachedSpecs implements Specs {
+  private readonly base: Specs;
+  private readonly request: TestPolicyRequest;
+
+  constructor(base: Specs, request: TestPolicyRequest) {
+    this.base = base;
+    this.request = request;
+  }
+
+  /** False for neighbors that are not members of the peer group which is tried. */
+  readonly concerns = ({ config }: NeighborRecord): boolean => {
+    const { attach, peerGroup } = this.request;
+    return attach !== PolicyAttachPoint.PEER_GROUP || config.peerGroup === peerGroup;
+  };
+
+  spec(kind: string, name: string): Message | undefined {
+    const spec = this.base.spec(kind, name);
+    const { attach, chain } = this.request;
+    if (!spec || attach === PolicyAttachPoint.UNSPECIFIED || kind !== placeKinds[attach]) return spec;
+    const isExport = this.request.direction === PolicyDirection.EXPORT;
+    const copy = { ...spec };
+    if (attach === PolicyAttachPoint.GLOBAL_AFTER) {
+      const global = copy as GlobalSpec;
+      if (isExport) global.exportAfter = chain;
+      else global.importAfter = chain;
+    } else {
+      const holder = copy as GlobalSpec | PeerGroupSpec | NeighborSpec;
+      if (isExport) holder.export = chain;
+      else holder.import = chain;
+    }
+    return copy;
+  }
+
+  /** Settings of a neighbor with the chain and the default that are tried. */
+  config(config: NeighborConfig): NeighborConfig {
+    const { attach, chain, direction, defaultAction } = this.request;
+    const isExport = direction === PolicyDirection.EXPORT;
+    const resolved =
+      attach === PolicyAttachPoint.UNSPECIFIED ? config : resolveNeighbor(this, config.address)!;
+    const own = isExport ? resolved.exportPolicies : resolved.importPolicies;
+    const policies = attach === PolicyAttachPoint.UNSPECIFIED && chain.length > 0 ? chain : own;
+    const action = defaultAction === PolicyAction.ACCEPT ? ("accept" as const) : ("reject" as const);
+    const given = defaultAction !== PolicyAction.UNSPECIFIED;
+    return isExport
+      ? { ...config, exportPolicies: policies, exportDefault: given ? action : config.exportDefault }
+      : { ...config, importPolicies: policies, importDefault: given ? action : config.importDefault };
+  }
+}
+
+const placeKinds: Readonly<Record<PolicyAttachPoint, string>> = {
+  [PolicyAttachPoint.UNSPECIFIED]: "",
+  [PolicyAttachPoint.GLOBAL]: "Global",
+  [PolicyAttachPoint.PEER_GROUP]: "PeerGroup",
+  [PolicyAttachPoint.NEIGHBOR]: "Neighbor",
+  [PolicyAttachPoint.GLOBAL_AFTER]: "Global",
+};
 
 function candidateOps(request: TestPolicyRequest, problems: Problem[]): MutationOp[] {
   const ops: MutationOp[] = [];
@@ -96,6 +173,13 @@ function recordsOf(core: Core, names: readonly string[], problems: Problem[]): N
   });
 }
 
+/** A neighbor and family on the waiting list; `tried` is the record with the candidate chain. */
+interface Waiting {
+  readonly record: NeighborRecord;
+  readonly tried: NeighborRecord;
+  readonly family: Family;
+}
+
 /** What there is to look at for one neighbor and family. */
 interface Unit {
   readonly rows: () => number;
@@ -119,23 +203,17 @@ class Trial implements PolicyTrial {
   private readonly core: Core;
   private readonly policies: Policies;
   private readonly request: TestPolicyRequest;
-  private readonly waiting: { readonly record: NeighborRecord; readonly family: Family }[];
+  private readonly waiting: Waiting[];
   private readonly block = new AttributeBlock();
   private unit: { readonly unit: Unit; readonly table: RouteTable } | undefined;
   private row = 1;
   private told = 0;
 
-  constructor(
-    core: Core,
-    policies: Policies,
-    request: TestPolicyRequest,
-    records: readonly NeighborRecord[],
-    wanted: readonly Family[],
-  ) {
+  constructor(core: Core, policies: Policies, request: TestPolicyRequest, waiting: Waiting[]) {
     this.core = core;
     this.policies = policies;
     this.request = request;
-    this.waiting = records.flatMap((record) => wanted.map((family) => ({ record, family })));
+    this.waiting = waiting;
   }
 
   next(differences: PolicyDifference[], counts: PolicyTestCounts[], rows: number): boolean {
@@ -145,7 +223,7 @@ class Trial implements PolicyTrial {
       if (next.record.removed) return this.waiting.length === 0;
       const table = this.core.routing.table(next.family);
       const isExport = this.request.direction === PolicyDirection.EXPORT;
-      const unit = isExport ? this.exportUnit(next.record, table) : this.importUnit(next.record, table);
+      const unit = isExport ? this.exportUnit(next, table) : this.importUnit(next, table);
       this.row = 1;
       this.told = 0;
       if (unit) this.unit = { unit, table };
@@ -194,17 +272,19 @@ class Trial implements PolicyTrial {
     return decodeBlock(this.block.bytes, this.block.start, this.block.end);
   }
 
-  private importUnit(record: NeighborRecord, table: RouteTable): Unit | undefined {
-    const { core, policies, request } = this;
+  private importUnit({ record, tried }: Waiting, table: RouteTable): Unit | undefined {
+    const { core, policies } = this;
     if (table.received[record.id] === 0) return undefined;
     const { attributes } = core.routing;
-    const importPolicies = request.chain.length > 0 ? request.chain : record.config.importPolicies;
-    const tried: NeighborRecord = { ...record, config: { ...record.config, importPolicies } };
     tried.importProgram = policies.bindImport(tried);
     const { paths } = table;
     const held: AttrId[] = [];
     return {
-      counts: create(PolicyTestCountsSchema, { neighbor: record.config.address, family: table.family.name }),
+      counts: create(PolicyTestCountsSchema, {
+        neighbor: record.config.address,
+        family: table.family.name,
+        partial: !record.config.softReconfiguration && !keepsRejected(record, table, false),
+      }),
       rows: () => paths.rows,
       rest: () => {
         for (const attr of held.splice(0)) attributes.release(attr);
@@ -213,33 +293,28 @@ class Trial implements PolicyTrial {
         if (paths.neighbor[path] !== record.id || paths.received[path] === 0) return undefined;
         const after = core.importer.decide(tried, table, path);
         if (after !== 0) held.push(after);
-        const { reason } = core.importer;
         const wasAccepted = (paths.flags[path] & reasonMask) === RejectReason.none;
         return {
           prefix: paths.prefix[path],
           pathId: paths.idOf(path),
           before: wasAccepted ? paths.attr[path] : 0,
           after,
-          reason: () => {
-            const policy = reason === RejectReason.none || reason === RejectReason.policy;
-            const story = policy ? core.importer.explain(tried, table, path).policy : undefined;
-            return story?.reason ?? rejectReasonText[reason];
-          },
+          reason: () => core.importer.explain(tried, table, path).decidedBy,
         };
       },
     };
   }
 
-  private exportUnit(record: NeighborRecord, table: RouteTable): Unit | undefined {
-    const { core, policies, request } = this;
+  private exportUnit({ record, tried }: Waiting, table: RouteTable): Unit | undefined {
+    const { core, policies } = this;
     const group = record.groups[table.family.index];
     if (!group) return undefined;
     const { attributes, neighbors, exportCache } = core.routing;
-    const exportPolicies = request.chain.length > 0 ? request.chain : record.config.exportPolicies;
-    const tried: NeighborRecord = { ...record, config: { ...record.config, exportPolicies } };
     const { selfNextHop } = group.exporter.config;
     const config = { ...group.exporter.config, program: policies.bindExport(tried, selfNextHop) };
     const exporter = new Exporter(table, attributes, neighbors, exportCache, config);
+    exporter.fits = group.exporter.fits;
+    exporter.counting = false;
     for (const [address, id] of group.exporter.memberAddresses) exporter.memberAddresses.set(address, id);
     return {
       counts: create(PolicyTestCountsSchema, { neighbor: record.config.address, family: table.family.name }),
@@ -247,19 +322,15 @@ class Trial implements PolicyTrial {
       rest: () => exporter.endBatch(),
       look: (row) => {
         if (table.isMarker(row) || group.defaultFor(row) !== 0 || table.bestOf(row) === 0) return undefined;
-        const path = pickPath(table, exporter, row);
-        const source = path === 0 ? 0 : table.paths.neighbor[path];
-        let after = path === 0 || source === record.id ? 0 : exporter.evaluate(path);
-        const { gate } = exporter;
-        if (after !== 0 && source === 0 && exporter.nextHopOwner(after) === record.id) after = 0;
+        const chosen = exporter.choose(row);
         return {
           prefix: row,
           pathId: 0,
           before: group.announces(row, record.id) ? group.attr[row] : 0,
-          after,
+          after: exporter.withheld === record.id ? 0 : chosen,
           reason: () => {
-            const story = path === 0 || source === record.id ? undefined : exporter.explain(path);
-            return story?.policy?.reason ?? exportGateText[gate];
+            const { paths } = exporter.explain(row, record.id, 1);
+            return pathReason(paths[paths.length - 1]);
           },
         };
       },

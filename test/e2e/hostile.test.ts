@@ -295,7 +295,7 @@ test("an attribute set too big for a message is withdrawn, with an event; extend
     filter: { topics: ["cairn.bgp.route.oversize"] },
   });
   assert.ok(events.length >= 1);
-  assert.match(events[0].summary, /198\.51\.100\.0\/24 was withdrawn .*fit no message/);
+  assert.match(events[0].summary, /198\.51\.100\.0\/24 is not announced .*fit no message/);
   const { routes } = await daemon.call("RibService/ListAdvertisedRoutes", { neighbor: "127.0.0.3" });
   assert.deepEqual(routes ?? [], [], "what is listed as advertised is what the neighbor has");
   sender.announce(["198.51.100.0/24"]);
