@@ -231,6 +231,8 @@ export class Peer {
   notification = "";
   endsOfRib = 0;
   refreshes = 0;
+  /** Bytes of what came, KEEPALIVEs left out. */
+  bytes = 0;
   up = false;
   private conn = 0;
   private readonly rig: CoreRig;
@@ -325,6 +327,7 @@ export class Peer {
 
   private message(bytes: Uint8Array): void {
     const type = bytes[18];
+    if (type !== 4) this.bytes += bytes.length;
     assert.ok(bytes.length <= (this.options.extendedMessages ? 65_535 : 4096), `${bytes.length} bytes`);
     if (type === 3) {
       const data = Buffer.from(bytes.subarray(21)).toString("hex");
@@ -355,6 +358,7 @@ export class Peer {
     this.updates.length = 0;
     this.endsOfRib = 0;
     this.refreshes = 0;
+    this.bytes = 0;
   }
 }
 
