@@ -1,6 +1,6 @@
 /**
- * The flags byte of a path: why it may not be chosen (low 4 bits), the session epoch that brought it (2 bits), and
- * whether it is stale.
+ * The flags byte of a path: why it may not be chosen (low 4 bits), and the epoch of its neighbor that brought it (3
+ * bits). An epoch is a session, or the time from one refresh to the next: a path of an earlier one is stale.
  */
 
 /** Why a path is not eligible; 0 when it is. The order is that of the checks. */
@@ -15,6 +15,8 @@ export const RejectReason = {
   nextHopIsSelf: 7,
   pathTooLong: 8,
   routeLeak: 9,
+  prefixLimit: 10,
+  acceptedLimit: 11,
 } as const;
 export type RejectReason = (typeof RejectReason)[keyof typeof RejectReason];
 
@@ -30,9 +32,12 @@ export const rejectReasonText: readonly string[] = [
   "next hop is our own address",
   "AS_PATH is longer than max_as_path_length",
   "route leak: ONLY_TO_CUSTOMER says that it must not come this way (RFC 9234)",
+  "prefix limit",
+  "prefix limit after policy",
 ];
 
 export const reasonMask = 0x0f;
 export const epochShift = 4;
-export const epochMask = 0x30;
-export const staleFlag = 0x40;
+export const epochMask = 0x70;
+/** Epochs are counted modulo this. */
+export const epochs = 8;

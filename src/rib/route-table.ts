@@ -15,7 +15,7 @@ import type { BestPath } from "./best-path.ts";
 import { after, ChangeList } from "./change-list.ts";
 import type { NeighborColumns } from "./neighbor-columns.ts";
 import { PathColumns, type PathId } from "./path-columns.ts";
-import { epochMask, epochShift, type RejectReason, reasonMask } from "./path-flags.ts";
+import { epochMask, epochShift, epochs, RejectReason, reasonMask } from "./path-flags.ts";
 import { markerLength, type PrefixId, PrefixTable4, PrefixTable16 } from "./prefix-table.ts";
 
 const queuedDead = 1;
@@ -40,6 +40,15 @@ export class RouteTable {
   /** Paths per neighbor: all, and those that are eligible. */
   received = new Uint32Array(64);
   accepted = new Uint32Array(64);
+  /** Those that a prefix limit keeps out, before and after policy. */
+  overReceived = new Uint32Array(64);
+  overAccepted = new Uint32Array(64);
+  /** Of the received ones, paths of earlier epochs. */
+  stale = new Uint32Array(64);
+  /** By neighbor: the present epoch, counted up; a path has it modulo `epochs`. Paths of earlier ones are stale. */
+  epoch = new Uint32Array(64);
+  /** By neighbor: how many epochs its stale paths may be old. */
+  private epochsHeld = new Uint8Array(64);
   /** Prefixes with a best path. */
   bestCount = 0;
   bestPathRuns = 0;
@@ -64,7 +73,37 @@ export class RouteTable {
     while (neighbor >= this.received.length) {
       this.received = grown(this.received, this.received.length * 2);
       this.accepted = grown(this.accepted, this.accepted.length * 2);
+      this.overReceived = grown(this.overReceived, this.overReceived.length * 2);
+      this.overAccepted = grown(this.overAccepted, this.overAccepted.length * 2);
+      this.stale = grown(this.stale, this.stale.length * 2);
+      this.epoch = grown(this.epoch, this.epoch.length * 2);
+      this.epochsHeld = grown(this.epochsHeld, this.epochsHeld.length * 2);
     }
+  }
+
+  /** Makes all paths of a neighbor stale, without looking at them: its session was lost, or it sends them all again. */
+  beginEpoch(neighbor: number): void {
+    if (this.stale[neighbor] === 0) this.epochsHeld[neighbor] = 0;
+    if (this.epochsHeld[neighbor] === epochs - 1) {
+      // The number of the oldest epoch is about to be used again.
+      this.sweepNeighbor(neighbor, this.epoch[neighbor] - epochs + 2, 1, this.paths.rows);
+    } else this.epochsHeld[neighbor]++;
+    this.epoch[neighbor]++;
+    this.stale[neighbor] = this.received[neighbor];
+  }
+
+  /** False when another epoch could only begin with a walk over all paths, to sweep the oldest. */
+  hasEpochs(neighbor: number): boolean {
+    return this.stale[neighbor] === 0 || this.epochsHeld[neighbor] < epochs - 2;
+  }
+
+  isStale(path: PathId): boolean {
+    return this.staleEpochs(path) !== 0;
+  }
+
+  /** How many epochs ago the path was last announced. */
+  private staleEpochs(path: PathId): number {
+    return (this.epoch[this.paths.neighbor[path]] - this.paths.epochOf(path)) & (epochs - 1);
   }
 
   /** Row of a prefix, made when it is new. Bits beyond `length` are ignored. */
@@ -96,7 +135,7 @@ export class RouteTable {
     nowS: number,
   ): boolean {
     const paths = this.paths;
-    const flags = reason | (this.neighbors.epoch[neighbor] << epochShift);
+    const flags = reason | ((this.epoch[neighbor] & (epochs - 1)) << epochShift);
     const head = this.head[prefix];
     let path = head;
     while (path !== 0 && (paths.neighbor[path] !== neighbor || paths.idOf(path) !== pathId))
@@ -115,11 +154,18 @@ export class RouteTable {
         this.accepted[neighbor]++;
         this.challenge(prefix, path);
         if (this.followsAllPaths) this.changes.touch(prefix);
-      }
+      } else this.countOver(neighbor, reason, 1);
       return true;
     }
     const before = paths.flags[path];
-    if (paths.received[path] === received && paths.attr[path] === attr && before === flags) return false;
+    if (paths.received[path] === received && paths.attr[path] === attr) {
+      if (before === flags) return false;
+      if (((before ^ flags) & ~epochMask) === 0 && this.neighbors.renamed[neighbor] === 0) {
+        paths.flags[path] = flags; // a stale path is confirmed: nobody sees a difference
+        this.stale[neighbor]--;
+        return false;
+      }
+    }
     this.rewrite(path, received, attr, flags, nowS);
     return false;
   }
@@ -144,9 +190,13 @@ export class RouteTable {
     paths.attr[path] = attr;
     paths.flags[path] = flags;
     this.accepted[paths.neighbor[path]] += Number(isEligible) - Number(wasEligible);
-    // In another session the neighbor may have another router id, which is seen in what is reflected.
-    const isOtherSession = ((before ^ flags) & epochMask) !== 0;
-    if (wasBest) this.choose(prefix, path, attr !== attrBefore || !isEligible || isOtherSession);
+    if (((before ^ flags) & reasonMask) !== 0) {
+      this.countOver(paths.neighbor[path], before & reasonMask, -1);
+      this.countOver(paths.neighbor[path], flags & reasonMask, 1);
+    }
+    if (((before ^ flags) & epochMask) !== 0) this.stale[paths.neighbor[path]]--;
+    const isRenamed = this.neighbors.renamed[paths.neighbor[path]] !== 0;
+    if (wasBest) this.choose(prefix, path, attr !== attrBefore || !isEligible || isRenamed);
     else if (isEligible) {
       // A path that changed but is not best can still move MED groups, so choose among all when it was eligible.
       if (wasEligible) this.choose(prefix, this.head[prefix], false);
@@ -177,7 +227,9 @@ export class RouteTable {
     const prefix = paths.prefix[path];
     const neighbor = paths.neighbor[path];
     const wasEligible = paths.eligible(path);
+    if (!wasEligible) this.countOver(neighbor, paths.flags[path] & reasonMask, -1);
     const bestBefore = this.bestOf(prefix);
+    if (this.isStale(path)) this.stale[neighbor]--;
     this.unlink(prefix, path);
     this.attributes.release(paths.received[path]);
     this.attributes.release(paths.attr[path]);
@@ -187,6 +239,11 @@ export class RouteTable {
     if (wasEligible) this.choose(prefix, bestBefore, bestBefore === path);
     if (wasEligible && this.followsAllPaths) this.changes.touch(prefix);
     if (this.head[prefix] === 0) this.bury(prefix);
+  }
+
+  private countOver(neighbor: number, reason: number, change: number): void {
+    if (reason === RejectReason.prefixLimit) this.overReceived[neighbor] += change;
+    else if (reason === RejectReason.acceptedLimit) this.overAccepted[neighbor] += change;
   }
 
   /** Row of the path of (neighbor, path id) to a prefix; 0 for none. */
@@ -326,16 +383,16 @@ export class RouteTable {
   }
 
   /**
-   * Walks path rows and removes those of a neighbor that an earlier session left (epoch differs), or all of them.
+   * Walks path rows and removes those of a neighbor that were last announced before an epoch; Infinity removes all.
    * @param from row to go on at; @returns the next row, 0 when done
    */
-  sweepNeighbor(neighbor: number, all: boolean, from: PathId, rows: number): PathId {
+  sweepNeighbor(neighbor: number, before: number, from: PathId, rows: number): PathId {
     const paths = this.paths;
-    const epoch = this.neighbors.epoch[neighbor];
+    const keptEpochs = this.epoch[neighbor] - before;
     const end = Math.min(paths.rows, from + rows);
     for (let path = from; path < end; path++) {
       if (paths.neighbor[path] !== neighbor || paths.received[path] === 0) continue;
-      if (all || paths.epochOf(path) !== epoch) this.removePath(path);
+      if (this.staleEpochs(path) > keptEpochs) this.removePath(path);
     }
     return end < paths.rows ? end : 0;
   }

@@ -4,6 +4,8 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import { formatIp, parseIp } from "../base/ip.ts";
 import { limits } from "../base/limits.ts";
 import {
+  type DynamicRangeSpec,
+  ListDynamicRangesRequestSchema,
   ListNeighborsRequestSchema,
   type Neighbor,
   NeighborSchema,
@@ -18,7 +20,7 @@ import type { PeerGroupSpec } from "../gen/cairn/v1/peer_group_service_pb.ts";
 import type { MutationOp } from "../state/mutation.ts";
 import type { ServiceContext } from "./context.ts";
 import { changeSet, mutate, operate, specPaths } from "./mutations.ts";
-import { listByName, readObjectPage } from "./objects.ts";
+import { kindHandlers, listByName, readObjectPage } from "./objects.ts";
 import { Pacer } from "./pacer.ts";
 import { notFound } from "./problems.ts";
 import { checked, type RequestCheck } from "./request.ts";
@@ -33,6 +35,11 @@ const shutdownTextBytesMax = 255;
 
 export function neighborService(services: ServiceContext): ServiceImpl<typeof NeighborService> {
   const { view } = services.owner;
+  const ranges = kindHandlers<DynamicRangeSpec, typeof ListDynamicRangesRequestSchema>(
+    services,
+    "DynamicRange",
+    ListDynamicRangesRequestSchema,
+  );
   const addressOf = (address: string): string => checked((check) => check.address("address", address));
   return {
     async addNeighbor(request, context) {
@@ -123,6 +130,23 @@ export function neighborService(services: ServiceContext): ServiceImpl<typeof Ne
       const target = checked((check) => sessionTarget(check, address, families));
       await operate(services, { op: "soft-reset-out", address: target, families });
       return {};
+    },
+
+    async addDynamicRange(request, context) {
+      const spec = checked((check) => check.present("spec", request.spec));
+      const ops = [{ op: "put", kind: "DynamicRange", spec, mode: "create" }] as const;
+      return changeSet(await mutate(services, context, request, ops, specPaths("DynamicRange", spec.name)));
+    },
+    setDynamicRange: ranges.set,
+    deleteDynamicRange: ranges.delete,
+    getDynamicRange(request) {
+      const range = ranges.get(request.name);
+      return { dynamicRange: { ...range, state: view.dynamicRange(request.name) } };
+    },
+    async listDynamicRanges(request) {
+      const { items, page } = await ranges.list(request);
+      const dynamicRanges = items.map((item) => ({ ...item, state: view.dynamicRange(item.spec.name) }));
+      return { dynamicRanges, ...page };
     },
 
     async hardReset({ address, message }) {

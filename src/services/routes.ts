@@ -6,6 +6,7 @@ import { ControlService } from "../gen/cairn/v1/control_service_pb.ts";
 import { EventService } from "../gen/cairn/v1/event_service_pb.ts";
 import { GlobalService } from "../gen/cairn/v1/global_service_pb.ts";
 import { InjectionService } from "../gen/cairn/v1/injection_service_pb.ts";
+import { KeychainService } from "../gen/cairn/v1/keychain_service_pb.ts";
 import { NeighborService } from "../gen/cairn/v1/neighbor_service_pb.ts";
 import { PeerGroupService } from "../gen/cairn/v1/peer_group_service_pb.ts";
 import { PolicyService } from "../gen/cairn/v1/policy_service_pb.ts";
@@ -21,6 +22,7 @@ import { eventService } from "./event.ts";
 import { globalService } from "./global.ts";
 import { healthService } from "./health.ts";
 import { injectionService } from "./injection.ts";
+import { keychainService } from "./keychain.ts";
 import { neighborService } from "./neighbor.ts";
 import { peerGroupService } from "./peer-group.ts";
 import { policyService } from "./policy.ts";
@@ -34,6 +36,7 @@ export const servedServices: readonly DescService[] = [
   EventService,
   GlobalService,
   InjectionService,
+  KeychainService,
   NeighborService,
   PeerGroupService,
   PolicyService,
@@ -52,6 +55,7 @@ export function serviceRoutes(services: ServiceContext): (router: ConnectRouter)
       .service(EventService, eventService(services))
       .service(GlobalService, globalService(services))
       .service(InjectionService, injectionService(services))
+      .service(KeychainService, keychainService(services))
       .service(NeighborService, neighborService(services))
       .service(PeerGroupService, peerGroupService(services))
       .service(PolicyService, policyService(services))

@@ -110,12 +110,14 @@ export class Core {
     this.limits = new PrefixLimits({
       event: this.event,
       reached: (record, family, limit) =>
-        this.sessions.prefixLimitReached(record.id, family, limit.action, limit.restartAfterMs, this.nowMs),
+        this.sessions.prefixLimitReached(record.id, family, limit, this.nowMs),
     });
     this.importer = new Importer(this.routing, {
       nowS: () => Math.floor(this.wallMs / 1000),
       requirePolicy: () => this.neighbors.requirePolicy,
-      prefixLimit: (record, family, count, over) => this.limits.check(record, family, count, over),
+      prefixLimit: (record, family, count, over, accepted) =>
+        this.limits.check(record, family, count, over, accepted),
+      prefixRoom: (record, family) => this.neighbors.settleLimits(record, family, false),
       malformed: (record, text, verdict) => {
         const what = verdict >= Verdict.treatAsWithdraw ? "treated as withdraw" : "attribute discarded";
         const rare = record.treatAsWithdraw + record.attributeDiscard;
@@ -140,7 +142,7 @@ export class Core {
       },
       oversize: (group, prefix) => {
         const text = this.watchers.prefixText(group.table, prefix);
-        const summary = `${text} was withdrawn from update group ${group.id}: its attributes fit no message`;
+        const summary = `${text} is not announced to update group ${group.id}: its attributes fit no message`;
         this.event("cairn.bgp.route.oversize", "", 2, summary, { prefix: text, group: String(group.id) });
       },
     });

@@ -65,7 +65,7 @@ export function origins(
     const field = parts[0] as string;
     found.push({
       path,
-      value: JSON.stringify(secrets.has(field) ? "(secret)" : value),
+      value: JSON.stringify(secrets.has(path) || secrets.has(field) ? "(secret)" : value),
       generation: origin?.generation,
       older: origin === undefined || origin.folded,
     });

@@ -7,11 +7,14 @@ import { type DescFile, type DescMessage, getOption, hasOption, type Message } f
 import { assert } from "../base/assert.ts";
 import { nearestName } from "../base/problem.ts";
 import { file_cairn_v1_global_service } from "../gen/cairn/v1/global_service_pb.ts";
+import { file_cairn_v1_keychain_service } from "../gen/cairn/v1/keychain_service_pb.ts";
 import { file_cairn_v1_neighbor_service } from "../gen/cairn/v1/neighbor_service_pb.ts";
 import { kind as kindOption } from "../gen/cairn/v1/options_pb.ts";
 import { file_cairn_v1_peer_group_service } from "../gen/cairn/v1/peer_group_service_pb.ts";
 import { file_cairn_v1_policy_service } from "../gen/cairn/v1/policy_service_pb.ts";
+import { dynamicRangeRules } from "./kinds/dynamic-range.ts";
 import { globalRules } from "./kinds/global.ts";
+import { keychainRules } from "./kinds/keychain.ts";
 import { neighborRules } from "./kinds/neighbor.ts";
 import { peerGroupRules } from "./kinds/peer-group.ts";
 import { policyRules } from "./kinds/policy.ts";
@@ -41,6 +44,7 @@ const files: readonly DescFile[] = [
   file_cairn_v1_global_service,
   file_cairn_v1_neighbor_service,
   file_cairn_v1_peer_group_service,
+  file_cairn_v1_keychain_service,
   file_cairn_v1_policy_service,
 ];
 
@@ -48,6 +52,8 @@ const rulesByKind: Readonly<Record<string, KindRules>> = {
   Global: globalRules,
   Neighbor: neighborRules,
   PeerGroup: peerGroupRules,
+  DynamicRange: dynamicRangeRules,
+  Keychain: keychainRules,
   Policy: policyRules,
   PrefixSet: prefixSetRules,
   AsPathSet: asPathSetRules,

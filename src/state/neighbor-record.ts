@@ -20,6 +20,12 @@ export interface NeighborRecord {
   readonly endOfRibSent: boolean[];
   /** A warning or stop for too many prefixes was raised in this session, by family index. */
   readonly limitWarned: boolean[];
+  /** The same for the limit on accepted routes. */
+  readonly acceptedWarned: boolean[];
+  /** Routes over a limit were not kept, by family index; the neighbor is asked for them when there is room. */
+  readonly limitSkipped: boolean[];
+  /** When the neighbor was last asked for that, monotonic milliseconds. */
+  limitAskedMs: number;
   /** Sessions that ended since their routes were last all swept. */
   sessionsUnswept: number;
   treatAsWithdraw: number;
@@ -39,6 +45,9 @@ export function newNeighborRecord(id: NeighborId, config: NeighborConfig): Neigh
     endOfRibReceived: families.map(() => false),
     endOfRibSent: families.map(() => false),
     limitWarned: families.map(() => false),
+    acceptedWarned: families.map(() => false),
+    limitSkipped: families.map(() => false),
+    limitAskedMs: Number.NEGATIVE_INFINITY,
     sessionsUnswept: 0,
     treatAsWithdraw: 0,
     attributeDiscard: 0,

@@ -55,5 +55,7 @@ function familyState(core: Core, record: NeighborRecord, family: Family): Family
     endOfRibReceived: record.endOfRibReceived[family.index],
     endOfRibSent: record.endOfRibSent[family.index],
     inSync: group?.inSync(record.id) ?? false,
+    acceptedLimit: BigInt(record.config.acceptedLimits[family.index]?.max ?? 0),
+    overLimit: BigInt(table.overReceived[record.id] + table.overAccepted[record.id]),
   });
 }

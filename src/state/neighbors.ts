@@ -14,6 +14,7 @@ import type { Jobs } from "./jobs.ts";
 import { type NeighborRecord, newNeighborRecord } from "./neighbor-record.ts";
 import type { ObjectStore, Specs, Touched } from "./objects.ts";
 import type { Policies } from "./policies.ts";
+import { hasRoom } from "./prefix-excess.ts";
 import {
   bestPathChanged,
   compareConfigs,
@@ -40,6 +41,9 @@ export interface NeighborsParts {
   nowMs(): number;
   stateChanged(record: NeighborRecord): void;
 }
+
+/** A neighbor whose routes over a limit were not kept is asked for them at most this often. */
+const skippedAskMs = 30_000;
 
 export class Neighbors {
   private readonly parts: NeighborsParts;
@@ -168,6 +172,9 @@ export class Neighbors {
       if (!this.rebindImport(record)) this.reimport(record);
       reexport.add(record);
     }
+    if (change.fields.includes("prefix_limits") && !change.reset) {
+      for (const family of families) this.settleLimits(record, family, true);
+    }
     if (change.refresh && !change.reset) this.askAgain(record, familiesOf(record.negotiated?.families ?? 0));
     this.parts.stateChanged(record);
   }
@@ -197,6 +204,8 @@ export class Neighbors {
     record.endOfRibReceived.fill(false);
     record.endOfRibSent.fill(false);
     record.limitWarned.fill(false);
+    record.acceptedWarned.fill(false);
+    record.limitSkipped.fill(false);
     routing.neighbors.routerId[id] = negotiated.remoteRouterId;
     record.importProgram = this.parts.policies.bindImport(record);
     for (const family of familiesOf(negotiated.families)) groups.join(record, family, this.requirePolicy);
@@ -239,8 +248,49 @@ export class Neighbors {
           from = table.sweepNeighbor(record.id, all, from, rows);
           return from === 0 || table.received[record.id] === 0;
         },
+        done: () => {
+          if (!record.removed) this.settleLimits(record, table.family, false);
+        },
       });
     }
+  }
+
+  /**
+   * Lets in what a prefix limit keeps out and has room now, and keeps out what is too much.
+   * @param changed the limit itself is another one
+   */
+  settleLimits(record: NeighborRecord, family: Family, changed: boolean): void {
+    const { routing, importer, jobs } = this.parts;
+    const table = routing.table(family);
+    if (!changed && !hasRoom(record, table)) return;
+    if (record.limitSkipped[family.index]) this.askForSkipped(record, family);
+    const key = `limit ${record.id} ${family.index}`;
+    if (table.received[record.id] === 0 || (!changed && jobs.has(key))) return;
+    let from = 1;
+    jobs.start({
+      key,
+      step: (rows) => {
+        if (record.removed) return true;
+        from = importer.reimport(record, table, from, rows, true);
+        return from === 0;
+      },
+      done: () => {
+        if (record.removed) return;
+        if (record.negotiated) importer.countPrefixes(record, table);
+        this.parts.stateChanged(record);
+        // Room that came up behind the walk.
+        if (!record.limitSkipped[family.index]) this.settleLimits(record, family, false);
+      },
+    });
+  }
+
+  /** Routes that were not kept have to be sent again; not more often than every half minute. */
+  private askForSkipped(record: NeighborRecord, family: Family): void {
+    const nowMs = this.parts.nowMs();
+    if (nowMs - record.limitAskedMs < skippedAskMs) return;
+    record.limitAskedMs = nowMs;
+    record.limitSkipped[family.index] = false;
+    this.askAgain(record, [family]);
   }
 
   // Policy
@@ -275,7 +325,11 @@ export class Neighbors {
         from = this.parts.importer.reimport(record, table, from, rows);
         return from === 0;
       },
-      done: () => this.parts.stateChanged(record),
+      done: () => {
+        if (record.negotiated) this.parts.importer.countPrefixes(record, table);
+        this.settleLimits(record, table.family, false);
+        this.parts.stateChanged(record);
+      },
     });
   }
 

@@ -253,7 +253,7 @@ function checkTogether(store: ObjectStore, drafts: ReadonlyMap<string, Draft>, p
     }
     const found = validateSpec(kind.desc, after);
     const told = new Set(found.map((problem) => problem.path));
-    const more = kind.rules.check?.(after, lookup) ?? [];
+    const more = kind.rules.check?.(after, lookup, store.abilities) ?? [];
     append(problems, found, id);
     append(
       problems,
@@ -271,7 +271,7 @@ function checkTogether(store: ObjectStore, drafts: ReadonlyMap<string, Draft>, p
   }
   for (const dependant of dependants(store, drafts)) {
     const id = objectId(dependant.kind.name, dependant.name);
-    append(problems, dependant.kind.rules.check?.(dependant.spec, lookup) ?? [], id);
+    append(problems, dependant.kind.rules.check?.(dependant.spec, lookup, store.abilities) ?? [], id);
   }
   checkCount(store, drafts, problems);
 }

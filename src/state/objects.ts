@@ -10,6 +10,7 @@ import type { Problem, Result } from "../base/problem.ts";
 import type { Impact } from "../gen/cairn/v1/options_pb.ts";
 import { MetadataSchema, type ObjectChange } from "../gen/cairn/v1/types_pb.ts";
 import { addDigest, hashText, objectDigest, removeDigest } from "./config-hash.ts";
+import { everyAbility, type HostAbilities } from "./kinds/rules.ts";
 import { builtin, type Kind, kinds } from "./kinds.ts";
 import type { Mutation } from "./mutation.ts";
 import { ReferenceIndex, type Referrer } from "./objects-index.ts";
@@ -17,6 +18,7 @@ import { prepareMutation, prepareUndo } from "./objects-prepare.ts";
 import { readEntry } from "./objects-read.ts";
 import type { StoredObject, StoredUndo } from "./rows.ts";
 import { listReferences } from "./schema.ts";
+import { redacted } from "./schema-diff.ts";
 import type { ObjectView } from "./view.ts";
 
 /** An object as held. Entries are never changed, only replaced. */
@@ -74,6 +76,8 @@ export class ObjectStore implements Specs {
   readonly #views = new WeakMap<ObjectEntry, ObjectView>();
   readonly #references = new ReferenceIndex();
   readonly #digests = new WeakMap<ObjectEntry, bigint>();
+  /** What the host can do: settings that need more are refused. */
+  abilities: HostAbilities = everyAbility;
   /** Sum of the digests of all objects. */
   #sum = 0n;
   #generation: number;
@@ -237,7 +241,7 @@ export class ObjectStore implements Specs {
         updated: timestampFromMs(entry.updated),
         managedBy: entry.managedBy,
       });
-      view = { metadata, spec: entry.spec };
+      view = { metadata, spec: redacted(entry.kind.desc, entry.spec) };
       this.#views.set(entry, view);
     }
     return view;

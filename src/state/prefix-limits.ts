@@ -24,42 +24,47 @@ export class PrefixLimits {
     this.host = host;
   }
 
-  /** `over`: the maximum was passed; else the warning threshold. */
-  check(record: NeighborRecord, family: Family, count: number, over: boolean): void {
-    const limit = record.config.prefixLimits[family.index];
+  /** `over`: the maximum was passed; else the warning threshold. `accepted`: the limit on what policy lets in. */
+  check(record: NeighborRecord, family: Family, count: number, over: boolean, accepted = false): void {
+    const { config } = record;
+    const limit = (accepted ? config.acceptedLimits : config.prefixLimits)[family.index];
     if (!limit) return;
-    const key = `${record.id} ${family.index}`;
-    if (!record.limitWarned[family.index]) {
-      record.limitWarned[family.index] = true;
+    const key = `${record.id} ${family.index} ${accepted}`;
+    const warned = accepted ? record.acceptedWarned : record.limitWarned;
+    const what = `${family.name} prefixes${accepted ? " after policy" : ""}`;
+    const told = facts(family, count, limit, accepted);
+    if (!warned[family.index]) {
+      warned[family.index] = true;
       this.told.delete(key);
-      const summary = `${record.config.address} sent ${count} ${family.name} prefixes; the limit is ${limit.max}`;
-      this.host.event(
-        "cairn.bgp.prefix_limit.near",
-        objectOf(record),
-        2,
-        summary,
-        facts(family, count, limit),
-      );
+      const summary = `${config.address} sent ${count} ${what}; the limit is ${limit.max}`;
+      this.host.event("cairn.bgp.prefix_limit.near", objectOf(record), 2, summary, told);
     }
     if (!over || this.told.has(key)) return;
     this.told.add(key);
-    const then = {
-      warn: "only warned of",
-      stop: "session stopped until enabled",
-      restart: "session restarts later",
-    };
-    const summary = `${record.config.address} passed its limit of ${limit.max} ${family.name} prefixes: ${then[limit.action]}`;
-    this.host.event(
-      "cairn.bgp.prefix_limit.exceeded",
-      objectOf(record),
-      3,
-      summary,
-      facts(family, count, limit),
-    );
-    if (limit.action !== "warn") this.host.reached(record, family, limit);
+    const summary = `${config.address} passed its limit of ${limit.max} ${what}: ${then[limit.action]}`;
+    this.host.event("cairn.bgp.prefix_limit.exceeded", objectOf(record), 3, summary, told);
+    if (limit.action === "stop" || limit.action === "restart") this.host.reached(record, family, limit);
   }
 }
 
-function facts(family: Family, count: number, limit: PrefixLimitConfig): Record<string, string> {
-  return { family: family.name, count: String(count), limit: String(limit.max), action: limit.action };
+const then: Readonly<Record<PrefixLimitConfig["action"], string>> = {
+  warn: "only warned of",
+  stop: "session stopped until enabled",
+  restart: "session restarts later",
+  drop: "the excess is kept out",
+};
+
+function facts(
+  family: Family,
+  count: number,
+  limit: PrefixLimitConfig,
+  accepted: boolean,
+): Record<string, string> {
+  return {
+    family: family.name,
+    count: String(count),
+    limit: String(limit.max),
+    action: limit.action,
+    stage: accepted ? "accepted" : "received",
+  };
 }

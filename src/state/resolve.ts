@@ -12,6 +12,7 @@ import {
   type GlobalSpec,
   GlobalSpecSchema,
 } from "../gen/cairn/v1/global_service_pb.ts";
+import { KeyAlgorithm, type KeychainSpec } from "../gen/cairn/v1/keychain_service_pb.ts";
 import {
   BlackholeScope,
   type NeighborSpec,
@@ -36,7 +37,7 @@ import {
   isSet,
   setFieldValue,
 } from "./schema.ts";
-import type { NeighborConfig, PrefixLimitConfig } from "./session-port.ts";
+import type { NeighborConfig, PrefixLimitConfig, TcpAoKey } from "./session-port.ts";
 
 /** Name of the one Global object. */
 export const globalName = "global";
@@ -167,6 +168,11 @@ export function resolveNeighbor(objects: Specs, name: string): NeighborConfig | 
     port: spec.port!,
     passive: spec.passive!,
     ttl: external ? multihop || 1 : 0,
+    minTtl: spec.ttlSecurity ? 256 - spec.ttlSecurity : 0,
+    password: spec.password,
+    keychain: spec.keychain ?? "",
+    keys: keychainKeys(objects, spec.keychain ?? ""),
+    dynamic: undefined,
     holdTimeS: durationMs(spec.holdTime) / 1000,
     keepaliveTimeS: durationMs(spec.keepaliveTime) / 1000,
     connectRetryMs: durationMs(spec.connectRetryTime),
@@ -181,7 +187,8 @@ export function resolveNeighbor(objects: Specs, name: string): NeighborConfig | 
     extendedMessages: spec.extendedMessages!,
     strictErrors: spec.strictErrors!,
     softReconfiguration: spec.softReconfiguration!,
-    prefixLimits: prefixLimits(spec.prefixLimits),
+    prefixLimits: prefixLimits(spec.prefixLimits, false),
+    acceptedLimits: prefixLimits(spec.prefixLimits, true),
     nextHopSelf: spec.nextHopSelf!,
     allowOwnAs: spec.allowOwnAs!,
     removePrivateAs: removePrivateAsNames[spec.removePrivateAs ?? RemovePrivateAs.NONE] ?? "none",
@@ -220,11 +227,16 @@ const limitActions: Readonly<Record<number, PrefixLimitConfig["action"]>> = {
   [PrefixLimit_Action.WARN]: "warn",
   [PrefixLimit_Action.STOP]: "stop",
   [PrefixLimit_Action.RESTART]: "restart",
+  [PrefixLimit_Action.DROP]: "drop",
 };
 
-function prefixLimits(limits: readonly PrefixLimit[]): (PrefixLimitConfig | undefined)[] {
+function prefixLimits(
+  limits: readonly PrefixLimit[],
+  afterPolicy: boolean,
+): (PrefixLimitConfig | undefined)[] {
   const byFamily: (PrefixLimitConfig | undefined)[] = allFamilies.map(() => undefined);
   for (const limit of limits) {
+    if (limit.afterPolicy !== afterPolicy) continue;
     byFamily[familyByName(limit.family)!.index] = {
       max: limit.max,
       action: limitActions[limit.action] ?? "stop",
@@ -233,6 +245,16 @@ function prefixLimits(limits: readonly PrefixLimit[]): (PrefixLimitConfig | unde
     };
   }
   return byFamily;
+}
+
+function keychainKeys(objects: Specs, name: string): TcpAoKey[] {
+  const spec = name === "" ? undefined : (objects.spec("Keychain", name) as KeychainSpec | undefined);
+  return (spec?.keys ?? []).map((key) => ({
+    sendId: key.sendId ?? 0,
+    receiveId: key.receiveId ?? 0,
+    algorithm: key.algorithm === KeyAlgorithm.AES_128_CMAC_96 ? "aes-128-cmac-96" : "hmac-sha-1-96",
+    secret: key.secret,
+  }));
 }
 
 /** Which effective settings differ, and what follows from that. */
@@ -263,6 +285,11 @@ const sources: Readonly<Record<keyof NeighborConfig, string | undefined>> = {
   port: "port",
   passive: "passive",
   ttl: "multihop_ttl",
+  minTtl: "ttl_security",
+  password: "password",
+  keychain: "keychain",
+  keys: undefined, // the sockets take them over without a reset
+  dynamic: undefined,
   holdTimeS: "hold_time",
   keepaliveTimeS: "keepalive_time",
   connectRetryMs: "connect_retry_time",
@@ -278,6 +305,7 @@ const sources: Readonly<Record<keyof NeighborConfig, string | undefined>> = {
   strictErrors: "strict_errors",
   softReconfiguration: "soft_reconfiguration",
   prefixLimits: "prefix_limits",
+  acceptedLimits: "prefix_limits",
   nextHopSelf: "next_hop_self",
   allowOwnAs: "allow_own_as",
   removePrivateAs: "remove_private_as",

@@ -185,30 +185,72 @@ function hideSecrets(desc: DescMessage, message: Message): void {
   }
 }
 
-/** Fields that hold the text which reads show in place of a secret. */
-export function hiddenSecrets(desc: DescMessage, spec: Message): string[] {
-  if (!hasSecrets(desc)) return [];
-  return fieldsOf(desc)
-    .filter((info) => info.rule.secret && isSet(spec, info) && fieldValue(spec, info) === secretText)
-    .map((info) => info.name);
+/** Calls `visit` for each secret field of a message and of the messages in it, with its path. */
+function eachSecret(
+  desc: DescMessage,
+  message: Message,
+  path: string,
+  visit: (info: FieldInfo, holder: Message, path: string) => void,
+): void {
+  if (!hasSecrets(desc)) return;
+  for (const info of fieldsOf(desc)) {
+    const at = path === "" ? info.name : `${path}.${info.name}`;
+    if (info.rule.secret) visit(info, message, at);
+    else if (info.desc.message && isSet(message, info)) {
+      const value = fieldValue(message, info);
+      const isList = Array.isArray(value);
+      for (const [i, each] of (isList ? value : [value]).entries())
+        eachSecret(info.desc.message, each as Message, isList ? `${at}[${i}]` : at, visit);
+    }
+  }
 }
 
-/** Names of the secret fields that are set. */
+/** Paths of fields that hold the text which reads show in place of a secret. */
+export function hiddenSecrets(desc: DescMessage, spec: Message): string[] {
+  const hidden: string[] = [];
+  eachSecret(desc, spec, "", (info, holder, path) => {
+    if (isSet(holder, info) && fieldValue(holder, info) === secretText) hidden.push(path);
+  });
+  return hidden;
+}
+
+/** Paths of the secret fields that are set. */
 export function secretsSet(desc: DescMessage, spec: Message): string[] {
-  if (!hasSecrets(desc)) return [];
-  return fieldsOf(desc)
-    .filter((info) => info.rule.secret && isSet(spec, info))
-    .map((info) => info.name);
+  const set: string[] = [];
+  eachSecret(desc, spec, "", (info, holder, path) => {
+    if (isSet(holder, info)) set.push(path);
+  });
+  return set;
 }
 
 /**
  * Secrets are write-only, so a whole spec that a client read, changed and sent back lacks them: those that `after`
- * omits (or sends as "(secret)") are taken over from `before`. Only top-level fields of a spec can be secret.
+ * omits (or sends as "(secret)") are taken over from `before`. Elements of a list are the same when their first fields
+ * are. An optional secret that is sent empty is cleared.
  */
 export function keepSecrets(desc: DescMessage, before: Message, after: Message): void {
+  if (!hasSecrets(desc)) return;
   for (const info of fieldsOf(desc)) {
-    if (!info.rule.secret) continue;
-    if (!isSet(after, info) || fieldValue(after, info) === secretText)
-      setFieldValue(after, info, fieldValue(before, info));
+    if (info.rule.secret) keepSecret(info, before, after);
+    else if (info.desc.message && hasSecrets(info.desc.message)) {
+      const inner = info.desc.message;
+      if (!isSet(before, info) || !isSet(after, info)) continue;
+      const [old, next] = [fieldValue(before, info), fieldValue(after, info)];
+      if (!Array.isArray(old) || !Array.isArray(next)) {
+        keepSecrets(inner, old as Message, next as Message);
+        continue;
+      }
+      const [key] = fieldsOf(inner);
+      for (const each of next as Message[]) {
+        const same = (old as Message[]).find((one) => fieldValue(one, key) === fieldValue(each, key));
+        if (same) keepSecrets(inner, same, each);
+      }
+    }
   }
+}
+
+function keepSecret(info: FieldInfo, before: Message, after: Message): void {
+  if (!isSet(after, info) || fieldValue(after, info) === secretText)
+    setFieldValue(after, info, isSet(before, info) ? fieldValue(before, info) : undefined);
+  else if (fieldValue(after, info) === "") setFieldValue(after, info, undefined);
 }

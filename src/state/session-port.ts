@@ -28,6 +28,15 @@ export interface NeighborConfig {
   readonly passive: boolean;
   /** TTL for outgoing packets: 1 for a direct eBGP neighbor, multihop_ttl when set, 0 (system default) for iBGP. */
   readonly ttl: number;
+  /** GTSM (RFC 5082): packets leave with TTL 255 and must come with at least this one; 0 is off. */
+  readonly minTtl: number;
+  /** TCP MD5 password (RFC 2385). */
+  readonly password: string | undefined;
+  /** Name of the TCP-AO keychain (RFC 5925), empty for none, and its keys, the one to send with first. */
+  readonly keychain: string;
+  readonly keys: readonly TcpAoKey[];
+  /** Set for a neighbor that came in by a range. Its AS number is 0 until its OPEN has told it. */
+  readonly dynamic: DynamicOrigin | undefined;
   readonly holdTimeS: number;
   /** 0: a third of the negotiated hold time. */
   readonly keepaliveTimeS: number;
@@ -46,6 +55,8 @@ export interface NeighborConfig {
   readonly softReconfiguration: boolean;
   /** By family index; undefined for no limit. */
   readonly prefixLimits: readonly (PrefixLimitConfig | undefined)[];
+  /** The same for routes that import policy accepts. */
+  readonly acceptedLimits: readonly (PrefixLimitConfig | undefined)[];
   readonly nextHopSelf: boolean;
   readonly allowOwnAs: number;
   readonly removePrivateAs: "none" | "remove" | "all" | "replace";
@@ -75,9 +86,23 @@ export interface NeighborConfig {
   readonly exportPolicies: readonly string[];
 }
 
+/** One master key of TCP-AO. */
+export interface TcpAoKey {
+  readonly sendId: number;
+  readonly receiveId: number;
+  readonly algorithm: "hmac-sha-1-96" | "aes-128-cmac-96";
+  readonly secret: string;
+}
+
+/** How a neighbor that nobody declared came to be one. */
+export interface DynamicOrigin {
+  /** Name of the range. */
+  readonly range: string;
+}
+
 export interface PrefixLimitConfig {
   readonly max: number;
-  readonly action: "warn" | "stop" | "restart";
+  readonly action: "warn" | "stop" | "restart" | "drop";
   readonly restartAfterMs: number;
   readonly warningPercent: number;
 }

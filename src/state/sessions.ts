@@ -129,17 +129,16 @@ export class Sessions {
   prefixLimitReached(
     neighbor: NeighborId,
     family: Family,
-    action: PrefixLimitConfig["action"],
-    restartAfterMs: number,
+    { action, max, restartAfterMs }: PrefixLimitConfig,
     nowMs: number,
   ): void {
-    if (action === "warn") return;
+    if (action === "warn" || action === "drop") return;
     this.engine.nowMs = nowMs;
     const peer = this.peer(neighbor);
     const out = new MessageWriter(7);
     out.u16(family.afi);
     out.u8(family.safi);
-    out.u32(peer.config.prefixLimits[family.index]?.max ?? 0);
+    out.u32(max);
     this.stop(peer, { code: 6, subcode: CeaseSubcode.maxPrefixes, data: out.take(), text: family.name });
     peer.hold = { family: family.name, ends: action === "restart" };
     if (action === "restart") this.engine.timers.set(peer, PeerTimer.start, nowMs + restartAfterMs);

@@ -7,7 +7,7 @@ import type { Problem, Result } from "../base/problem.ts";
 import type { PlanResponse } from "../gen/cairn/v1/config_service_pb.ts";
 import type { Event, EventFilter } from "../gen/cairn/v1/event_service_pb.ts";
 import type { Injected } from "../gen/cairn/v1/injection_service_pb.ts";
-import type { Neighbor } from "../gen/cairn/v1/neighbor_service_pb.ts";
+import type { DynamicRangeState, Neighbor } from "../gen/cairn/v1/neighbor_service_pb.ts";
 import type {
   PolicyDifference,
   PolicyStats,
@@ -21,12 +21,13 @@ import type {
   GetRibSummaryResponse,
   LookupRouteResponse,
 } from "../gen/cairn/v1/rib_service_pb.ts";
-import type { Metadata, Route, RouteFilter } from "../gen/cairn/v1/types_pb.ts";
+import type { Metadata, RouteFilter } from "../gen/cairn/v1/types_pb.ts";
 import type { Family } from "../wire/family.ts";
 import type { PendingState } from "./confirmation.ts";
 import type { Mutation, MutationOutcome } from "./mutation.ts";
 import type { Operation, OperationOutcome } from "./operation.ts";
 import type { PlanOptions } from "./plan.ts";
+import type { RouteBatch } from "./route-batch.ts";
 import type {
   AuditQuery,
   AuditStep,
@@ -56,7 +57,7 @@ export interface RouteWalk {
    * Appends up to `max` routes to `out`, looking at no more than `rows` rows.
    * @returns true when the end is reached
    */
-  next(out: Route[], max: number, rows: number): boolean;
+  next(out: RouteBatch, max: number, rows: number): boolean;
   /** Opaque position for a page token. */
   position(): string;
   /** Number of routes in the table without filter. */
@@ -67,7 +68,7 @@ export interface RouteWalk {
 export interface RouteWatch {
   /** Up to `max` changes since the last call: routes that are best now, and prefixes without one. */
   next(
-    updated: Route[],
+    updated: RouteBatch,
     withdrawn: string[],
     max: number,
   ): { readonly caughtUp: boolean; readonly revision: number };
@@ -99,6 +100,8 @@ export interface CoreView {
   /** Neighbors with state, by address. */
   neighbor(address: string): Neighbor | undefined;
   neighborNames(): readonly string[];
+  /** Counts of a range of dynamic neighbors; undefined when there is no such range. */
+  dynamicRange(name: string): DynamicRangeState | undefined;
   /** Starts or goes on (with a walk's `position`) with a list; problems name the fields that are wrong. */
   walk(
     table: RouteTable,

@@ -10,6 +10,9 @@ function established(change = {}): { rig: Rig; conn: number } {
   return { rig, conn: rig.establish() };
 }
 
+const limitTo = (action: "warn" | "stop" | "restart") =>
+  ({ max: 1000, action, restartAfterMs: 60_000, warningPercent: 75 }) as const;
+
 /** RFC 9003 text of the NOTIFICATION that we sent last. */
 function textSent(rig: Rig, conn: number): string {
   const { bytes } = rig.sent(conn).findLast((each) => each.type === 3)!;
@@ -18,9 +21,8 @@ function textSent(rig: Rig, conn: number): string {
 
 describe("RFC 4486", () => {
   test("1, Maximum Number of Prefixes Reached: AFI, SAFI and the limit; down until cleared", () => {
-    const limit = { max: 1000, action: "stop", restartAfterMs: 0, warningPercent: 75 } as const;
-    const { rig, conn } = established({ prefixLimits: [limit] });
-    rig.sessions.prefixLimitReached(1, ipv4Unicast, "stop", 0, rig.nowMs);
+    const { rig, conn } = established({ prefixLimits: [limitTo("stop")] });
+    rig.sessions.prefixLimitReached(1, ipv4Unicast, limitTo("stop"), rig.nowMs);
     assert.equal(rig.notification(conn), "6/1 000101000003e8");
     assert.equal(rig.view().status, "held down by the ipv4-unicast prefix limit until enabled");
     rig.advance(86_400_000);
@@ -31,7 +33,7 @@ describe("RFC 4486", () => {
   });
   test("1 with restart: starts again after the time given", () => {
     const { rig } = established();
-    rig.sessions.prefixLimitReached(1, ipv4Unicast, "restart", 60_000, rig.nowMs);
+    rig.sessions.prefixLimitReached(1, ipv4Unicast, limitTo("restart"), rig.nowMs);
     rig.advance(59_000);
     assert.deepEqual(
       [rig.state(), rig.view().status],
@@ -42,13 +44,13 @@ describe("RFC 4486", () => {
   });
   test("1 with warn: nothing happens to the session", () => {
     const { rig } = established();
-    rig.sessions.prefixLimitReached(1, ipv4Unicast, "warn", 0, rig.nowMs);
+    rig.sessions.prefixLimitReached(1, ipv4Unicast, limitTo("warn"), rig.nowMs);
     assert.equal(rig.state(), "Established");
   });
   test("1 from within an UPDATE: the session ends after the core has returned, and no further UPDATE is read", () => {
     const { rig, conn } = established();
     rig.updateResult = () => {
-      rig.sessions.prefixLimitReached(1, ipv4Unicast, "stop", 0, rig.nowMs);
+      rig.sessions.prefixLimitReached(1, ipv4Unicast, limitTo("stop"), rig.nowMs);
       assert.deepEqual(rig.calls, ["established", "update 23"], "down is not called beneath the core");
       return undefined;
     };

@@ -3,7 +3,10 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import { limits } from "../../src/base/limits.ts";
+import { ipv4Unicast } from "../../src/wire/family.ts";
 import { emptyUpdate, encodeNotification, keepaliveBytes, peerOpen, Rig } from "./rig.ts";
+
+const fiveSeconds = { max: 1, action: "restart", restartAfterMs: 5_000, warningPercent: 75 } as const;
 
 describe("unknown inbound address", () => {
   test("Cease / Connection Rejected, and a log line with the command that would add it", () => {
@@ -184,8 +187,7 @@ test("whatever bytes and connections come, nothing throws, and up and down alter
         else if (each.do === "connect") conns.push(rig.connect());
         else if (each.do === "advance") rig.advance(each.ms);
         else if (each.do === "reset") rig.sessions.hardReset(1, "", rig.nowMs);
-        else if (each.do === "limit")
-          rig.sessions.prefixLimitReached(1, { index: 0 } as never, "restart", 5000, rig.nowMs);
+        else if (each.do === "limit") rig.sessions.prefixLimitReached(1, ipv4Unicast, fiveSeconds, rig.nowMs);
         else rig.sessions.clearHold(1, rig.nowMs);
         rig.view();
       }

@@ -6,16 +6,20 @@ import type { GlobalSpec } from "../../gen/cairn/v1/global_service_pb.ts";
 import type { NeighborSpec } from "../../gen/cairn/v1/neighbor_service_pb.ts";
 import type { PeerGroupSpec } from "../../gen/cairn/v1/peer_group_service_pb.ts";
 import { durationMs } from "../schema.ts";
-import { invalid, type KindRules, type SpecLookup } from "./rules.ts";
+import { type HostAbilities, invalid, type KindRules, type SpecLookup } from "./rules.ts";
 import { checkSessionFields } from "./session-fields.ts";
 
 export const neighborRules: KindRules = {
   inherits: ["Global", "PeerGroup"],
   deleteResets: true,
   sortKey: addressKey,
-  check(message: Message, lookup: SpecLookup): Problem[] {
+  check(message: Message, lookup: SpecLookup, host: HostAbilities): Problem[] {
     const spec = message as NeighborSpec;
-    return [...checkAddresses(spec, lookup), ...checkSessionFields(spec), ...checkInherited(spec, lookup)];
+    return [
+      ...checkAddresses(spec, lookup),
+      ...checkSessionFields(spec, host),
+      ...checkInherited(spec, lookup),
+    ];
   },
 };
 
@@ -93,7 +97,21 @@ function checkInherited(spec: NeighborSpec, lookup: SpecLookup): Problem[] {
   if (strict && !(spec.role ?? group?.role)) {
     problems.push(invalid("strict_role", "strict_role needs a role", "set role"));
   }
-  return [...problems, ...checkKeepalive(spec, group, global)];
+  return [...problems, ...checkProtection(spec, group), ...checkKeepalive(spec, group, global)];
+}
+
+/** What cannot go together, wherever each comes from. */
+function checkProtection(spec: NeighborSpec, group: PeerGroupSpec | undefined): Problem[] {
+  const problems: Problem[] = [];
+  if ((spec.ttlSecurity ?? group?.ttlSecurity) && (spec.multihopTtl ?? group?.multihopTtl)) {
+    const fix = "ttl_security counts hops itself: leave multihop_ttl out, or set it to 0";
+    problems.push(invalid("ttl_security", "ttl_security and multihop_ttl exclude each other", fix));
+  }
+  if ((spec.password ?? group?.password) !== undefined && (spec.keychain ?? group?.keychain)) {
+    const message = "a connection has either TCP MD5 (password) or TCP-AO (keychain)";
+    problems.push(invalid("keychain", message, "clear one of them"));
+  }
+  return problems;
 }
 
 /** A keepalive interval that is not shorter than the hold time would end the session by itself. */

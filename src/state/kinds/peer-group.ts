@@ -5,5 +5,5 @@ import type { KindRules } from "./rules.ts";
 import { checkSessionFields } from "./session-fields.ts";
 
 export const peerGroupRules: KindRules = {
-  check: (message: Message) => checkSessionFields(message as PeerGroupSpec),
+  check: (message: Message, _lookup, host) => checkSessionFields(message as PeerGroupSpec, host),
 };

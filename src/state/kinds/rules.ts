@@ -5,13 +5,28 @@ import type { Problem } from "../../base/problem.ts";
 /** Finds the spec of an object as it would be after the transaction; built-in objects included. */
 export type SpecLookup = (kind: string, name: string) => Message | undefined;
 
+/**
+ * What the host can do for sessions: empty, or one sentence on why it cannot. It is found out once at start and told to
+ * the core as an input.
+ */
+export interface HostAbilities {
+  /** TCP MD5 (RFC 2385). */
+  readonly md5: string;
+  /** TTLs of packets (RFC 5082). */
+  readonly gtsm: string;
+  /** TCP-AO (RFC 5925). */
+  readonly tcpAo: string;
+}
+
+export const everyAbility: HostAbilities = { md5: "", gtsm: "", tcpAo: "" };
+
 export interface KindRules {
   /**
    * Checks that need more than one field or more than one object. Called for each changed object, and again when an
    * object it inherits from changes. Must bear fields that are wrong by themselves: those have their problems already.
    * Problem paths are inside the spec.
    */
-  readonly check?: (spec: Message, lookup: SpecLookup) => Problem[];
+  readonly check?: (spec: Message, lookup: SpecLookup, host: HostAbilities) => Problem[];
   /** Puts texts into canonical form that have no `format` option, in place. */
   readonly canonicalise?: (spec: Message) => void;
   /** Kinds whose changes make `check` run again for objects of this kind that refer to them ("Global": for all). */

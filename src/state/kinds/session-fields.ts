@@ -5,12 +5,12 @@ import type { NeighborSpec } from "../../gen/cairn/v1/neighbor_service_pb.ts";
 import type { PeerGroupSpec } from "../../gen/cairn/v1/peer_group_service_pb.ts";
 import { PolicyAction } from "../../gen/cairn/v1/policy_service_pb.ts";
 import { durationMs } from "../schema.ts";
-import { duplicates, invalid } from "./rules.ts";
+import { duplicates, type HostAbilities, invalid } from "./rules.ts";
 
 /** AS number that stands for a four-octet one in two octets (RFC 6793); nobody has it. */
 const asTrans = 23456;
 
-export function checkSessionFields(spec: NeighborSpec | PeerGroupSpec): Problem[] {
+export function checkSessionFields(spec: NeighborSpec | PeerGroupSpec, host: HostAbilities): Problem[] {
   const problems = [
     ...checkHoldTime("hold_time", spec.holdTime),
     ...checkAsn("remote_asn", spec.remoteAsn),
@@ -18,9 +18,10 @@ export function checkSessionFields(spec: NeighborSpec | PeerGroupSpec): Problem[
     ...duplicates("families", spec.families, "address family"),
     ...duplicates(
       "prefix_limits",
-      spec.prefixLimits.map((limit) => limit.family),
+      spec.prefixLimits.map((limit) => (limit.afterPolicy ? `accepted ${limit.family}` : limit.family)),
       "a limit for",
     ),
+    ...checkAbilities(spec, host),
   ];
   for (const field of ["importDefault", "exportDefault"] as const) {
     if ((spec[field] ?? 0) > PolicyAction.REJECT) {
@@ -40,6 +41,23 @@ export function checkSessionFields(spec: NeighborSpec | PeerGroupSpec): Problem[
     );
   }
   return problems;
+}
+
+/** A session that must be protected and cannot be is refused here, not run without. One that is shut down does no harm. */
+function checkAbilities(spec: NeighborSpec | PeerGroupSpec, host: HostAbilities): Problem[] {
+  if (spec.shutdown) return [];
+  const wanted = [
+    ["password", spec.password !== undefined, host.md5],
+    ["ttl_security", (spec.ttlSecurity ?? 0) > 0, host.gtsm],
+    ["keychain", (spec.keychain ?? "") !== "", host.tcpAo],
+  ] as const;
+  return wanted
+    .filter(([, isSet, missing]) => isSet && missing !== "")
+    .map(([path, , missing]) => ({
+      code: "WRONG_STATE",
+      path,
+      message: `${path} cannot be put into force here: ${missing}`,
+    }));
 }
 
 /** RFC 4271 4.2: zero or at least three seconds. */

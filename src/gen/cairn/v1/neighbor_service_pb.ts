@@ -17,10 +17,10 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file cairn/v1/neighbor_service.proto.
  */
 export const file_cairn_v1_neighbor_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch9jYWlybi92MS9uZWlnaGJvcl9zZXJ2aWNlLnByb3RvEghjYWlybi52MSLHAgoLUHJlZml4TGltaXQSGAoGZmFtaWx5GAEgASgJQgiiuxgEGAUwARIVCgNtYXgYAiABKA1CCKK7GAQgATABEiwKBmFjdGlvbhgDIAEoDjIcLmNhaXJuLnYxLlByZWZpeExpbWl0LkFjdGlvbhJBCg1yZXN0YXJ0X2FmdGVyGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQg+iuxgLIAEogKMFQgM2MHMSKgoPd2FybmluZ19wZXJjZW50GAUgASgNQgyiuxgIIAEoZEICNzVIAIgBASJWCgZBY3Rpb24SFgoSQUNUSU9OX1VOU1BFQ0lGSUVEEAASDwoLQUNUSU9OX1dBUk4QARIPCgtBQ1RJT05fU1RPUBACEhIKDkFDVElPTl9SRVNUQVJUEANCEgoQX3dhcm5pbmdfcGVyY2VudCLkEwoMTmVpZ2hib3JTcGVjEhkKB2FkZHJlc3MYASABKAlCCKK7GAQYATABEicKCnJlbW90ZV9hc24YAiABKA1CDqK7GAoIBCABKP////8PSACIAQESJgoJbG9jYWxfYXNuGAMgASgNQg6iuxgKCAQgASj/////D0gBiAEBEiQKDWxvY2FsX2FkZHJlc3MYBCABKAlCCKK7GAQIBBgBSAKIAQESJAoEcG9ydBgFIAEoDUIRorsYDQgEIAEo//8DQgMxNzlIA4gBARIjCgdwYXNzaXZlGAYgASgIQg2iuxgJCAFCBWZhbHNlSASIAQESJwoMbXVsdGlob3BfdHRsGAcgASgNQgyiuxgICAQo/wFCATBIBYgBARI9Cglob2xkX3RpbWUYCCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CD6K7GAsIASj//wNCAzkwcxI9Cg5rZWVwYWxpdmVfdGltZRgJIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIKorsYBggBKNWqARJGChJjb25uZWN0X3JldHJ5X3RpbWUYCiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CD6K7GAsIASABKJAcQgI1cxJBCg9kZWxheV9vcGVuX3RpbWUYCyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CDaK7GAkIASjwAUICMHMSPQoOc2VuZF9ob2xkX3RpbWUYDCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CCqK7GAYIASj//wMSQAoOaWRsZV9ob2xkX3RpbWUYDSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CDaK7GAkIASiQHEICMXMSGgoIZmFtaWxpZXMYDiADKAlCCKK7GAQIBBgFEiMKC2Rlc2NyaXB0aW9uGA8gASgJQgmiuxgFCAEo/wFIBogBARI0Cg1wcmVmaXhfbGltaXRzGBAgAygLMhUuY2Fpcm4udjEuUHJlZml4TGltaXRCBqK7GAIIARIpCg1uZXh0X2hvcF9zZWxmGBEgASgIQg2iuxgJCAJCBWZhbHNlSAeIAQESJgoMYWxsb3dfb3duX2FzGBIgASgNQguiuxgHCAIoCkIBMEgIiAEBEkEKEXJlbW92ZV9wcml2YXRlX2FzGBMgASgOMhkuY2Fpcm4udjEuUmVtb3ZlUHJpdmF0ZUFzQgaiuxgCCAJICYgBARIrChBlbmZvcmNlX2ZpcnN0X2FzGBQgASgIQgyiuxgICAJCBHRydWVICogBARItChFkZWZhdWx0X29yaWdpbmF0ZRgVIAEoCEINorsYCQgCQgVmYWxzZUgLiAEBEiQKCHNodXRkb3duGBYgASgIQg2iuxgJCARCBWZhbHNlSAyIAQESKAoQc2h1dGRvd25fbWVzc2FnZRgXIAEoCUIJorsYBQgBKP8BSA2IAQESHgoGaW1wb3J0GBggAygJQg6iuxgKCAI6BlBvbGljeRIeCgZleHBvcnQYGSADKAlCDqK7GAoIAjoGUG9saWN5EjIKFnJvdXRlX3JlZmxlY3Rvcl9jbGllbnQYGiABKAhCDaK7GAkIAkIFZmFsc2VIDogBARIvChNyb3V0ZV9zZXJ2ZXJfY2xpZW50GBsgASgIQg2iuxgJCAJCBWZhbHNlSA+IAQESLAoRZXh0ZW5kZWRfbWVzc2FnZXMYHCABKAhCDKK7GAgIBEIEdHJ1ZUgQiAEBEikKDXN0cmljdF9lcnJvcnMYHSABKAhCDaK7GAkIAUIFZmFsc2VIEYgBARIvChRzb2Z0X3JlY29uZmlndXJhdGlvbhgeIAEoCEIMorsYCAgDQgR0cnVlSBKIAQESKgoOYmlsYXRlcmFsX3BlZXIYHyABKAhCDaK7GAkIAkIFZmFsc2VIE4gBARI7Cg5pbXBvcnRfZGVmYXVsdBggIAEoDjIWLmNhaXJuLnYxLlBvbGljeUFjdGlvbkIGorsYAggCSBSIAQESOwoOZXhwb3J0X2RlZmF1bHQYISABKA4yFi5jYWlybi52MS5Qb2xpY3lBY3Rpb25CBqK7GAIIAkgViAEBEiwKBHJvbGUYIiABKA4yES5jYWlybi52MS5CZ3BSb2xlQgaiuxgCCARIFogBARInCgtzdHJpY3Rfcm9sZRgjIAEoCEINorsYCQgEQgVmYWxzZUgXiAEBEi0KEWdyYWNlZnVsX3NodXRkb3duGCQgASgIQg2iuxgJCAJCBWZhbHNlSBiIAQESMgoXaG9ub3JfZ3JhY2VmdWxfc2h1dGRvd24YJSABKAhCDKK7GAgIAkIEdHJ1ZUgZiAEBEjgKCWJsYWNraG9sZRgmIAEoDjIYLmNhaXJuLnYxLkJsYWNraG9sZVNjb3BlQgaiuxgCCAJIGogBARIuChJtYXhfYXNfcGF0aF9sZW5ndGgYJyABKA1CDaK7GAkIAij//wNCATBIG4gBARIrCg9wZXJfY2xpZW50X2Jlc3QYKCABKAhCDaK7GAkIAkIFZmFsc2VIHIgBARIlCgpwZWVyX2dyb3VwGDwgASgJQhGiuxgNCAI6CVBlZXJHcm91cDoisrsYHgoITmVpZ2hib3ISCW5laWdoYm9ycxoHYWRkcmVzc0INCgtfcmVtb3RlX2FzbkIMCgpfbG9jYWxfYXNuQhAKDl9sb2NhbF9hZGRyZXNzQgcKBV9wb3J0QgoKCF9wYXNzaXZlQg8KDV9tdWx0aWhvcF90dGxCDgoMX2Rlc2NyaXB0aW9uQhAKDl9uZXh0X2hvcF9zZWxmQg8KDV9hbGxvd19vd25fYXNCFAoSX3JlbW92ZV9wcml2YXRlX2FzQhMKEV9lbmZvcmNlX2ZpcnN0X2FzQhQKEl9kZWZhdWx0X29yaWdpbmF0ZUILCglfc2h1dGRvd25CEwoRX3NodXRkb3duX21lc3NhZ2VCGQoXX3JvdXRlX3JlZmxlY3Rvcl9jbGllbnRCFgoUX3JvdXRlX3NlcnZlcl9jbGllbnRCFAoSX2V4dGVuZGVkX21lc3NhZ2VzQhAKDl9zdHJpY3RfZXJyb3JzQhcKFV9zb2Z0X3JlY29uZmlndXJhdGlvbkIRCg9fYmlsYXRlcmFsX3BlZXJCEQoPX2ltcG9ydF9kZWZhdWx0QhEKD19leHBvcnRfZGVmYXVsdEIHCgVfcm9sZUIOCgxfc3RyaWN0X3JvbGVCFAoSX2dyYWNlZnVsX3NodXRkb3duQhoKGF9ob25vcl9ncmFjZWZ1bF9zaHV0ZG93bkIMCgpfYmxhY2tob2xlQhUKE19tYXhfYXNfcGF0aF9sZW5ndGhCEgoQX3Blcl9jbGllbnRfYmVzdCK9AQoLRmFtaWx5U3RhdGUSDgoGZmFtaWx5GAEgASgJEhAKCHJlY2VpdmVkGAIgASgEEhAKCGFjY2VwdGVkGAMgASgEEhAKCHJlamVjdGVkGAQgASgEEhIKCmFkdmVydGlzZWQYBSABKAQSDQoFbGltaXQYBiABKAQSGwoTZW5kX29mX3JpYl9yZWNlaXZlZBgHIAEoCBIXCg9lbmRfb2ZfcmliX3NlbnQYCCABKAgSDwoHaW5fc3luYxgJIAEoCCJqCgpDYXBhYmlsaXR5EgwKBGNvZGUYASABKA0SDAoEbmFtZRgCIAEoCRINCgV2YWx1ZRgDIAEoCRINCgVsb2NhbBgEIAEoCBIOCgZyZW1vdGUYBSABKAgSEgoKbmVnb3RpYXRlZBgGIAEoCCJ8Cg1NZXNzYWdlQ291bnRzEg0KBW9wZW5zGAEgASgEEg8KB3VwZGF0ZXMYAiABKAQSEgoKa2VlcGFsaXZlcxgDIAEoBBIVCg1ub3RpZmljYXRpb25zGAQgASgEEhEKCXJlZnJlc2hlcxgFIAEoBBINCgVieXRlcxgGIAEoBCKNAQoLUmVzZXRSZWFzb24SKAoEdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFbG9jYWwYAiABKAgSDAoEdGV4dBgDIAEoCRIMCgRjb2RlGAQgASgNEg8KB3N1YmNvZGUYBSABKA0SGAoQc2h1dGRvd25fbWVzc2FnZRgGIAEoCSLfBwoNTmVpZ2hib3JTdGF0ZRItCg1zZXNzaW9uX3N0YXRlGAEgASgOMhYuY2Fpcm4udjEuU2Vzc2lvblN0YXRlEikKBnVwdGltZRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhInCghmYW1pbGllcxgDIAMoCzIVLmNhaXJuLnYxLkZhbWlseVN0YXRlEhkKEWxhc3RfcmVzZXRfcmVhc29uGAQgASgJEioKDGNhcGFiaWxpdGllcxgFIAMoCzIULmNhaXJuLnYxLkNhcGFiaWxpdHkSJQoGcmVzZXRzGAYgAygLMhUuY2Fpcm4udjEuUmVzZXRSZWFzb24SFQoNbG9jYWxfYWRkcmVzcxgHIAEoCRISCgpsb2NhbF9wb3J0GAggASgNEhYKDnJlbW90ZV9hZGRyZXNzGAkgASgJEhMKC3JlbW90ZV9wb3J0GAogASgNEhgKEHJlbW90ZV9yb3V0ZXJfaWQYCyABKAkSEgoKcmVtb3RlX2FzbhgMIAEoDRIRCglsb2NhbF9hc24YDSABKA0SFAoMc2Vzc2lvbl90eXBlGA4gASgJEjcKFG5lZ290aWF0ZWRfaG9sZF90aW1lGA8gASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjUKEmtlZXBhbGl2ZV9pbnRlcnZhbBgQIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIxCg5ob2xkX3RpbWVfbGVmdBgRIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCgxuZXh0X2Nvbm5lY3QYEiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKQoIcmVjZWl2ZWQYEyABKAsyFy5jYWlybi52MS5NZXNzYWdlQ291bnRzEiUKBHNlbnQYFCABKAsyFy5jYWlybi52MS5NZXNzYWdlQ291bnRzEhkKEWVzdGFibGlzaGVkX2NvdW50GBUgASgNEhcKD291dF9xdWV1ZV9ieXRlcxgWIAEoBBIWCg5pbl9xdWV1ZV9ieXRlcxgXIAEoBBIUCgx1cGRhdGVfZ3JvdXAYGCABKA0SDgoGc3RhdHVzGBkgASgJEhkKEXRyZWF0X2FzX3dpdGhkcmF3GBogASgEEhkKEWF0dHJpYnV0ZV9kaXNjYXJkGBsgASgEEhgKEG1heF9tZXNzYWdlX3NpemUYHCABKA0SMgoOZXN0YWJsaXNoZWRfYXQYHSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCmFkbWluX2Rvd24YHiABKAgiqQEKCE5laWdoYm9yEiQKCG1ldGFkYXRhGAEgASgLMhIuY2Fpcm4udjEuTWV0YWRhdGESJAoEc3BlYxgCIAEoCzIWLmNhaXJuLnYxLk5laWdoYm9yU3BlYxImCgVzdGF0ZRgDIAEoCzIXLmNhaXJuLnYxLk5laWdoYm9yU3RhdGUSKQoJZWZmZWN0aXZlGAQgASgLMhYuY2Fpcm4udjEuTmVpZ2hib3JTcGVjIowBChJBZGROZWlnaGJvclJlcXVlc3QSJAoEc3BlYxgBIAEoCzIWLmNhaXJuLnYxLk5laWdoYm9yU3BlYxIbChNleHBlY3RlZF9nZW5lcmF0aW9uGGQgASgEEg8KB2RyeV9ydW4YZSABKAgSDgoGcmVhc29uGGYgASgJEhIKCnJlcXVlc3RfaWQYZyABKAkiUgoTQWRkTmVpZ2hib3JSZXNwb25zZRISCgpnZW5lcmF0aW9uGAEgASgEEicKB2NoYW5nZXMYAiADKAsyFi5jYWlybi52MS5PYmplY3RDaGFuZ2UipAEKFVVwZGF0ZU5laWdoYm9yUmVxdWVzdBIkCgRzcGVjGAEgASgLMhYuY2Fpcm4udjEuTmVpZ2hib3JTcGVjEhMKC3VwZGF0ZV9tYXNrGAIgAygJEhsKE2V4cGVjdGVkX2dlbmVyYXRpb24YZCABKAQSDwoHZHJ5X3J1bhhlIAEoCBIOCgZyZWFzb24YZiABKAkSEgoKcmVxdWVzdF9pZBhnIAEoCSJVChZVcGRhdGVOZWlnaGJvclJlc3BvbnNlEhIKCmdlbmVyYXRpb24YASABKAQSJwoHY2hhbmdlcxgCIAMoCzIWLmNhaXJuLnYxLk9iamVjdENoYW5nZSJ6ChVEZWxldGVOZWlnaGJvclJlcXVlc3QSDwoHYWRkcmVzcxgBIAEoCRIbChNleHBlY3RlZF9nZW5lcmF0aW9uGGQgASgEEg8KB2RyeV9ydW4YZSABKAgSDgoGcmVhc29uGGYgASgJEhIKCnJlcXVlc3RfaWQYZyABKAkiVQoWRGVsZXRlTmVpZ2hib3JSZXNwb25zZRISCgpnZW5lcmF0aW9uGAEgASgEEicKB2NoYW5nZXMYAiADKAsyFi5jYWlybi52MS5PYmplY3RDaGFuZ2UiJQoSR2V0TmVpZ2hib3JSZXF1ZXN0Eg8KB2FkZHJlc3MYASABKAkiOwoTR2V0TmVpZ2hib3JSZXNwb25zZRIkCghuZWlnaGJvchgBIAEoCzISLmNhaXJuLnYxLk5laWdoYm9yIk0KFExpc3ROZWlnaGJvcnNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoDRISCgpwYWdlX3Rva2VuGAIgASgJEg4KBmZpbHRlchgDIAEoCSJrChVMaXN0TmVpZ2hib3JzUmVzcG9uc2USJQoJbmVpZ2hib3JzGAEgAygLMhIuY2Fpcm4udjEuTmVpZ2hib3ISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhIKCnRvdGFsX3NpemUYAyABKAQiFwoVV2F0Y2hOZWlnaGJvcnNSZXF1ZXN0ItwBChZXYXRjaE5laWdoYm9yc1Jlc3BvbnNlEjMKBHR5cGUYASABKA4yJS5jYWlybi52MS5XYXRjaE5laWdoYm9yc1Jlc3BvbnNlLlR5cGUSJQoJbmVpZ2hib3JzGAIgAygLMhIuY2Fpcm4udjEuTmVpZ2hib3IiZgoEVHlwZRIUChBUWVBFX1VOU1BFQ0lGSUVEEAASEQoNVFlQRV9TTkFQU0hPVBABEhEKDVRZUEVfQk9PS01BUksQAhIQCgxUWVBFX0NIQU5HRUQQAxIQCgxUWVBFX0RFTEVURUQQBCJ6ChVFbmFibGVOZWlnaGJvclJlcXVlc3QSDwoHYWRkcmVzcxgBIAEoCRIbChNleHBlY3RlZF9nZW5lcmF0aW9uGGQgASgEEg8KB2RyeV9ydW4YZSABKAgSDgoGcmVhc29uGGYgASgJEhIKCnJlcXVlc3RfaWQYZyABKAkiVQoWRW5hYmxlTmVpZ2hib3JSZXNwb25zZRISCgpnZW5lcmF0aW9uGAEgASgEEicKB2NoYW5nZXMYAiADKAsyFi5jYWlybi52MS5PYmplY3RDaGFuZ2UijAEKFkRpc2FibGVOZWlnaGJvclJlcXVlc3QSDwoHYWRkcmVzcxgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEhsKE2V4cGVjdGVkX2dlbmVyYXRpb24YZCABKAQSDwoHZHJ5X3J1bhhlIAEoCBIOCgZyZWFzb24YZiABKAkSEgoKcmVxdWVzdF9pZBhnIAEoCSJWChdEaXNhYmxlTmVpZ2hib3JSZXNwb25zZRISCgpnZW5lcmF0aW9uGAEgASgEEicKB2NoYW5nZXMYAiADKAsyFi5jYWlybi52MS5PYmplY3RDaGFuZ2UiSAoSU29mdFJlc2V0SW5SZXF1ZXN0Eg8KB2FkZHJlc3MYASABKAkSEAoIZmFtaWxpZXMYAiADKAkSDwoHcmVmcmVzaBgDIAEoCCIVChNTb2Z0UmVzZXRJblJlc3BvbnNlIjgKE1NvZnRSZXNldE91dFJlcXVlc3QSDwoHYWRkcmVzcxgBIAEoCRIQCghmYW1pbGllcxgCIAMoCSIWChRTb2Z0UmVzZXRPdXRSZXNwb25zZSI0ChBIYXJkUmVzZXRSZXF1ZXN0Eg8KB2FkZHJlc3MYASABKAkSDwoHbWVzc2FnZRgCIAEoCSITChFIYXJkUmVzZXRSZXNwb25zZSqoAQoPUmVtb3ZlUHJpdmF0ZUFzEiEKHVJFTU9WRV9QUklWQVRFX0FTX1VOU1BFQ0lGSUVEEAASGgoWUkVNT1ZFX1BSSVZBVEVfQVNfTk9ORRABEhwKGFJFTU9WRV9QUklWQVRFX0FTX1JFTU9WRRACEhkKFVJFTU9WRV9QUklWQVRFX0FTX0FMTBADEh0KGVJFTU9WRV9QUklWQVRFX0FTX1JFUExBQ0UQBCqNAQoHQmdwUm9sZRIYChRCR1BfUk9MRV9VTlNQRUNJRklFRBAAEhUKEUJHUF9ST0xFX1BST1ZJREVSEAESDwoLQkdQX1JPTEVfUlMQAhIWChJCR1BfUk9MRV9SU19DTElFTlQQAxIVChFCR1BfUk9MRV9DVVNUT01FUhAEEhEKDUJHUF9ST0xFX1BFRVIQBSqMAQoOQmxhY2tob2xlU2NvcGUSHwobQkxBQ0tIT0xFX1NDT1BFX1VOU1BFQ0lGSUVEEAASGAoUQkxBQ0tIT0xFX1NDT1BFX05PTkUQARIgChxCTEFDS0hPTEVfU0NPUEVfTk9fQURWRVJUSVNFEAISHQoZQkxBQ0tIT0xFX1NDT1BFX05PX0VYUE9SVBADKtYBCgxTZXNzaW9uU3RhdGUSHQoZU0VTU0lPTl9TVEFURV9VTlNQRUNJRklFRBAAEhYKElNFU1NJT05fU1RBVEVfSURMRRABEhkKFVNFU1NJT05fU1RBVEVfQ09OTkVDVBACEhgKFFNFU1NJT05fU1RBVEVfQUNUSVZFEAMSGwoXU0VTU0lPTl9TVEFURV9PUEVOX1NFTlQQBBIeChpTRVNTSU9OX1NUQVRFX09QRU5fQ09ORklSTRAFEh0KGVNFU1NJT05fU1RBVEVfRVNUQUJMSVNIRUQQBjLMBwoPTmVpZ2hib3JTZXJ2aWNlElAKC0FkZE5laWdoYm9yEhwuY2Fpcm4udjEuQWRkTmVpZ2hib3JSZXF1ZXN0Gh0uY2Fpcm4udjEuQWRkTmVpZ2hib3JSZXNwb25zZSIEqLsYBBJZCg5VcGRhdGVOZWlnaGJvchIfLmNhaXJuLnYxLlVwZGF0ZU5laWdoYm9yUmVxdWVzdBogLmNhaXJuLnYxLlVwZGF0ZU5laWdoYm9yUmVzcG9uc2UiBKi7GAQSWQoORGVsZXRlTmVpZ2hib3ISHy5jYWlybi52MS5EZWxldGVOZWlnaGJvclJlcXVlc3QaIC5jYWlybi52MS5EZWxldGVOZWlnaGJvclJlc3BvbnNlIgSouxgEElAKC0dldE5laWdoYm9yEhwuY2Fpcm4udjEuR2V0TmVpZ2hib3JSZXF1ZXN0Gh0uY2Fpcm4udjEuR2V0TmVpZ2hib3JSZXNwb25zZSIEqLsYARJWCg1MaXN0TmVpZ2hib3JzEh4uY2Fpcm4udjEuTGlzdE5laWdoYm9yc1JlcXVlc3QaHy5jYWlybi52MS5MaXN0TmVpZ2hib3JzUmVzcG9uc2UiBKi7GAESWwoOV2F0Y2hOZWlnaGJvcnMSHy5jYWlybi52MS5XYXRjaE5laWdoYm9yc1JlcXVlc3QaIC5jYWlybi52MS5XYXRjaE5laWdoYm9yc1Jlc3BvbnNlIgSouxgBMAESWQoORW5hYmxlTmVpZ2hib3ISHy5jYWlybi52MS5FbmFibGVOZWlnaGJvclJlcXVlc3QaIC5jYWlybi52MS5FbmFibGVOZWlnaGJvclJlc3BvbnNlIgSouxgEElwKD0Rpc2FibGVOZWlnaGJvchIgLmNhaXJuLnYxLkRpc2FibGVOZWlnaGJvclJlcXVlc3QaIS5jYWlybi52MS5EaXNhYmxlTmVpZ2hib3JSZXNwb25zZSIEqLsYBBJQCgtTb2Z0UmVzZXRJbhIcLmNhaXJuLnYxLlNvZnRSZXNldEluUmVxdWVzdBodLmNhaXJuLnYxLlNvZnRSZXNldEluUmVzcG9uc2UiBKi7GAMSUwoMU29mdFJlc2V0T3V0Eh0uY2Fpcm4udjEuU29mdFJlc2V0T3V0UmVxdWVzdBoeLmNhaXJuLnYxLlNvZnRSZXNldE91dFJlc3BvbnNlIgSouxgDEkoKCUhhcmRSZXNldBIaLmNhaXJuLnYxLkhhcmRSZXNldFJlcXVlc3QaGy5jYWlybi52MS5IYXJkUmVzZXRSZXNwb25zZSIEqLsYA2IGcHJvdG8z", [file_cairn_v1_options, file_cairn_v1_policy_service, file_cairn_v1_types, file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("Ch9jYWlybi92MS9uZWlnaGJvcl9zZXJ2aWNlLnByb3RvEghjYWlybi52MSLuAgoLUHJlZml4TGltaXQSGAoGZmFtaWx5GAEgASgJQgiiuxgEGAUwARIVCgNtYXgYAiABKA1CCKK7GAQgATABEiwKBmFjdGlvbhgDIAEoDjIcLmNhaXJuLnYxLlByZWZpeExpbWl0LkFjdGlvbhJBCg1yZXN0YXJ0X2FmdGVyGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQg+iuxgLIAEogKMFQgM2MHMSKgoPd2FybmluZ19wZXJjZW50GAUgASgNQgyiuxgIIAEoZEICNzVIAIgBARIUCgxhZnRlcl9wb2xpY3kYBiABKAgiZwoGQWN0aW9uEhYKEkFDVElPTl9VTlNQRUNJRklFRBAAEg8KC0FDVElPTl9XQVJOEAESDwoLQUNUSU9OX1NUT1AQAhISCg5BQ1RJT05fUkVTVEFSVBADEg8KC0FDVElPTl9EUk9QEARCEgoQX3dhcm5pbmdfcGVyY2VudCLOGQoMTmVpZ2hib3JTcGVjEhkKB2FkZHJlc3MYASABKAlCCKK7GAQYATABEicKCnJlbW90ZV9hc24YAiABKA1CDqK7GAoIBCABKP////8PSACIAQESJgoJbG9jYWxfYXNuGAMgASgNQg6iuxgKCAQgASj/////D0gBiAEBEiQKDWxvY2FsX2FkZHJlc3MYBCABKAlCCKK7GAQIBBgBSAKIAQESJAoEcG9ydBgFIAEoDUIRorsYDQgEIAEo//8DQgMxNzlIA4gBARIjCgdwYXNzaXZlGAYgASgIQg2iuxgJCAFCBWZhbHNlSASIAQESJwoMbXVsdGlob3BfdHRsGAcgASgNQgyiuxgICAQo/wFCATBIBYgBARI9Cglob2xkX3RpbWUYCCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CD6K7GAsIASj//wNCAzkwcxI9Cg5rZWVwYWxpdmVfdGltZRgJIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIKorsYBggBKNWqARJGChJjb25uZWN0X3JldHJ5X3RpbWUYCiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CD6K7GAsIASABKJAcQgI1cxJBCg9kZWxheV9vcGVuX3RpbWUYCyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CDaK7GAkIASjwAUICMHMSPQoOc2VuZF9ob2xkX3RpbWUYDCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CCqK7GAYIASj//wMSQAoOaWRsZV9ob2xkX3RpbWUYDSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CDaK7GAkIASiQHEICMXMSGgoIZmFtaWxpZXMYDiADKAlCCKK7GAQIBBgFEiMKC2Rlc2NyaXB0aW9uGA8gASgJQgmiuxgFCAEo/wFIBogBARI0Cg1wcmVmaXhfbGltaXRzGBAgAygLMhUuY2Fpcm4udjEuUHJlZml4TGltaXRCBqK7GAIIARIpCg1uZXh0X2hvcF9zZWxmGBEgASgIQg2iuxgJCAJCBWZhbHNlSAeIAQESJgoMYWxsb3dfb3duX2FzGBIgASgNQguiuxgHCAIoCkIBMEgIiAEBEkEKEXJlbW92ZV9wcml2YXRlX2FzGBMgASgOMhkuY2Fpcm4udjEuUmVtb3ZlUHJpdmF0ZUFzQgaiuxgCCAJICYgBARIrChBlbmZvcmNlX2ZpcnN0X2FzGBQgASgIQgyiuxgICAJCBHRydWVICogBARItChFkZWZhdWx0X29yaWdpbmF0ZRgVIAEoCEINorsYCQgCQgVmYWxzZUgLiAEBEiQKCHNodXRkb3duGBYgASgIQg2iuxgJCARCBWZhbHNlSAyIAQESKAoQc2h1dGRvd25fbWVzc2FnZRgXIAEoCUIJorsYBQgBKP8BSA2IAQESHgoGaW1wb3J0GBggAygJQg6iuxgKCAI6BlBvbGljeRIeCgZleHBvcnQYGSADKAlCDqK7GAoIAjoGUG9saWN5EjIKFnJvdXRlX3JlZmxlY3Rvcl9jbGllbnQYGiABKAhCDaK7GAkIAkIFZmFsc2VIDogBARIvChNyb3V0ZV9zZXJ2ZXJfY2xpZW50GBsgASgIQg2iuxgJCAJCBWZhbHNlSA+IAQESLAoRZXh0ZW5kZWRfbWVzc2FnZXMYHCABKAhCDKK7GAgIBEIEdHJ1ZUgQiAEBEikKDXN0cmljdF9lcnJvcnMYHSABKAhCDaK7GAkIAUIFZmFsc2VIEYgBARIvChRzb2Z0X3JlY29uZmlndXJhdGlvbhgeIAEoCEIMorsYCAgDQgR0cnVlSBKIAQESKgoOYmlsYXRlcmFsX3BlZXIYHyABKAhCDaK7GAkIAkIFZmFsc2VIE4gBARI7Cg5pbXBvcnRfZGVmYXVsdBggIAEoDjIWLmNhaXJuLnYxLlBvbGljeUFjdGlvbkIGorsYAggCSBSIAQESOwoOZXhwb3J0X2RlZmF1bHQYISABKA4yFi5jYWlybi52MS5Qb2xpY3lBY3Rpb25CBqK7GAIIAkgViAEBEiwKBHJvbGUYIiABKA4yES5jYWlybi52MS5CZ3BSb2xlQgaiuxgCCARIFogBARInCgtzdHJpY3Rfcm9sZRgjIAEoCEINorsYCQgEQgVmYWxzZUgXiAEBEi0KEWdyYWNlZnVsX3NodXRkb3duGCQgASgIQg2iuxgJCAJCBWZhbHNlSBiIAQESMgoXaG9ub3JfZ3JhY2VmdWxfc2h1dGRvd24YJSABKAhCDKK7GAgIAkIEdHJ1ZUgZiAEBEjgKCWJsYWNraG9sZRgmIAEoDjIYLmNhaXJuLnYxLkJsYWNraG9sZVNjb3BlQgaiuxgCCAJIGogBARIuChJtYXhfYXNfcGF0aF9sZW5ndGgYJyABKA1CDaK7GAkIAij//wNCATBIG4gBARIrCg9wZXJfY2xpZW50X2Jlc3QYKCABKAhCDaK7GAkIAkIFZmFsc2VIHIgBARIjCghwYXNzd29yZBgpIAEoCUIMorsYCAgBEAEgAShQSB2IAQESJwoMdHRsX3NlY3VyaXR5GCogASgNQgyiuxgICAQo/gFCATBIHogBARInCghrZXljaGFpbhgrIAEoCUIQorsYDAgEOghLZXljaGFpbkgfiAEBEkAKEGdyYWNlZnVsX3Jlc3RhcnQYMiABKA4yGS5jYWlybi52MS5HcmFjZWZ1bFJlc3RhcnRCBqK7GAIIBEggiAEBEkIKDHJlc3RhcnRfdGltZRgzIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIRorsYDQgBIAEo/x9CBDEyMHMSQQoKc3RhbGVfdGltZRg0IAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkISorsYDggBIAEogKMFQgQzNjBzEi8KFG5vdGlmaWNhdGlvbl9yZXN0YXJ0GDUgASgIQgyiuxgICARCBHRydWVIIYgBARJJChVsb25nX2xpdmVkX3N0YWxlX3RpbWUYNiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CD6K7GAsIBCj///8HQgIwcxJIChRsb25nX2xpdmVkX3N0YWxlX21heBg3IAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIPorsYCwgEKP///wdCAjBzEi8KE3ByZXNlcnZlX2ZvcndhcmRpbmcYOCABKAhCDaK7GAkIAUIFZmFsc2VIIogBARIrChBlbmhhbmNlZF9yZWZyZXNoGDkgASgIQgyiuxgICARCBHRydWVII4gBARIlCgpwZWVyX2dyb3VwGDwgASgJQhGiuxgNCAI6CVBlZXJHcm91cDoisrsYHgoITmVpZ2hib3ISCW5laWdoYm9ycxoHYWRkcmVzc0INCgtfcmVtb3RlX2FzbkIMCgpfbG9jYWxfYXNuQhAKDl9sb2NhbF9hZGRyZXNzQgcKBV9wb3J0QgoKCF9wYXNzaXZlQg8KDV9tdWx0aWhvcF90dGxCDgoMX2Rlc2NyaXB0aW9uQhAKDl9uZXh0X2hvcF9zZWxmQg8KDV9hbGxvd19vd25fYXNCFAoSX3JlbW92ZV9wcml2YXRlX2FzQhMKEV9lbmZvcmNlX2ZpcnN0X2FzQhQKEl9kZWZhdWx0X29yaWdpbmF0ZUILCglfc2h1dGRvd25CEwoRX3NodXRkb3duX21lc3NhZ2VCGQoXX3JvdXRlX3JlZmxlY3Rvcl9jbGllbnRCFgoUX3JvdXRlX3NlcnZlcl9jbGllbnRCFAoSX2V4dGVuZGVkX21lc3NhZ2VzQhAKDl9zdHJpY3RfZXJyb3JzQhcKFV9zb2Z0X3JlY29uZmlndXJhdGlvbkIRCg9fYmlsYXRlcmFsX3BlZXJCEQoPX2ltcG9ydF9kZWZhdWx0QhEKD19leHBvcnRfZGVmYXVsdEIHCgVfcm9sZUIOCgxfc3RyaWN0X3JvbGVCFAoSX2dyYWNlZnVsX3NodXRkb3duQhoKGF9ob25vcl9ncmFjZWZ1bF9zaHV0ZG93bkIMCgpfYmxhY2tob2xlQhUKE19tYXhfYXNfcGF0aF9sZW5ndGhCEgoQX3Blcl9jbGllbnRfYmVzdEILCglfcGFzc3dvcmRCDwoNX3R0bF9zZWN1cml0eUILCglfa2V5Y2hhaW5CEwoRX2dyYWNlZnVsX3Jlc3RhcnRCFwoVX25vdGlmaWNhdGlvbl9yZXN0YXJ0QhYKFF9wcmVzZXJ2ZV9mb3J3YXJkaW5nQhMKEV9lbmhhbmNlZF9yZWZyZXNoIrgDChBEeW5hbWljUmFuZ2VTcGVjEhYKBG5hbWUYASABKAlCCKK7GAQYBjABEhgKBnByZWZpeBgCIAEoCUIIorsYBAgBGAMSHQoJaW50ZXJmYWNlGAMgASgJQgqiuxgGCAEYBigPEicKCnBlZXJfZ3JvdXAYBCABKAlCE6K7GA8IATABOglQZWVyR3JvdXASGwoLcmVtb3RlX2FzbnMYBSADKAlCBqK7GAIIARIsCg1tYXhfbmVpZ2hib3JzGAYgASgNQhCiuxgMCAEgASiAfUIDMTAwSACIAQESMAoSYWNjZXB0c19wZXJfc2Vjb25kGAcgASgNQg+iuxgLCAEgASiQTkICNTBIAYgBARI6CgZsaW5nZXIYCCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CD6K7GAsIASiAowVCAzYwcxIeCgtkZXNjcmlwdGlvbhgJIAEoCUIJorsYBQgBKP8BOiiyuxgkCgxEeW5hbWljUmFuZ2USDmR5bmFtaWNfcmFuZ2VzGgRuYW1lQhAKDl9tYXhfbmVpZ2hib3JzQhUKE19hY2NlcHRzX3Blcl9zZWNvbmQiegoRRHluYW1pY1JhbmdlU3RhdGUSEQoJbmVpZ2hib3JzGAEgASgNEhMKC2VzdGFibGlzaGVkGAIgASgNEhAKCGFjY2VwdGVkGAMgASgEEhUKDXJlZnVzZWRfbGltaXQYBCABKAQSFAoMcmVmdXNlZF9yYXRlGAUgASgEIooBCgxEeW5hbWljUmFuZ2USJAoIbWV0YWRhdGEYASABKAsyEi5jYWlybi52MS5NZXRhZGF0YRIoCgRzcGVjGAIgASgLMhouY2Fpcm4udjEuRHluYW1pY1JhbmdlU3BlYxIqCgVzdGF0ZRgDIAEoCzIbLmNhaXJuLnYxLkR5bmFtaWNSYW5nZVN0YXRlIrYDCgtGYW1pbHlTdGF0ZRIOCgZmYW1pbHkYASABKAkSEAoIcmVjZWl2ZWQYAiABKAQSEAoIYWNjZXB0ZWQYAyABKAQSEAoIcmVqZWN0ZWQYBCABKAQSEgoKYWR2ZXJ0aXNlZBgFIAEoBBINCgVsaW1pdBgGIAEoBBIbChNlbmRfb2ZfcmliX3JlY2VpdmVkGAcgASgIEhcKD2VuZF9vZl9yaWJfc2VudBgIIAEoCBIPCgdpbl9zeW5jGAkgASgIEg0KBXN0YWxlGAogASgEEhMKC3N0YWxlX3BoYXNlGAsgASgJEjIKD3N0YWxlX3RpbWVfbGVmdBgMIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIUCgxyZXN0YXJ0X2tlcHQYDSABKAgSMgoPbG9uZ19saXZlZF90aW1lGA4gASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhcKD2ZvcndhcmRpbmdfa2VwdBgPIAEoCBIQCghkZWZlcnJlZBgQIAEoCBIWCg5hY2NlcHRlZF9saW1pdBgoIAEoBBISCgpvdmVyX2xpbWl0GCkgASgEImoKCkNhcGFiaWxpdHkSDAoEY29kZRgBIAEoDRIMCgRuYW1lGAIgASgJEg0KBXZhbHVlGAMgASgJEg0KBWxvY2FsGAQgASgIEg4KBnJlbW90ZRgFIAEoCBISCgpuZWdvdGlhdGVkGAYgASgIInwKDU1lc3NhZ2VDb3VudHMSDQoFb3BlbnMYASABKAQSDwoHdXBkYXRlcxgCIAEoBBISCgprZWVwYWxpdmVzGAMgASgEEhUKDW5vdGlmaWNhdGlvbnMYBCABKAQSEQoJcmVmcmVzaGVzGAUgASgEEg0KBWJ5dGVzGAYgASgEIo0BCgtSZXNldFJlYXNvbhIoCgR0aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVsb2NhbBgCIAEoCBIMCgR0ZXh0GAMgASgJEgwKBGNvZGUYBCABKA0SDwoHc3ViY29kZRgFIAEoDRIYChBzaHV0ZG93bl9tZXNzYWdlGAYgASgJIv0ICg1OZWlnaGJvclN0YXRlEi0KDXNlc3Npb25fc3RhdGUYASABKA4yFi5jYWlybi52MS5TZXNzaW9uU3RhdGUSKQoGdXB0aW1lGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEicKCGZhbWlsaWVzGAMgAygLMhUuY2Fpcm4udjEuRmFtaWx5U3RhdGUSGQoRbGFzdF9yZXNldF9yZWFzb24YBCABKAkSKgoMY2FwYWJpbGl0aWVzGAUgAygLMhQuY2Fpcm4udjEuQ2FwYWJpbGl0eRIlCgZyZXNldHMYBiADKAsyFS5jYWlybi52MS5SZXNldFJlYXNvbhIVCg1sb2NhbF9hZGRyZXNzGAcgASgJEhIKCmxvY2FsX3BvcnQYCCABKA0SFgoOcmVtb3RlX2FkZHJlc3MYCSABKAkSEwoLcmVtb3RlX3BvcnQYCiABKA0SGAoQcmVtb3RlX3JvdXRlcl9pZBgLIAEoCRISCgpyZW1vdGVfYXNuGAwgASgNEhEKCWxvY2FsX2FzbhgNIAEoDRIUCgxzZXNzaW9uX3R5cGUYDiABKAkSNwoUbmVnb3RpYXRlZF9ob2xkX3RpbWUYDyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SNQoSa2VlcGFsaXZlX2ludGVydmFsGBAgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjEKDmhvbGRfdGltZV9sZWZ0GBEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi8KDG5leHRfY29ubmVjdBgSIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIpCghyZWNlaXZlZBgTIAEoCzIXLmNhaXJuLnYxLk1lc3NhZ2VDb3VudHMSJQoEc2VudBgUIAEoCzIXLmNhaXJuLnYxLk1lc3NhZ2VDb3VudHMSGQoRZXN0YWJsaXNoZWRfY291bnQYFSABKA0SFwoPb3V0X3F1ZXVlX2J5dGVzGBYgASgEEhYKDmluX3F1ZXVlX2J5dGVzGBcgASgEEhQKDHVwZGF0ZV9ncm91cBgYIAEoDRIOCgZzdGF0dXMYGSABKAkSGQoRdHJlYXRfYXNfd2l0aGRyYXcYGiABKAQSGQoRYXR0cmlidXRlX2Rpc2NhcmQYGyABKAQSGAoQbWF4X21lc3NhZ2Vfc2l6ZRgcIAEoDRIyCg5lc3RhYmxpc2hlZF9hdBgdIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKYWRtaW5fZG93bhgeIAEoCBIVCg1keW5hbWljX3JhbmdlGCggASgJEhYKDmF1dGhlbnRpY2F0aW9uGCkgASgJEhMKC21pbmltdW1fdHRsGCogASgNEi8KDGZvcmdvdHRlbl9pbhgrIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhInCgdyZXN0YXJ0GB8gASgLMhYuY2Fpcm4udjEuUmVzdGFydFN0YXRlIrUBCgxSZXN0YXJ0U3RhdGUSDwoHb2ZmZXJlZBgBIAEoCBIZChFyZW1vdGVfcmVzdGFydGluZxgCIAEoCBIYChBsb2NhbF9yZXN0YXJ0aW5nGAMgASgIEhQKDG5vdGlmaWNhdGlvbhgEIAEoCBIvCgxyZXN0YXJ0X3RpbWUYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SGAoQZW5oYW5jZWRfcmVmcmVzaBgGIAEoCCKpAQoITmVpZ2hib3ISJAoIbWV0YWRhdGEYASABKAsyEi5jYWlybi52MS5NZXRhZGF0YRIkCgRzcGVjGAIgASgLMhYuY2Fpcm4udjEuTmVpZ2hib3JTcGVjEiYKBXN0YXRlGAMgASgLMhcuY2Fpcm4udjEuTmVpZ2hib3JTdGF0ZRIpCgllZmZlY3RpdmUYBCABKAsyFi5jYWlybi52MS5OZWlnaGJvclNwZWMijAEKEkFkZE5laWdoYm9yUmVxdWVzdBIkCgRzcGVjGAEgASgLMhYuY2Fpcm4udjEuTmVpZ2hib3JTcGVjEhsKE2V4cGVjdGVkX2dlbmVyYXRpb24YZCABKAQSDwoHZHJ5X3J1bhhlIAEoCBIOCgZyZWFzb24YZiABKAkSEgoKcmVxdWVzdF9pZBhnIAEoCSJSChNBZGROZWlnaGJvclJlc3BvbnNlEhIKCmdlbmVyYXRpb24YASABKAQSJwoHY2hhbmdlcxgCIAMoCzIWLmNhaXJuLnYxLk9iamVjdENoYW5nZSKkAQoVVXBkYXRlTmVpZ2hib3JSZXF1ZXN0EiQKBHNwZWMYASABKAsyFi5jYWlybi52MS5OZWlnaGJvclNwZWMSEwoLdXBkYXRlX21hc2sYAiADKAkSGwoTZXhwZWN0ZWRfZ2VuZXJhdGlvbhhkIAEoBBIPCgdkcnlfcnVuGGUgASgIEg4KBnJlYXNvbhhmIAEoCRISCgpyZXF1ZXN0X2lkGGcgASgJIlUKFlVwZGF0ZU5laWdoYm9yUmVzcG9uc2USEgoKZ2VuZXJhdGlvbhgBIAEoBBInCgdjaGFuZ2VzGAIgAygLMhYuY2Fpcm4udjEuT2JqZWN0Q2hhbmdlInoKFURlbGV0ZU5laWdoYm9yUmVxdWVzdBIPCgdhZGRyZXNzGAEgASgJEhsKE2V4cGVjdGVkX2dlbmVyYXRpb24YZCABKAQSDwoHZHJ5X3J1bhhlIAEoCBIOCgZyZWFzb24YZiABKAkSEgoKcmVxdWVzdF9pZBhnIAEoCSJVChZEZWxldGVOZWlnaGJvclJlc3BvbnNlEhIKCmdlbmVyYXRpb24YASABKAQSJwoHY2hhbmdlcxgCIAMoCzIWLmNhaXJuLnYxLk9iamVjdENoYW5nZSIlChJHZXROZWlnaGJvclJlcXVlc3QSDwoHYWRkcmVzcxgBIAEoCSI7ChNHZXROZWlnaGJvclJlc3BvbnNlEiQKCG5laWdoYm9yGAEgASgLMhIuY2Fpcm4udjEuTmVpZ2hib3IiTQoUTGlzdE5laWdoYm9yc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgNEhIKCnBhZ2VfdG9rZW4YAiABKAkSDgoGZmlsdGVyGAMgASgJImsKFUxpc3ROZWlnaGJvcnNSZXNwb25zZRIlCgluZWlnaGJvcnMYASADKAsyEi5jYWlybi52MS5OZWlnaGJvchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSEgoKdG90YWxfc2l6ZRgDIAEoBCIXChVXYXRjaE5laWdoYm9yc1JlcXVlc3Qi3AEKFldhdGNoTmVpZ2hib3JzUmVzcG9uc2USMwoEdHlwZRgBIAEoDjIlLmNhaXJuLnYxLldhdGNoTmVpZ2hib3JzUmVzcG9uc2UuVHlwZRIlCgluZWlnaGJvcnMYAiADKAsyEi5jYWlybi52MS5OZWlnaGJvciJmCgRUeXBlEhQKEFRZUEVfVU5TUEVDSUZJRUQQABIRCg1UWVBFX1NOQVBTSE9UEAESEQoNVFlQRV9CT09LTUFSSxACEhAKDFRZUEVfQ0hBTkdFRBADEhAKDFRZUEVfREVMRVRFRBAEInoKFUVuYWJsZU5laWdoYm9yUmVxdWVzdBIPCgdhZGRyZXNzGAEgASgJEhsKE2V4cGVjdGVkX2dlbmVyYXRpb24YZCABKAQSDwoHZHJ5X3J1bhhlIAEoCBIOCgZyZWFzb24YZiABKAkSEgoKcmVxdWVzdF9pZBhnIAEoCSJVChZFbmFibGVOZWlnaGJvclJlc3BvbnNlEhIKCmdlbmVyYXRpb24YASABKAQSJwoHY2hhbmdlcxgCIAMoCzIWLmNhaXJuLnYxLk9iamVjdENoYW5nZSKMAQoWRGlzYWJsZU5laWdoYm9yUmVxdWVzdBIPCgdhZGRyZXNzGAEgASgJEg8KB21lc3NhZ2UYAiABKAkSGwoTZXhwZWN0ZWRfZ2VuZXJhdGlvbhhkIAEoBBIPCgdkcnlfcnVuGGUgASgIEg4KBnJlYXNvbhhmIAEoCRISCgpyZXF1ZXN0X2lkGGcgASgJIlYKF0Rpc2FibGVOZWlnaGJvclJlc3BvbnNlEhIKCmdlbmVyYXRpb24YASABKAQSJwoHY2hhbmdlcxgCIAMoCzIWLmNhaXJuLnYxLk9iamVjdENoYW5nZSJIChJTb2Z0UmVzZXRJblJlcXVlc3QSDwoHYWRkcmVzcxgBIAEoCRIQCghmYW1pbGllcxgCIAMoCRIPCgdyZWZyZXNoGAMgASgIIhUKE1NvZnRSZXNldEluUmVzcG9uc2UiOAoTU29mdFJlc2V0T3V0UmVxdWVzdBIPCgdhZGRyZXNzGAEgASgJEhAKCGZhbWlsaWVzGAIgAygJIhYKFFNvZnRSZXNldE91dFJlc3BvbnNlIjQKEEhhcmRSZXNldFJlcXVlc3QSDwoHYWRkcmVzcxgBIAEoCRIPCgdtZXNzYWdlGAIgASgJIhMKEUhhcmRSZXNldFJlc3BvbnNlIpQBChZBZGREeW5hbWljUmFuZ2VSZXF1ZXN0EigKBHNwZWMYASABKAsyGi5jYWlybi52MS5EeW5hbWljUmFuZ2VTcGVjEhsKE2V4cGVjdGVkX2dlbmVyYXRpb24YZCABKAQSDwoHZHJ5X3J1bhhlIAEoCBIOCgZyZWFzb24YZiABKAkSEgoKcmVxdWVzdF9pZBhnIAEoCSJWChdBZGREeW5hbWljUmFuZ2VSZXNwb25zZRISCgpnZW5lcmF0aW9uGAEgASgEEicKB2NoYW5nZXMYAiADKAsyFi5jYWlybi52MS5PYmplY3RDaGFuZ2UilAEKFlNldER5bmFtaWNSYW5nZVJlcXVlc3QSKAoEc3BlYxgBIAEoCzIaLmNhaXJuLnYxLkR5bmFtaWNSYW5nZVNwZWMSGwoTZXhwZWN0ZWRfZ2VuZXJhdGlvbhhkIAEoBBIPCgdkcnlfcnVuGGUgASgIEg4KBnJlYXNvbhhmIAEoCRISCgpyZXF1ZXN0X2lkGGcgASgJIlYKF1NldER5bmFtaWNSYW5nZVJlc3BvbnNlEhIKCmdlbmVyYXRpb24YASABKAQSJwoHY2hhbmdlcxgCIAMoCzIWLmNhaXJuLnYxLk9iamVjdENoYW5nZSJ7ChlEZWxldGVEeW5hbWljUmFuZ2VSZXF1ZXN0EgwKBG5hbWUYASABKAkSGwoTZXhwZWN0ZWRfZ2VuZXJhdGlvbhhkIAEoBBIPCgdkcnlfcnVuGGUgASgIEg4KBnJlYXNvbhhmIAEoCRISCgpyZXF1ZXN0X2lkGGcgASgJIlkKGkRlbGV0ZUR5bmFtaWNSYW5nZVJlc3BvbnNlEhIKCmdlbmVyYXRpb24YASABKAQSJwoHY2hhbmdlcxgCIAMoCzIWLmNhaXJuLnYxLk9iamVjdENoYW5nZSImChZHZXREeW5hbWljUmFuZ2VSZXF1ZXN0EgwKBG5hbWUYASABKAkiSAoXR2V0RHluYW1pY1JhbmdlUmVzcG9uc2USLQoNZHluYW1pY19yYW5nZRgBIAEoCzIWLmNhaXJuLnYxLkR5bmFtaWNSYW5nZSJRChhMaXN0RHluYW1pY1Jhbmdlc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgNEhIKCnBhZ2VfdG9rZW4YAiABKAkSDgoGZmlsdGVyGAMgASgJIngKGUxpc3REeW5hbWljUmFuZ2VzUmVzcG9uc2USLgoOZHluYW1pY19yYW5nZXMYASADKAsyFi5jYWlybi52MS5EeW5hbWljUmFuZ2USFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhIKCnRvdGFsX3NpemUYAyABKAQqqAEKD1JlbW92ZVByaXZhdGVBcxIhCh1SRU1PVkVfUFJJVkFURV9BU19VTlNQRUNJRklFRBAAEhoKFlJFTU9WRV9QUklWQVRFX0FTX05PTkUQARIcChhSRU1PVkVfUFJJVkFURV9BU19SRU1PVkUQAhIZChVSRU1PVkVfUFJJVkFURV9BU19BTEwQAxIdChlSRU1PVkVfUFJJVkFURV9BU19SRVBMQUNFEAQqjQEKB0JncFJvbGUSGAoUQkdQX1JPTEVfVU5TUEVDSUZJRUQQABIVChFCR1BfUk9MRV9QUk9WSURFUhABEg8KC0JHUF9ST0xFX1JTEAISFgoSQkdQX1JPTEVfUlNfQ0xJRU5UEAMSFQoRQkdQX1JPTEVfQ1VTVE9NRVIQBBIRCg1CR1BfUk9MRV9QRUVSEAUqjAEKDkJsYWNraG9sZVNjb3BlEh8KG0JMQUNLSE9MRV9TQ09QRV9VTlNQRUNJRklFRBAAEhgKFEJMQUNLSE9MRV9TQ09QRV9OT05FEAESIAocQkxBQ0tIT0xFX1NDT1BFX05PX0FEVkVSVElTRRACEh0KGUJMQUNLSE9MRV9TQ09QRV9OT19FWFBPUlQQAyqFAQoPR3JhY2VmdWxSZXN0YXJ0EiAKHEdSQUNFRlVMX1JFU1RBUlRfVU5TUEVDSUZJRUQQABIYChRHUkFDRUZVTF9SRVNUQVJUX09GRhABEhsKF0dSQUNFRlVMX1JFU1RBUlRfSEVMUEVSEAISGQoVR1JBQ0VGVUxfUkVTVEFSVF9GVUxMEAMq1gEKDFNlc3Npb25TdGF0ZRIdChlTRVNTSU9OX1NUQVRFX1VOU1BFQ0lGSUVEEAASFgoSU0VTU0lPTl9TVEFURV9JRExFEAESGQoVU0VTU0lPTl9TVEFURV9DT05ORUNUEAISGAoUU0VTU0lPTl9TVEFURV9BQ1RJVkUQAxIbChdTRVNTSU9OX1NUQVRFX09QRU5fU0VOVBAEEh4KGlNFU1NJT05fU1RBVEVfT1BFTl9DT05GSVJNEAUSHQoZU0VTU0lPTl9TVEFURV9FU1RBQkxJU0hFRBAGMrELCg9OZWlnaGJvclNlcnZpY2USUAoLQWRkTmVpZ2hib3ISHC5jYWlybi52MS5BZGROZWlnaGJvclJlcXVlc3QaHS5jYWlybi52MS5BZGROZWlnaGJvclJlc3BvbnNlIgSouxgEElkKDlVwZGF0ZU5laWdoYm9yEh8uY2Fpcm4udjEuVXBkYXRlTmVpZ2hib3JSZXF1ZXN0GiAuY2Fpcm4udjEuVXBkYXRlTmVpZ2hib3JSZXNwb25zZSIEqLsYBBJZCg5EZWxldGVOZWlnaGJvchIfLmNhaXJuLnYxLkRlbGV0ZU5laWdoYm9yUmVxdWVzdBogLmNhaXJuLnYxLkRlbGV0ZU5laWdoYm9yUmVzcG9uc2UiBKi7GAQSUAoLR2V0TmVpZ2hib3ISHC5jYWlybi52MS5HZXROZWlnaGJvclJlcXVlc3QaHS5jYWlybi52MS5HZXROZWlnaGJvclJlc3BvbnNlIgSouxgBElYKDUxpc3ROZWlnaGJvcnMSHi5jYWlybi52MS5MaXN0TmVpZ2hib3JzUmVxdWVzdBofLmNhaXJuLnYxLkxpc3ROZWlnaGJvcnNSZXNwb25zZSIEqLsYARJbCg5XYXRjaE5laWdoYm9ycxIfLmNhaXJuLnYxLldhdGNoTmVpZ2hib3JzUmVxdWVzdBogLmNhaXJuLnYxLldhdGNoTmVpZ2hib3JzUmVzcG9uc2UiBKi7GAEwARJZCg5FbmFibGVOZWlnaGJvchIfLmNhaXJuLnYxLkVuYWJsZU5laWdoYm9yUmVxdWVzdBogLmNhaXJuLnYxLkVuYWJsZU5laWdoYm9yUmVzcG9uc2UiBKi7GAQSXAoPRGlzYWJsZU5laWdoYm9yEiAuY2Fpcm4udjEuRGlzYWJsZU5laWdoYm9yUmVxdWVzdBohLmNhaXJuLnYxLkRpc2FibGVOZWlnaGJvclJlc3BvbnNlIgSouxgEElAKC1NvZnRSZXNldEluEhwuY2Fpcm4udjEuU29mdFJlc2V0SW5SZXF1ZXN0Gh0uY2Fpcm4udjEuU29mdFJlc2V0SW5SZXNwb25zZSIEqLsYAxJTCgxTb2Z0UmVzZXRPdXQSHS5jYWlybi52MS5Tb2Z0UmVzZXRPdXRSZXF1ZXN0Gh4uY2Fpcm4udjEuU29mdFJlc2V0T3V0UmVzcG9uc2UiBKi7GAMSSgoJSGFyZFJlc2V0EhouY2Fpcm4udjEuSGFyZFJlc2V0UmVxdWVzdBobLmNhaXJuLnYxLkhhcmRSZXNldFJlc3BvbnNlIgSouxgDElwKD0FkZER5bmFtaWNSYW5nZRIgLmNhaXJuLnYxLkFkZER5bmFtaWNSYW5nZVJlcXVlc3QaIS5jYWlybi52MS5BZGREeW5hbWljUmFuZ2VSZXNwb25zZSIEqLsYBBJcCg9TZXREeW5hbWljUmFuZ2USIC5jYWlybi52MS5TZXREeW5hbWljUmFuZ2VSZXF1ZXN0GiEuY2Fpcm4udjEuU2V0RHluYW1pY1JhbmdlUmVzcG9uc2UiBKi7GAQSZQoSRGVsZXRlRHluYW1pY1JhbmdlEiMuY2Fpcm4udjEuRGVsZXRlRHluYW1pY1JhbmdlUmVxdWVzdBokLmNhaXJuLnYxLkRlbGV0ZUR5bmFtaWNSYW5nZVJlc3BvbnNlIgSouxgEElwKD0dldER5bmFtaWNSYW5nZRIgLmNhaXJuLnYxLkdldER5bmFtaWNSYW5nZVJlcXVlc3QaIS5jYWlybi52MS5HZXREeW5hbWljUmFuZ2VSZXNwb25zZSIEqLsYARJiChFMaXN0RHluYW1pY1JhbmdlcxIiLmNhaXJuLnYxLkxpc3REeW5hbWljUmFuZ2VzUmVxdWVzdBojLmNhaXJuLnYxLkxpc3REeW5hbWljUmFuZ2VzUmVzcG9uc2UiBKi7GAFiBnByb3RvMw", [file_cairn_v1_options, file_cairn_v1_policy_service, file_cairn_v1_types, file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
- * A limit on received routes of one family.
+ * A limit on the routes of one family. A family can have two: on what is received, and on what import policy accepts.
  *
  * @generated from message cairn.v1.PrefixLimit
  */
@@ -55,6 +55,13 @@ export type PrefixLimit = Message<"cairn.v1.PrefixLimit"> & {
    * @generated from field: optional uint32 warning_percent = 5;
    */
   warningPercent?: number | undefined;
+
+  /**
+   * Counts the routes that import policy accepts instead of all that are received.
+   *
+   * @generated from field: bool after_policy = 6;
+   */
+  afterPolicy: boolean;
 };
 
 /**
@@ -93,6 +100,13 @@ export const PrefixLimit_Action = {
    * @generated from enum value: ACTION_RESTART = 3;
    */
   RESTART: 3,
+
+  /**
+   * Keep out what is over the limit; it comes in when other routes go. The session stays.
+   *
+   * @generated from enum value: ACTION_DROP = 4;
+   */
+  DROP: 4,
 } as const;
 
 /**
@@ -392,6 +406,89 @@ export type NeighborSpec = Message<"cairn.v1.NeighborSpec"> & {
   perClientBest?: boolean | undefined;
 
   /**
+   * TCP MD5 password (RFC 2385), at most 80 bytes. A new one is put on the live connection without a reset: change both
+   * sides within the hold time.
+   *
+   * @generated from field: optional string password = 41;
+   */
+  password?: string | undefined;
+
+  /**
+   * GTSM (RFC 5082): the neighbor is at most so many hops away. Packets leave with TTL 255, and those that arrive with
+   * less than 256 minus this value are dropped by the kernel. 0 turns it off.
+   *
+   * @generated from field: optional uint32 ttl_security = 42;
+   */
+  ttlSecurity?: number | undefined;
+
+  /**
+   * TCP-AO (RFC 5925): the keychain that protects the connection. Keys may change while the session stays.
+   *
+   * @generated from field: optional string keychain = 43;
+   */
+  keychain?: string | undefined;
+
+  /**
+   * RFC 4724: off does not offer graceful restart. Helper keeps the routes of a neighbor that restarts. Full also asks the
+   * neighbor to keep ours. Helper when unset.
+   *
+   * @generated from field: optional cairn.v1.GracefulRestart graceful_restart = 50;
+   */
+  gracefulRestart?: GracefulRestart | undefined;
+
+  /**
+   * RFC 4724: how long a restart of ours may take, as told to the neighbor.
+   *
+   * @generated from field: google.protobuf.Duration restart_time = 51;
+   */
+  restartTime?: Duration | undefined;
+
+  /**
+   * How long routes of a neighbor that restarts are kept at most, from its loss on, until it has sent all of them again; also
+   * how long a refresh of its routes may take (RFC 7313).
+   *
+   * @generated from field: google.protobuf.Duration stale_time = 52;
+   */
+  staleTime?: Duration | undefined;
+
+  /**
+   * RFC 8538: keep routes also when a session ends by a NOTIFICATION that is not a hard reset.
+   *
+   * @generated from field: optional bool notification_restart = 53;
+   */
+  notificationRestart?: boolean | undefined;
+
+  /**
+   * RFC 9494: how long we ask the neighbor to keep our routes when a restart takes longer than restart_time; 0 does not ask.
+   *
+   * @generated from field: google.protobuf.Duration long_lived_stale_time = 54;
+   */
+  longLivedStaleTime?: Duration | undefined;
+
+  /**
+   * RFC 9494: how long routes of the neighbor are kept at most, as least preferred ones, when its restart takes longer than it
+   * said; 0 keeps none.
+   *
+   * @generated from field: google.protobuf.Duration long_lived_stale_max = 55;
+   */
+  longLivedStaleMax?: Duration | undefined;
+
+  /**
+   * What we forward outlives a restart of cairn: it forwards nothing (a reflector, a route server) or another process does.
+   * Without it a neighbor drops our routes when we are back (F bit of RFC 4724).
+   *
+   * @generated from field: optional bool preserve_forwarding = 56;
+   */
+  preserveForwarding?: boolean | undefined;
+
+  /**
+   * RFC 7313: offer enhanced route refresh.
+   *
+   * @generated from field: optional bool enhanced_refresh = 57;
+   */
+  enhancedRefresh?: boolean | undefined;
+
+  /**
    * Peer group to inherit from.
    *
    * @generated from field: string peer_group = 60;
@@ -405,6 +502,151 @@ export type NeighborSpec = Message<"cairn.v1.NeighborSpec"> & {
  */
 export const NeighborSpecSchema: GenMessage<NeighborSpec> = /*@__PURE__*/
   messageDesc(file_cairn_v1_neighbor_service, 1);
+
+/**
+ * Who may become a neighbor by connecting. The longest matching prefix decides, then a range with an interface.
+ *
+ * @generated from message cairn.v1.DynamicRangeSpec
+ */
+export type DynamicRangeSpec = Message<"cairn.v1.DynamicRangeSpec"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Source addresses of neighbors. At least one of prefix and interface must be given.
+   *
+   * @generated from field: string prefix = 2;
+   */
+  prefix: string;
+
+  /**
+   * Interface on which the connection comes in.
+   *
+   * @generated from field: string interface = 3;
+   */
+  interface: string;
+
+  /**
+   * Where its neighbors get their settings from.
+   *
+   * @generated from field: string peer_group = 4;
+   */
+  peerGroup: string;
+
+  /**
+   * AS numbers that a neighbor may have: single ones, ranges such as 64512-65534, or any. Empty: the peer group's.
+   *
+   * @generated from field: repeated string remote_asns = 5;
+   */
+  remoteAsns: string[];
+
+  /**
+   * Neighbors of the range at a time.
+   *
+   * @generated from field: optional uint32 max_neighbors = 6;
+   */
+  maxNeighbors?: number | undefined;
+
+  /**
+   * New connections taken per second; as many may come at once.
+   *
+   * @generated from field: optional uint32 accepts_per_second = 7;
+   */
+  acceptsPerSecond?: number | undefined;
+
+  /**
+   * How long a neighbor stays visible after its session ended.
+   *
+   * @generated from field: google.protobuf.Duration linger = 8;
+   */
+  linger?: Duration | undefined;
+
+  /**
+   * Free text for people.
+   *
+   * @generated from field: string description = 9;
+   */
+  description: string;
+};
+
+/**
+ * Describes the message cairn.v1.DynamicRangeSpec.
+ * Use `create(DynamicRangeSpecSchema)` to create a new message.
+ */
+export const DynamicRangeSpecSchema: GenMessage<DynamicRangeSpec> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_neighbor_service, 2);
+
+/**
+ * @generated from message cairn.v1.DynamicRangeState
+ */
+export type DynamicRangeState = Message<"cairn.v1.DynamicRangeState"> & {
+  /**
+   * Neighbors there are, and those of them with an established session.
+   *
+   * @generated from field: uint32 neighbors = 1;
+   */
+  neighbors: number;
+
+  /**
+   * @generated from field: uint32 established = 2;
+   */
+  established: number;
+
+  /**
+   * Connections taken since the start.
+   *
+   * @generated from field: uint64 accepted = 3;
+   */
+  accepted: bigint;
+
+  /**
+   * Connections refused since the start: over max_neighbors, and over accepts_per_second.
+   *
+   * @generated from field: uint64 refused_limit = 4;
+   */
+  refusedLimit: bigint;
+
+  /**
+   * @generated from field: uint64 refused_rate = 5;
+   */
+  refusedRate: bigint;
+};
+
+/**
+ * Describes the message cairn.v1.DynamicRangeState.
+ * Use `create(DynamicRangeStateSchema)` to create a new message.
+ */
+export const DynamicRangeStateSchema: GenMessage<DynamicRangeState> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_neighbor_service, 3);
+
+/**
+ * @generated from message cairn.v1.DynamicRange
+ */
+export type DynamicRange = Message<"cairn.v1.DynamicRange"> & {
+  /**
+   * @generated from field: cairn.v1.Metadata metadata = 1;
+   */
+  metadata?: Metadata | undefined;
+
+  /**
+   * @generated from field: cairn.v1.DynamicRangeSpec spec = 2;
+   */
+  spec?: DynamicRangeSpec | undefined;
+
+  /**
+   * @generated from field: cairn.v1.DynamicRangeState state = 3;
+   */
+  state?: DynamicRangeState | undefined;
+};
+
+/**
+ * Describes the message cairn.v1.DynamicRange.
+ * Use `create(DynamicRangeSchema)` to create a new message.
+ */
+export const DynamicRangeSchema: GenMessage<DynamicRange> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_neighbor_service, 4);
 
 /**
  * @generated from message cairn.v1.FamilyState
@@ -464,6 +706,71 @@ export type FamilyState = Message<"cairn.v1.FamilyState"> & {
    * @generated from field: bool in_sync = 9;
    */
   inSync: boolean;
+
+  /**
+   * Of the received ones, those that an earlier session (or the time before a refresh) left: kept until the neighbor has sent
+   * its routes again or the time is over.
+   *
+   * @generated from field: uint64 stale = 10;
+   */
+  stale: bigint;
+
+  /**
+   * Why: restarting (the neighbor is away), long-lived (away for longer, RFC 9494), returned (it is back and sending),
+   * refreshing (RFC 7313); empty when nothing is stale.
+   *
+   * @generated from field: string stale_phase = 11;
+   */
+  stalePhase: string;
+
+  /**
+   * Until the next step: from restarting to long-lived, or to dropping what is stale.
+   *
+   * @generated from field: google.protobuf.Duration stale_time_left = 12;
+   */
+  staleTimeLeft?: Duration | undefined;
+
+  /**
+   * The neighbor's routes are kept when it restarts.
+   *
+   * @generated from field: bool restart_kept = 13;
+   */
+  restartKept: boolean;
+
+  /**
+   * For how long after its restart time (RFC 9494); unset when not at all.
+   *
+   * @generated from field: google.protobuf.Duration long_lived_time = 14;
+   */
+  longLivedTime?: Duration | undefined;
+
+  /**
+   * The neighbor says that it kept its forwarding state (F bit).
+   *
+   * @generated from field: bool forwarding_kept = 15;
+   */
+  forwardingKept: boolean;
+
+  /**
+   * cairn has restarted and chooses no routes of this family yet (RFC 4724 4.1).
+   *
+   * @generated from field: bool deferred = 16;
+   */
+  deferred: boolean;
+
+  /**
+   * Configured limit on accepted routes, 0 for none.
+   *
+   * @generated from field: uint64 accepted_limit = 40;
+   */
+  acceptedLimit: bigint;
+
+  /**
+   * Of the rejected routes, those that a prefix limit keeps out.
+   *
+   * @generated from field: uint64 over_limit = 41;
+   */
+  overLimit: bigint;
 };
 
 /**
@@ -471,7 +778,7 @@ export type FamilyState = Message<"cairn.v1.FamilyState"> & {
  * Use `create(FamilyStateSchema)` to create a new message.
  */
 export const FamilyStateSchema: GenMessage<FamilyState> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_neighbor_service, 2);
+  messageDesc(file_cairn_v1_neighbor_service, 5);
 
 /**
  * @generated from message cairn.v1.Capability
@@ -519,7 +826,7 @@ export type Capability = Message<"cairn.v1.Capability"> & {
  * Use `create(CapabilitySchema)` to create a new message.
  */
 export const CapabilitySchema: GenMessage<Capability> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_neighbor_service, 3);
+  messageDesc(file_cairn_v1_neighbor_service, 6);
 
 /**
  * @generated from message cairn.v1.MessageCounts
@@ -561,7 +868,7 @@ export type MessageCounts = Message<"cairn.v1.MessageCounts"> & {
  * Use `create(MessageCountsSchema)` to create a new message.
  */
 export const MessageCountsSchema: GenMessage<MessageCounts> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_neighbor_service, 4);
+  messageDesc(file_cairn_v1_neighbor_service, 7);
 
 /**
  * @generated from message cairn.v1.ResetReason
@@ -611,7 +918,7 @@ export type ResetReason = Message<"cairn.v1.ResetReason"> & {
  * Use `create(ResetReasonSchema)` to create a new message.
  */
 export const ResetReasonSchema: GenMessage<ResetReason> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_neighbor_service, 5);
+  messageDesc(file_cairn_v1_neighbor_service, 8);
 
 /**
  * @generated from message cairn.v1.NeighborState
@@ -786,6 +1093,41 @@ export type NeighborState = Message<"cairn.v1.NeighborState"> & {
    * @generated from field: bool admin_down = 30;
    */
   adminDown: boolean;
+
+  /**
+   * The range that this neighbor came in by; empty for a declared one.
+   *
+   * @generated from field: string dynamic_range = 40;
+   */
+  dynamicRange: string;
+
+  /**
+   * How segments are authenticated: none, md5 or tcp-ao.
+   *
+   * @generated from field: string authentication = 41;
+   */
+  authentication: string;
+
+  /**
+   * Received packets with a lower TTL are dropped (GTSM); 0 when any is taken.
+   *
+   * @generated from field: uint32 minimum_ttl = 42;
+   */
+  minimumTtl: number;
+
+  /**
+   * When a dynamic neighbor without a session will be forgotten.
+   *
+   * @generated from field: google.protobuf.Duration forgotten_in = 43;
+   */
+  forgottenIn?: Duration | undefined;
+
+  /**
+   * Of the session, or of the last one while the neighbor's routes are kept.
+   *
+   * @generated from field: cairn.v1.RestartState restart = 31;
+   */
+  restart?: RestartState | undefined;
 };
 
 /**
@@ -793,7 +1135,63 @@ export type NeighborState = Message<"cairn.v1.NeighborState"> & {
  * Use `create(NeighborStateSchema)` to create a new message.
  */
 export const NeighborStateSchema: GenMessage<NeighborState> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_neighbor_service, 6);
+  messageDesc(file_cairn_v1_neighbor_service, 9);
+
+/**
+ * Graceful restart with one neighbor, as both OPENs say.
+ *
+ * @generated from message cairn.v1.RestartState
+ */
+export type RestartState = Message<"cairn.v1.RestartState"> & {
+  /**
+   * The neighbor offers it (capability 64).
+   *
+   * @generated from field: bool offered = 1;
+   */
+  offered: boolean;
+
+  /**
+   * The neighbor said that it has restarted (R bit).
+   *
+   * @generated from field: bool remote_restarting = 2;
+   */
+  remoteRestarting: boolean;
+
+  /**
+   * We said that we have.
+   *
+   * @generated from field: bool local_restarting = 3;
+   */
+  localRestarting: boolean;
+
+  /**
+   * RFC 8538 is in use: both offer the N bit.
+   *
+   * @generated from field: bool notification = 4;
+   */
+  notification: boolean;
+
+  /**
+   * How long the neighbor says that a restart of it may take.
+   *
+   * @generated from field: google.protobuf.Duration restart_time = 5;
+   */
+  restartTime?: Duration | undefined;
+
+  /**
+   * Enhanced route refresh is in use.
+   *
+   * @generated from field: bool enhanced_refresh = 6;
+   */
+  enhancedRefresh: boolean;
+};
+
+/**
+ * Describes the message cairn.v1.RestartState.
+ * Use `create(RestartStateSchema)` to create a new message.
+ */
+export const RestartStateSchema: GenMessage<RestartState> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_neighbor_service, 10);
 
 /**
  * @generated from message cairn.v1.Neighbor
@@ -829,7 +1227,7 @@ export type Neighbor = Message<"cairn.v1.Neighbor"> & {
  * Use `create(NeighborSchema)` to create a new message.
  */
 export const NeighborSchema: GenMessage<Neighbor> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_neighbor_service, 7);
+  messageDesc(file_cairn_v1_neighbor_service, 11);
 
 /**
  * @generated from message cairn.v1.AddNeighborRequest
@@ -866,7 +1264,7 @@ export type AddNeighborRequest = Message<"cairn.v1.AddNeighborRequest"> & {
  * Use `create(AddNeighborRequestSchema)` to create a new message.
  */
 export const AddNeighborRequestSchema: GenMessage<AddNeighborRequest> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_neighbor_service, 8);
+  messageDesc(file_cairn_v1_neighbor_service, 12);
 
 /**
  * @generated from message cairn.v1.AddNeighborResponse
@@ -888,7 +1286,7 @@ export type AddNeighborResponse = Message<"cairn.v1.AddNeighborResponse"> & {
  * Use `create(AddNeighborResponseSchema)` to create a new message.
  */
 export const AddNeighborResponseSchema: GenMessage<AddNeighborResponse> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_neighbor_service, 9);
+  messageDesc(file_cairn_v1_neighbor_service, 13);
 
 /**
  * @generated from message cairn.v1.UpdateNeighborRequest
@@ -932,7 +1330,7 @@ export type UpdateNeighborRequest = Message<"cairn.v1.UpdateNeighborRequest"> & 
  * Use `create(UpdateNeighborRequestSchema)` to create a new message.
  */
 export const UpdateNeighborRequestSchema: GenMessage<UpdateNeighborRequest> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_neighbor_service, 10);
+  messageDesc(file_cairn_v1_neighbor_service, 14);
 
 /**
  * @generated from message cairn.v1.UpdateNeighborResponse
@@ -954,7 +1352,7 @@ export type UpdateNeighborResponse = Message<"cairn.v1.UpdateNeighborResponse"> 
  * Use `create(UpdateNeighborResponseSchema)` to create a new message.
  */
 export const UpdateNeighborResponseSchema: GenMessage<UpdateNeighborResponse> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_neighbor_service, 11);
+  messageDesc(file_cairn_v1_neighbor_service, 15);
 
 /**
  * @generated from message cairn.v1.DeleteNeighborRequest
@@ -991,7 +1389,7 @@ export type DeleteNeighborRequest = Message<"cairn.v1.DeleteNeighborRequest"> & 
  * Use `create(DeleteNeighborRequestSchema)` to create a new message.
  */
 export const DeleteNeighborRequestSchema: GenMessage<DeleteNeighborRequest> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_neighbor_service, 12);
+  messageDesc(file_cairn_v1_neighbor_service, 16);
 
 /**
  * @generated from message cairn.v1.DeleteNeighborResponse
@@ -1013,7 +1411,7 @@ export type DeleteNeighborResponse = Message<"cairn.v1.DeleteNeighborResponse"> 
  * Use `create(DeleteNeighborResponseSchema)` to create a new message.
  */
 export const DeleteNeighborResponseSchema: GenMessage<DeleteNeighborResponse> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_neighbor_service, 13);
+  messageDesc(file_cairn_v1_neighbor_service, 17);
 
 /**
  * @generated from message cairn.v1.GetNeighborRequest
@@ -1030,7 +1428,7 @@ export type GetNeighborRequest = Message<"cairn.v1.GetNeighborRequest"> & {
  * Use `create(GetNeighborRequestSchema)` to create a new message.
  */
 export const GetNeighborRequestSchema: GenMessage<GetNeighborRequest> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_neighbor_service, 14);
+  messageDesc(file_cairn_v1_neighbor_service, 18);
 
 /**
  * @generated from message cairn.v1.GetNeighborResponse
@@ -1047,7 +1445,7 @@ export type GetNeighborResponse = Message<"cairn.v1.GetNeighborResponse"> & {
  * Use `create(GetNeighborResponseSchema)` to create a new message.
  */
 export const GetNeighborResponseSchema: GenMessage<GetNeighborResponse> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_neighbor_service, 15);
+  messageDesc(file_cairn_v1_neighbor_service, 19);
 
 /**
  * @generated from message cairn.v1.ListNeighborsRequest
@@ -1076,7 +1474,7 @@ export type ListNeighborsRequest = Message<"cairn.v1.ListNeighborsRequest"> & {
  * Use `create(ListNeighborsRequestSchema)` to create a new message.
  */
 export const ListNeighborsRequestSchema: GenMessage<ListNeighborsRequest> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_neighbor_service, 16);
+  messageDesc(file_cairn_v1_neighbor_service, 20);
 
 /**
  * @generated from message cairn.v1.ListNeighborsResponse
@@ -1103,7 +1501,7 @@ export type ListNeighborsResponse = Message<"cairn.v1.ListNeighborsResponse"> & 
  * Use `create(ListNeighborsResponseSchema)` to create a new message.
  */
 export const ListNeighborsResponseSchema: GenMessage<ListNeighborsResponse> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_neighbor_service, 17);
+  messageDesc(file_cairn_v1_neighbor_service, 21);
 
 /**
  * @generated from message cairn.v1.WatchNeighborsRequest
@@ -1116,7 +1514,7 @@ export type WatchNeighborsRequest = Message<"cairn.v1.WatchNeighborsRequest"> & 
  * Use `create(WatchNeighborsRequestSchema)` to create a new message.
  */
 export const WatchNeighborsRequestSchema: GenMessage<WatchNeighborsRequest> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_neighbor_service, 18);
+  messageDesc(file_cairn_v1_neighbor_service, 22);
 
 /**
  * @generated from message cairn.v1.WatchNeighborsResponse
@@ -1138,7 +1536,7 @@ export type WatchNeighborsResponse = Message<"cairn.v1.WatchNeighborsResponse"> 
  * Use `create(WatchNeighborsResponseSchema)` to create a new message.
  */
 export const WatchNeighborsResponseSchema: GenMessage<WatchNeighborsResponse> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_neighbor_service, 19);
+  messageDesc(file_cairn_v1_neighbor_service, 23);
 
 /**
  * @generated from enum cairn.v1.WatchNeighborsResponse.Type
@@ -1179,7 +1577,7 @@ export type WatchNeighborsResponse_Type = (typeof WatchNeighborsResponse_Type)[k
  * Describes the enum cairn.v1.WatchNeighborsResponse.Type.
  */
 export const WatchNeighborsResponse_TypeSchema: GenEnum<WatchNeighborsResponse_Type> = /*@__PURE__*/
-  enumDesc(file_cairn_v1_neighbor_service, 19, 0);
+  enumDesc(file_cairn_v1_neighbor_service, 23, 0);
 
 /**
  * @generated from message cairn.v1.EnableNeighborRequest
@@ -1216,7 +1614,7 @@ export type EnableNeighborRequest = Message<"cairn.v1.EnableNeighborRequest"> & 
  * Use `create(EnableNeighborRequestSchema)` to create a new message.
  */
 export const EnableNeighborRequestSchema: GenMessage<EnableNeighborRequest> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_neighbor_service, 20);
+  messageDesc(file_cairn_v1_neighbor_service, 24);
 
 /**
  * @generated from message cairn.v1.EnableNeighborResponse
@@ -1238,7 +1636,7 @@ export type EnableNeighborResponse = Message<"cairn.v1.EnableNeighborResponse"> 
  * Use `create(EnableNeighborResponseSchema)` to create a new message.
  */
 export const EnableNeighborResponseSchema: GenMessage<EnableNeighborResponse> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_neighbor_service, 21);
+  messageDesc(file_cairn_v1_neighbor_service, 25);
 
 /**
  * @generated from message cairn.v1.DisableNeighborRequest
@@ -1282,7 +1680,7 @@ export type DisableNeighborRequest = Message<"cairn.v1.DisableNeighborRequest"> 
  * Use `create(DisableNeighborRequestSchema)` to create a new message.
  */
 export const DisableNeighborRequestSchema: GenMessage<DisableNeighborRequest> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_neighbor_service, 22);
+  messageDesc(file_cairn_v1_neighbor_service, 26);
 
 /**
  * @generated from message cairn.v1.DisableNeighborResponse
@@ -1304,7 +1702,7 @@ export type DisableNeighborResponse = Message<"cairn.v1.DisableNeighborResponse"
  * Use `create(DisableNeighborResponseSchema)` to create a new message.
  */
 export const DisableNeighborResponseSchema: GenMessage<DisableNeighborResponse> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_neighbor_service, 23);
+  messageDesc(file_cairn_v1_neighbor_service, 27);
 
 /**
  * @generated from message cairn.v1.SoftResetInRequest
@@ -1335,7 +1733,7 @@ export type SoftResetInRequest = Message<"cairn.v1.SoftResetInRequest"> & {
  * Use `create(SoftResetInRequestSchema)` to create a new message.
  */
 export const SoftResetInRequestSchema: GenMessage<SoftResetInRequest> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_neighbor_service, 24);
+  messageDesc(file_cairn_v1_neighbor_service, 28);
 
 /**
  * @generated from message cairn.v1.SoftResetInResponse
@@ -1348,7 +1746,7 @@ export type SoftResetInResponse = Message<"cairn.v1.SoftResetInResponse"> & {
  * Use `create(SoftResetInResponseSchema)` to create a new message.
  */
 export const SoftResetInResponseSchema: GenMessage<SoftResetInResponse> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_neighbor_service, 25);
+  messageDesc(file_cairn_v1_neighbor_service, 29);
 
 /**
  * @generated from message cairn.v1.SoftResetOutRequest
@@ -1370,7 +1768,7 @@ export type SoftResetOutRequest = Message<"cairn.v1.SoftResetOutRequest"> & {
  * Use `create(SoftResetOutRequestSchema)` to create a new message.
  */
 export const SoftResetOutRequestSchema: GenMessage<SoftResetOutRequest> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_neighbor_service, 26);
+  messageDesc(file_cairn_v1_neighbor_service, 30);
 
 /**
  * @generated from message cairn.v1.SoftResetOutResponse
@@ -1383,7 +1781,7 @@ export type SoftResetOutResponse = Message<"cairn.v1.SoftResetOutResponse"> & {
  * Use `create(SoftResetOutResponseSchema)` to create a new message.
  */
 export const SoftResetOutResponseSchema: GenMessage<SoftResetOutResponse> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_neighbor_service, 27);
+  messageDesc(file_cairn_v1_neighbor_service, 31);
 
 /**
  * @generated from message cairn.v1.HardResetRequest
@@ -1405,7 +1803,7 @@ export type HardResetRequest = Message<"cairn.v1.HardResetRequest"> & {
  * Use `create(HardResetRequestSchema)` to create a new message.
  */
 export const HardResetRequestSchema: GenMessage<HardResetRequest> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_neighbor_service, 28);
+  messageDesc(file_cairn_v1_neighbor_service, 32);
 
 /**
  * @generated from message cairn.v1.HardResetResponse
@@ -1418,7 +1816,272 @@ export type HardResetResponse = Message<"cairn.v1.HardResetResponse"> & {
  * Use `create(HardResetResponseSchema)` to create a new message.
  */
 export const HardResetResponseSchema: GenMessage<HardResetResponse> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_neighbor_service, 29);
+  messageDesc(file_cairn_v1_neighbor_service, 33);
+
+/**
+ * @generated from message cairn.v1.AddDynamicRangeRequest
+ */
+export type AddDynamicRangeRequest = Message<"cairn.v1.AddDynamicRangeRequest"> & {
+  /**
+   * @generated from field: cairn.v1.DynamicRangeSpec spec = 1;
+   */
+  spec?: DynamicRangeSpec | undefined;
+
+  /**
+   * @generated from field: uint64 expected_generation = 100;
+   */
+  expectedGeneration: bigint;
+
+  /**
+   * @generated from field: bool dry_run = 101;
+   */
+  dryRun: boolean;
+
+  /**
+   * @generated from field: string reason = 102;
+   */
+  reason: string;
+
+  /**
+   * @generated from field: string request_id = 103;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message cairn.v1.AddDynamicRangeRequest.
+ * Use `create(AddDynamicRangeRequestSchema)` to create a new message.
+ */
+export const AddDynamicRangeRequestSchema: GenMessage<AddDynamicRangeRequest> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_neighbor_service, 34);
+
+/**
+ * @generated from message cairn.v1.AddDynamicRangeResponse
+ */
+export type AddDynamicRangeResponse = Message<"cairn.v1.AddDynamicRangeResponse"> & {
+  /**
+   * @generated from field: uint64 generation = 1;
+   */
+  generation: bigint;
+
+  /**
+   * @generated from field: repeated cairn.v1.ObjectChange changes = 2;
+   */
+  changes: ObjectChange[];
+};
+
+/**
+ * Describes the message cairn.v1.AddDynamicRangeResponse.
+ * Use `create(AddDynamicRangeResponseSchema)` to create a new message.
+ */
+export const AddDynamicRangeResponseSchema: GenMessage<AddDynamicRangeResponse> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_neighbor_service, 35);
+
+/**
+ * @generated from message cairn.v1.SetDynamicRangeRequest
+ */
+export type SetDynamicRangeRequest = Message<"cairn.v1.SetDynamicRangeRequest"> & {
+  /**
+   * @generated from field: cairn.v1.DynamicRangeSpec spec = 1;
+   */
+  spec?: DynamicRangeSpec | undefined;
+
+  /**
+   * @generated from field: uint64 expected_generation = 100;
+   */
+  expectedGeneration: bigint;
+
+  /**
+   * @generated from field: bool dry_run = 101;
+   */
+  dryRun: boolean;
+
+  /**
+   * @generated from field: string reason = 102;
+   */
+  reason: string;
+
+  /**
+   * @generated from field: string request_id = 103;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message cairn.v1.SetDynamicRangeRequest.
+ * Use `create(SetDynamicRangeRequestSchema)` to create a new message.
+ */
+export const SetDynamicRangeRequestSchema: GenMessage<SetDynamicRangeRequest> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_neighbor_service, 36);
+
+/**
+ * @generated from message cairn.v1.SetDynamicRangeResponse
+ */
+export type SetDynamicRangeResponse = Message<"cairn.v1.SetDynamicRangeResponse"> & {
+  /**
+   * @generated from field: uint64 generation = 1;
+   */
+  generation: bigint;
+
+  /**
+   * @generated from field: repeated cairn.v1.ObjectChange changes = 2;
+   */
+  changes: ObjectChange[];
+};
+
+/**
+ * Describes the message cairn.v1.SetDynamicRangeResponse.
+ * Use `create(SetDynamicRangeResponseSchema)` to create a new message.
+ */
+export const SetDynamicRangeResponseSchema: GenMessage<SetDynamicRangeResponse> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_neighbor_service, 37);
+
+/**
+ * @generated from message cairn.v1.DeleteDynamicRangeRequest
+ */
+export type DeleteDynamicRangeRequest = Message<"cairn.v1.DeleteDynamicRangeRequest"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: uint64 expected_generation = 100;
+   */
+  expectedGeneration: bigint;
+
+  /**
+   * @generated from field: bool dry_run = 101;
+   */
+  dryRun: boolean;
+
+  /**
+   * @generated from field: string reason = 102;
+   */
+  reason: string;
+
+  /**
+   * @generated from field: string request_id = 103;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message cairn.v1.DeleteDynamicRangeRequest.
+ * Use `create(DeleteDynamicRangeRequestSchema)` to create a new message.
+ */
+export const DeleteDynamicRangeRequestSchema: GenMessage<DeleteDynamicRangeRequest> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_neighbor_service, 38);
+
+/**
+ * @generated from message cairn.v1.DeleteDynamicRangeResponse
+ */
+export type DeleteDynamicRangeResponse = Message<"cairn.v1.DeleteDynamicRangeResponse"> & {
+  /**
+   * @generated from field: uint64 generation = 1;
+   */
+  generation: bigint;
+
+  /**
+   * @generated from field: repeated cairn.v1.ObjectChange changes = 2;
+   */
+  changes: ObjectChange[];
+};
+
+/**
+ * Describes the message cairn.v1.DeleteDynamicRangeResponse.
+ * Use `create(DeleteDynamicRangeResponseSchema)` to create a new message.
+ */
+export const DeleteDynamicRangeResponseSchema: GenMessage<DeleteDynamicRangeResponse> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_neighbor_service, 39);
+
+/**
+ * @generated from message cairn.v1.GetDynamicRangeRequest
+ */
+export type GetDynamicRangeRequest = Message<"cairn.v1.GetDynamicRangeRequest"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message cairn.v1.GetDynamicRangeRequest.
+ * Use `create(GetDynamicRangeRequestSchema)` to create a new message.
+ */
+export const GetDynamicRangeRequestSchema: GenMessage<GetDynamicRangeRequest> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_neighbor_service, 40);
+
+/**
+ * @generated from message cairn.v1.GetDynamicRangeResponse
+ */
+export type GetDynamicRangeResponse = Message<"cairn.v1.GetDynamicRangeResponse"> & {
+  /**
+   * @generated from field: cairn.v1.DynamicRange dynamic_range = 1;
+   */
+  dynamicRange?: DynamicRange | undefined;
+};
+
+/**
+ * Describes the message cairn.v1.GetDynamicRangeResponse.
+ * Use `create(GetDynamicRangeResponseSchema)` to create a new message.
+ */
+export const GetDynamicRangeResponseSchema: GenMessage<GetDynamicRangeResponse> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_neighbor_service, 41);
+
+/**
+ * @generated from message cairn.v1.ListDynamicRangesRequest
+ */
+export type ListDynamicRangesRequest = Message<"cairn.v1.ListDynamicRangesRequest"> & {
+  /**
+   * @generated from field: uint32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
+
+  /**
+   * @generated from field: string filter = 3;
+   */
+  filter: string;
+};
+
+/**
+ * Describes the message cairn.v1.ListDynamicRangesRequest.
+ * Use `create(ListDynamicRangesRequestSchema)` to create a new message.
+ */
+export const ListDynamicRangesRequestSchema: GenMessage<ListDynamicRangesRequest> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_neighbor_service, 42);
+
+/**
+ * @generated from message cairn.v1.ListDynamicRangesResponse
+ */
+export type ListDynamicRangesResponse = Message<"cairn.v1.ListDynamicRangesResponse"> & {
+  /**
+   * @generated from field: repeated cairn.v1.DynamicRange dynamic_ranges = 1;
+   */
+  dynamicRanges: DynamicRange[];
+
+  /**
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+
+  /**
+   * @generated from field: uint64 total_size = 3;
+   */
+  totalSize: bigint;
+};
+
+/**
+ * Describes the message cairn.v1.ListDynamicRangesResponse.
+ * Use `create(ListDynamicRangesResponseSchema)` to create a new message.
+ */
+export const ListDynamicRangesResponseSchema: GenMessage<ListDynamicRangesResponse> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_neighbor_service, 43);
 
 /**
  * How private AS numbers are taken out of announced paths.
@@ -1578,6 +2241,46 @@ export const BlackholeScopeSchema: GenEnum<BlackholeScope> = /*@__PURE__*/
   enumDesc(file_cairn_v1_neighbor_service, 2);
 
 /**
+ * What is offered of graceful restart (RFC 4724).
+ *
+ * @generated from enum cairn.v1.GracefulRestart
+ */
+export const GracefulRestart = {
+  /**
+   * @generated from enum value: GRACEFUL_RESTART_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * @generated from enum value: GRACEFUL_RESTART_OFF = 1;
+   */
+  OFF: 1,
+
+  /**
+   * @generated from enum value: GRACEFUL_RESTART_HELPER = 2;
+   */
+  HELPER: 2,
+
+  /**
+   * @generated from enum value: GRACEFUL_RESTART_FULL = 3;
+   */
+  FULL: 3,
+} as const;
+
+/**
+ * What is offered of graceful restart (RFC 4724).
+ *
+ * @generated from enum cairn.v1.GracefulRestart
+ */
+export type GracefulRestart = (typeof GracefulRestart)[keyof typeof GracefulRestart] | UnknownEnum;
+
+/**
+ * Describes the enum cairn.v1.GracefulRestart.
+ */
+export const GracefulRestartSchema: GenEnum<GracefulRestart> = /*@__PURE__*/
+  enumDesc(file_cairn_v1_neighbor_service, 3);
+
+/**
  * @generated from enum cairn.v1.SessionState
  */
 export const SessionState = {
@@ -1626,7 +2329,7 @@ export type SessionState = (typeof SessionState)[keyof typeof SessionState] | Un
  * Describes the enum cairn.v1.SessionState.
  */
 export const SessionStateSchema: GenEnum<SessionState> = /*@__PURE__*/
-  enumDesc(file_cairn_v1_neighbor_service, 3);
+  enumDesc(file_cairn_v1_neighbor_service, 4);
 
 /**
  * BGP neighbors: their settings, their state, and what an operator does to a session.
@@ -1735,6 +2438,52 @@ export const NeighborService: GenService<{
     methodKind: "unary";
     input: typeof HardResetRequestSchema;
     output: typeof HardResetResponseSchema;
+  },
+  /**
+   * Lets whoever connects from a range become a neighbor of a peer group.
+   *
+   * @generated from rpc cairn.v1.NeighborService.AddDynamicRange
+   */
+  addDynamicRange: {
+    methodKind: "unary";
+    input: typeof AddDynamicRangeRequestSchema;
+    output: typeof AddDynamicRangeResponseSchema;
+  },
+  /**
+   * Creates the range or replaces it. Neighbors that no longer match end with Cease / Peer De-configured.
+   *
+   * @generated from rpc cairn.v1.NeighborService.SetDynamicRange
+   */
+  setDynamicRange: {
+    methodKind: "unary";
+    input: typeof SetDynamicRangeRequestSchema;
+    output: typeof SetDynamicRangeResponseSchema;
+  },
+  /**
+   * Its neighbors end with Cease / Peer De-configured.
+   *
+   * @generated from rpc cairn.v1.NeighborService.DeleteDynamicRange
+   */
+  deleteDynamicRange: {
+    methodKind: "unary";
+    input: typeof DeleteDynamicRangeRequestSchema;
+    output: typeof DeleteDynamicRangeResponseSchema;
+  },
+  /**
+   * @generated from rpc cairn.v1.NeighborService.GetDynamicRange
+   */
+  getDynamicRange: {
+    methodKind: "unary";
+    input: typeof GetDynamicRangeRequestSchema;
+    output: typeof GetDynamicRangeResponseSchema;
+  },
+  /**
+   * @generated from rpc cairn.v1.NeighborService.ListDynamicRanges
+   */
+  listDynamicRanges: {
+    methodKind: "unary";
+    input: typeof ListDynamicRangesRequestSchema;
+    output: typeof ListDynamicRangesResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_cairn_v1_neighbor_service, 0);
