@@ -1,4 +1,5 @@
 /** Lists: every entry once, whatever the page size and whatever changes meanwhile; tokens belong to their question. */
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { create } from "@bufbuild/protobuf";
@@ -11,7 +12,8 @@ import { NeighborService } from "../gen/cairn/v1/neighbor_service_pb.ts";
 import { PeerGroupService } from "../gen/cairn/v1/peer_group_service_pb.ts";
 import { PolicyService } from "../gen/cairn/v1/policy_service_pb.ts";
 import { RibService } from "../gen/cairn/v1/rib_service_pb.ts";
-import { type Route, RouteSchema } from "../gen/cairn/v1/types_pb.ts";
+import { RouteSchema } from "../gen/cairn/v1/types_pb.ts";
+import type { RouteBatch } from "../state/route-batch.ts";
 import { failure, inProcess } from "./testing/harness.ts";
 
 interface PageOf<T> {
@@ -255,9 +257,10 @@ test("a walk whose rows bring several routes, or none for long, is listed to its
   const route = create(RouteSchema, { prefix: "10.0.0.0/24", family: "ipv4-unicast" });
   view.walk = (_table, _family, _filter, position) => {
     let row = Number(position);
-    const next = (out: Route[], max: number, rows: number): boolean => {
-      for (; rows > 0 && row < 10_000 && out.length < max; rows--, row++) {
-        if (row % 1_000 === 999) for (let i = 0; i < 100; i++) out.push(route);
+    const next = (out: RouteBatch, max: number, rows: number): boolean => {
+      const full = out.count + max;
+      for (; rows > 0 && row < 10_000 && out.count < full; rows--, row++) {
+        if (row % 1_000 === 999) for (let i = 0; i < 100; i++) out.addMessage(route);
       }
       return row === 10_000;
     };

@@ -2,10 +2,17 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import {
   ListAdvertisedRoutesRequestSchema,
+  ListAdvertisedRoutesResponseSchema,
   ListBestRoutesRequestSchema,
+  ListBestRoutesResponseSchema,
   ListReceivedRoutesRequestSchema,
+  ListReceivedRoutesResponseSchema,
   ListRejectedRoutesRequestSchema,
+  ListRejectedRoutesResponseSchema,
   type RibService,
+  StreamAdvertisedRoutesResponseSchema,
+  StreamBestRoutesResponseSchema,
+  StreamReceivedRoutesResponseSchema,
 } from "../gen/cairn/v1/rib_service_pb.ts";
 import type { ServiceContext } from "./context.ts";
 import { unwrap } from "./problems.ts";
@@ -16,38 +23,69 @@ import { watchRoutes } from "./route-watch.ts";
 export function ribService(services: ServiceContext): ServiceImpl<typeof RibService> {
   const { view } = services.owner;
   return {
-    listReceivedRoutes: (request) =>
-      listRoutes(services, ListReceivedRoutesRequestSchema, request, (check) => ({
+    listReceivedRoutes: (request, context) =>
+      listRoutes(
+        services,
+        ListReceivedRoutesRequestSchema,
+        ListReceivedRoutesResponseSchema,
+        request,
+        context,
+        (check) => ({
+          table: "received",
+          neighbor: check.address("neighbor", request.neighbor),
+          prePolicy: request.prePolicy,
+        }),
+      ),
+    listBestRoutes: (request, context) =>
+      listRoutes(
+        services,
+        ListBestRoutesRequestSchema,
+        ListBestRoutesResponseSchema,
+        request,
+        context,
+        () => ({
+          table: "best",
+          allPaths: request.allPaths,
+        }),
+      ),
+    listAdvertisedRoutes: (request, context) =>
+      listRoutes(
+        services,
+        ListAdvertisedRoutesRequestSchema,
+        ListAdvertisedRoutesResponseSchema,
+        request,
+        context,
+        (check) => ({
+          table: "advertised",
+          neighbor: check.address("neighbor", request.neighbor),
+        }),
+      ),
+    listRejectedRoutes: (request, context) =>
+      listRoutes(
+        services,
+        ListRejectedRoutesRequestSchema,
+        ListRejectedRoutesResponseSchema,
+        request,
+        context,
+        (check) => ({
+          table: "rejected",
+          neighbor: check.address("neighbor", request.neighbor),
+        }),
+      ),
+
+    streamReceivedRoutes: (request, context) =>
+      streamRoutes(services, StreamReceivedRoutesResponseSchema, request, context, (check) => ({
         table: "received",
         neighbor: check.address("neighbor", request.neighbor),
         prePolicy: request.prePolicy,
       })),
-    listBestRoutes: (request) =>
-      listRoutes(services, ListBestRoutesRequestSchema, request, () => ({
+    streamBestRoutes: (request, context) =>
+      streamRoutes(services, StreamBestRoutesResponseSchema, request, context, () => ({
         table: "best",
         allPaths: request.allPaths,
       })),
-    listAdvertisedRoutes: (request) =>
-      listRoutes(services, ListAdvertisedRoutesRequestSchema, request, (check) => ({
-        table: "advertised",
-        neighbor: check.address("neighbor", request.neighbor),
-      })),
-    listRejectedRoutes: (request) =>
-      listRoutes(services, ListRejectedRoutesRequestSchema, request, (check) => ({
-        table: "rejected",
-        neighbor: check.address("neighbor", request.neighbor),
-      })),
-
-    streamReceivedRoutes: (request, { signal }) =>
-      streamRoutes(services, request, signal, (check) => ({
-        table: "received",
-        neighbor: check.address("neighbor", request.neighbor),
-        prePolicy: request.prePolicy,
-      })),
-    streamBestRoutes: (request, { signal }) =>
-      streamRoutes(services, request, signal, () => ({ table: "best", allPaths: request.allPaths })),
-    streamAdvertisedRoutes: (request, { signal }) =>
-      streamRoutes(services, request, signal, (check) => ({
+    streamAdvertisedRoutes: (request, context) =>
+      streamRoutes(services, StreamAdvertisedRoutesResponseSchema, request, context, (check) => ({
         table: "advertised",
         neighbor: check.address("neighbor", request.neighbor),
       })),
@@ -69,7 +107,7 @@ export function ribService(services: ServiceContext): ServiceImpl<typeof RibServ
       ]);
       return unwrap(view.explainAdvertised(neighbor, prefix));
     },
-    watchRoutes: (request, { signal }) => watchRoutes(services, request, signal),
+    watchRoutes: (request, context) => watchRoutes(services, request, context),
     getRibSummary: () => view.ribSummary(),
   };
 }

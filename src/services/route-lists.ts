@@ -1,7 +1,10 @@
 /** Tables as pages and as streams. Both walk in small steps and rest between them; a stream only as it is read. */
 import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
+import type { GenMessage } from "@bufbuild/protobuf/codegenv2";
+import type { HandlerContext } from "@connectrpc/connect";
 import { limits } from "../base/limits.ts";
-import type { Route, RouteFilter } from "../gen/cairn/v1/types_pb.ts";
+import type { RouteFilter } from "../gen/cairn/v1/types_pb.ts";
+import { RouteBatch } from "../state/route-batch.ts";
 import type { RouteTable, RouteWalk } from "../state/view.ts";
 import type { ServiceContext } from "./context.ts";
 import type { PageAnswer } from "./objects.ts";
@@ -9,6 +12,7 @@ import { Pacer } from "./pacer.ts";
 import { readPage } from "./paging.ts";
 import { refusal } from "./problems.ts";
 import { RequestCheck } from "./request.ts";
+import { type RoutesResponse, takesBinary, withRoutes } from "./route-answer.ts";
 import { checkQuery } from "./route-query.ts";
 
 interface TableRequest {
@@ -23,66 +27,52 @@ const stepRows = 512;
 const messageBytesMax = 2 << 20;
 
 /** One page. `total_size` counts the table; with a filter it is 0 until the last page, then the number of matches. */
-export async function listRoutes<Desc extends DescMessage>(
+export async function listRoutes<Request extends DescMessage, Response extends RoutesResponse & PageAnswer>(
   services: ServiceContext,
-  desc: Desc,
-  request: MessageShape<Desc> & TableRequest & { readonly pageSize: number; readonly pageToken: string },
+  desc: Request,
+  answer: GenMessage<Response>,
+  request: MessageShape<Request> & TableRequest & { readonly pageSize: number; readonly pageToken: string },
+  context: HandlerContext,
   tableOf: (check: RequestCheck) => RouteTable,
-): Promise<{ routes: Route[] } & PageAnswer> {
+): Promise<Response> {
   const check = new RequestCheck();
   const page = readPage(check, desc, request);
   const walk = startWalk(services, check, request, tableOf, page.position);
   const pacer = new Pacer();
-  const routes: Route[] = [];
-  let bytes = 0;
+  const batch = new RouteBatch();
   let ended = false;
-  while (!ended && routes.length < page.size && bytes < messageBytesMax) {
+  while (!ended && batch.count < page.size && batch.byteLength < messageBytesMax) {
     await pacer.rest();
-    const step: Route[] = [];
-    ended = walk.next(step, Math.min(stepRoutes, page.size - routes.length), stepRows);
-    for (const route of step) {
-      routes.push(route);
-      bytes += estimateBytes(route);
-    }
+    ended = walk.next(batch, Math.min(stepRoutes, page.size - batch.count), stepRows);
   }
-  const before = page.before + routes.length;
+  const before = page.before + batch.count;
   const total = hasConditions(request.filter) ? (ended ? before : 0) : walk.total();
-  return {
-    routes,
-    nextPageToken: ended ? "" : page.token(walk.position(), before),
-    totalSize: BigInt(total),
-  };
+  const response = withRoutes(answer, batch, takesBinary(context));
+  response.nextPageToken = ended ? "" : page.token(walk.position(), before);
+  response.totalSize = BigInt(total);
+  return response;
 }
 
 /** The whole table in batches of at most `limits.streamBatchRoutes`. */
-export async function* streamRoutes(
+export async function* streamRoutes<Response extends RoutesResponse>(
   services: ServiceContext,
+  answer: GenMessage<Response>,
   request: TableRequest,
-  signal: AbortSignal,
+  context: HandlerContext,
   tableOf: (check: RequestCheck) => RouteTable,
-): AsyncGenerator<{ routes: Route[] }> {
+): AsyncGenerator<Response> {
   const walk = startWalk(services, new RequestCheck(), request, tableOf, "");
   const pacer = new Pacer();
-  let routes: Route[] = [];
-  let bytes = 0;
+  const batch = new RouteBatch();
+  const binary = takesBinary(context);
   for (let ended = false; !ended; ) {
     await pacer.rest();
-    signal.throwIfAborted();
-    const step: Route[] = [];
-    ended = walk.next(step, Math.min(stepRoutes, limits.streamBatchRoutes - routes.length), stepRows);
-    for (const route of step) {
-      routes.push(route);
-      bytes += estimateBytes(route);
-    }
-    if (
-      routes.length >= limits.streamBatchRoutes ||
-      bytes >= messageBytesMax ||
-      (ended && routes.length > 0)
-    ) {
-      yield { routes };
-      routes = [];
-      bytes = 0;
-    }
+    context.signal.throwIfAborted();
+    ended = walk.next(batch, Math.min(stepRoutes, limits.streamBatchRoutes - batch.count), stepRows);
+    const isFull = batch.count >= limits.streamBatchRoutes || batch.byteLength >= messageBytesMax;
+    if (!isFull && !(ended && batch.count > 0)) continue;
+    yield withRoutes(answer, batch, binary);
+    batch.clear();
   }
 }
 
@@ -111,15 +101,4 @@ function hasConditions(filter: RouteFilter | undefined): boolean {
       filter.neighbor !== "" ||
       filter.nextHop !== "")
   );
-}
-
-/** About as many bytes as the route takes in a message; cheap, and not less than a third of the truth. */
-function estimateBytes(route: Route): number {
-  let asns = 0;
-  for (const segment of route.asPath) asns += segment.asns.length;
-  let unknown = 0;
-  for (const attribute of route.unknownAttributes) unknown += attribute.value.length + 8;
-  const communities =
-    route.communities.length + route.largeCommunities.length * 3 + route.extendedCommunities.length * 2;
-  return 160 + asns * 12 + communities * 13 + route.clusterList.length * 16 + unknown;
 }

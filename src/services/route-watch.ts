@@ -1,5 +1,6 @@
 /** WatchRoutes: the best paths now, a bookmark, then changes, each prefix at most once and always its latest state. */
 import { create } from "@bufbuild/protobuf";
+import type { HandlerContext } from "@connectrpc/connect";
 import { limits } from "../base/limits.ts";
 import {
   WatchRoutesResponse_Type as Type,
@@ -7,11 +8,12 @@ import {
   type WatchRoutesResponse,
   WatchRoutesResponseSchema,
 } from "../gen/cairn/v1/rib_service_pb.ts";
-import type { Route } from "../gen/cairn/v1/types_pb.ts";
+import { RouteBatch } from "../state/route-batch.ts";
 import type { ServiceContext } from "./context.ts";
 import { Pacer } from "./pacer.ts";
 import { unwrap } from "./problems.ts";
 import { checked } from "./request.ts";
+import { takesBinary } from "./route-answer.ts";
 import { checkQuery } from "./route-query.ts";
 import { Wake } from "./watchers.ts";
 
@@ -22,12 +24,15 @@ import { Wake } from "./watchers.ts";
 export async function* watchRoutes(
   services: ServiceContext,
   request: WatchRoutesRequest,
-  signal: AbortSignal,
+  context: HandlerContext,
 ): AsyncGenerator<WatchRoutesResponse> {
+  const { signal } = context;
+  const binary = takesBinary(context);
   const { family, filter } = checked((check) => checkQuery(check, request));
   const slot = services.watchers.take("routes", signal);
   const wake = new Wake();
   const pacer = new Pacer();
+  const updated = new RouteBatch(WatchRoutesResponseSchema.field.updated.number);
   try {
     const { watch, compacted } = unwrap(
       services.owner.view.watchRoutes(family, filter, Number(request.resumeFrom)),
@@ -41,11 +46,15 @@ export async function* watchRoutes(
     for (;;) {
       await pacer.rest();
       signal.throwIfAborted();
-      const updated: Route[] = [];
+      updated.clear();
       const withdrawn: string[] = [];
       const { caughtUp, revision } = watch.next(updated, withdrawn, limits.streamBatchRoutes);
-      if (updated.length + withdrawn.length > 0) {
-        yield create(WatchRoutesResponseSchema, { type, updated, withdrawn, revision: BigInt(revision) });
+      if (updated.count + withdrawn.length > 0) {
+        const init = { type, withdrawn, revision: BigInt(revision) };
+        const response = create(WatchRoutesResponseSchema, init);
+        if (!binary) response.updated = updated.routes();
+        else if (updated.count > 0) response.$unknown = [updated.asField()];
+        yield response;
       }
       if (!caughtUp) continue;
       if (!bookmarked) {

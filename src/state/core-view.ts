@@ -4,7 +4,7 @@ import { formatIp, parseIp, parsePrefix } from "../base/ip.ts";
 import type { Problem, Result } from "../base/problem.ts";
 import type { Event, EventFilter } from "../gen/cairn/v1/event_service_pb.ts";
 import type { Injected } from "../gen/cairn/v1/injection_service_pb.ts";
-import type { Neighbor } from "../gen/cairn/v1/neighbor_service_pb.ts";
+import type { DynamicRangeState, Neighbor } from "../gen/cairn/v1/neighbor_service_pb.ts";
 import type { PolicyStats, TestPolicyRequest } from "../gen/cairn/v1/policy_service_pb.ts";
 import {
   type ExplainAdvertisedRouteResponse,
@@ -16,9 +16,6 @@ import {
   LookupRouteResponseSchema,
 } from "../gen/cairn/v1/rib_service_pb.ts";
 import type { RouteFilter } from "../gen/cairn/v1/types_pb.ts";
-import { rejectReason } from "../policy/explain.ts";
-import { RouteKey, RouteType } from "../policy/route-key.ts";
-import { RejectReason, reasonMask, rejectReasonText } from "../rib/path-flags.ts";
 import type { RouteTable } from "../rib/route-table.ts";
 import { type Family, unicastFamily } from "../wire/family.ts";
 import type { PendingState } from "./confirmation.ts";
@@ -26,13 +23,15 @@ import type { Core } from "./core.ts";
 import { explainBestPath } from "./explain.ts";
 import { explainAdvertised } from "./explain-export.ts";
 import { explainImport } from "./explain-import.ts";
+import type { RefusedSegments } from "./inputs.ts";
 import type { Mutation } from "./mutation.ts";
 import type { NeighborRecord } from "./neighbor-record.ts";
 import { neighborMessage } from "./neighbor-view.ts";
 import { PlanJob, type PlanOptions } from "./plan.ts";
 import { policyStats, startTrial } from "./policy-trial.ts";
+import { routeMessage } from "./route-batch.ts";
 import { prepareFilter } from "./route-filter.ts";
-import { prefixText, routeMessage } from "./route-message.ts";
+import { prefixText } from "./route-message.ts";
 import { AdvertisedWalk, BestWalk, ReceivedWalk, type WalkScope } from "./route-walk.ts";
 import { resumePoint, TableWatch } from "./route-watch.ts";
 import type {
@@ -49,8 +48,6 @@ export class CoreView implements View {
   private readonly core: Core;
   /** The API's revisions start from here, so that those of an earlier run are told apart. */
   private readonly revisionBase: number;
-  private readonly key = new RouteKey();
-  private readonly address = new Uint8Array(16);
 
   constructor(core: Core) {
     this.core = core;
@@ -74,7 +71,16 @@ export class CoreView implements View {
   }
 
   neighborNames(): readonly string[] {
-    return this.core.objects.entries("Neighbor").map((entry) => entry.name);
+    const declared = this.core.objects.entries("Neighbor").map((entry) => entry.name);
+    return [...declared, ...this.core.dynamic.dynamic.addresses()];
+  }
+
+  dynamicRange(name: string): DynamicRangeState | undefined {
+    return this.core.dynamic.rangeState(name);
+  }
+
+  refusedSegments(): RefusedSegments | undefined {
+    return this.core.refusals.counts;
   }
 
   walk(table: Table, family: Family, filter: RouteFilter | undefined, position: string): Result<RouteWalk> {
@@ -123,16 +129,7 @@ export class CoreView implements View {
 
   /** Why a path may not be chosen; a policy says which statement it was. */
   private reasonOf(table: RouteTable, path: number): string {
-    const { paths } = table;
-    const reason = paths.flags[path] & reasonMask;
-    if (reason !== RejectReason.policy) return rejectReasonText[reason];
-    const record = this.core.neighbors.get(paths.neighbor[path]);
-    if (!record.importProgram) return rejectReasonText[reason];
-    const prefix = paths.prefix[path];
-    table.prefixes.writeAddress(prefix, this.address, 0);
-    this.key.setNlri(table.family, this.address, 0, table.prefixes.length[prefix]);
-    this.key.routeType = record.config.external ? RouteType.external : RouteType.internal;
-    return rejectReason(record.importProgram, paths.received[path], this.key) || rejectReasonText[reason];
+    return this.core.importer.refusal(this.core.neighbors.get(table.paths.neighbor[path]), table, path);
   }
 
   lookup(target: string): Result<LookupRouteResponse> {

@@ -11,7 +11,7 @@ import {
 } from "../gen/cairn/v1/rib_service_pb.ts";
 import type { RouteTable } from "../rib/route-table.ts";
 import { unicastFamily } from "../wire/family.ts";
-import { routeMessage } from "./route-message.ts";
+import { routeMessage } from "./route-batch.ts";
 import type { Routing } from "./routing.ts";
 
 /** @param reasonOf text of why a path is rejected */

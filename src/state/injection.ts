@@ -19,7 +19,8 @@ import { type Family, families, unicastFamily } from "../wire/family.ts";
 import { MessageWriter } from "../wire/message-writer.ts";
 import type { PathAttributes } from "../wire/path-attributes.ts";
 import { type CheckedPath, checkInjectedPath } from "./injection-parse.ts";
-import { prefixText, routeMessage } from "./route-message.ts";
+import { routeMessage } from "./route-batch.ts";
+import { prefixText } from "./route-message.ts";
 import type { Routing } from "./routing.ts";
 import type { StoredInjection } from "./rows.ts";
 

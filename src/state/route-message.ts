@@ -1,12 +1,9 @@
-/** Rows of the tables as messages of the API. */
-import { create } from "@bufbuild/protobuf";
-import { durationFromMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
+/** Prefixes and attribute sets as the API shows them. */
+import { create, toBinary } from "@bufbuild/protobuf";
 import { formatIp, formatIp4 } from "../base/ip.ts";
 import { type AsPathSegment_Type, type Origin, type Route, RouteSchema } from "../gen/cairn/v1/types_pb.ts";
 import type { AttrId } from "../rib/attribute-store.ts";
-import { reasonMask, rejectReasonText, staleFlag } from "../rib/path-flags.ts";
 import type { PrefixTable } from "../rib/prefix-table.ts";
-import type { RouteTable } from "../rib/route-table.ts";
 import { formatAsPath } from "../wire/as-path-text.ts";
 import { decodeBlock } from "../wire/block.ts";
 import { formatCommunity, formatExtendedCommunity, formatLargeCommunity } from "../wire/community-text.ts";
@@ -23,64 +20,86 @@ export function prefixText(prefixes: PrefixTable, row: number): string {
   return `${formatIp(address, 0, prefixes.addressBytes)}/${prefixes.length[row]}`;
 }
 
-/**
- * A path with one of its attribute sets.
- * @param attr the set to show: as received, after import policy, or as announced
- * @param nowS wall-clock seconds for the age; 0 leaves time out
- * @param prefix row of the prefix, when the path is gone (0)
- */
-export function routeMessage(
-  routing: Routing,
-  table: RouteTable,
-  path: number,
-  attr: AttrId,
-  nowS = 0,
-  prefix = table.paths.prefix[path],
-): Route {
-  const { paths } = table;
-  const flags = paths.flags[path];
-  // A copy of the shared template: lists inside are shared and never changed.
-  const route = { ...attributesMessage(routing, attr) };
-  route.prefix = prefixText(table.prefixes, prefix);
-  route.pathId = paths.idOf(path);
-  route.neighbor = routing.neighbors.text[paths.neighbor[path]];
-  route.family = table.family.name;
-  route.best = table.bestOf(prefix) === path;
-  route.stale = (flags & staleFlag) !== 0;
-  route.rejectReason = rejectReasonText[flags & reasonMask];
-  if (nowS !== 0) setTimes(route, paths.time[path], nowS);
-  return route;
+/** ASCII digits of each byte value. */
+const decimals: readonly Uint8Array[] = Array.from({ length: 256 }, (_, byte) =>
+  Uint8Array.from(String(byte), (digit) => digit.charCodeAt(0)),
+);
+const slash = 0x2f;
+const dot = 0x2e;
+
+/** Writes the canonical text of a prefix row as ASCII. @returns its length, 43 at most */
+export function writePrefixText(prefixes: PrefixTable, row: number, out: Uint8Array, at: number): number {
+  prefixes.writeAddress(row, address, 0);
+  let end = at;
+  if (prefixes.addressBytes === 4) {
+    for (let i = 0; i < 4; i++) {
+      if (i > 0) out[end++] = dot;
+      const digits = decimals[address[i]];
+      for (let j = 0; j < digits.length; j++) out[end++] = digits[j];
+    }
+  } else {
+    const text = formatIp(address, 0, prefixes.addressBytes);
+    for (let i = 0; i < text.length; i++) out[end++] = text.charCodeAt(i);
+  }
+  out[end++] = slash;
+  const digits = decimals[prefixes.length[row]];
+  for (let j = 0; j < digits.length; j++) out[end++] = digits[j];
+  return end - at;
 }
 
-/** Times of the route before this one: neighbors in a table often share them. */
-let lastTimes = { timeS: -1, nowS: -1, age: durationFromMs(0), receivedAt: timestampFromMs(0) };
+/** The attribute fields of a `Route` as protobuf bytes. */
+export interface EncodedAttributes {
+  /** Fields before those that are told of the path, such as `best`. */
+  readonly low: Uint8Array;
+  /** Fields after them. */
+  readonly high: Uint8Array;
+}
 
-function setTimes(route: Route, timeS: number, nowS: number): void {
-  if (lastTimes.timeS !== timeS || lastTimes.nowS !== nowS) {
-    const age = durationFromMs(Math.max(0, nowS - timeS) * 1000);
-    lastTimes = { timeS, nowS, age, receivedAt: timestampFromMs(timeS * 1000) };
-  }
-  route.age = lastTimes.age;
-  route.receivedAt = lastTimes.receivedAt;
+interface Shown {
+  readonly epoch: number;
+  readonly route: Route;
+  encoded?: EncodedAttributes;
 }
 
 /** Attribute sets shown last, by id: a list shows the same set many times in a row. */
-const templatesMax = 1024;
-const templates = new WeakMap<Routing, Map<AttrId, { readonly epoch: number; readonly route: Route }>>();
+const shownMax = 1024;
+const shown = new WeakMap<Routing, Map<AttrId, Shown>>();
 
-/** What an attribute set says, as the attribute fields of a `Route`. Shared: copy it, do not change it. */
+/** What an attribute set says, as the attribute fields of a `Route`. Shared: do not change it. */
 export function attributesMessage(routing: Routing, attr: AttrId): Route {
-  let known = templates.get(routing);
-  if (!known) templates.set(routing, (known = new Map()));
+  return shownOf(routing, attr).route;
+}
+
+/** The same as bytes, in order of field numbers. */
+export function encodedAttributes(routing: Routing, attr: AttrId): EncodedAttributes {
+  const of = shownOf(routing, attr);
+  return (of.encoded ??= encode(of.route));
+}
+
+function shownOf(routing: Routing, attr: AttrId): Shown {
+  let known = shown.get(routing);
+  if (!known) shown.set(routing, (known = new Map()));
   const epoch = routing.attributes.epoch[attr];
   const found = known.get(attr);
-  if (found?.epoch === epoch) return found.route;
+  if (found?.epoch === epoch) return found;
   routing.attributes.block(attr, block);
-  const route = routeOfAttributes(decodeBlock(block.bytes, block.start, block.end));
-  if (known.size >= templatesMax) known.clear();
-  known.set(attr, { epoch, route });
-  return route;
+  const made: Shown = { epoch, route: routeOfAttributes(decodeBlock(block.bytes, block.start, block.end)) };
+  if (known.size >= shownMax) known.clear();
+  known.set(attr, made);
+  return made;
 }
+
+function encode(route: Route): EncodedAttributes {
+  const { weight, tag, discard, otc, ...rest } = route;
+  const isPlain = weight === undefined && tag === undefined && !discard && otc === undefined;
+  if (isPlain) return { low: toBinary(RouteSchema, route), high: noBytes };
+  return {
+    low: toBinary(RouteSchema, { ...rest, discard: false }),
+    high: toBinary(RouteSchema, create(RouteSchema, { weight, tag, discard, otc })),
+  };
+}
+
+const noBytes = new Uint8Array();
 
 function routeOfAttributes(attributes: PathAttributes): Route {
   const { nextHop } = attributes;

@@ -1,10 +1,9 @@
 /** Walks over tables for lists. A position is a row: rows stay what they are while their route is there. */
-import type { Route } from "../gen/cairn/v1/types_pb.ts";
 import { RejectReason, reasonMask } from "../rib/path-flags.ts";
 import type { RouteTable } from "../rib/route-table.ts";
 import type { UpdateGroup } from "../rib/update-group.ts";
+import type { RouteBatch } from "./route-batch.ts";
 import type { PreparedFilter } from "./route-filter.ts";
-import { routeMessage } from "./route-message.ts";
 import type { Routing } from "./routing.ts";
 import type { RouteWalk } from "./view.ts";
 
@@ -27,10 +26,10 @@ abstract class RowWalk implements RouteWalk {
     this.row = position === "" ? this.first() : Number(position);
   }
 
-  next(out: Route[], max: number, rows: number): boolean {
+  next(out: RouteBatch, max: number, rows: number): boolean {
     const end = Math.min(this.end(), this.row + rows);
-    const full = out.length + max;
-    while (this.row < end && out.length < full) this.visit(this.row++, out);
+    const full = out.count + max;
+    while (this.row < end && out.count < full) this.visit(this.row++, out);
     return this.row >= this.end();
   }
 
@@ -40,7 +39,7 @@ abstract class RowWalk implements RouteWalk {
 
   abstract total(): number;
   /** Appends what the row gives to `out`; it may be more than one route. */
-  protected abstract visit(row: number, out: Route[]): void;
+  protected abstract visit(row: number, out: RouteBatch): void;
   protected abstract rows(): number;
 
   /** With an exact prefix there is one row to look at. */
@@ -82,7 +81,7 @@ export class BestWalk extends RowWalk {
     return this.scope.table.prefixes.rows;
   }
 
-  protected override visit(row: number, out: Route[]): void {
+  protected override visit(row: number, out: RouteBatch): void {
     const { table, filter, routing } = this.scope;
     if (table.isMarker(row)) return;
     const best = table.bestOf(row);
@@ -91,7 +90,7 @@ export class BestWalk extends RowWalk {
     for (let path = best; path !== 0; path = this.allPaths ? paths.next[path] : 0) {
       if (!paths.eligible(path) || !filter.matchesNeighbor(paths.neighbor[path])) continue;
       if (!filter.matchesAttributes(paths.attr[path])) continue;
-      out.push(routeMessage(routing, table, path, paths.attr[path], this.scope.nowS()));
+      out.addPath(routing, table, path, paths.attr[path], this.scope.nowS());
     }
   }
 }
@@ -133,14 +132,14 @@ export class ReceivedWalk extends RowWalk {
     return this.byPrefix() ? this.scope.table.prefixes.rows : this.scope.table.paths.rows;
   }
 
-  protected override visit(row: number, out: Route[]): void {
+  protected override visit(row: number, out: RouteBatch): void {
     const { table } = this.scope;
     const { paths } = table;
     if (!this.byPrefix()) this.visitPath(row, out);
     else for (let path = table.head[row]; path !== 0; path = paths.next[path]) this.visitPath(path, out);
   }
 
-  private visitPath(path: number, out: Route[]): void {
+  private visitPath(path: number, out: RouteBatch): void {
     const { table, filter, routing } = this.scope;
     const { paths } = table;
     if (paths.neighbor[path] !== this.neighbor || paths.received[path] === 0) return;
@@ -150,9 +149,9 @@ export class ReceivedWalk extends RowWalk {
     if (!filter.matchesPrefix(table.prefixes, paths.prefix[path])) return;
     const attr = this.kind === "accepted" ? paths.attr[path] : paths.received[path];
     if (!filter.matchesAttributes(attr)) return;
-    const route = routeMessage(routing, table, path, attr, this.scope.nowS());
-    if (reason !== RejectReason.none) route.rejectReason = this.reason(path);
-    out.push(route);
+    const words = reason === RejectReason.none ? "" : this.reason(path);
+    const { prefix, neighbor } = paths;
+    out.addPath(routing, table, path, attr, this.scope.nowS(), prefix[path], neighbor[path], words);
   }
 }
 
@@ -179,7 +178,7 @@ export class AdvertisedWalk extends RowWalk {
     return this.group ? this.scope.table.prefixes.rows : 1;
   }
 
-  protected override visit(row: number, out: Route[]): void {
+  protected override visit(row: number, out: RouteBatch): void {
     const { table, filter, routing } = this.scope;
     const { group } = this;
     if (!group || group.closed || table.isMarker(row) || !group.announces(row, this.neighbor)) return;
@@ -187,23 +186,9 @@ export class AdvertisedWalk extends RowWalk {
     if (!filter.matchesPrefix(table.prefixes, row) || !filter.matchesNeighbor(source)) return;
     const attr = group.attr[row];
     if (!filter.matchesAttributes(attr)) return;
-    out.push(advertisedRoute(routing, table, row, attr, source, this.scope.nowS()));
+    // The path it came from may have changed or gone since.
+    const best = table.bestOf(row);
+    const isSame = best !== 0 && table.paths.neighbor[best] === source;
+    out.addPath(routing, table, isSame ? best : 0, attr, isSame ? this.scope.nowS() : 0, row, source);
   }
-}
-
-/** A row of an Adj-RIB-Out; the path it came from may have changed or gone since. */
-function advertisedRoute(
-  routing: Routing,
-  table: RouteTable,
-  row: number,
-  attr: number,
-  source: number,
-  nowS: number,
-): Route {
-  const best = table.bestOf(row);
-  const isSame = best !== 0 && table.paths.neighbor[best] === source;
-  const route = routeMessage(routing, table, isSame ? best : 0, attr, isSame ? nowS : 0, row);
-  route.neighbor = routing.neighbors.text[source];
-  route.best = isSame;
-  return route;
 }

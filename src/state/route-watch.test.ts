@@ -3,11 +3,12 @@ import { suite, test } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import fc from "fast-check";
 import { parsePrefix } from "../base/ip.ts";
-import { type Route, type RouteFilter, RouteFilterSchema } from "../gen/cairn/v1/types_pb.ts";
+import { type RouteFilter, RouteFilterSchema } from "../gen/cairn/v1/types_pb.ts";
 import { encodeBlock } from "../wire/block.ts";
 import { ipv4Unicast } from "../wire/family.ts";
 import { MessageWriter } from "../wire/message-writer.ts";
 import { emptyAttributes } from "../wire/path-attributes.ts";
+import { RouteBatch } from "./route-batch.ts";
 import { type PreparedFilter, prepareFilter } from "./route-filter.ts";
 import { BestWalk, ReceivedWalk } from "./route-walk.ts";
 import { type ResumePoint, resumePoint, TableWatch } from "./route-watch.ts";
@@ -15,8 +16,17 @@ import { Routing } from "./routing.ts";
 import { Watchers } from "./watchers.ts";
 
 /** A table of IPv4 routes that neighbors 1 and 2 announce with a MED, and a model of it. */
+function newRouting(): Routing {
+  const routing = new Routing();
+  for (const id of [1, 2]) {
+    routing.ensureNeighbor(id);
+    routing.neighbors.setAddress(id, Uint8Array.of(192, 0, 2, id));
+  }
+  return routing;
+}
+
 class Scene {
-  readonly routing = new Routing();
+  readonly routing = newRouting();
   readonly table = this.routing.table(ipv4Unicast);
   readonly watchers = new Watchers(this.routing);
   /** MED by prefix by neighbor. */
@@ -71,10 +81,10 @@ class Scene {
 /** Applies what a watch says to what its reader knows. */
 function follow(watch: TableWatch, known: Map<string, string>, max = 1000): number {
   for (;;) {
-    const updated: Route[] = [];
+    const updated = new RouteBatch();
     const withdrawn: string[] = [];
     const { caughtUp, revision } = watch.next(updated, withdrawn, max);
-    for (const route of updated) known.set(route.prefix, `${route.nextHop} ${route.med}`);
+    for (const route of updated.routes()) known.set(route.prefix, `${route.nextHop} ${route.med}`);
     for (const prefix of withdrawn) known.delete(prefix);
     if (caughtUp) return revision;
   }
@@ -110,10 +120,10 @@ suite("TableWatch", () => {
           else if (what === "withdraw") scene.withdraw(neighbor, prefix);
           else if (what === "reap") scene.reap();
           else if (what === "some") {
-            const updated: Route[] = [];
+            const updated = new RouteBatch();
             const withdrawn: string[] = [];
             watch.next(updated, withdrawn, 1);
-            for (const route of updated) known.set(route.prefix, `${route.nextHop} ${route.med}`);
+            for (const route of updated.routes()) known.set(route.prefix, `${route.nextHop} ${route.med}`);
             for (const gone of withdrawn) known.delete(gone);
           } else if (what === "read") {
             follow(watch, known);
@@ -146,15 +156,18 @@ suite("TableWatch", () => {
     const read = (fields: Partial<RouteFilter>): string[] => {
       const known = new Map<string, string>();
       follow(scene.watch(undefined, fields), known, 1);
-      const listed: Route[] = [];
+      const listed = new RouteBatch();
       const walk = new BestWalk(
         { routing: scene.routing, table: scene.table, filter: scene.filter(fields), nowS: () => 0 },
         "",
         false,
       );
-      while (!walk.next(listed, listed.length + 1, 1)) assert(walk.position());
+      while (!walk.next(listed, listed.count + 1, 1)) assert(walk.position());
       assert.deepEqual(
-        listed.map(({ prefix }) => prefix).sort(),
+        listed
+          .routes()
+          .map(({ prefix }) => prefix)
+          .sort(),
         [...known.keys()].sort(),
         "a list shows the same",
       );
@@ -176,9 +189,9 @@ suite("TableWatch", () => {
       const scope = { routing: scene.routing, table: scene.table, filter: scene.filter(), nowS: () => 0 };
       const walk = new ReceivedWalk(scope, position, 1, "received", () => "");
       assert.equal(walk.total(), 10);
-      const page: Route[] = [];
+      const page = new RouteBatch();
       const done = walk.next(page, 3, 1000);
-      seen.push(...page.map(({ prefix }) => prefix));
+      seen.push(...page.routes().map(({ prefix }) => prefix));
       position = walk.position();
       if (done) break;
     }

@@ -1,9 +1,9 @@
 /** A reader of best-path changes with a cursor of its own in the change list. */
-import type { Route } from "../gen/cairn/v1/types_pb.ts";
 import { after } from "../rib/change-list.ts";
 import type { RouteTable } from "../rib/route-table.ts";
+import type { RouteBatch } from "./route-batch.ts";
 import type { PreparedFilter } from "./route-filter.ts";
-import { prefixText, routeMessage } from "./route-message.ts";
+import { prefixText } from "./route-message.ts";
 import type { Routing } from "./routing.ts";
 import type { RouteWatch } from "./view.ts";
 import type { RouteCursor, Watchers } from "./watchers.ts";
@@ -57,14 +57,14 @@ export class TableWatch implements RouteWatch {
     this.cursor.onChange = listener;
   }
 
-  next(updated: Route[], withdrawn: string[], max: number): { caughtUp: boolean; revision: number } {
+  next(updated: RouteBatch, withdrawn: string[], max: number): { caughtUp: boolean; revision: number } {
     const { table, filter, routing } = this;
     const { changes, paths } = table;
     let last = 0;
     let row = changes.next[this.cursor.marker];
     for (
       let n = 0;
-      row !== 0 && n < rowsPerCall && updated.length + withdrawn.length < max;
+      row !== 0 && n < rowsPerCall && updated.count + withdrawn.length < max;
       row = changes.next[row], n++
     ) {
       last = row;
@@ -75,7 +75,7 @@ export class TableWatch implements RouteWatch {
         filter.matchesNeighbor(paths.neighbor[best]) &&
         filter.matchesAttributes(paths.attr[best])
       ) {
-        updated.push(routeMessage(routing, table, best, paths.attr[best], this.nowS()));
+        updated.addPath(routing, table, best, paths.attr[best], this.nowS());
       } else if (after(changes.revisionOf[row], this.startRevision)) {
         withdrawn.push(prefixText(table.prefixes, row));
       }

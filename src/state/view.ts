@@ -24,6 +24,7 @@ import type {
 import type { Metadata, RouteFilter } from "../gen/cairn/v1/types_pb.ts";
 import type { Family } from "../wire/family.ts";
 import type { PendingState } from "./confirmation.ts";
+import type { RefusedSegments } from "./inputs.ts";
 import type { Mutation, MutationOutcome } from "./mutation.ts";
 import type { Operation, OperationOutcome } from "./operation.ts";
 import type { PlanOptions } from "./plan.ts";
@@ -102,6 +103,8 @@ export interface CoreView {
   neighborNames(): readonly string[];
   /** Counts of a range of dynamic neighbors; undefined when there is no such range. */
   dynamicRange(name: string): DynamicRangeState | undefined;
+  /** Segments that the kernel refused; undefined where that is not known. */
+  refusedSegments(): RefusedSegments | undefined;
   /** Starts or goes on (with a walk's `position`) with a list; problems name the fields that are wrong. */
   walk(
     table: RouteTable,

@@ -3,6 +3,7 @@
  * cairn sends is read by a small parser of its own (wire-text.ts), so that a mistake of `src/wire` cannot hide itself.
  * Nothing sleeps.
  */
+
 import assert from "node:assert/strict";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { parsePrefix } from "../../src/base/ip.ts";
@@ -16,6 +17,7 @@ import { CoreView } from "../../src/state/core-view.ts";
 import type { HostAddress } from "../../src/state/inputs.ts";
 import type { MutationOp } from "../../src/state/mutation.ts";
 import type { Operation } from "../../src/state/operation.ts";
+import { RouteBatch } from "../../src/state/route-batch.ts";
 import type { Capability } from "../../src/wire/capabilities.ts";
 import { keepaliveBytes } from "../../src/wire/keepalive.ts";
 import { encodeOpen } from "../../src/wire/open.ts";
@@ -204,9 +206,9 @@ export class CoreRig {
       "",
     );
     assert.ok(walk.ok, JSON.stringify(walk));
-    const routes: Parameters<typeof walk.value.next>[0] = [];
+    const routes = new RouteBatch();
     while (!walk.value.next(routes, 1000, 100_000));
-    return routes.find((route) => route.prefix === prefix)?.rejectReason;
+    return routes.routes().find((route) => route.prefix === prefix)?.rejectReason;
   }
 
   topics(): string[] {
@@ -234,6 +236,8 @@ export class Peer {
   /** Bytes of what came, KEEPALIVEs left out. */
   bytes = 0;
   up = false;
+  /** Hears every message as it came. */
+  listen: ((bytes: Uint8Array) => void) | undefined;
   private conn = 0;
   private readonly rig: CoreRig;
   private readonly options: PeerOptions;
@@ -327,6 +331,7 @@ export class Peer {
 
   private message(bytes: Uint8Array): void {
     const type = bytes[18];
+    this.listen?.(bytes);
     if (type !== 4) this.bytes += bytes.length;
     assert.ok(bytes.length <= (this.options.extendedMessages ? 65_535 : 4096), `${bytes.length} bytes`);
     if (type === 3) {

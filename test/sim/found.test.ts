@@ -1,13 +1,14 @@
 /** What seeds found, each in its smallest form. */
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import { seededRandom } from "../../src/base/random.ts";
 import { InjectedPathSchema } from "../../src/gen/cairn/v1/injection_service_pb.ts";
-import type { Route } from "../../src/gen/cairn/v1/types_pb.ts";
 import { Core, emptyState } from "../../src/state/core.ts";
 import { CoreView } from "../../src/state/core-view.ts";
 import type { MutationOp } from "../../src/state/mutation.ts";
+import { RouteBatch } from "../../src/state/route-batch.ts";
 import { ipv4Unicast } from "../../src/wire/family.ts";
 
 class Bench {
@@ -113,9 +114,9 @@ test("a watch that resumes before every row of the table hears of withdrawals", 
   const view = new CoreView(bench.core);
   const first = view.watchRoutes(ipv4Unicast, undefined, 0);
   assert(first.ok);
-  const told: Route[] = [];
+  const told = new RouteBatch();
   const { revision } = first.value.watch.next(told, [], 10);
-  assert.equal(told.length, 1);
+  assert.equal(told.count, 1);
   // A second reader that lags keeps the row from being forgotten.
   assert(view.watchRoutes(ipv4Unicast, undefined, 0).ok);
   first.value.watch.close();
@@ -125,7 +126,7 @@ test("a watch that resumes before every row of the table hears of withdrawals", 
   const again = view.watchRoutes(ipv4Unicast, undefined, revision);
   assert(again.ok);
   const gone: string[] = [];
-  again.value.watch.next([], gone, 10);
+  again.value.watch.next(new RouteBatch(), gone, 10);
   assert(again.value.compacted || gone.includes("10.0.0.0/8"));
 });
 

@@ -1,7 +1,9 @@
 /** Runs the cores of a trace again, without network, disks or dice, and says where it ends and with what hash. */
+
 import { seededRandom } from "../../src/base/random.ts";
 import { Core } from "../../src/state/core.ts";
 import { CoreView } from "../../src/state/core-view.ts";
+import { RouteBatch } from "../../src/state/route-batch.ts";
 import type { RouteWatch } from "../../src/state/view.ts";
 import { families } from "../../src/wire/family.ts";
 import { Hash, hashCore, hashEffect } from "./hash.ts";
@@ -75,7 +77,7 @@ function run(entry: Exclude<Entry, { t: "end" }>, running: (Running | undefined)
       return 0;
     }
     case "watch.next":
-      watches.get(entry.id)?.next([], [], entry.max);
+      watches.get(entry.id)?.next(new RouteBatch(), [], entry.max);
       return 0;
     case "watch.close":
       watches.get(entry.id)?.close();

@@ -1,5 +1,7 @@
 /** Readers of best-path changes outside the cores: they read now and then, stall, resume, and keep what they were told. */
+
 import type { Route } from "../../src/gen/cairn/v1/types_pb.ts";
+import { RouteBatch } from "../../src/state/route-batch.ts";
 import type { RouteWatch } from "../../src/state/view.ts";
 import { type Family, families } from "../../src/wire/family.ts";
 import type { Speaker } from "./speaker.ts";
@@ -95,10 +97,10 @@ export class SimWatchers {
 
   private next(watcher: Watcher, max: number): void {
     this.world.record({ t: "watch.next", s: watcher.speaker.index, id: watcher.id, max });
-    const updated: Route[] = [];
+    const updated = new RouteBatch();
     const withdrawn: string[] = [];
     const { caughtUp, revision } = watcher.watch.next(updated, withdrawn, max);
-    for (const route of updated) watcher.table.set(route.prefix, routeText(route));
+    for (const route of updated.routes()) watcher.table.set(route.prefix, routeText(route));
     for (const prefix of withdrawn) watcher.table.delete(prefix);
     watcher.caughtUp = caughtUp;
     watcher.revision = revision;

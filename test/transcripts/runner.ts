@@ -10,6 +10,7 @@
  *   cut A B | heal | run SECONDS
  *   show sessions | show table A | show received A B | show events A | show rejected A B
  */
+
 import { fromJson, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
 import { GlobalSpecSchema } from "../../src/gen/cairn/v1/global_service_pb.ts";
 import { InjectedPathSchema } from "../../src/gen/cairn/v1/injection_service_pb.ts";
@@ -18,6 +19,7 @@ import { PolicySpecSchema } from "../../src/gen/cairn/v1/policy_service_pb.ts";
 import type { Route } from "../../src/gen/cairn/v1/types_pb.ts";
 import type { MutationOp } from "../../src/state/mutation.ts";
 import type { Operation } from "../../src/state/operation.ts";
+import { RouteBatch } from "../../src/state/route-batch.ts";
 import { families } from "../../src/wire/family.ts";
 import { Clock } from "../sim/clock.ts";
 import { Dice } from "../sim/dice.ts";
@@ -199,12 +201,15 @@ function routes(
   name: string,
   table: Parameters<NonNullable<Speaker["view"]>["walk"]>[0],
 ): string[] {
-  const list: Route[] = [];
+  const list = new RouteBatch();
   for (const family of families) {
     const walk = stage.named(name).view!.walk(table, family, undefined, "");
     if (walk.ok) while (!walk.value.next(list, 1000, 10_000));
   }
-  return list.map((route) => routeLine(stage, route)).sort();
+  return list
+    .routes()
+    .map((route) => routeLine(stage, route))
+    .sort();
 }
 
 function routeLine(stage: Stage, route: Route): string {

@@ -10,6 +10,7 @@ import {
   type RouteFilter,
   RouteSchema,
 } from "../../gen/cairn/v1/types_pb.ts";
+import type { RouteBatch } from "../../state/route-batch.ts";
 import type { RouteTable, RouteWalk, RouteWatch } from "../../state/view.ts";
 import type { Family } from "../../wire/family.ts";
 
@@ -113,7 +114,7 @@ export class FakeTables {
             last = order[at];
             const route = this.#best.get(last);
             if (!route || !inTable(route) || !matches(route, filter)) continue;
-            out.push(shape(table, route));
+            out.addMessage(shape(table, route));
             taken++;
           }
           return at >= order.length;
@@ -199,7 +200,7 @@ class FakeWatch implements RouteWatch {
     this.#end = end;
   }
 
-  next(updated: Route[], withdrawn: string[], max: number): { caughtUp: boolean; revision: number } {
+  next(updated: RouteBatch, withdrawn: string[], max: number): { caughtUp: boolean; revision: number } {
     let taken = 0;
     for (const [prefix, revision] of this.#tables.changedAfter(this.#at)) {
       if (taken >= max) return { caughtUp: false, revision: this.#at };
@@ -208,7 +209,7 @@ class FakeWatch implements RouteWatch {
       const route = this.#tables.get(prefix);
       if (route && (route.family !== this.#family.name || !matches(route, this.#filter))) continue;
       if (!route && prefix.includes(":") !== (this.#family.afi === 2)) continue;
-      if (route) updated.push(route);
+      if (route) updated.addMessage(route);
       else withdrawn.push(prefix);
       taken++;
     }

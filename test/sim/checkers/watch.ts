@@ -1,5 +1,6 @@
 /** What a watcher was told adds up to the table. */
-import type { Route } from "../../../src/gen/cairn/v1/types_pb.ts";
+
+import { RouteBatch } from "../../../src/state/route-batch.ts";
 import { violated } from "../failure.ts";
 import { routeText } from "../watchers.ts";
 import type { World } from "../world.ts";
@@ -11,9 +12,9 @@ export function checkWatches(world: World): void {
     const walk = speaker.view!.walk({ table: "best", allPaths: false }, family, undefined, "");
     if (!walk.ok) throw new Error("a walk without filter was refused");
     for (let done = false; !done; ) {
-      const routes: Route[] = [];
+      const routes = new RouteBatch();
       done = walk.value.next(routes, 1000, 10_000);
-      for (const route of routes) best.set(route.prefix, routeText(route));
+      for (const route of routes.routes()) best.set(route.prefix, routeText(route));
     }
     for (const [prefix, text] of best) {
       const told = table.get(prefix);
