@@ -16,6 +16,7 @@ export type ProblemCode =
   | "WRONG_STATE"
   | "LIMIT"
   | "PENDING" // another change waits for its confirmation
+  | "TEST_FAILED" // a policy test does not come out as it says
   | "GATE" // the plan exceeds what the caller allows
   | "STORE_FAILED" // could not be made durable; nothing changed
   | "BUSY"

@@ -1,5 +1,5 @@
 /** Input files of commands: JSON or YAML, or standard input for "-". */
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { text } from "node:stream/consumers";
 import type { Context } from "./context.ts";
 import { CliError, exitCode, usageError } from "./exit.ts";
@@ -47,6 +47,15 @@ export async function readText(context: Context, file: string): Promise<string> 
   if (file === "-") return text(context.stdin);
   try {
     return readFileSync(file, "utf8");
+  } catch (error) {
+    throw new CliError(exitCode.failed, "FILE", (error as Error).message);
+  }
+}
+
+/** Replaces the text of a file. @throws CliError */
+export function writeText(file: string, content: string): void {
+  try {
+    writeFileSync(file, content);
   } catch (error) {
     throw new CliError(exitCode.failed, "FILE", (error as Error).message);
   }

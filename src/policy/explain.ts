@@ -77,12 +77,7 @@ class Scribe implements Watcher {
   }
 
   decided(_accepted: boolean, policy?: CompiledPolicy, statement?: CompiledStatement): void {
-    if (!policy) this.reason = "end of chain";
-    else if (!statement) this.reason = `policy ${policy.name}, default action`;
-    else {
-      const name = statement.name === "" ? "" : ` (${statement.name})`;
-      this.reason = `policy ${policy.name}, statement ${statement.position + 1}${name}`;
-    }
+    this.reason = describeDecision(policy, statement);
   }
 
   tooLong(statements: number): void {
@@ -92,6 +87,14 @@ class Scribe implements Watcher {
   tooLarge(): void {
     this.reason = "the changed attributes fit no message";
   }
+}
+
+/** What decided, as in `Explanation.reason`. */
+export function describeDecision(policy?: CompiledPolicy, statement?: CompiledStatement): string {
+  if (!policy) return "end of chain";
+  if (!statement) return `policy ${policy.name}, default action`;
+  const name = statement.name === "" ? "" : ` (${statement.name})`;
+  return `policy ${policy.name}, statement ${statement.position + 1}${name}`;
 }
 
 /** The differences between two attribute sets, one text per field. */

@@ -201,8 +201,9 @@ export class PolicyLibrary implements ChainSource {
 
   private putPolicy(spec: PolicySpec): void {
     const old = this.policies.get(spec.name);
-    if (old && equals(PolicySpecSchema, { ...old.spec, description: "" }, { ...spec, description: "" })) {
-      old.spec = spec; // a new description is no reason to run routes again
+    const bare = (policy: PolicySpec): PolicySpec => ({ ...policy, description: "", tests: [] });
+    if (old && equals(PolicySpecSchema, bare(old.spec), bare(spec))) {
+      old.spec = spec; // a new description or test is no reason to run routes again
       return;
     }
     this.policies.set(spec.name, { spec, counters: new Float64Array(spec.statements.length + 1) });

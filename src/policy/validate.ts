@@ -25,6 +25,7 @@ import { attributeNames, checkAttributeName } from "./attribute-names.ts";
 import { isBuiltinPolicy } from "./builtins.ts";
 import { checkCommunity, checkCommunityPattern } from "./community-set.ts";
 import { readHostOrPrefix } from "./neighbor-set.ts";
+import { validateTests } from "./policy-tests.ts";
 import type { PrefixBounds } from "./prefix-set.ts";
 import { aspaStateNames, routeTypeNames, rpkiStateNames } from "./route-key.ts";
 import { unreachableStatements } from "./unreachable.ts";
@@ -55,6 +56,7 @@ export function validatePolicy(spec: PolicySpec): Problem[] {
     names.add(name);
     problems.push(...statementProblems(path, statement));
   });
+  problems.push(...validateTests(spec));
   return problems.length > 0 ? problems : unreachableStatements(spec);
 }
 

@@ -31,6 +31,7 @@ const codes: readonly (readonly [ProblemCode, Code])[] = [
   ["STILL_REFERENCED", Code.FailedPrecondition],
   ["WRONG_STATE", Code.FailedPrecondition],
   ["PENDING", Code.FailedPrecondition],
+  ["TEST_FAILED", Code.FailedPrecondition],
   ["GATE", Code.FailedPrecondition],
   ["LIMIT", Code.ResourceExhausted],
   ["BUSY", Code.Unavailable],

@@ -1,4 +1,4 @@
-/** Policies and sets as text that `parse.ts` reads back to the same model. Comments of a text are not in the model. */
+/** Policies and sets as text that `parse.ts` reads back to the same model, in the look that layout.ts gives. */
 import type { Message } from "@bufbuild/protobuf";
 import type {
   AsnSetSpec,
@@ -15,11 +15,10 @@ import type {
 } from "../../gen/cairn/v1/policy_service_pb.ts";
 import { PolicyAction } from "../../gen/cairn/v1/policy_service_pb.ts";
 import { formatRule } from "../conditions.ts";
+import { formatTest } from "./format-test.ts";
+import { layOut } from "./layout.ts";
 import { quote } from "./lexer.ts";
 import { bounds, communityActions, listConditions, looks, originNames, questions } from "./vocabulary.ts";
-
-/** Longest line that actions share. */
-const widthMax = 100;
 
 /** An object of one of the policy kinds, by kind name. */
 export function formatObject(kind: string, spec: Message): string {
@@ -60,19 +59,19 @@ export function formatObject(kind: string, spec: Message): string {
   }
 }
 
+/** The policy, and its tests below it. */
 export function formatPolicy(spec: PolicySpec): string {
   const lines = [`policy ${spec.name} {`];
-  if (spec.description !== "") lines.push(`  description ${quote(spec.description)};`);
-  for (const statement of spec.statements)
-    lines.push(...formatStatement(statement).map((line) => `  ${line}`));
+  if (spec.description !== "") lines.push(`description ${quote(spec.description)};`);
+  lines.push(...spec.statements.map(formatStatement));
   if (spec.defaultAction !== PolicyAction.UNSPECIFIED) {
-    lines.push(`  default ${spec.defaultAction === PolicyAction.ACCEPT ? "accept" : "reject"};`);
+    lines.push(`default ${spec.defaultAction === PolicyAction.ACCEPT ? "accept" : "reject"};`);
   }
-  return [...lines, "}"].join("\n");
+  return layOut([...lines, "}", ...spec.tests.map(formatTest)].join("\n"));
 }
 
 function setBlock(word: string, name: string, entries: readonly string[]): string {
-  return [`${word} ${name} {`, ...entries.map((entry) => `  ${entry};`), "}"].join("\n");
+  return layOut([`${word} ${name} {`, ...entries.map((entry) => `${entry};`), "}"].join("\n"));
 }
 
 export function formatPrefixRule(rule: PrefixRule): string {
@@ -81,28 +80,12 @@ export function formatPrefixRule(rule: PrefixRule): string {
   return formatRule(rule);
 }
 
-function formatStatement(statement: Statement): string[] {
+function formatStatement(statement: Statement): string {
   const label = statement.name === "" ? "" : `${statement.name}: `;
   const conditions = statement.match ? formatMatch(statement.match) : [];
-  const actions = formatActions(statement);
-  const head = conditions.length > 0 ? `${label}if ${conditions.join(" and ")} then ` : label;
-  if (actions.length === 1) {
-    const line = `${head}${actions[0]};`;
-    if (line.length <= widthMax) return [line];
-  }
-  const together = `${head}{ ${actions.map((action) => `${action};`).join(" ")} }`;
-  if (together.length <= widthMax) return [actions.length === 0 ? `${head}{ }` : together];
-  return [...wrapConditions(label, conditions), ...actions.map((action) => `  ${action};`), "}"];
-}
-
-function wrapConditions(label: string, conditions: readonly string[]): string[] {
-  if (conditions.length === 0) return [`${label}{`];
-  const line = `${label}if ${conditions.join(" and ")} then {`;
-  if (line.length <= widthMax) return [line];
-  return conditions.map((condition, i) => {
-    const end = i === conditions.length - 1 ? " then {" : "";
-    return `${i === 0 ? `${label}if ` : "    and "}${condition}${end}`;
-  });
+  const head = conditions.length > 0 ? `if ${conditions.join(" and ")} then ` : "";
+  const actions = formatActions(statement).map((action) => `${action};`);
+  return `${label}${head}{ ${actions.join(" ")} }`;
 }
 
 function formatMatch(match: Match, negated = false): string[] {

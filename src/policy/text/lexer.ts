@@ -1,7 +1,7 @@
 /** Words, signs and strings of the policy language, with their places. */
 
 export interface Token {
-  readonly kind: "word" | "string" | "sign" | "end";
+  readonly kind: "word" | "string" | "sign" | "comment" | "end";
   /** Text; of a string what stands between the quotes, escapes resolved. */
   readonly text: string;
   /** Offset of the first character, and past the last. */
@@ -21,11 +21,15 @@ export interface TextError {
 
 const pattern = /\s+|#[^\n]*|"((?:[^"\\\n]|\\.)*)"|>=|<=|[=(){},;]|[A-Za-z0-9_.\-:/*+]+/gy;
 
-/** The tokens of `text`, ended by one of kind `end`. Characters that begin no token are told to `error`. */
-export function tokenize(
-  text: string,
-  error: (start: number, end: number, message: string) => void,
-): Token[] {
+export type TellError = (start: number, end: number, message: string) => void;
+
+/** The tokens of `text` without its comments, ended by one of kind `end`. What begins no token is told to `error`. */
+export function tokenize(text: string, error: TellError): Token[] {
+  return scan(text, error).filter(({ kind }) => kind !== "comment");
+}
+
+/** The same with comments; their text goes from `#` to the end of the line. */
+export function scan(text: string, error: TellError): Token[] {
   const tokens: Token[] = [];
   let at = 0;
   while (at < text.length) {
@@ -44,8 +48,10 @@ export function tokenize(
     at = place.end;
     if (inside !== undefined) {
       tokens.push({ kind: "string", text: inside.replace(/\\(.)/g, "$1"), ...place });
-    } else if (/^[\s#]/.test(whole)) {
-      // Blank or comment.
+    } else if (whole.startsWith("#")) {
+      tokens.push({ kind: "comment", text: whole.trimEnd(), ...place });
+    } else if (/^\s/.test(whole)) {
+      // Blank.
     } else if (/^[A-Za-z0-9_.\-:/*+]/.test(whole)) tokens.push({ kind: "word", text: whole, ...place });
     else tokens.push({ kind: "sign", text: whole, ...place });
   }

@@ -10,14 +10,15 @@ import {
   NeighborSetSpecSchema,
   NextHopSetSpecSchema,
   PolicyAction,
+  type PolicySpec,
   PolicySpecSchema,
   PrefixSetSpecSchema,
   type Statement,
 } from "../../gen/cairn/v1/policy_service_pb.ts";
 import { placeOf, type TextError, tokenize } from "./lexer.ts";
 import { StatementReader } from "./read-statement.ts";
-import { type PolicyTest, readTest } from "./read-test.ts";
-import { readPrefixRule, SyntaxFault, TokenSource } from "./source.ts";
+import { readTest } from "./read-test.ts";
+import { readPrefixRule, type Spans, SyntaxFault, TokenSource } from "./source.ts";
 
 /** An object of the text, with where it and its parts stand. */
 export interface TextObject {
@@ -25,12 +26,12 @@ export interface TextObject {
   readonly name: string;
   readonly spec: Message;
   /** Offsets by path inside the spec: "", `statements[3]`, `prefixes[0]`. */
-  readonly spans: ReadonlyMap<string, { readonly start: number; readonly end: number }>;
+  readonly spans: Spans;
 }
 
 export interface ParsedText {
+  /** In the order of the text. A test is part of the policy that stands before it. */
   readonly objects: readonly TextObject[];
-  readonly tests: readonly PolicyTest[];
   readonly errors: readonly TextError[];
 }
 
@@ -43,15 +44,19 @@ export function parsePolicyText(text: string): ParsedText {
   };
   const source = new TokenSource(tokenize(text, error), error);
   const objects: TextObject[] = [];
-  const tests: PolicyTest[] = [];
+  let policy: TextObject | undefined;
   const seen = new Set<string>();
   while (source.peek.kind !== "end") {
     const before = source.at;
     try {
       const word = source.peek;
-      if (word.text === "test") tests.push(readTest(source));
-      else {
+      if (word.text === "test") {
+        if (!policy) source.fail("a test stands after the policy that it tests");
+        const { tests } = policy!.spec as PolicySpec;
+        tests.push(readTest(source, `tests[${tests.length}]`, policy!.spans));
+      } else {
         const object = readObject(source);
+        if (object.kind === "Policy") policy = object;
         const id = `${object.kind}/${object.name}`;
         if (seen.has(id)) error(word.start, word.end, `${id} stands here a second time`);
         seen.add(id);
@@ -63,7 +68,7 @@ export function parsePolicyText(text: string): ParsedText {
     }
   }
   errors.sort((a, b) => a.start - b.start);
-  return { objects, tests, errors };
+  return { objects, errors };
 }
 
 const topWords = [
@@ -79,12 +84,14 @@ const topWords = [
   ],
 ];
 
-type Spans = Map<string, { start: number; end: number }>;
-
 function readObject(source: TokenSource): TextObject {
   const begin = source.peek.start;
   const word = source.oneOf(topWords, "a policy, a set or a test");
-  const name = source.word("a name").text;
+  const token = source.word("a name");
+  const name = token.text;
+  if (!/^[A-Za-z0-9._-]{1,63}$/.test(name)) {
+    source.failAt(token, `"${name}" is not a name: letters, digits, dot, dash and underscore; 1 to 63`);
+  }
   const spans: Spans = new Map([["", { start: begin, end: source.last.end }]]);
   if (word === "policy") return { kind: "Policy", name, spec: readPolicy(source, name, spans), spans };
   const { kind, spec } = readSet(source, word, name, spans);
@@ -96,7 +103,7 @@ function readPolicy(source: TokenSource, name: string, spans: Spans): Message {
   let description = "";
   let defaultAction: PolicyAction = PolicyAction.UNSPECIFIED;
   source.expect("{");
-  const reader = new StatementReader(source);
+  const reader = new StatementReader(source, spans);
   while (!source.accept("}")) {
     const before = source.at;
     const { start } = source.peek;
@@ -111,7 +118,7 @@ function readPolicy(source: TokenSource, name: string, spans: Spans): Message {
         source.expect(";");
         if (source.peek.text !== "}") source.fail("default comes last");
       } else {
-        statements.push(reader.statement());
+        statements.push(reader.statement(`statements[${statements.length}]`));
         spans.set(`statements[${statements.length - 1}]`, { start, end: source.last.end });
       }
     } catch (fault) {

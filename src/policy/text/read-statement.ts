@@ -12,7 +12,7 @@ import {
   StatementSchema,
 } from "../../gen/cairn/v1/policy_service_pb.ts";
 import { Origin } from "../../gen/cairn/v1/types_pb.ts";
-import { readPrefixRule, shown, type TokenSource } from "./source.ts";
+import { readPrefixRule, type Spans, shown, type TokenSource } from "./source.ts";
 import {
   actionWords,
   bounds,
@@ -20,6 +20,7 @@ import {
   conditionWords,
   listConditions,
   looks,
+  type MatchList,
   originNames,
   questions,
 } from "./vocabulary.ts";
@@ -32,13 +33,18 @@ const originNumbers: Readonly<Record<string, Origin>> = {
 
 export class StatementReader {
   private readonly source: TokenSource;
+  private readonly spans: Spans;
+  private path = "";
 
-  constructor(source: TokenSource) {
+  constructor(source: TokenSource, spans: Spans) {
     this.source = source;
+    this.spans = spans;
   }
 
-  statement(): Statement {
+  /** @param path of the statement in its policy, for the places of its parts */
+  statement(path: string): Statement {
     const { source } = this;
+    this.path = path;
     const statement = create(StatementSchema);
     if (source.peek.kind === "word" && /^[A-Za-z0-9_.-]+:$/.test(source.peek.text)) {
       statement.name = source.take().text.slice(0, -1);
@@ -68,6 +74,7 @@ export class StatementReader {
     const { source } = this;
     const negated = source.accept("not");
     const target = negated ? (match.not ??= create(MatchSchema)) : match;
+    const part = negated ? "match.not" : "match";
     const token = source.word("a condition");
     const { text: word } = token;
     const once = (verb: string): void => {
@@ -82,9 +89,14 @@ export class StatementReader {
       source.expect("in");
       once("in");
       this.list(() => {
-        if (source.accept("set")) target.prefixSets.push(source.word("a prefix set").text);
-        else if (looks.prefix(source.peek.text)) target.prefixes.push(readPrefixRule(source));
-        else target.prefixSets.push(source.word("a prefix or a prefix set").text);
+        if (source.accept("set") || !looks.prefix(source.peek.text)) {
+          target.prefixSets.push(source.word("a prefix or a prefix set").text);
+          this.placed(`${part}.prefix_sets[${target.prefixSets.length - 1}]`);
+        } else {
+          const { start } = source.peek;
+          target.prefixes.push(readPrefixRule(source));
+          this.placed(`${part}.prefixes[${target.prefixes.length - 1}]`, start);
+        }
       });
       return;
     }
@@ -105,6 +117,7 @@ export class StatementReader {
       const value = source.number("a number");
       if (sign !== "<=") target[bound.ge] = value;
       if (sign !== ">=") target[bound.le] = value;
+      this.placed(`${part}.${snake(sign === "<=" ? bound.le : bound.ge)}`, token.start);
       return;
     }
     const question = questions.find(({ keyword }) => keyword === word);
@@ -122,24 +135,35 @@ export class StatementReader {
     const verb = rows[0].verb === "" ? "" : source.oneOf(verbsOf(rows), `what ${word} can be asked`);
     const row = rows.find((candidate) => candidate.verb === verb)!;
     once(verb);
-    this.list(() => this.value(target, row));
+    this.list(() => this.value(target, part, row));
+  }
+
+  /** Notes that a part of the statement stands from `start` (the last token) to the last token. */
+  private placed(part: string, start = this.source.last.start): void {
+    this.spans.set(`${this.path}.${part}`, { start, end: this.source.last.end });
   }
 
   private value(
     target: Match,
+    part: string,
     { sets, values, asns, isValue, quoted }: (typeof listConditions)[number],
   ): void {
     const { source } = this;
+    const push = (field: MatchList, text: string): void => {
+      this.placed(`${part}.${snake(field)}[${target[field].length}]`);
+      target[field].push(text);
+    };
     if (sets && source.accept("set")) {
-      target[sets].push(source.word("the name of a set").text);
+      push(sets, source.word("the name of a set").text);
     } else if (quoted && source.peek.kind === "string") {
-      target[values!].push(source.take().text);
+      push(values!, source.take().text);
     } else if (asns && isValue?.(source.peek.text)) {
       target[asns].push(source.number("an AS number"));
+      this.placed(`${part}.${snake(asns)}[${target[asns].length - 1}]`);
     } else {
       const token = source.word(sets ? "a value or the name of a set" : "a value");
       const field = sets && !isValue?.(token.text) ? sets : values;
-      if (field) target[field].push(token.text);
+      if (field) push(field, token.text);
       else source.failAt(token, `"${token.text}" is not a value here`);
     }
   }
@@ -180,11 +204,14 @@ export class StatementReader {
       case "call":
         if (statement.call !== "") source.failAt(token, "a statement calls one policy");
         statement.call = source.word("the name of a policy").text;
+        this.placed("call");
         return;
     }
     if (statement.call !== "") source.failAt(token, "changes come before call");
     statement.set ??= create(SetActionsSchema);
     this.change(word, statement.set);
+    const field = changeFields[word];
+    if (field) this.placed(`set.${field}`, token.start);
   }
 
   private change(word: string, set: SetActions): void {
@@ -234,13 +261,25 @@ export class StatementReader {
     const verb = source.oneOf(verbs, "what can be done to communities");
     const { values, sets } = communityActions.find((row) => row.verb === verb)!;
     this.list(() => {
-      if (source.accept("set")) set[sets].push(source.word("a community set").text);
-      else {
-        const { text } = source.word("a community or a community set");
-        set[looks.community(text) ? values : sets].push(text);
-      }
+      const named = source.accept("set");
+      const { text } = source.word(named ? "a community set" : "a community or a community set");
+      const field = !named && looks.community(text) ? values : sets;
+      this.placed(`set.${snake(field)}[${set[field].length}]`);
+      set[field].push(text);
     });
   }
+}
+
+/** Fields that actions may be found wrong in, by the word of the action. */
+const changeFields: Readonly<Record<string, string>> = {
+  "next-hop": "next_hop",
+  prepend: "prepend",
+  med: "med",
+  "local-pref": "local_pref",
+};
+
+function snake(field: string): string {
+  return field.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 
 function verbsOf(rows: readonly { readonly verb: string }[]): string[] {

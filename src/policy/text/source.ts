@@ -4,6 +4,9 @@ import { nearestName } from "../../base/problem.ts";
 import { type PrefixRule, PrefixRuleSchema } from "../../gen/cairn/v1/policy_service_pb.ts";
 import type { Token } from "./lexer.ts";
 
+/** Where the parts of an object stand: offsets by path inside its spec. */
+export type Spans = Map<string, { readonly start: number; readonly end: number }>;
+
 /** Ends the reading of what is under way; the error has been told. */
 export class SyntaxFault extends Error {}
 

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { equals, type Message } from "@bufbuild/protobuf";
 import { type PolicySpec, PolicySpecSchema } from "../../gen/cairn/v1/policy_service_pb.ts";
 import { formatObject } from "./format.ts";
+import { layOut } from "./layout.ts";
 import { renderError } from "./lexer.ts";
 import { checkPolicyText } from "./load.ts";
 import { parsePolicyText } from "./parse.ts";
@@ -45,11 +46,7 @@ test "customers" {
 test("a text is checked, run and written again to the same model", () => {
   const checked = checkPolicyText(sample);
   assert.deepEqual(checked.errors, []);
-  assert.deepEqual(
-    checked.outcomes.flatMap(({ failures }) => failures),
-    [],
-  );
-  assert.equal(checked.outcomes.length, 4);
+  assert.deepEqual(checked.failures, []);
   const again = parsePolicyText(checked.objects.map(({ kind, spec }) => formatObject(kind, spec)).join("\n"));
   assert.deepEqual(again.errors, []);
   const models = (parsed: typeof again): Message[] => parsed.objects.map(({ spec }) => spec);
@@ -76,12 +73,77 @@ policy d { if community in 9:x then call e; }`;
       '3:19 "med >=" stands in this statement already: put all',
       '6:16 prefixes[0].prefix: "10.0.0.1/8" has host bits s',
       '7:1 "polcy" is not a policy, a set or a test: did yo',
-      '8:12 statements[0].match.communities[0]: "9:x": "x" is',
-      "8:12 statements[0]: there is no Policy e",
+      '8:28 statements[0].match.communities[0]: "9:x": "x" is',
+      "8:42 statements[0].call: there is no Policy e (did you mean a)",
     ].map((line) => line.slice(0, line.indexOf(" ") + 49)),
   );
   assert.equal(
     renderError(text, "x.policy", errors[0]),
     `x.policy:2:6: "prefx" is not a condition: did you mean prefix?\n2 |   if prefx in bogons then reject;\n  |      ^^^^^`,
   );
+});
+
+test("laying out keeps comments, tests and the order of things, and finds nothing more to do the second time", () => {
+  const text = `# Licence.
+
+# What a customer may send.
+prefix-set bogons { 10.0.0.0/8+; # private
+  # documentation
+  192.0.2.0/24 ; }   # end of set
+policy in { # opening
+  # before
+  if prefix in bogons # inside a head
+     then reject # after
+  ;
+
+  one: if med >= 5 then { accept; }
+  if as-path in ("^65010_", "^65011_", "^65012_") and community in (65000:1, 65000:2, 65000:3) and local-pref >= 100 then { local-pref 200;
+     # why
+     accept }
+  { tag 7; next policy }
+  default reject; # last
+  # dangling
+}
+test "a" { import in; given 10.0.0.0/8 as-path "65010"
+  ; # given
+  expect reject; }
+# the end`;
+  const wanted = `# Licence.
+
+# What a customer may send.
+prefix-set bogons {
+  10.0.0.0/8+; # private
+  # documentation
+  192.0.2.0/24;
+} # end of set
+
+policy in { # opening
+  # before
+  # inside a head
+  # after
+  if prefix in bogons then reject;
+
+  one: if med >= 5 then accept;
+  if as-path in ("^65010_", "^65011_", "^65012_")
+      and community in (65000:1, 65000:2, 65000:3)
+      and local-pref >= 100 then {
+    local-pref 200;
+    # why
+    accept;
+  }
+  { tag 7; next policy; }
+  default reject; # last
+  # dangling
+}
+
+test "a" {
+  import in;
+  given 10.0.0.0/8 as-path "65010"; # given
+    expect reject;
+}
+
+# the end
+`;
+  assert.equal(layOut(text), wanted);
+  assert.equal(layOut(wanted), wanted);
 });

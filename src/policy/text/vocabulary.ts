@@ -80,6 +80,22 @@ export const communityActions: readonly { verb: string; values: SetList; sets: S
   { verb: "keep", values: "communitiesKeep", sets: "communitiesKeepSets" },
 ];
 
+/** `KEYWORD N` in the routes of tests. */
+export const testNumbers = [
+  { keyword: "local-pref", field: "localPref" },
+  { keyword: "med", field: "med" },
+  { keyword: "otc", field: "otc" },
+  { keyword: "weight", field: "weight" },
+  { keyword: "tag", field: "tag" },
+] as const;
+
+/** `KEYWORD WORD` in the routes that tests give. */
+export const testWords = [
+  { keyword: "type", field: "routeType", name: "route_type" },
+  { keyword: "rpki", field: "rpkiState", name: "rpki_state" },
+  { keyword: "aspa", field: "aspaState", name: "aspa_state" },
+] as const;
+
 export const originNames = ["igp", "egp", "incomplete"] as const;
 
 export const conditionWords: readonly string[] = [
