@@ -92,6 +92,14 @@ class Speaker implements SessionHost {
     this.announceAll();
   }
 
+  stranger(): { readonly kind: "unknown" } {
+    return { kind: "unknown" };
+  }
+
+  identify(): string {
+    return "no dynamic neighbors here";
+  }
+
   stateChanged(): void {}
 
   event(): void {}

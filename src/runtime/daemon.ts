@@ -25,7 +25,9 @@ import type { Log } from "./log.ts";
 import { OwnerLoop } from "./loop.ts";
 import type { DaemonOptions } from "./options.ts";
 import { peerUid } from "./peer-uid.ts";
+import { readRefusedSegments } from "./refused-segments.ts";
 import { notifySystemd, type ServiceState } from "./sd-notify.ts";
+import { hostAbilities } from "./socket-options.ts";
 import { TcpPort } from "./tcp.ts";
 import { version } from "./version.ts";
 
@@ -48,6 +50,7 @@ export class Daemon {
   private telemetry: MetricsListener | undefined;
   private addressTimer: NodeJS.Timeout | undefined;
   private seenAddresses = "";
+  private seenRefusals = "";
   private ended: ((code: number) => void) | undefined;
   /** Resolves with the exit code when the daemon has ended. */
   readonly done: Promise<number> = new Promise((resolve) => {
@@ -112,6 +115,7 @@ export class Daemon {
 
   /** An empty database takes the file; a full one is the truth, and says so where the file differs. */
   private async bootstrap(file: LoadedFile | undefined): Promise<void> {
+    this.loop.post({ kind: "host.abilities", abilities: hostAbilities() });
     const { view } = this.loop;
     if (view.generation === 0) {
       if (!file) {
@@ -154,7 +158,11 @@ export class Daemon {
   /** Opens everything that others connect to. The API comes last: when it answers, the daemon is ready. */
   private async open(settings: DaemonSettings): Promise<void> {
     this.postAddresses();
-    this.addressTimer = setInterval(() => this.postAddresses(), addressPollMs);
+    this.postRefusals();
+    this.addressTimer = setInterval(() => {
+      this.postAddresses();
+      this.postRefusals();
+    }, addressPollMs);
     const listen = this.loop.core.neighbors.global?.listen ?? [];
     if (this.tcp.listening.length === 0) {
       await this.tcp.listen(
@@ -209,6 +217,16 @@ export class Daemon {
     if (text === this.seenAddresses) return;
     this.seenAddresses = text;
     this.loop.post({ kind: "host.addresses", addresses });
+  }
+
+  /** What the kernel refused, while there is protection that makes it refuse anything. */
+  private postRefusals(): void {
+    if (!this.tcp.isProtecting) return;
+    const counts = readRefusedSegments();
+    const text = JSON.stringify(counts);
+    if (!counts || text === this.seenRefusals) return;
+    this.seenRefusals = text;
+    this.loop.post({ kind: "host.refusals", counts });
   }
 
   /** Feeds the loop delay histogram: the worst delay of each 100 ms. */

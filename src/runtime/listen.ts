@@ -16,6 +16,8 @@ export interface Listener {
   readonly address: string;
   /** The kernel's choice when 0 was asked for. */
   readonly port: number;
+  /** The descriptor; -1 without the addon. */
+  readonly fd: number;
   /** Starts to accept. Until then the kernel keeps those who connect in the backlog. */
   accept(): void;
   close(): void;
@@ -76,7 +78,7 @@ function listenNative(address: string, port: number, acceptor: Acceptor, log: Tc
     accepting.stop();
     native!.close(fd);
   };
-  return { address, port: decodeSocketAddress(own)!.port, accept: accepting.start, close };
+  return { address, port: decodeSocketAddress(own)!.port, fd, accept: accepting.start, close };
 }
 
 /** Hands accepted descriptors on between `start` and `stop`; an errno name when polling fails. */
@@ -143,7 +145,7 @@ function listenPlain(
     server.listen({ host: address, port, ipv6Only: true, exclusive: true, backlog: listenBacklog }, () => {
       server.on("error", (error) => log("error", "cannot accept BGP connections", { error: code(error) }));
       const bound = server.address() as net.AddressInfo;
-      resolve({ address, port: bound.port, accept, close });
+      resolve({ address, port: bound.port, fd: -1, accept, close });
     });
   });
 }

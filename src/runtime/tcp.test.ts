@@ -38,7 +38,7 @@ function harness() {
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 const connect = (conn: ConnId, remoteAddress: string, remotePort: number, localAddress?: string, ttl = 0) =>
-  ({ kind: "tcp.connect", conn, remoteAddress, remotePort, localAddress, ttl }) as const;
+  ({ kind: "tcp.connect", conn, remoteAddress, remotePort, localAddress, ttl, minTtl: 0 }) as const;
 
 /** Two ends of one connection, both of them ours. */
 async function pair(address = "127.0.0.1", localAddress?: string) {
@@ -144,7 +144,7 @@ describe(`TcpPort ${native ? "with" : "without"} the native addon`, { timeout: 3
 
   test("TTL settings are taken before connect and on accepted connections", { skip: !native }, async () => {
     const { a, b, answered } = await pair();
-    b.port.apply({ kind: "tcp.configure", conn: answered, ttl: 1 });
+    b.port.apply({ kind: "tcp.configure", conn: answered, ttl: 1, minTtl: 0 });
     a.port.apply(connect(9, "127.0.0.1", b.port.listening[0].port, undefined, 255));
     await a.next("tcp.connected");
     assert.deepEqual([...a.logs, ...b.logs], []);

@@ -20,6 +20,7 @@ import type { ConnectEffect, Effect } from "../state/effects.ts";
 import type { ConnId, Input } from "../state/inputs.ts";
 import { type Listener, openListener, type TcpLog } from "./listen.ts";
 import { encodeSocketAddress, errnoName, native, nativeMissing, sys } from "./native.ts";
+import { changeKeys, KeyTable, type SocketKey, setMinTtl, setTtl } from "./socket-options.ts";
 
 export type TcpEffect = Extract<Effect, { kind: `tcp.${string}` }>;
 export type TcpInput = Extract<Input, { kind: `tcp.${string}` }>;
@@ -35,6 +36,10 @@ interface Conn {
   readonly socket: net.Socket;
   /** The socket's descriptor; -1 without the addon. Only to be used while the socket is not destroyed. */
   readonly fd: number;
+  /** Canonical text of the neighbor's address. */
+  readonly remote: string;
+  /** Keys that the socket has. */
+  key: SocketKey | undefined;
   connected: boolean;
   paused: boolean;
   /** Chunks of this drain, not yet handed to the socket, and their bytes. */
@@ -53,12 +58,18 @@ export class TcpPort {
   /** Sockets that the core has let go of and that still carry their last bytes. */
   readonly #lingering = new Set<net.Socket>();
   readonly #listeners: Listener[] = [];
+  readonly #keys = new KeyTable();
+  /** Keys that a listener did not take, as `ADDRESS/LENGTH`: who connects from there is not let in. */
+  readonly #unkeyed = new Set<string>();
+  /** By address family of the listener. */
+  readonly #listenTtl = new Map<4 | 6, { readonly ttl: number; readonly minTtl: number }>();
   readonly #toFlush: Conn[] = [];
   readonly #toReport: Conn[] = [];
   #flushDue = false;
   #reportDue = false;
   #lastAccepted = 0;
   #ttlWarned = false;
+  #protected = false;
 
   constructor(post: (input: TcpInput) => void, log: TcpLog) {
     this.#post = post;
@@ -82,7 +93,10 @@ export class TcpPort {
           fd: (fd: number) => this.#acceptFd(fd),
           socket: (s: net.Socket) => this.#acceptSocket(s),
         };
-        this.#listeners.push(await openListener(text, accept, this.#log));
+        const listener = await openListener(text, accept, this.#log);
+        this.#listeners.push(listener);
+        this.#limitTtl(listener);
+        for (const key of this.#keys.all()) this.#keyListener(listener, undefined, key);
       }
     } catch (error) {
       this.stopListening();
@@ -101,12 +115,21 @@ export class TcpPort {
       this.#connect(effect);
       return;
     }
+    if (effect.kind === "tcp.key") {
+      this.#changeKey(effect);
+      return;
+    }
+    if (effect.kind === "tcp.listen-ttl") {
+      this.#listenTtl.set(effect.family, effect);
+      for (const listener of this.#listeners)
+        if (familyOf(listener.address) === effect.family) this.#limitTtl(listener);
+      return;
+    }
     const conn = this.#conns.get(effect.conn);
     if (!conn) return; // it ended while the effect was under way; the core has or will get `tcp.closed`
     switch (effect.kind) {
       case "tcp.configure":
-        if (effect.ttl > 0 && !conn.socket.destroyed)
-          this.#setTtl(conn.fd, conn.socket.remoteFamily === "IPv6", effect.ttl);
+        this.#configure(conn, effect.ttl, effect.minTtl);
         return;
       case "tcp.send":
         if (conn.batch.length === 0) this.#toFlush.push(conn);
@@ -126,6 +149,83 @@ export class TcpPort {
         this.#close(conn, effect.abort);
         return;
     }
+  }
+
+  /** True once there are keys or TTLs whose breach the kernel counts. */
+  get isProtecting(): boolean {
+    return this.#keys.size > 0 || this.#protected;
+  }
+
+  // --------------------------------------------------------------------------------------------- protection
+
+  #changeKey(key: SocketKey): void {
+    const before = this.#keys.set(key);
+    const after = this.#keys.get(`${key.address}/${key.length}`);
+    this.#unkeyed.delete(`${key.address}/${key.length}`);
+    for (const listener of this.#listeners) this.#keyListener(listener, before, after);
+    for (const conn of this.#conns.values()) this.#keyConnection(conn);
+  }
+
+  /** A listener that does not take a key lets nobody in from there. */
+  #keyListener(listener: Listener, before: SocketKey | undefined, after: SocketKey | undefined): void {
+    const key = after ?? before;
+    if (!key || familyOf(listener.address) !== familyOf(key.address)) return;
+    const error = listener.fd < 0 ? "ENOSYS" : changeKeys(listener.fd, before, after, true);
+    if (error === undefined) return;
+    const where = `${key.address}/${key.length}`;
+    if (after) this.#unkeyed.add(where);
+    this.#log("error", "a listening socket does not take a key; connections from there are refused", {
+      prefix: where,
+      listener: `${listener.address}:${listener.port}`,
+      error,
+      fix: error === "ENOMEM" ? "raise the sysctl net.core.optmem_max and restart" : "",
+    });
+  }
+
+  /** Brings a live connection to the keys for its address as they are now. */
+  #keyConnection(conn: Conn): void {
+    const wanted = this.#keys.find(conn.remote);
+    if (wanted === conn.key || conn.socket.destroyed) return;
+    const before = conn.key;
+    // Whatever prefix the key came by, this socket has it for its own address (MD5) or as the listener had it (AO).
+    const place =
+      before && before.ao.length > 0
+        ? { address: before.address, length: before.length }
+        : ownPrefix(conn.remote);
+    const at = (key: SocketKey | undefined): SocketKey | undefined => key && { ...key, ...place };
+    const error = conn.fd < 0 ? "ENOSYS" : changeKeys(conn.fd, at(before), at(wanted), false);
+    conn.key = wanted && { ...wanted, ...place };
+    if (error === undefined) return;
+    this.#log("warn", "a live connection does not take a changed key; reset it to use the new one", {
+      neighbor: conn.remote,
+      error,
+    });
+  }
+
+  #configure(conn: Conn, ttl: number, minTtl: number): void {
+    if (conn.socket.destroyed) return;
+    const family = familyOf(conn.remote);
+    const inherited = (this.#listenTtl.get(family)?.ttl ?? 0) > 0;
+    if (ttl > 0 || inherited) this.#setTtl(conn.fd, family === 6, ttl || -1);
+    if (minTtl > 0) this.#protected = true;
+    const result = conn.fd < 0 ? -sys.ENOSYS : setMinTtl(conn.fd, family === 6, minTtl);
+    if (result < 0 && minTtl > 0) this.#refuse(conn, errnoName(result));
+  }
+
+  /** What must protect a connection cannot be had, so there is none. */
+  #refuse(conn: Conn, error: string): void {
+    process.nextTick(() => this.#ended(conn, error));
+  }
+
+  #limitTtl(listener: Listener): void {
+    const six = familyOf(listener.address) === 6;
+    const wanted = this.#listenTtl.get(six ? 6 : 4);
+    if (!wanted || listener.fd < 0) return; // without the addon, connections are refused one by one
+    if (wanted.minTtl > 0) this.#protected = true;
+    const results = [setTtl(listener.fd, six, wanted.ttl || -1), setMinTtl(listener.fd, six, wanted.minTtl)];
+    const failed = results.find((result) => result < 0);
+    if (failed !== undefined)
+      this.#log("warn", "TTLs of a listening socket were not set", { error: errnoName(failed) });
   }
 
   /** Stops listening. Connections stay. */
@@ -170,7 +270,17 @@ export class TcpPort {
       socket.destroy(); // reset before we looked
       return;
     }
-    const conn = this.#adopt(id, socket, fd);
+    const remote = canonical(remoteAddress);
+    const key = this.#keys.find(remote);
+    if (key && (fd < 0 || this.#unkeyed.has(`${key.address}/${key.length}`))) {
+      socket.on("error", () => {});
+      socket.destroy(); // the kernel did not check its segments
+      return;
+    }
+    const conn = this.#adopt(id, socket, fd, remote);
+    // The kernel copies keys from the listener, unless the connection is older than the key.
+    conn.key = key;
+    if (key?.md5 !== undefined) changeKeys(fd, undefined, { ...key, ...ownPrefix(remote), ao: [] }, false);
     conn.connected = true;
     socket.setNoDelay(true);
     this.#post({
@@ -178,7 +288,7 @@ export class TcpPort {
       conn: conn.id,
       localAddress: canonical(localAddress),
       localPort: localPort!,
-      remoteAddress: canonical(remoteAddress),
+      remoteAddress: remote,
       remotePort: remotePort!,
     });
     if (this.#conns.has(id) && !conn.paused) socket.resume(); // starts reading
@@ -196,6 +306,11 @@ export class TcpPort {
       return;
     }
     if (fd < 0 && effect.ttl > 0) this.#setTtl(fd, family === 6, effect.ttl);
+    const key = this.#keys.find(effect.remoteAddress);
+    if (fd < 0 && (key || effect.minTtl > 0)) {
+      this.#failLater(effect.conn, "ENOSYS");
+      return;
+    }
     let socket: net.Socket;
     try {
       socket = new net.Socket({ ...(fd < 0 ? {} : ownFd(fd)), ...this.#reading(effect.conn) });
@@ -204,7 +319,8 @@ export class TcpPort {
       this.#failLater(effect.conn, codeOf(error));
       return;
     }
-    const conn = this.#adopt(effect.conn, socket, fd);
+    const conn = this.#adopt(effect.conn, socket, fd, effect.remoteAddress);
+    conn.key = key && { ...key, ...ownPrefix(effect.remoteAddress) };
     conn.timer = setTimeout(() => this.#ended(conn, "ETIMEDOUT"), connectTimeoutMs);
     socket.once("connect", () => {
       clearTimeout(conn.timer);
@@ -232,6 +348,11 @@ export class TcpPort {
     const fd = native!.socket(six ? sys.AF_INET6 : sys.AF_INET, sys.SOCK_STREAM, 0);
     if (fd < 0) return errnoName(fd);
     if (effect.ttl > 0) this.#setTtl(fd, six, effect.ttl);
+    const error = this.#protect(fd, six, effect);
+    if (error !== undefined) {
+      native!.close(fd);
+      return error;
+    }
     if (effect.localAddress !== undefined) {
       const local = encodeSocketAddress(effect.localAddress, 0);
       const result = local ? native!.bind(fd, local) : undefined;
@@ -243,9 +364,19 @@ export class TcpPort {
     return fd;
   }
 
+  /** Keys and the lowest TTL, before the first packet. @returns the errno name when one cannot be set */
+  #protect(fd: number, six: boolean, { remoteAddress, minTtl }: ConnectEffect): string | undefined {
+    if (minTtl > 0) {
+      this.#protected = true;
+      const result = setMinTtl(fd, six, minTtl);
+      if (result < 0) return errnoName(result);
+    }
+    const key = this.#keys.find(remoteAddress);
+    return key && changeKeys(fd, undefined, { ...key, ...ownPrefix(remoteAddress) }, false);
+  }
+
   #setTtl(fd: number, six: boolean, ttl: number): void {
-    const [level, name] = six ? [sys.IPPROTO_IPV6, sys.IPV6_UNICAST_HOPS] : [sys.IPPROTO_IP, sys.IP_TTL];
-    const result = fd >= 0 && native ? native.setsockopt(fd, level, name, ttl) : undefined;
+    const result = fd >= 0 && native ? setTtl(fd, six, ttl) : undefined;
     if (result === 0 || (result === undefined && this.#ttlWarned)) return;
     this.#ttlWarned ||= result === undefined;
     this.#log("warn", "TTL of a BGP connection was not set", {
@@ -270,11 +401,13 @@ export class TcpPort {
     if (this.#conns.has(id)) this.#post({ kind: "tcp.bytes", conn: id, bytes });
   }
 
-  #adopt(id: ConnId, socket: net.Socket, fd: number): Conn {
+  #adopt(id: ConnId, socket: net.Socket, fd: number, remote: string): Conn {
     const conn: Conn = {
       id,
       socket,
       fd,
+      remote,
+      key: undefined,
       connected: false,
       paused: false,
       batch: [],
@@ -396,4 +529,13 @@ function canonical(text: string): string {
   const ip = parseIp(address);
   if (!ip) return text;
   return zone === undefined ? formatIp(ip) : `${formatIp(ip)}%${zone}`;
+}
+
+function familyOf(address: string): 4 | 6 {
+  return address.includes(":") ? 6 : 4;
+}
+
+/** The prefix that is one address. */
+function ownPrefix(address: string): { readonly address: string; readonly length: number } {
+  return { address: address.split("%")[0], length: familyOf(address) === 4 ? 32 : 128 };
 }

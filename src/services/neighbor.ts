@@ -22,7 +22,7 @@ import type { ServiceContext } from "./context.ts";
 import { changeSet, mutate, operate, specPaths } from "./mutations.ts";
 import { kindHandlers, listByName, readObjectPage } from "./objects.ts";
 import { Pacer } from "./pacer.ts";
-import { notFound } from "./problems.ts";
+import { notFound, refusal } from "./problems.ts";
 import { checked, type RequestCheck } from "./request.ts";
 import { Wake } from "./watchers.ts";
 
@@ -59,6 +59,7 @@ export function neighborService(services: ServiceContext): ServiceImpl<typeof Ne
         const given = check.present("spec", request.spec);
         return { ...given, address: check.address("spec.address", given.address) };
       });
+      refuseDynamic(services, spec.address);
       const mask = request.updateMask;
       const op: MutationOp =
         mask.length === 0
@@ -69,6 +70,10 @@ export function neighborService(services: ServiceContext): ServiceImpl<typeof Ne
 
     async deleteNeighbor(request, context) {
       const name = addressOf(request.address);
+      if (isDynamic(services, name)) {
+        if (!request.dryRun) await operate(services, { op: "forget", address: name });
+        return { generation: BigInt(view.generation), changes: [] };
+      }
       return changeSet(await mutate(services, context, request, [{ op: "delete", kind, name }]));
     },
 
@@ -97,6 +102,10 @@ export function neighborService(services: ServiceContext): ServiceImpl<typeof Ne
 
     async enableNeighbor(request, context) {
       const address = addressOf(request.address);
+      if (isDynamic(services, address)) {
+        if (!request.dryRun) await operate(services, { op: "clear-hold", address });
+        return { generation: BigInt(view.generation), changes: [] };
+      }
       const mask = ["shutdown", "shutdown_message"];
       // A group that is shut down itself would win over a field that is only cleared.
       const shutdown = inheritsShutdown(services, address) ? false : undefined;
@@ -113,6 +122,7 @@ export function neighborService(services: ServiceContext): ServiceImpl<typeof Ne
         check.textBytes("message", request.message, shutdownTextBytesMax);
         return check.address("address", request.address);
       });
+      refuseDynamic(services, address);
       const mask = ["shutdown", "shutdown_message"];
       const shutdownMessage = request.message === "" ? undefined : request.message;
       const spec = create(NeighborSpecSchema, { address, shutdown: true, shutdownMessage });
@@ -158,6 +168,21 @@ export function neighborService(services: ServiceContext): ServiceImpl<typeof Ne
       return {};
     },
   };
+}
+
+function isDynamic({ owner }: ServiceContext, address: string): boolean {
+  return (
+    owner.view.object(kind, address) === undefined &&
+    (owner.view.neighbor(address)?.state?.dynamicRange ?? "") !== ""
+  );
+}
+
+/** Nothing is declared of a dynamic neighbor that could be changed. */
+function refuseDynamic(services: ServiceContext, address: string): void {
+  if (!isDynamic(services, address)) return;
+  const message = `${address} is a dynamic neighbor: its settings are those of its peer group`;
+  const fix = "change the group, or add the neighbor to give it settings of its own";
+  throw refusal([{ code: "WRONG_STATE", path: "address", message, fix }]);
 }
 
 function sessionTarget(check: RequestCheck, address: string, families: readonly string[]): string {
@@ -228,7 +253,8 @@ function inheritsShutdown(services: ServiceContext, address: string): boolean {
 
 function searchText({ spec, state }: Neighbor): string {
   const session = SessionStateSchema.value[state?.sessionState ?? 0]?.localName ?? "";
-  return [spec?.address, spec?.description, spec?.peerGroup, session, state?.status].join(" ");
+  const dynamic = state?.dynamicRange ? `dynamic ${state.dynamicRange}` : "";
+  return [spec?.address, spec?.description, spec?.peerGroup, session, state?.status, dynamic].join(" ");
 }
 
 const sortKeys = new Map<string, string>();

@@ -13,12 +13,14 @@ import { Verdict } from "../wire/verdict.ts";
 import { Changes, type ChangesHost } from "./changes.ts";
 import { conditionHost } from "./condition-host.ts";
 import { DurableSpecs } from "./durable-specs.ts";
+import { Dynamic } from "./dynamic.ts";
+import { DynamicNeighbors } from "./dynamic-neighbors.ts";
 import { Effects } from "./effects.ts";
 import { EventLog } from "./event-log.ts";
 import { Groups } from "./groups.ts";
 import { Importer } from "./importer.ts";
 import { Injection } from "./injection.ts";
-import type { CallId, Input } from "./inputs.ts";
+import type { CallId, Input, RefusedSegments } from "./inputs.ts";
 import { Jobs } from "./jobs.ts";
 import { objectOf } from "./neighbor-record.ts";
 import { Neighbors } from "./neighbors.ts";
@@ -27,8 +29,11 @@ import type { Operation } from "./operation.ts";
 import { operate } from "./operations.ts";
 import { Policies } from "./policies.ts";
 import { PrefixLimits } from "./prefix-limits.ts";
+import { RefusedLog } from "./refused-segments.ts";
 import { Routing } from "./routing.ts";
 import type { StoredAudit, StoredEvent, StoredState, StoreRow } from "./rows.ts";
+import { SessionKeys } from "./session-keys.ts";
+import type { NeighborConfig } from "./session-port.ts";
 import { Sessions } from "./sessions.ts";
 import { Watchers } from "./watchers.ts";
 
@@ -57,6 +62,8 @@ export class Core {
   readonly groups: Groups;
   readonly sessions: Sessions;
   readonly neighbors: Neighbors;
+  readonly dynamic: DynamicNeighbors;
+  readonly refusals = new RefusedLog();
   readonly injection: Injection;
   readonly changes: Changes;
   readonly events: EventLog;
@@ -148,21 +155,44 @@ export class Core {
     });
     this.sessions = new Sessions(
       {
-        established: (id, negotiated) => this.neighbors.established(id, negotiated),
-        down: (id) => this.neighbors.down(id),
+        established: (id, negotiated) => {
+          this.dynamic.established(this.neighbors.addressOf(id));
+          this.neighbors.established(id, negotiated);
+        },
+        stranger: (address, localAddress) => this.dynamic.stranger(address, localAddress),
+        identify: (id, asn) => this.identify(id, asn),
+        down: (id, _reset, kept) => {
+          this.neighbors.down(id, kept);
+          this.deferral.changed(this.neighbors.get(id));
+        },
         update: (id, bytes, start, end) => this.importer.update(this.neighbors.get(id), bytes, start, end),
         refresh: (id, family) => this.neighbors.get(id).groups[family.index]?.resend(id),
         writable: () => {},
-        stateChanged: (id) => this.watchers.neighborChanged(this.neighbors.addressOf(id)),
+        stateChanged: (id) => {
+          const address = this.neighbors.addressOf(id);
+          this.dynamic.touched(address);
+          this.watchers.neighborChanged(address);
+        },
         event: this.event,
       },
       this.effects,
       random,
     );
     const durable = new DurableSpecs(objects);
+    const dynamic = new Dynamic(objects, durable);
+    this.dynamic = new DynamicNeighbors(dynamic, {
+      settle: (address) => this.neighbors.settle(address),
+      isActive: (address) => this.isActive(address),
+      isEstablished: (address) => this.neighbors.named(address)?.negotiated !== undefined,
+      event: this.event,
+      nowMs: () => this.nowMs,
+      wallMs: () => this.wallMs,
+    });
     this.neighbors = new Neighbors({
       objects,
-      durable,
+      durable: dynamic,
+      dynamic,
+      keys: new SessionKeys(this.effects),
       routing: this.routing,
       policies: this.policies,
       groups: this.groups,
@@ -306,6 +336,8 @@ export class Core {
     this.groups.run(budget / 2);
     this.jobs.run(budget * 2);
     this.forget();
+    this.dynamic.tick();
+    this.neighbors.tick();
     const events = this.events.takePending();
     if (events.length > 0) this.rows.push({ table: "events", events });
     if (events.length > 0 || this.events.takeReleased()) this.watchers.eventsChanged();
@@ -329,7 +361,14 @@ export class Core {
     switch (input.kind) {
       case "host.addresses":
         this.groups.setHostAddresses(input.addresses);
+        this.dynamic.setHostAddresses(input.addresses);
         this.importer.setHostAddresses(input.addresses.map(({ address }) => parseIp(address)!));
+        break;
+      case "host.abilities":
+        this.objects.abilities = input.abilities;
+        break;
+      case "host.refusals":
+        this.segmentsRefused(input.counts);
         break;
       case "mutate":
         this.changes.mutate(input.call, input.mutation);
@@ -351,6 +390,25 @@ export class Core {
         break;
       default:
     }
+  }
+
+  private isActive(address: string): boolean {
+    const record = this.neighbors.named(address);
+    return record !== undefined && this.sessions.isActive(record.id);
+  }
+
+  private identify(id: number, asn: number): NeighborConfig | string {
+    const { config } = this.neighbors.get(id);
+    const member = this.dynamic.dynamic.member(config.address);
+    if (!member) return config;
+    return this.dynamic.identify(member, asn) ?? this.neighbors.identified(id);
+  }
+
+  private segmentsRefused(counts: RefusedSegments): void {
+    const summary = this.refusals.add(counts, this.nowMs);
+    if (summary === "") return;
+    const facts = Object.fromEntries(Object.entries(counts).map(([name, count]) => [name, String(count)]));
+    this.event("cairn.bgp.segment.refused", "", 2, summary, facts);
   }
 
   private operate(call: CallId, operation: Operation): void {
@@ -421,6 +479,9 @@ export class Core {
   nextWakeMs(): number {
     const expiry = this.injection.nextExpiry() - this.wallMs + this.nowMs;
     const exit = this.shutDown?.exitAtMs ?? Number.POSITIVE_INFINITY;
-    return Math.min(this.sessions.nextTimerMs(), expiry, exit, this.changes.nextWakeMs());
+    return Math.min(
+      ...[this.sessions.nextTimerMs(), expiry, exit, this.changes.nextWakeMs()],
+      ...[this.dynamic.nextMs(), this.neighbors.nextMs()],
+    );
   }
 }

@@ -6,6 +6,7 @@ import type { CallId, ConnId } from "./inputs.ts";
 import type { MutationOutcome } from "./mutation.ts";
 import type { OperationOutcome } from "./operation.ts";
 import type { StoreRow } from "./rows.ts";
+import type { TcpAoKey } from "./session-port.ts";
 
 export interface ConnectEffect {
   readonly kind: "tcp.connect";
@@ -16,12 +17,39 @@ export interface ConnectEffect {
   readonly localAddress: string | undefined;
   /** IP TTL of outgoing packets; 0 leaves the system's default. */
   readonly ttl: number;
+  /** Packets that arrive with a lower TTL are dropped; 0 takes all. */
+  readonly minTtl: number;
+}
+
+/**
+ * Keys of all connections with the addresses of a prefix, the longest one that matches; neither `md5` nor `ao`: none.
+ * They hold for listeners, for connections to come, and for live ones.
+ */
+export interface KeyEffect {
+  readonly kind: "tcp.key";
+  readonly address: string;
+  readonly length: number;
+  readonly md5: string | undefined;
+  readonly ao: readonly TcpAoKey[];
 }
 
 export type Effect =
   | ConnectEffect
   /** Socket options of an accepted connection once its neighbor is known. */
-  | { readonly kind: "tcp.configure"; readonly conn: ConnId; readonly ttl: number }
+  | {
+      readonly kind: "tcp.configure";
+      readonly conn: ConnId;
+      readonly ttl: number;
+      readonly minTtl: number;
+    }
+  | KeyEffect
+  /** TTL of what listeners of a family send (0: the system's default), and the lowest that they take. */
+  | {
+      readonly kind: "tcp.listen-ttl";
+      readonly family: 4 | 6;
+      readonly ttl: number;
+      readonly minTtl: number;
+    }
   /** Bytes to send. They may be shared with other connections: nobody changes them. */
   | { readonly kind: "tcp.send"; readonly conn: ConnId; readonly bytes: Uint8Array }
   /** Close after what was sent is out (`abort`: at once, with a reset). No `tcp.closed` follows. */

@@ -150,12 +150,17 @@ export class Importer {
    * Import policy, then what RFC 7999, 8326 and 9234 ask for, on the route in `key`.
    * @returns the attribute set, with one reference; 0 when policy rejects the route
    */
-  private accept(record: NeighborRecord, received: AttrId, program: Program | undefined): AttrId {
+  private accept(
+    record: NeighborRecord,
+    received: AttrId,
+    program: Program | undefined,
+    longLived = false,
+  ): AttrId {
     const { attributes } = this.routing;
     let attr = received;
     if (program) attr = program.evaluate(received, this.key);
     else attributes.retain(received);
-    return attr === 0 ? 0 : this.finish.run(record.config, attributes.flags[received], attr);
+    return attr === 0 ? 0 : this.finish.run(record.config, attributes.flags[received], attr, longLived);
   }
 
   private announceAll(
@@ -391,6 +396,11 @@ export class Importer {
       if (limitsOnly && !isLimit((paths.flags[path] & reasonMask) as RejectReason) && !isOver(record, table))
         continue;
       const attr = this.run(record, table, path, this.host.requirePolicy());
+      if (isLongLived(record, table, path) && this.refusesLongLived(received, attr)) {
+        table.removePath(path);
+        if (attr !== 0) attributes.release(attr);
+        continue;
+      }
       const { reason } = this;
       if (isLimit(reason) && !record.config.softReconfiguration)
         record.limitSkipped[table.family.index] = true;
@@ -406,6 +416,16 @@ export class Importer {
       if (attr !== 0) attributes.release(attr);
     }
     return end < paths.rows ? end : 0;
+  }
+
+  /** RFC 9494 4.2: routes with NO_LLGR are not kept for long, whoever put it on them. */
+  private refusesLongLived(received: AttrId, attr: AttrId): boolean {
+    return [received, attr].some((id) => {
+      if (id === 0 || (this.routing.attributes.flags[id] & AttributeFlag.hasCommunities) === 0) return false;
+      this.routing.attributes.block(id, this.block);
+      const { bytes, start, end } = this.block;
+      return decodeBlock(bytes, start, end).communities.includes(WellKnownCommunity.noLlgr);
+    });
   }
 
   /**
@@ -433,7 +453,8 @@ export class Importer {
     this.setKey(record, table, table.paths.prefix[path]);
     this.reason = this.check(record, received, block, requirePolicy);
     if (this.reason !== RejectReason.none) return this.withinLimits(record, table, path, 0);
-    const attr = this.accept(record, received, record.importProgram);
+    const longLived = isLongLived(record, table, path);
+    const attr = this.accept(record, received, record.importProgram, longLived);
     if (attr === 0) this.reason = RejectReason.policy;
     return this.withinLimits(record, table, path, attr);
   }
@@ -454,6 +475,11 @@ export class Importer {
     this.routing.attributes.release(attr);
     return 0;
   }
+}
+
+/** True for a stale path of a neighbor that has been away for longer than its restart time. */
+function isLongLived(record: NeighborRecord, table: RouteTable, path: number): boolean {
+  return (record.longLived & (1 << table.family.index)) !== 0 && table.isStale(path);
 }
 
 /** What is asked of a path, in order, with the reason that each gives. */

@@ -2,6 +2,7 @@
  * Everything that reaches the core from outside, as plain data. Clock readings come with each call; live handles are
  * ids. The recorder writes these down and replay feeds them back.
  */
+import type { HostAbilities } from "./kinds/rules.ts";
 import type { Mutation } from "./mutation.ts";
 import type { Operation } from "./operation.ts";
 import type { StoredAudit } from "./rows.ts";
@@ -20,6 +21,20 @@ export interface HostAddress {
   /** Length of the on-link prefix. */
   readonly length: number;
   readonly interface: string;
+}
+
+/** Why the kernel refused segments (TcpExt counters of /proc/net/netstat). */
+export interface RefusedSegments {
+  /** TCP MD5: no signature where one was expected, one where none was, and a wrong one. */
+  readonly md5Missing: number;
+  readonly md5Unexpected: number;
+  readonly md5Wrong: number;
+  /** TCP-AO: no signature where one was expected, an unknown key id, a wrong signature. */
+  readonly aoMissing: number;
+  readonly aoUnknownKey: number;
+  readonly aoWrong: number;
+  /** Too low a TTL (GTSM). */
+  readonly ttlTooLow: number;
 }
 
 export type Input =
@@ -46,6 +61,10 @@ export type Input =
   | { readonly kind: "tcp.sent"; readonly conn: ConnId; readonly queued: number }
   /** Addresses of the host's interfaces, at start and after each change: for next hops of the other family and third-party next hops. */
   | { readonly kind: "host.addresses"; readonly addresses: readonly HostAddress[] }
+  /** What the host can do to protect sessions, once at start. */
+  | { readonly kind: "host.abilities"; readonly abilities: HostAbilities }
+  /** Segments that the kernel has refused since it started, over all connections. Told when they changed. */
+  | { readonly kind: "host.refusals"; readonly counts: RefusedSegments }
   | { readonly kind: "mutate"; readonly call: CallId; readonly mutation: Mutation }
   | { readonly kind: "operate"; readonly call: CallId; readonly operation: Operation }
   /** An attempt that was refused before it became a mutation, or an operation, for the audit. */

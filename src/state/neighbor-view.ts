@@ -1,22 +1,27 @@
 /** A neighbor as the API shows it: what is declared, what is in force, what the session and the tables say. */
 import { create } from "@bufbuild/protobuf";
+import { durationFromMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import {
   type FamilyState,
   FamilyStateSchema,
   type Neighbor,
   NeighborSchema,
   type NeighborSpec,
+  NeighborSpecSchema,
+  type NeighborState,
 } from "../gen/cairn/v1/neighbor_service_pb.ts";
 import { MetadataSchema } from "../gen/cairn/v1/types_pb.ts";
 import type { Family } from "../wire/family.ts";
 import type { Core } from "./core.ts";
 import type { NeighborRecord } from "./neighbor-record.ts";
 import { effectiveSpec } from "./resolve.ts";
+import { redacted } from "./schema-diff.ts";
 import { missingPolicies, withoutPolicyText } from "./sessions-text.ts";
+import type { ObjectView } from "./view.ts";
 
 export function neighborMessage(core: Core, address: string): Neighbor | undefined {
-  const view = core.objects.get("Neighbor", address);
   const record = core.neighbors.named(address);
+  const view = core.objects.get("Neighbor", address) ?? dynamicView(core, address);
   if (!view || !record) return undefined;
   const state = core.sessions.state(record.id, core.nowMs, core.wallMs);
   const negotiated = record.negotiated?.families;
@@ -30,14 +35,45 @@ export function neighborMessage(core: Core, address: string): Neighbor | undefin
   state.families = shown.map((family) => familyState(core, record, family));
   state.treatAsWithdraw = BigInt(record.treatAsWithdraw);
   state.attributeDiscard = BigInt(record.attributeDiscard);
+  protection(core, record, state);
+  const effective = effectiveSpec(core.dynamic.dynamic, address);
   const group = record.groups.find((each) => each !== undefined);
   state.updateGroup = group?.id ?? 0;
   return create(NeighborSchema, {
     metadata: create(MetadataSchema, view.metadata),
     spec: view.spec as NeighborSpec,
     state,
-    effective: effectiveSpec(core.objects, address),
+    effective: effective && redacted(NeighborSpecSchema, effective),
   });
+}
+
+/** A neighbor that nobody declared, in the form of one. */
+function dynamicView(core: Core, address: string): ObjectView | undefined {
+  const { dynamic } = core.dynamic;
+  const member = dynamic.member(address);
+  if (!member) return undefined;
+  const time = timestampFromMs(member.createdWallMs);
+  const metadata = create(MetadataSchema, {
+    kind: "Neighbor",
+    name: address,
+    created: time,
+    updated: time,
+    managedBy: `dynamic:${member.range.name}`,
+  });
+  return { metadata, spec: dynamic.spec("Neighbor", address)! };
+}
+
+function protection(core: Core, { config, negotiated }: NeighborRecord, state: NeighborState): void {
+  state.authentication = config.password !== undefined ? "md5" : config.keys.length > 0 ? "tcp-ao" : "none";
+  state.minimumTtl = config.minTtl;
+  state.dynamicRange = config.dynamic?.range ?? "";
+  const member = core.dynamic.dynamic.member(config.address);
+  if (member && Number.isFinite(member.forgetAtMs)) {
+    state.forgottenIn = durationFromMs(Math.max(0, Math.ceil(member.forgetAtMs - core.nowMs)));
+  }
+  if (negotiated || config.shutdown) return;
+  const hint = core.refusals.hint(config, core.nowMs);
+  if (hint !== "") state.status = state.status === "" ? hint : `${state.status}; ${hint}`;
 }
 
 function familyState(core: Core, record: NeighborRecord, family: Family): FamilyState {

@@ -7,6 +7,7 @@ import { limits } from "../base/limits.ts";
 import type { StepName } from "../rib/best-path.ts";
 import type { RouteTable } from "../rib/route-table.ts";
 import { type Family, families } from "../wire/family.ts";
+import type { Dynamic } from "./dynamic.ts";
 import type { Effects } from "./effects.ts";
 import { type Groups, neighborFlags } from "./groups.ts";
 import { familiesOf, type Importer } from "./importer.ts";
@@ -19,18 +20,23 @@ import {
   bestPathChanged,
   compareConfigs,
   type GlobalConfig,
+  groupProtection,
   resolveGlobal,
   resolveNeighbor,
 } from "./resolve.ts";
+import { Restarts, type RestartsHost } from "./restarts.ts";
 import type { Routing } from "./routing.ts";
+import type { SessionKeys } from "./session-keys.ts";
 import type { Negotiated, NeighborConfig, NeighborId } from "./session-port.ts";
 import type { Sessions } from "./sessions.ts";
 import { missingPolicies, withoutPolicyText } from "./sessions-text.ts";
 
 export interface NeighborsParts {
   readonly objects: ObjectStore;
-  /** What neighbors are resolved from. */
+  /** What neighbors are resolved from, dynamic ones included. */
   readonly durable: Specs;
+  readonly dynamic: Dynamic;
+  readonly keys: SessionKeys;
   readonly routing: Routing;
   readonly policies: Policies;
   readonly groups: Groups;
@@ -40,6 +46,7 @@ export interface NeighborsParts {
   readonly effects: Effects;
   nowMs(): number;
   stateChanged(record: NeighborRecord): void;
+  readonly event: RestartsHost["event"];
 }
 
 /** A neighbor whose routes over a limit were not kept is asked for them at most this often. */
@@ -52,10 +59,22 @@ export class Neighbors {
   /** Numbers of neighbors that are gone with all their routes. */
   private readonly freeIds: NeighborId[] = [];
   private nextId = 1;
+  private readonly askLater = new Set<NeighborRecord>();
   global: GlobalConfig | undefined;
+  readonly restarts: Restarts;
 
   constructor(parts: NeighborsParts) {
     this.parts = parts;
+    const { routing, jobs, nowMs, event } = parts;
+    this.restarts = new Restarts({
+      ...{ routing, jobs, nowMs, event },
+      reimport: (record, table) => this.reimportTable(record, table),
+      stateChanged: (record) => parts.stateChanged(record),
+      swept: (record, family) => {
+        if (!record.removed) this.settleLimits(record, family, false);
+        parts.stateChanged(record);
+      },
+    });
     this.global = resolveGlobal(parts.durable);
   }
 
@@ -85,6 +104,7 @@ export class Neighbors {
   start(): void {
     this.applyBestPath();
     for (const entry of this.parts.objects.entries("Neighbor")) this.resolve(entry.name, new Set());
+    this.protect();
   }
 
   // What a commit means
@@ -95,8 +115,11 @@ export class Neighbors {
     const names = new Set<string>();
     const before = this.global;
     let policyTouched = false;
+    for (const name of this.refreshDynamic(touched)) names.add(name);
     for (const { kind, name } of touched) {
       if (kind === "Neighbor") names.add(name);
+      else if (kind === "DynamicRange") continue;
+      else if (kind === "Keychain") for (const user of this.keychainUsers(name)) names.add(user);
       else if (kind === "Global") {
         this.global = resolveGlobal(durable);
         for (const record of this.byName.values()) names.add(record.config.address);
@@ -125,11 +148,75 @@ export class Neighbors {
       }
     }
     this.reexport(reexport);
+    this.protect();
+  }
+
+  /** @returns dynamic neighbors that may have other settings now, or be gone */
+  private refreshDynamic(touched: readonly Touched[]): string[] {
+    const { dynamic } = this.parts;
+    const concerns = ({ kind, name }: Touched): boolean =>
+      kind === "DynamicRange" ||
+      kind === "PeerGroup" ||
+      kind === "Keychain" ||
+      (kind === "Neighbor" && dynamic.member(name) !== undefined);
+    return touched.some(concerns) ? dynamic.refresh() : [];
+  }
+
+  /** Declared neighbors that use a keychain, by themselves or by their group. */
+  private keychainUsers(name: string): string[] {
+    const { objects } = this.parts;
+    return objects
+      .referrers("Keychain", name)
+      .flatMap((user) => (user.kind === "PeerGroup" ? objects.referrers("PeerGroup", user.name) : [user]))
+      .filter(({ kind }) => kind === "Neighbor")
+      .map((user) => user.name);
+  }
+
+  /** Tells the shell what listeners need: keys of ranges, and TTLs that all neighbors of a family agree to. */
+  private protect(): void {
+    const { dynamic, durable, keys } = this.parts;
+    const ranges = dynamic.allRanges().map((range) => ({
+      range,
+      secrets: groupProtection(durable, range.peerGroup),
+    }));
+    keys.setRanges(ranges);
+    for (const family of [4, 6] as const) {
+      const bytes = family === 4 ? 4 : 16;
+      const minTtls: number[] = [];
+      for (const { config } of this.byName.values())
+        if (config.addressBytes.length === bytes) minTtls.push(config.minTtl);
+      for (const { range, secrets } of ranges)
+        if (!range.prefix || range.prefix.bytes.length === bytes) minTtls.push(secrets.minTtl);
+      keys.setListenTtl(family, minTtls);
+    }
+  }
+
+  /** Brings a dynamic neighbor to what it is now. @returns false when there is none of this address */
+  settle(address: string): boolean {
+    const reexport = new Set<NeighborRecord>();
+    this.resolve(address, reexport);
+    this.reexport(reexport);
+    return this.byName.has(address);
+  }
+
+  /** A dynamic neighbor told its AS number, which its settings follow from now on. */
+  identified(id: NeighborId): NeighborConfig {
+    const record = this.get(id);
+    record.config = this.configOf(record.config.address)!;
+    this.parts.routing.neighbors.flags[id] = neighborFlags(record);
+    return record.config;
+  }
+
+  /** What an address works with as things are declared now; undefined when it is no neighbor. */
+  configOf(name: string): NeighborConfig | undefined {
+    const config = resolveNeighbor(this.parts.durable, name);
+    const member = this.parts.dynamic.member(name);
+    return config && member ? { ...config, dynamic: { range: member.range.name } } : config;
   }
 
   /** Brings one neighbor to what is declared now: new, changed or gone. */
   private resolve(name: string, reexport: Set<NeighborRecord>): void {
-    const config = resolveNeighbor(this.parts.durable, name);
+    const config = this.configOf(name);
     const record = this.byName.get(name);
     if (!record) {
       if (config) this.add(config);
@@ -147,6 +234,7 @@ export class Neighbors {
     const record = newNeighborRecord(id, config);
     this.byId[id] = record;
     this.byName.set(config.address, record);
+    if (!config.dynamic) this.parts.keys.setNeighbor(config.addressBytes, config);
     routing.ensureNeighbor(id);
     routing.neighbors.setAddress(id, config.addressBytes);
     routing.neighbors.flags[id] = neighborFlags(record);
@@ -167,7 +255,10 @@ export class Neighbors {
     const change = compareConfigs(record.config, config);
     record.config = config;
     routing.neighbors.flags[record.id] = neighborFlags(record);
+    if (!config.dynamic) this.parts.keys.setNeighbor(config.addressBytes, config);
     sessions.update(record.id, config, this.parts.nowMs(), change.reset);
+    if (config.shutdown) this.restarts.drop(record, "the neighbor was shut down");
+    else if (config.gracefulRestart === "off") this.restarts.drop(record, "graceful restart was turned off");
     if (change.policy && !change.reset) {
       if (!this.rebindImport(record)) this.reimport(record);
       reexport.add(record);
@@ -182,9 +273,10 @@ export class Neighbors {
   private remove(record: NeighborRecord): void {
     record.removed = true;
     this.parts.sessions.remove(record.id, this.parts.nowMs());
+    if (!record.config.dynamic) this.parts.keys.setNeighbor(record.config.addressBytes, undefined);
     this.byName.delete(record.config.address);
     this.byId[record.id] = undefined;
-    this.sweep(record, true);
+    this.restarts.remove(record);
     this.freeIds.push(record.id);
     this.parts.stateChanged(record);
   }
@@ -206,7 +298,12 @@ export class Neighbors {
     record.limitWarned.fill(false);
     record.acceptedWarned.fill(false);
     record.limitSkipped.fill(false);
-    routing.neighbors.routerId[id] = negotiated.remoteRouterId;
+    const { routerId, renamed } = routing.neighbors;
+    renamed[id] = Number(routerId[id] !== negotiated.remoteRouterId);
+    routerId[id] = negotiated.remoteRouterId;
+    record.refreshing = 0;
+    record.refreshAgain = 0;
+    this.restarts.returned(record, negotiated);
     record.importProgram = this.parts.policies.bindImport(record);
     for (const family of familiesOf(negotiated.families)) groups.join(record, family, this.requirePolicy);
     if (record.config.external && this.requirePolicy) this.warnWithoutPolicy(record);
@@ -222,37 +319,14 @@ export class Neighbors {
     });
   }
 
-  down(id: NeighborId): void {
+  /** @param kept the session ended in a way that lets its routes outlive it */
+  down(id: NeighborId, kept: boolean): void {
     const record = this.byId[id];
-    if (!record) return;
-    for (const family of familiesOf(record.negotiated?.families ?? 0))
-      this.parts.groups.leave(record, family);
+    if (!record?.negotiated) return;
+    const { negotiated } = record;
+    for (const family of familiesOf(negotiated.families)) this.parts.groups.leave(record, family);
     record.negotiated = undefined;
-    const { neighbors, tables } = this.parts.routing;
-    neighbors.epoch[id] = (neighbors.epoch[id] + 1) & 3;
-    const isSweeping = tables.some((table) => this.parts.jobs.has(sweepKey(record, table)));
-    record.sessionsUnswept = isSweeping ? record.sessionsUnswept + 1 : 1;
-    if (record.sessionsUnswept < 3) this.sweep(record, false);
-    // Before an epoch comes round again: what its last session left must not pass for new.
-    else for (const table of tables) table.sweepNeighbor(id, false, 1, table.paths.rows);
-  }
-
-  /** Removes the routes of a neighbor (those of earlier sessions, or all) in slices. */
-  private sweep(record: NeighborRecord, all: boolean): void {
-    for (const table of this.parts.routing.tables) {
-      if (table.received[record.id] === 0) continue;
-      let from = 1;
-      this.parts.jobs.start({
-        key: sweepKey(record, table),
-        step: (rows) => {
-          from = table.sweepNeighbor(record.id, all, from, rows);
-          return from === 0 || table.received[record.id] === 0;
-        },
-        done: () => {
-          if (!record.removed) this.settleLimits(record, table.family, false);
-        },
-      });
-    }
+    this.restarts.lost(record, negotiated, kept);
   }
 
   /**
@@ -263,7 +337,10 @@ export class Neighbors {
     const { routing, importer, jobs } = this.parts;
     const table = routing.table(family);
     if (!changed && !hasRoom(record, table)) return;
-    if (record.limitSkipped[family.index]) this.askForSkipped(record, family);
+    if (record.limitSkipped[family.index]) {
+      this.askForSkipped(record, family);
+      if (!changed && table.overReceived[record.id] + table.overAccepted[record.id] === 0) return;
+    }
     const key = `limit ${record.id} ${family.index}`;
     if (table.received[record.id] === 0 || (!changed && jobs.has(key))) return;
     let from = 1;
@@ -287,10 +364,30 @@ export class Neighbors {
   /** Routes that were not kept have to be sent again; not more often than every half minute. */
   private askForSkipped(record: NeighborRecord, family: Family): void {
     const nowMs = this.parts.nowMs();
-    if (nowMs - record.limitAskedMs < skippedAskMs) return;
+    if (nowMs - record.limitAskedMs < skippedAskMs) {
+      this.askLater.add(record);
+      return;
+    }
     record.limitAskedMs = nowMs;
     record.limitSkipped[family.index] = false;
     this.askAgain(record, [family]);
+  }
+
+  /** Asks those that could not be asked at once. */
+  tick(): void {
+    for (const record of this.askLater) {
+      if (this.parts.nowMs() - record.limitAskedMs < skippedAskMs) continue;
+      this.askLater.delete(record);
+      if (record.removed || !record.negotiated) continue;
+      for (const family of families) this.settleLimits(record, family, false);
+    }
+  }
+
+  /** When `tick` is wanted next, monotonic milliseconds. */
+  nextMs(): number {
+    let next = Number.POSITIVE_INFINITY;
+    for (const { limitAskedMs } of this.askLater) next = Math.min(next, limitAskedMs + skippedAskMs);
+    return next;
   }
 
   // Policy
@@ -390,8 +487,4 @@ export class Neighbors {
     }
     return told;
   }
-}
-
-function sweepKey(record: NeighborRecord, table: RouteTable): string {
-  return `sweep ${record.id} ${table.family.index}`;
 }

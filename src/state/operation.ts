@@ -12,6 +12,8 @@ export type Operation =
   | { readonly op: "hard-reset"; readonly address: string; readonly message: string }
   /** Ends a hold that a prefix limit or damping put on a session (EnableNeighbor does this too). */
   | { readonly op: "clear-hold"; readonly address: string }
+  /** Ends the session of a dynamic neighbor and forgets it. */
+  | { readonly op: "forget"; readonly address: string }
   | { readonly op: "shutdown"; readonly message: string; readonly hard: boolean };
 
 export type OperationOutcome =

@@ -17,6 +17,9 @@ export function operate(core: Core, operation: Operation): OperationOutcome {
     case "hard-reset":
       core.sessions.hardReset(record.id, operation.message, core.nowMs);
       return done;
+    case "forget":
+      if (core.dynamic.remove(record.config.address, "removed by an operator")) return done;
+      return refused("WRONG_STATE", "address", `${operation.address} is declared, not dynamic`);
     case "clear-hold":
       core.sessions.clearHold(record.id, core.nowMs);
       return done;

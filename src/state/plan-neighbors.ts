@@ -62,9 +62,14 @@ export function affectedNeighbors(core: Core, touched: readonly Touched[]): stri
       for (const referrer of core.objects.referrers("PeerGroup", name))
         if (referrer.kind === "Neighbor") names.add(referrer.name);
     }
+    if (kind === "Global" || kind === "PeerGroup" || kind === "DynamicRange")
+      for (const address of core.dynamic.dynamic.addresses()) names.add(address);
   }
   return [...names];
 }
+
+/** Kinds whose changes leave policies alone. */
+const nonPolicyKinds: readonly string[] = ["Neighbor", "Global", "DynamicRange", "Keychain"];
 
 /** What the parts of a plan share. */
 export class PlanScope {
@@ -83,9 +88,9 @@ export class PlanScope {
 
   constructor(core: Core, touched: readonly Touched[]) {
     this.core = core;
-    this.specs = new CandidateSpecs(core.objects, touched);
+    this.specs = core.dynamic.dynamic.over(new CandidateSpecs(core.objects, touched));
     this.ids = new Set(touched.map(({ kind, name }) => objectId(kind, name)));
-    this.policyTouched = touched.some(({ kind }) => kind !== "Neighbor" && kind !== "Global");
+    this.policyTouched = touched.some(({ kind }) => !nonPolicyKinds.includes(kind));
     this.policies = this.policyTouched ? core.policies.fork(touched) : core.policies;
     this.global = resolveGlobal(this.specs);
     this.globalBefore = core.neighbors.global;

@@ -15,6 +15,7 @@ import {
 import { KeyAlgorithm, type KeychainSpec } from "../gen/cairn/v1/keychain_service_pb.ts";
 import {
   BlackholeScope,
+  GracefulRestart,
   type NeighborSpec,
   NeighborSpecSchema,
   type PrefixLimit,
@@ -57,6 +58,8 @@ export interface GlobalConfig {
   readonly importPolicies: readonly string[];
   readonly exportPolicies: readonly string[];
   readonly gracefulShutdown: boolean;
+  /** Longest wait for the neighbors' routes after a restart (RFC 4724 4.1). */
+  readonly selectionDeferralMs: number;
   /** Empty when unset: the host name is the shell's to fill in. */
   readonly name: string;
 }
@@ -78,6 +81,10 @@ export function resolveGlobal(objects: Specs): GlobalConfig | undefined {
     importPolicies: spec.import,
     exportPolicies: spec.export,
     gracefulShutdown: spec.gracefulShutdown ?? false,
+    selectionDeferralMs: durationMs(
+      spec.selectionDeferralTime ??
+        (defaultOf(fieldNamed(GlobalSpecSchema, "selection_deferral_time")!) as typeof spec.selectionDeferralTime),
+    ),
     name: spec.name,
   };
 }
@@ -114,6 +121,7 @@ export function effectiveSpec(objects: Specs, name: string): NeighborSpec | unde
   effective.sendHoldTime ??= defaultSendHold(durationMs(effective.holdTime));
   effective.removePrivateAs ??= RemovePrivateAs.NONE;
   effective.blackhole ??= BlackholeScope.NONE;
+  effective.gracefulRestart ??= GracefulRestart.HELPER;
   effective.importDefault ??= PolicyAction.REJECT;
   effective.exportDefault ??= PolicyAction.REJECT;
   if (effective.families.length === 0)
@@ -204,6 +212,14 @@ export function resolveNeighbor(objects: Specs, name: string): NeighborConfig | 
     blackhole: blackholeNames[spec.blackhole ?? BlackholeScope.NONE] ?? "none",
     maxAsPathLength: spec.maxAsPathLength!,
     perClientBest: spec.perClientBest!,
+    gracefulRestart: gracefulRestartNames[spec.gracefulRestart!] ?? "helper",
+    restartTimeS: durationMs(spec.restartTime) / 1000,
+    staleTimeMs: durationMs(spec.staleTime),
+    notificationRestart: spec.notificationRestart!,
+    longLivedStaleS: durationMs(spec.longLivedStaleTime) / 1000,
+    longLivedMaxS: durationMs(spec.longLivedStaleMax) / 1000,
+    preserveForwarding: spec.preserveForwarding!,
+    enhancedRefresh: spec.enhancedRefresh!,
     importDefault: spec.importDefault === PolicyAction.ACCEPT ? "accept" : "reject",
     exportDefault: spec.exportDefault === PolicyAction.ACCEPT ? "accept" : "reject",
     importPolicies: spec.import,
@@ -221,6 +237,11 @@ const removePrivateAsNames: Readonly<Record<number, NeighborConfig["removePrivat
 const blackholeNames: Readonly<Record<number, NeighborConfig["blackhole"]>> = {
   [BlackholeScope.NO_ADVERTISE]: "no-advertise",
   [BlackholeScope.NO_EXPORT]: "no-export",
+};
+
+const gracefulRestartNames: Readonly<Record<number, NeighborConfig["gracefulRestart"]>> = {
+  [GracefulRestart.OFF]: "off",
+  [GracefulRestart.FULL]: "full",
 };
 
 const limitActions: Readonly<Record<number, PrefixLimitConfig["action"]>> = {
@@ -245,6 +266,19 @@ function prefixLimits(
     };
   }
   return byFamily;
+}
+
+/** What a peer group gives to the sockets of all that come in by it. */
+export function groupProtection(
+  objects: Specs,
+  name: string,
+): Pick<NeighborConfig, "password" | "keys" | "minTtl"> {
+  const spec = objects.spec("PeerGroup", name) as PeerGroupSpec | undefined;
+  return {
+    password: spec?.password,
+    keys: keychainKeys(objects, spec?.keychain ?? ""),
+    minTtl: spec?.ttlSecurity ? 256 - spec.ttlSecurity : 0,
+  };
 }
 
 function keychainKeys(objects: Specs, name: string): TcpAoKey[] {
@@ -321,6 +355,14 @@ const sources: Readonly<Record<keyof NeighborConfig, string | undefined>> = {
   blackhole: "blackhole",
   maxAsPathLength: "max_as_path_length",
   perClientBest: "per_client_best",
+  gracefulRestart: "graceful_restart",
+  restartTimeS: "restart_time",
+  staleTimeMs: "stale_time",
+  notificationRestart: "notification_restart",
+  longLivedStaleS: "long_lived_stale_time",
+  longLivedMaxS: "long_lived_stale_max",
+  preserveForwarding: "preserve_forwarding",
+  enhancedRefresh: "enhanced_refresh",
   importDefault: "import_default",
   exportDefault: "export_default",
   importPolicies: "import",

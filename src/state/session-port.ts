@@ -2,6 +2,7 @@
  * The seam between the core and its sessions. `Sessions` (sessions.ts) owns TCP connections, framing, the FSM, timers
  * and counters of every neighbor; the core behind `SessionHost` owns routes. Route bytes do not travel through the FSM.
  */
+import type { RestartAgreement, RestartConfig } from "../fsm/graceful-restart.ts";
 import type { BgpRole } from "../wire/bgp-role.ts";
 import type { Family } from "../wire/family.ts";
 
@@ -9,7 +10,7 @@ import type { Family } from "../wire/family.ts";
 export type NeighborId = number;
 
 /** Settings of one neighbor after inheritance and defaults: what sessions, import and export work with. */
-export interface NeighborConfig {
+export interface NeighborConfig extends RestartConfig {
   /** Canonical address text; also the object's name. */
   readonly address: string;
   /** The same as 4 or 16 bytes. */
@@ -81,6 +82,12 @@ export interface NeighborConfig {
   /** What becomes of routes that the policies leave undecided. */
   readonly importDefault: "accept" | "reject";
   readonly exportDefault: "accept" | "reject";
+  /** How long stale routes are kept at most, but for long-lived ones. */
+  readonly staleTimeMs: number;
+  /** What we forward outlives a restart of ours (F bit of RFC 4724). */
+  readonly preserveForwarding: boolean;
+  /** RFC 7313. */
+  readonly enhancedRefresh: boolean;
   /** Names of policies, those of global, group and neighbor joined in order, global ones that run after at the end. */
   readonly importPolicies: readonly string[];
   readonly exportPolicies: readonly string[];
@@ -112,6 +119,8 @@ export interface Negotiated {
   readonly families: number;
   readonly fourOctetAs: boolean;
   readonly routeRefresh: boolean;
+  readonly enhancedRefresh: boolean;
+  readonly restart: RestartAgreement;
   readonly extendedMessages: boolean;
   /** Largest message we may send. */
   readonly maxMessageBytes: number;
@@ -146,21 +155,42 @@ export interface UpdateResult {
   readonly data: Uint8Array;
 }
 
+/** What becomes of a connection from an address that is no declared neighbor. */
+export type StrangerVerdict =
+  | { readonly kind: "unknown" }
+  | { readonly kind: "neighbor" }
+  /** A range matches and has no place for it. */
+  | { readonly kind: "refused"; readonly range: string; readonly why: string };
+
 /** What sessions ask of the core. Called from within a turn. */
 export interface SessionHost {
   /** The session reached Established. The core joins it to update groups and starts the first sync. */
   established(neighbor: NeighborId, negotiated: Negotiated): void;
-  /** An Established session ended; its routes are to be withdrawn. */
-  down(neighbor: NeighborId, reset: ResetInfo): void;
+  /**
+   * An Established session ended.
+   * @param kept its routes may be kept for a while, where both sides agreed on that (RFC 4724); else they are withdrawn
+   */
+  down(neighbor: NeighborId, reset: ResetInfo, kept: boolean): void;
   /**
    * One UPDATE of an Established session: `bytes[start, end)` with its header. Hot path.
    * @returns undefined, or the NOTIFICATION that ends the session
    */
   update(neighbor: NeighborId, bytes: Uint8Array, start: number, end: number): UpdateResult | undefined;
-  /** ROUTE-REFRESH for a negotiated family. */
-  refresh(neighbor: NeighborId, family: Family): void;
+  /** ROUTE-REFRESH for a negotiated family; `subtype` is a `RefreshSubtype`. */
+  refresh(neighbor: NeighborId, family: Family, subtype: number): void;
   /** The socket has room again after `Sessions.room` said no. */
   writable(neighbor: NeighborId): void;
+  /**
+   * A connection from an address that is no declared neighbor. When a range takes it, the neighbor is added before this
+   * returns.
+   * @param localAddress where it came in
+   */
+  stranger(address: string, localAddress: string): StrangerVerdict;
+  /**
+   * A dynamic neighbor told its AS number.
+   * @returns the settings that go with it, or one sentence on why it is refused
+   */
+  identify(neighbor: NeighborId, asn: number): NeighborConfig | string;
   /** The neighbor's visible state changed (state, counters worth an event, reasons). */
   stateChanged(neighbor: NeighborId): void;
   /** An event for the log and the stream; `severity` 1 info, 2 warning, 3 error. */

@@ -41,6 +41,11 @@ export class Door {
     this.engine.host.event("cairn.bgp.connection.refused", `Neighbor/${address}`, 2, summary, facts);
   }
 
+  /** A range has no place for it, and has said so. */
+  refuse(connection: Connection): void {
+    this.reject(connection, cease.connectionRejected);
+  }
+
   /** A configured neighbor that is not to be talked to now. */
   refuseDown(peer: Peer, connection: Connection, why: string): void {
     this.reject(connection, cease.connectionRejected);
@@ -99,7 +104,7 @@ export class Door {
   private give(attempt: Attempt, connection: Connection): void {
     connection.attempt = attempt;
     attempt.connection = connection;
-    this.engine.effects.push({ kind: "tcp.configure", conn: connection.id, ttl: attempt.peer.config.ttl });
+    this.engine.configure(connection, attempt.peer.config);
     this.engine.dispatch(attempt, events.connected);
   }
 

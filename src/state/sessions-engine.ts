@@ -9,15 +9,21 @@ import type { Random } from "../base/random.ts";
 import type { EndReason, SessionAction } from "../fsm/actions.ts";
 import { type Contender, loser } from "../fsm/collision.ts";
 import { events, type SessionEvent } from "../fsm/events.ts";
+import {
+  meansHardReset,
+  noAgreement,
+  type RestartAgreement,
+  type RestartMoment,
+} from "../fsm/graceful-restart.ts";
 import { type Agreement, cease, localCapabilities, type Notice } from "../fsm/negotiate.ts";
 import { isRunning, promoted, Timer } from "../fsm/session.ts";
 import { step } from "../fsm/step.ts";
 import { keepaliveBytes } from "../wire/keepalive.ts";
-import { encodeNotification } from "../wire/notification.ts";
+import { encodeHardReset, encodeNotification } from "../wire/notification.ts";
 import { encodeOpen } from "../wire/open.ts";
 import type { Effects } from "./effects.ts";
 import type { ConnId } from "./inputs.ts";
-import type { Negotiated, ResetInfo, SessionHost } from "./session-port.ts";
+import type { Negotiated, NeighborConfig, ResetInfo, SessionHost } from "./session-port.ts";
 import { Connection } from "./sessions-connection.ts";
 import { type Attempt, type Peer, resetsKept } from "./sessions-peer.ts";
 import { noticeText, resetInfo, transportText } from "./sessions-text.ts";
@@ -38,6 +44,8 @@ export class Engine {
   nowMs = 0;
   /** Closes do not wait for what is queued. */
   abortCloses = false;
+  /** R bit of RFC 4724: the daemon has restarted, and has not told all its routes yet. */
+  restarting = false;
   private readonly queue: { readonly attempt: Attempt; readonly event: SessionEvent }[] = [];
   private held = false;
   private running = false;
@@ -97,7 +105,8 @@ export class Engine {
         return;
       case "send.open":
         attempt.peer.sent.opens++;
-        this.transmit(attempt, openBytes(attempt.peer));
+        attempt.moment = this.momentOf(attempt.peer);
+        this.transmit(attempt, openBytes(attempt.peer, attempt.moment));
         return;
       case "send.keepalive":
         attempt.peer.sent.keepalives++;
@@ -124,6 +133,12 @@ export class Engine {
     }
   }
 
+  /** What an OPEN that is sent now says of restarts. What was forwarded for a session of this run is forwarded still. */
+  momentOf(peer: Peer): RestartMoment {
+    const { restarting } = this;
+    return { restarting, forwarding: peer.config.preserveForwarding || peer.establishedCount > 0 };
+  }
+
   /** Queues bytes on the machine's connection. */
   transmit(attempt: Attempt, bytes: Uint8Array): void {
     const { connection } = attempt;
@@ -136,15 +151,19 @@ export class Engine {
 
   private notify(attempt: Attempt, notice: Notice): void {
     const { peer } = attempt;
+    const { code, subcode, data } = notice;
+    const hardReset =
+      notice.hardReset ?? (attempt.agreement?.restart.notification === true && meansHardReset(code, subcode));
     peer.sent.notifications++;
-    this.transmit(attempt, encodeNotification(notice.code, notice.subcode, notice.data));
+    this.transmit(attempt, (hardReset ? encodeHardReset : encodeNotification)(code, subcode, data));
     if (!this.audible(attempt)) return;
+    const told = { ...notice, hardReset };
     this.host.event(
       "cairn.bgp.notification.sent",
       peer.object,
       2,
-      `sent ${noticeText(notice)}`,
-      noticeFacts(notice),
+      `sent ${noticeText(told)}`,
+      noticeFacts(told),
     );
   }
 
@@ -162,8 +181,15 @@ export class Engine {
       remoteAddress: config.address,
       remotePort: config.port,
       localAddress: config.localAddress,
-      ttl: config.ttl,
+      ttl: outgoingTtl(config),
+      minTtl: config.minTtl,
     });
+  }
+
+  /** Options of an accepted connection, once it is known whose it is. */
+  configure({ id }: Connection, config: NeighborConfig): void {
+    const { minTtl } = config;
+    this.effects.push({ kind: "tcp.configure", conn: id, ttl: outgoingTtl(config), minTtl });
   }
 
   private close(attempt: Attempt): void {
@@ -199,6 +225,7 @@ export class Engine {
     peer.establishedCount++;
     peer.establishedAtMs = this.nowMs;
     peer.connectError = "";
+    peer.restart = attempt.agreement!.restart;
     const negotiated = negotiatedOf(attempt);
     this.host.event("cairn.bgp.session.established", peer.object, 1, "the session is established", {
       remote_asn: String(negotiated.remoteAsn),
@@ -210,10 +237,13 @@ export class Engine {
 
   private ended(attempt: Attempt, established: boolean, reason: EndReason): void {
     const { peer } = attempt;
+    const restart = attempt.agreement?.restart ?? noAgreement;
     attempt.agreement = undefined;
     const info = resetInfo(reason);
     if (attempt === peer.up) {
       peer.up = undefined;
+      const kept = keepsRoutes(reason, restart);
+      if (!kept) peer.restart = noAgreement;
       this.record(peer, info);
       this.host.event("cairn.bgp.session.lost", peer.object, 2, `the session is down: ${info.text}`, {
         reason: info.text,
@@ -221,7 +251,7 @@ export class Engine {
         subcode: String(info.subcode),
         uptime_s: String(Math.floor((this.nowMs - peer.establishedAtMs) / 1000)),
       });
-      this.host.down(peer.id, info);
+      this.host.down(peer.id, info, kept);
       return;
     }
     assert(!established, "an Established session was not the one that is up");
@@ -283,7 +313,10 @@ export class Engine {
         reason: stays.late ? "the neighbor has restarted" : "RFC 4271 6.8",
       });
       if (goes === peer.main) this.promote(stays);
-      this.dispatch(goes, events.collision);
+      // RFC 4724 4.2: it is known to be dead, and its routes are kept; nobody reads a NOTIFICATION.
+      const isDead =
+        goes === other && fresh.late && goes.agreement !== undefined && goes.agreement.restart.kept !== 0;
+      this.dispatch(goes, isDead ? events.replaced : events.collision);
       if (goes === fresh) return false;
     }
     return true;
@@ -311,6 +344,11 @@ export class Engine {
   }
 }
 
+/** RFC 5082 3: with GTSM every packet leaves with TTL 255. */
+function outgoingTtl({ ttl, minTtl }: NeighborConfig): number {
+  return minTtl > 0 ? 255 : ttl;
+}
+
 function contender(attempt: Attempt): Contender {
   return {
     state: attempt.session.state,
@@ -320,9 +358,23 @@ function contender(attempt: Attempt): Contender {
   };
 }
 
-function openBytes(peer: Peer): Uint8Array {
-  const { localAsn, holdTimeS, routerId } = peer.config;
-  return encodeOpen({ asn: localAsn, holdTimeS, routerId, capabilities: localCapabilities(peer.config) });
+/** RFC 4724 4.2 and RFC 8538 4: whether the end of a session leaves the neighbor's routes in place. */
+function keepsRoutes(reason: EndReason, restart: RestartAgreement): boolean {
+  if (restart.kept === 0) return false;
+  switch (reason.kind) {
+    case "transport":
+    case "silent":
+      return true;
+    case "received":
+      return restart.notification && !reason.notice.hardReset;
+    case "sent":
+      return restart.notification && !meansHardReset(reason.notice.code, reason.notice.subcode);
+  }
+}
+
+function openBytes({ config }: Peer, moment: RestartMoment): Uint8Array {
+  const { localAsn, holdTimeS, routerId } = config;
+  return encodeOpen({ asn: localAsn, holdTimeS, routerId, capabilities: localCapabilities(config, moment) });
 }
 
 function negotiatedOf(attempt: Attempt): Negotiated {
@@ -332,6 +384,8 @@ function negotiatedOf(attempt: Attempt): Negotiated {
     families: agreement.families,
     fourOctetAs: agreement.fourOctetAs,
     routeRefresh: agreement.routeRefresh,
+    enhancedRefresh: agreement.enhancedRefresh,
+    restart: agreement.restart,
     extendedMessages: agreement.extendedMessages,
     maxMessageBytes: agreement.maxMessageBytes,
     addPathReceive: 0,

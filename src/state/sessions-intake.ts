@@ -4,7 +4,7 @@ import { events } from "../fsm/events.ts";
 import { isNotice, type Notice, negotiate } from "../fsm/negotiate.ts";
 import { familyByCode } from "../wire/family.ts";
 import { Frame, Framer } from "../wire/framer.ts";
-import { MessageType, readU16 } from "../wire/message.ts";
+import { MessageType, noData, readU16 } from "../wire/message.ts";
 import { decodeNotification } from "../wire/notification.ts";
 import { decodeOpen, isWireError } from "../wire/open.ts";
 import { decodeRefresh, RefreshSubtype } from "../wire/refresh.ts";
@@ -154,7 +154,6 @@ export class Intake {
         this.keepalive(attempt);
         return;
       case MessageType.routeRefresh:
-        received.refreshes++;
         this.refresh(attempt, bytes, start, end);
         return;
     }
@@ -167,13 +166,31 @@ export class Intake {
       engine.dispatch(attempt, { kind: "open.error", notice: open });
       return;
     }
-    const agreement = negotiate(attempt.peer.config, open, readU16(bytes, start + 20));
+    const stranger = this.identify(attempt, open.asn);
+    if (stranger) {
+      engine.dispatch(attempt, { kind: "open.error", notice: stranger });
+      return;
+    }
+    const agreement = negotiate(attempt.peer.config, open, readU16(bytes, start + 20), attempt.moment);
     if (isNotice(agreement)) {
       engine.dispatch(attempt, { kind: "open.error", notice: agreement });
       return;
     }
     if (awaitsOpen(attempt) && !engine.resolve(attempt, agreement.remoteRouterId, false)) return;
     engine.dispatch(attempt, { kind: "open", agreement });
+  }
+
+  /** A dynamic neighbor has the AS number that its OPEN tells, as long as no other connection of it has told one. */
+  private identify(attempt: Attempt, asn: number): Notice | undefined {
+    const { peer } = attempt;
+    if (!peer.config.dynamic || peer.attempts().some((other) => other !== attempt && other.agreement))
+      return undefined;
+    const config = this.engine.host.identify(peer.id, asn);
+    if (typeof config === "string") return { code: 2, subcode: 2, data: noData, text: config };
+    const isOther = config.remoteAsn !== peer.config.remoteAsn;
+    peer.config = config;
+    if (isOther && attempt.connection) this.engine.configure(attempt.connection, config);
+    return undefined;
   }
 
   private keepalive(attempt: Attempt): void {
@@ -210,10 +227,13 @@ export class Intake {
       engine.dispatch(attempt, { kind: "update.error", notice: refresh });
       return;
     }
+    const isRequest = refresh.subtype === RefreshSubtype.request;
+    if (isRequest) attempt.peer.received.refreshes++;
     const family = familyByCode(refresh.afi, refresh.safi);
     // RFC 2918 section 4: a family that was not agreed on is ignored; RFC 7313 section 5: so is an unknown subtype.
     const agreed = family && attempt.agreement && (attempt.agreement.families & (1 << family.index)) !== 0;
-    if (family && agreed && refresh.subtype === RefreshSubtype.request)
-      engine.host.refresh(attempt.peer.id, family);
+    const isKnown =
+      isRequest || (attempt.agreement?.enhancedRefresh && refresh.subtype <= RefreshSubtype.end);
+    if (family && agreed && isKnown) engine.host.refresh(attempt.peer.id, family, refresh.subtype);
   }
 }

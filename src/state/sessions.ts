@@ -11,7 +11,7 @@ import type { Family } from "../wire/family.ts";
 import { noData } from "../wire/message.ts";
 import { MessageWriter } from "../wire/message-writer.ts";
 import { CeaseSubcode, encodeShutdownMessage } from "../wire/notification.ts";
-import { encodeRefresh } from "../wire/refresh.ts";
+import { encodeRefresh, RefreshSubtype } from "../wire/refresh.ts";
 import type { Effects } from "./effects.ts";
 import type { ConnId } from "./inputs.ts";
 import type { NeighborConfig, NeighborId, PrefixLimitConfig, SessionHost } from "./session-port.ts";
@@ -113,13 +113,28 @@ export class Sessions {
     this.engine.host.stateChanged(neighbor);
   }
 
-  /** The daemon ends: Cease / Administrative Shutdown to all. `hard` does not wait for it to leave. */
-  shutdownAll(message: string, hard: boolean, nowMs: number): void {
+  /**
+   * The daemon ends: Cease / Administrative Shutdown to all. `hard` does not wait for it to leave.
+   * @param graceful a planned restart: neighbors that were asked to keep our routes hear nothing, or with the N bit of
+   * RFC 8538 a Cease that is no hard reset
+   */
+  shutdownAll(message: string, hard: boolean, graceful: boolean, nowMs: number): void {
     this.engine.nowMs = nowMs;
     this.ending = true;
     this.engine.abortCloses = hard;
     const notice = administrative(CeaseSubcode.administrativeShutdown, message);
-    for (const peer of this.peers) if (peer) this.stop(peer, notice);
+    const pause: Notice = { ...administrative(CeaseSubcode.administrativeReset, message), hardReset: false };
+    for (const peer of this.peers) {
+      const restart = peer?.up?.agreement?.restart;
+      if (peer && graceful && restart?.offered && restart.asked !== 0) {
+        this.stop(peer, pause, !restart.notification);
+      } else if (peer) this.stop(peer, notice);
+    }
+  }
+
+  /** R bit of the OPENs that follow (RFC 4724). */
+  setRestarting(restarting: boolean): void {
+    this.engine.restarting = restarting;
   }
 
   /**
@@ -160,7 +175,15 @@ export class Sessions {
     connection.localAddress = localAddress;
     connection.localPort = localPort;
     this.engine.connections.set(conn, connection);
-    const peer = this.byAddress.get(remoteAddress);
+    let peer = this.byAddress.get(remoteAddress);
+    if ((!peer || peer.config.dynamic) && !this.ending) {
+      const verdict = this.engine.host.stranger(remoteAddress, localAddress);
+      if (verdict.kind === "refused") {
+        this.door.refuse(connection);
+        return;
+      }
+      peer = this.byAddress.get(remoteAddress);
+    }
     if (!peer) {
       this.door.refuseUnknown(connection);
       return;
@@ -289,17 +312,22 @@ export class Sessions {
   }
 
   /**
-   * Sends ROUTE-REFRESH for a negotiated family.
+   * Sends ROUTE-REFRESH for a negotiated family: a request, or the begin or end of an answer (RFC 7313).
    * @returns false when the session is down or the neighbor did not offer it
    */
-  refresh(neighbor: NeighborId, family: Family, nowMs: number): boolean {
+  refresh(
+    neighbor: NeighborId,
+    family: Family,
+    nowMs: number,
+    subtype: number = RefreshSubtype.request,
+  ): boolean {
     const attempt = this.peers[neighbor]?.up;
     const agreement = attempt?.agreement;
     if (!attempt || !agreement?.routeRefresh || (agreement.families & (1 << family.index)) === 0)
       return false;
     this.engine.nowMs = nowMs;
-    attempt.peer.sent.refreshes++;
-    this.engine.transmit(attempt, encodeRefresh(family.afi, family.safi));
+    if (subtype === RefreshSubtype.request) attempt.peer.sent.refreshes++;
+    this.engine.transmit(attempt, encodeRefresh(family.afi, family.safi, subtype));
     return true;
   }
 
@@ -312,6 +340,17 @@ export class Sessions {
 
   isEstablished(neighbor: NeighborId): boolean {
     return this.peers[neighbor]?.up !== undefined;
+  }
+
+  /** It has a connection, or is held down until somebody or a timer ends that. */
+  isActive(neighbor: NeighborId): boolean {
+    const peer = this.peers[neighbor];
+    if (!peer) return false;
+    return (
+      peer.hold !== undefined ||
+      peer.parked !== undefined ||
+      peer.attempts().some(({ connection }) => connection)
+    );
   }
 
   private peer(neighbor: NeighborId): Peer {
@@ -340,10 +379,10 @@ export class Sessions {
     if (parked) this.intake.list(parked);
   }
 
-  private stop(peer: Peer, notice: Notice): void {
+  private stop(peer: Peer, notice: Notice, silent = false): void {
     this.engine.timers.set(peer, PeerTimer.start, Number.POSITIVE_INFINITY);
     for (const attempt of peer.attempts())
-      this.engine.dispatch(attempt, { kind: "stop", manual: true, notice });
+      this.engine.dispatch(attempt, { kind: "stop", manual: true, notice, silent });
     this.door.dropParked(peer, notice);
   }
 }

@@ -111,6 +111,8 @@ export class Net {
       this.connect(host, effect.conn, effect.remoteAddress);
       return;
     }
+    // This network has no keys, and every packet comes from next door.
+    if (effect.kind === "tcp.key" || effect.kind === "tcp.listen-ttl") return;
     const end = this.ends[host].get(effect.conn);
     if (!end?.open) return;
     switch (effect.kind) {

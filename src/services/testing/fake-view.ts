@@ -96,6 +96,14 @@ export class FakeView implements CoreView {
     return this.#objects.list("Neighbor").map((object) => object.metadata.name);
   }
 
+  dynamicRange(): undefined {
+    return undefined;
+  }
+
+  refusedSegments(): undefined {
+    return undefined;
+  }
+
   walk(
     table: RouteTable,
     family: Family,
