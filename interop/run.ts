@@ -1,5 +1,5 @@
 /**
- * Interop suites: `interop/run.ts [PEER...] [--scenario TEXT] [--jobs N] [--keep]`. Prints a line per check and, at
+ * Interop suites: `interop/run.ts [SUITE...] [--scenario TEXT] [--jobs N] [--keep]`. Prints a line per check and, at
  * last, the tally; exits 1 when a check failed. Needs root for network namespaces; a daemon that is not installed is
  * skipped loudly. Folders of failed scenarios (configurations, logs) are kept and named.
  */
@@ -15,15 +15,38 @@ import { frr } from "./frr/peer.ts";
 import { gobgp } from "./gobgp/peer.ts";
 import { Checks } from "./lib/checks.ts";
 import type { PeerKind } from "./lib/peer.ts";
+import { programsOf } from "./lib/router.ts";
 import { type Scenario, scenarios } from "./lib/scenarios.ts";
 import { openbgpd } from "./openbgpd/peer.ts";
+import { daemons } from "./policy/situation.ts";
+import { policySituations } from "./policy/suite.ts";
 
-const peers: readonly { kind: PeerKind; scenarios: readonly Scenario[] }[] = [
-  { kind: bird, scenarios },
-  { kind: frr, scenarios },
-  { kind: gobgp, scenarios },
-  { kind: openbgpd, scenarios },
-  { kind: exabgp, scenarios: [...scenarios, twoOctets] },
+interface Suite {
+  readonly name: string;
+  /** Prints what is tested against. */
+  readonly version?: readonly string[];
+  readonly scenarios: readonly {
+    readonly name: string;
+    /** Programs that must exist. */
+    readonly programs: readonly string[];
+    run(checks: Checks, folder: string): Promise<void>;
+  }[];
+}
+
+const suites: readonly Suite[] = [
+  peerSuite(bird, scenarios),
+  peerSuite(frr, scenarios),
+  peerSuite(gobgp, scenarios),
+  peerSuite(openbgpd, scenarios),
+  peerSuite(exabgp, [...scenarios, twoOctets]),
+  {
+    name: "policy",
+    scenarios: daemons.map((daemon) => ({
+      name: daemon,
+      programs: programsOf[daemon],
+      run: (checks, folder) => policySituations(checks, daemon, folder),
+    })),
+  },
 ];
 
 const { values, positionals } = parseArgs({
@@ -35,17 +58,17 @@ const { values, positionals } = parseArgs({
   },
 });
 
-const unknown = positionals.filter((name) => !peers.some(({ kind }) => kind.name === name));
+const unknown = positionals.filter((name) => !suites.some((suite) => suite.name === name));
 if (unknown.length > 0) {
   console.error(
-    `no such peer: ${unknown.join(", ")}; there are ${peers.map(({ kind }) => kind.name).join(", ")}`,
+    `no such suite: ${unknown.join(", ")}; there are ${suites.map(({ name }) => name).join(", ")}`,
   );
   process.exit(2);
 }
 
 const folder = mkdtempSync(path.join(tmpdir(), "cairn-interop-"));
 const all: Checks[] = [];
-const waiting = peers.filter(({ kind }) => positionals.length === 0 || positionals.includes(kind.name));
+const waiting = suites.filter(({ name }) => positionals.length === 0 || positionals.includes(name));
 const notHere = process.getuid?.() === 0 ? undefined : "needs root for network namespaces";
 await Promise.all(Array.from({ length: Number(values.jobs) }, worker));
 
@@ -58,29 +81,43 @@ console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} SKI
 process.exit(failed > 0 ? 1 : 0);
 
 async function worker(): Promise<void> {
-  for (let next = waiting.shift(); next; next = waiting.shift()) await suite(next.kind, next.scenarios);
+  for (let next = waiting.shift(); next; next = waiting.shift()) await runSuite(next);
 }
 
-async function suite(kind: PeerKind, scenarios: readonly Scenario[]): Promise<void> {
-  const missing = kind.programs.filter((program) => !installed(program));
-  const why = notHere ?? (missing.length > 0 ? `${missing.join(" and ")} is not installed` : undefined);
-  if (!why) console.log(`      ${kind.name}: ${firstLine(kind.version)}`);
-  for (const scenario of scenarios.filter((each) => each.name.includes(values.scenario!))) {
-    const checks = new Checks(`${kind.name}: ${scenario.name}`);
+async function runSuite(suite: Suite): Promise<void> {
+  if (suite.version && !notHere && installed(suite.version[0])) {
+    console.log(`      ${suite.name}: ${firstLine(suite.version)}`);
+  }
+  for (const scenario of suite.scenarios.filter((each) => each.name.includes(values.scenario!))) {
+    const checks = new Checks(`${suite.name}: ${scenario.name}`);
     all.push(checks);
+    const missing = scenario.programs.filter((program) => !installed(program));
+    const why = notHere ?? (missing.length > 0 ? `${missing.join(" and ")} is not installed` : undefined);
     if (why) {
       checks.skip("all of it", why);
       continue;
     }
-    const own = path.join(folder, kind.name, scenario.name.replaceAll(" ", "-"));
+    const own = path.join(folder, suite.name, scenario.name.replaceAll(" ", "-"));
     try {
-      await scenario.run(checks, kind, own);
+      await scenario.run(checks, own);
     } catch (error) {
       await checks.check("the laboratory", () => Promise.reject(error));
     }
-    if (checks.failed > 0) console.log(`      ${kind.name}: ${scenario.name}: see ${own}`);
+    if (checks.failed > 0) console.log(`      ${suite.name}: ${scenario.name}: see ${own}`);
     else if (!values.keep) rmSync(own, { recursive: true, force: true });
   }
+}
+
+function peerSuite(kind: PeerKind, scenarios: readonly Scenario[]): Suite {
+  return {
+    name: kind.name,
+    version: kind.version,
+    scenarios: scenarios.map(({ name, run }) => ({
+      name,
+      programs: kind.programs,
+      run: (checks, folder) => run(checks, kind, folder),
+    })),
+  };
 }
 
 function installed(program: string): boolean {

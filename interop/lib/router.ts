@@ -1,0 +1,114 @@
+/** A daemon with a configuration that a suite wrote whole. For what every daemon is asked alike, see peer.ts. */
+import { chmodSync, mkdirSync } from "node:fs";
+import path from "node:path";
+import { type Daemon, type Lab, type Namespace, pause } from "./lab.ts";
+
+export type RouterKind = "cairn" | "frr" | "bird" | "gobgp" | "openbgpd";
+
+interface Starter {
+  /** Name of the configuration file, whose ending some daemons read. */
+  readonly file: string;
+  readonly command: (config: string, folder: string) => readonly string[];
+  /** Its command line, put before a command. */
+  readonly cli: (folder: string) => readonly string[];
+  /** A command that succeeds as soon as it answers. */
+  readonly ready: readonly string[];
+}
+
+const bin = path.join(import.meta.dirname, "../../bin");
+
+const starters: Readonly<Record<RouterKind, Starter>> = {
+  cairn: {
+    file: "cairn.yaml",
+    command: (config, folder) => [
+      ...[`${bin}/cairnd`, config, "--state-dir", `${folder}/state`],
+      ...["--dataplane", "none", "--log-level", "info"],
+    ],
+    cli: (folder) => [`${bin}/cairnctl`, "-s", `unix://${folder}/state/grpc.sock`],
+    ready: ["health", "--json"],
+  },
+  frr: {
+    file: "bgpd.conf",
+    command: (config, folder) => [
+      ...["/usr/lib/frr/bgpd", "-Z", "-S", "-f", config, "-i", `${folder}/bgpd.pid`],
+      ...["--vty_socket", folder, "-u", "root", "-g", "root", "-P", "0"],
+    ],
+    cli: (folder) => ["vtysh", "--vty_socket", folder, "-d", "bgpd", "-c"],
+    ready: ["show version"],
+  },
+  bird: {
+    file: "bird.conf",
+    command: (config, folder) => [
+      ...["bird", "-f", "-c", config, "-s", `${folder}/bird.ctl`, "-P", `${folder}/bird.pid`],
+    ],
+    cli: (folder) => ["birdc", "-s", `${folder}/bird.ctl`],
+    ready: ["show", "status"],
+  },
+  gobgp: {
+    file: "gobgpd.json",
+    command: (config) => [
+      ...["gobgpd", "-t", "json", "-f", config, "--api-hosts", "127.0.0.1:50051"],
+      ...["--pprof-disable", "-p"],
+    ],
+    cli: () => ["gobgp"],
+    ready: ["global"],
+  },
+  openbgpd: {
+    file: "bgpd.conf",
+    command: (config) => ["/usr/sbin/bgpd", "-d", "-v", "-f", config],
+    cli: (folder) => ["bgpctl", "-s", `${folder}/bgpd.ctl`],
+    ready: ["show"],
+  },
+};
+
+/** Programs that must be installed. */
+export const programsOf: Readonly<Record<RouterKind, readonly string[]>> = {
+  cairn: [],
+  frr: ["/usr/lib/frr/bgpd", "vtysh"],
+  bird: ["bird", "birdc"],
+  gobgp: ["gobgpd", "gobgp"],
+  openbgpd: ["/usr/sbin/bgpd", "bgpctl"],
+};
+
+export class Router {
+  readonly kind: RouterKind;
+  readonly daemon: Daemon;
+  readonly #lab: Lab;
+  readonly #namespace: Namespace;
+  readonly #folder: string;
+
+  /** @param config text of the whole file; for OpenBGPD without `socket` */
+  constructor(lab: Lab, namespace: Namespace, kind: RouterKind, config: string) {
+    this.kind = kind;
+    this.#lab = lab;
+    this.#namespace = namespace;
+    this.#folder = path.join(lab.folder, namespace.name);
+    const starter = starters[kind];
+    const socket = kind === "openbgpd" ? `socket "${this.#folder}/bgpd.ctl"\n` : "";
+    const file = lab.file(`${namespace.name}/${starter.file}`, socket + config);
+    chmodSync(this.#folder, 0o755);
+    if (kind === "openbgpd") mkdirSync("/run/openbgpd", { recursive: true, mode: 0o755 }); // chroot
+    this.daemon = lab.daemon(namespace, namespace.name, starter.command(file, this.#folder));
+  }
+
+  async start(): Promise<void> {
+    const { ready } = starters[this.kind];
+    await this.daemon.start();
+    for (let tries = 0; ; tries++) {
+      const { code, stderr, stdout } = await this.#lab.try(this.#namespace, this.#command(ready));
+      if (code === 0 && !/unable to connect/i.test(stdout + stderr)) return;
+      if (!this.daemon.running) throw new Error(`${this.kind} ended:\n${this.daemon.log.slice(-4000)}`);
+      if (tries > 150) throw new Error(`${this.kind} does not answer: ${stderr}`);
+      await pause(100);
+    }
+  }
+
+  /** Runs one of the daemon's own commands. FRR's is one word: the whole line. */
+  cli(...command: readonly string[]): Promise<string> {
+    return this.#lab.in(this.#namespace, this.#command(command));
+  }
+
+  #command(command: readonly string[]): string[] {
+    return [...starters[this.kind].cli(this.#folder), ...command];
+  }
+}
