@@ -33,7 +33,9 @@ export function whyNoNamespace(): string {
     if (spawnSync("which", [tool]).status !== 0) return `${tool} is not installed`;
   }
   const { status } = spawnSync("unshare", [...flags(), "true"]);
-  return status === 0 ? "" : "network namespaces are not allowed here (root, or unprivileged user namespaces)";
+  return status === 0
+    ? ""
+    : "network namespaces are not allowed here (root, or unprivileged user namespaces)";
 }
 
 /** Runs this program again inside a new namespace and ends with its status; returns at once when already inside. */
@@ -43,7 +45,10 @@ export function enterNamespace(): void {
     return;
   }
   const words = [...flags(), process.execPath, ...process.execArgv, ...process.argv.slice(1)];
-  const { status } = spawnSync("unshare", words, { stdio: "inherit", env: { ...process.env, [marker]: "1" } });
+  const { status } = spawnSync("unshare", words, {
+    stdio: "inherit",
+    env: { ...process.env, [marker]: "1" },
+  });
   process.exit(status ?? 1);
 }
 

@@ -49,7 +49,7 @@ export class DaemonProcess {
     const daemon = new DaemonProcess(directory, command, env);
     while (!isListening()) {
       if (daemon.child.exitCode !== null || performance.now() - started > startTimeoutMs) {
-        const log = readFileSync(join(directory, "log"), "utf8").slice(-500);
+        const log = daemon.log();
         await daemon.stop();
         throw new Error(`${name} does not listen: ${log}`);
       }
@@ -66,6 +66,11 @@ export class DaemonProcess {
   /** True when the daemon has ended by itself. */
   get gone(): boolean {
     return this.child.exitCode !== null || this.child.signalCode !== null;
+  }
+
+  /** The end of what it wrote to standard output and error. */
+  log(): string {
+    return read(join(this.directory, "log")).slice(-500);
   }
 
   memory(): Memory {
@@ -135,7 +140,9 @@ function tree(pid: number): number[] {
 
 /** Something in this namespace takes connections on port 179. */
 function isListening(): boolean {
-  return ["/proc/net/tcp", "/proc/net/tcp6"].some((file) => / [0-9A-F]+:00B3 [0-9A-F]+:0000 0A /.test(read(file)));
+  return ["/proc/net/tcp", "/proc/net/tcp6"].some((file) =>
+    / [0-9A-F]+:00B3 [0-9A-F]+:0000 0A /.test(read(file)),
+  );
 }
 
 function read(path: string): string {

@@ -1,17 +1,31 @@
-/** `npm run profile -- [--prefixes N]`: CPU profile of cairnd during the full-table load, and its most expensive functions. */
+/**
+ * `npm run profile -- [--scenario NAME] [--size N]`: CPU profile of cairnd during a scenario, and its most expensive
+ * functions. Without namespaces there is no laboratory, and nothing to profile.
+ */
 import { parseArgs } from "node:util";
-import { blast } from "./blast/blast.ts";
 import { keepProfile, printProfile, profiledEnv } from "./cpu-profile.ts";
+import { cairn } from "./daemons/cairn.ts";
+import { enterNamespace, whyNoNamespace } from "./namespace.ts";
+import { scenarios } from "./scenarios/index.ts";
+import { setCollector } from "./scenarios/scenario.ts";
 
-const { values } = parseArgs({ options: { prefixes: { type: "string", default: "1000000" } } });
-const prefixes = Number(values.prefixes);
+const { values } = parseArgs({
+  options: { scenario: { type: "string", default: "full-table" }, size: { type: "string" } },
+});
+const scenario = scenarios.find(({ name }) => name === values.scenario);
+const why = scenario ? whyNoNamespace() : `no scenario ${values.scenario}`;
+if (!scenario || why !== "") {
+  process.stderr.write(`${why}\n`);
+  process.exit(1);
+}
+enterNamespace();
+Object.assign(process.env, profiledEnv);
 let out = "";
-const load = { feeders: 1, prefixes, sets: Math.ceil(prefixes / 10), sinks: 1 };
-const record = await blast("profile", load, profiledEnv, (directory) => {
+setCollector((directory) => {
   out = keepProfile(directory);
 });
-process.stdout.write(
-  `${prefixes} routes in ${record.t_converged.toFixed(2)} s, ${record.cpu_settled.toFixed(2)} s of CPU (profiled)\n`,
-);
+const metrics = await scenario.run(cairn, Number(values.size ?? scenario.size));
 printProfile(out);
+for (const metric of scenario.compared)
+  process.stdout.write(`${metric} ${metrics[metric]?.toFixed(3)} (profiled)\n`);
 process.stdout.write(`${out}\n`);

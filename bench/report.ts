@@ -1,42 +1,19 @@
-/** Runs into a table: medians with their spread, and ratios to the reference daemon of the same session. */
+/** Runs into tables: medians with their spread, ratios to the reference daemon of the same session, targets. */
+import type { Scenario, Target } from "./scenarios/scenario.ts";
 
-/** One run. Times in seconds, memory in MB; names are those of ../shared/bench, so that results can be mixed. */
 export interface RunRecord {
-  readonly dut: string;
   readonly scenario: string;
-  /** "own": bench/blast; "shared": ../shared/bench. Runs of the two are not comparable. */
-  readonly generator: string;
+  readonly daemon: string;
+  readonly size: number;
+  /** Every route was right at every sink, and nothing else came. */
   readonly ok: boolean;
   readonly error: string;
-  /** From start of the daemon until its BGP port takes connections. */
-  readonly t_listen: number;
-  /** From the first UPDATE byte until every sink holds every route. */
-  readonly t_converged: number;
-  /** CPU from the first UPDATE byte until a second after convergence. */
-  readonly cpu_settled: number;
-  /** Before the first UPDATE, and the highest. */
-  readonly rss_idle_mb: number;
-  readonly rss_conv_mb?: number;
-  readonly rss_peak_mb: number;
-  readonly healthCalls?: number;
-  readonly healthP50Ms?: number;
-  readonly healthP99Ms?: number;
-  readonly healthMaxMs?: number;
-  readonly lagP99Ms?: number;
-  readonly silenceMs?: number;
-  readonly sessionError?: string;
-  /** Cores kept busy by unrelated processes. */
-  readonly foreign?: number;
+  /** By name; the end of the name is the unit. */
+  readonly metrics: Readonly<Record<string, number>>;
 }
 
-/** Ratios of cairn to the reference in one scenario. */
-export interface Ratios {
-  readonly time: number;
-  readonly cpu: number;
-  readonly memory: number;
-}
-
-export const reference = "bird";
+/** Ratios of cairn to the reference, by metric. */
+export type Ratios = Readonly<Record<string, number>>;
 
 export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
@@ -44,94 +21,116 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
-interface Row {
-  readonly scenario: string;
-  readonly generator: string;
-  readonly dut: string;
-  readonly runs: readonly RunRecord[];
-}
+/** Columns beside those that a scenario compares. */
+const otherColumns = ["loop_p99_ms", "loop_max_ms", "sent_messages", "sent_bytes", "foreign_cores"] as const;
 
-function rowsOf(records: readonly RunRecord[]): Row[] {
-  const groups = Map.groupBy(records, ({ scenario, generator, dut }) => `${scenario} ${generator} ${dut}`);
-  return [...groups.values()].map((all) => {
-    const { scenario, generator, dut } = all[0];
-    return { scenario, generator, dut, runs: all.filter((run) => run.ok) };
+/** All scenarios of the records, each as a table in Markdown, readable as text, with its targets below. */
+export function table(
+  records: readonly RunRecord[],
+  scenarios: readonly Scenario[],
+  reference: string,
+): string {
+  const groups = Map.groupBy(records, ({ scenario, size }) => `${scenario} ${size}`);
+  const parts = [...groups.values()].map((runs) => {
+    const scenario = scenarios.find(({ name }) => name === runs[0].scenario);
+    if (!scenario) return "";
+    const size = runs[0].size === scenario.size ? "" : ` [size ${runs[0].size}]`;
+    return `\n### ${scenario.name}${size}\n\n${scenario.title}\n\n${one(runs, scenario, reference)}`;
   });
+  return parts.join("\n");
 }
 
-const of = (row: Row, field: "t_converged" | "cpu_settled" | "rss_peak_mb"): number =>
-  median(row.runs.map((run) => run[field]));
-
-function referenceOf(rows: readonly Row[], row: Row): Row | undefined {
-  return rows.find(
-    ({ scenario, generator, dut, runs }) =>
-      scenario === row.scenario && generator === row.generator && dut === reference && runs.length > 0,
+function one(runs: readonly RunRecord[], scenario: Scenario, reference: string): string {
+  const byDaemon = Map.groupBy(runs, ({ daemon }) => daemon);
+  const all = (daemon: string, metric: string): number[] =>
+    (byDaemon.get(daemon) ?? []).flatMap(({ ok, metrics }) => (ok ? (metrics[metric] ?? []) : []));
+  const columns = [...new Set([...scenario.compared, "peak_mb", ...otherColumns])].filter((metric) =>
+    [...byDaemon.keys()].some((daemon) => all(daemon, metric).length > 0),
   );
-}
-
-/** Ratios of cairn to the reference, by scenario; scenarios without both are left out. */
-export function ratiosOf(records: readonly RunRecord[]): Record<string, Ratios> {
-  const rows = rowsOf(records);
-  const ratios: Record<string, Ratios> = {};
-  for (const row of rows) {
-    const other = referenceOf(rows, row);
-    if (row.dut !== "cairn" || row.runs.length === 0 || !other) continue;
-    ratios[row.scenario] = {
-      time: of(row, "t_converged") / of(other, "t_converged"),
-      cpu: of(row, "cpu_settled") / of(other, "cpu_settled"),
-      memory: of(row, "rss_peak_mb") / of(other, "rss_peak_mb"),
-    };
-  }
-  return ratios;
-}
-
-/** A table in Markdown, readable as text. */
-export function table(records: readonly RunRecord[]): string {
-  const rows = rowsOf(records);
+  const isCompared = (metric: string): boolean => scenario.compared.includes(metric) || metric === "peak_mb";
   const head = [
-    "scenario",
     "daemon",
     "runs",
-    "time s (min-max)",
-    `x ${reference}`,
-    "CPU s",
-    `x ${reference}`,
-    "idle MB",
-    "peak MB",
-    "listen s",
-    "health p99 ms (lag)",
+    ...columns.flatMap((metric) => (isCompared(metric) ? [metric, `x ${reference}`] : [metric])),
   ];
-  const lines = rows.map((row) => {
-    const failed = records.filter((run) => !run.ok && run.dut === row.dut && run.scenario === row.scenario);
-    if (row.runs.length === 0)
-      return [row.scenario, row.dut, `0 of ${failed.length}`, failed[0]?.error ?? ""];
-    const other = referenceOf(rows, row);
-    const times = row.runs.map((run) => run.t_converged);
-    const ratio = (field: "t_converged" | "cpu_settled"): string =>
-      other ? (of(row, field) / of(other, field)).toFixed(2) : "";
-    const health = row.runs.flatMap(({ healthP99Ms }) => healthP99Ms ?? []);
-    const lag = row.runs.flatMap(({ lagP99Ms }) => lagP99Ms ?? []);
-    return [
-      `${row.scenario}${row.generator === "own" ? "*" : ""}`,
-      row.dut,
-      failed.length > 0 ? `${row.runs.length}, ${failed.length} failed` : String(row.runs.length),
-      `${median(times).toFixed(2)} (${Math.min(...times).toFixed(2)}-${Math.max(...times).toFixed(2)})`,
-      ratio("t_converged"),
-      of(row, "cpu_settled").toFixed(2),
-      ratio("cpu_settled"),
-      median(row.runs.map((run) => run.rss_idle_mb)).toFixed(0),
-      of(row, "rss_peak_mb").toFixed(0),
-      median(row.runs.map((run) => run.t_listen)).toFixed(2),
-      health.length > 0 ? `${median(health).toFixed(0)} (${median(lag).toFixed(0)})` : "",
-    ];
+  const lines = [...byDaemon].map(([daemon, mine]) => {
+    const good = mine.filter(({ ok }) => ok).length;
+    const count = good === mine.length ? String(good) : `${good} of ${mine.length}`;
+    if (good === 0) return [daemon, count, mine[0].error];
+    const cells = columns.flatMap((metric) => {
+      const text = spread(all(daemon, metric));
+      if (!isCompared(metric)) return [text];
+      const base = all(reference, metric);
+      const known = text !== "" && base.length > 0;
+      return [text, known ? (median(all(daemon, metric)) / median(base)).toFixed(2) : ""];
+    });
+    return [daemon, count, ...cells];
   });
-  const all = [head, ...lines];
-  const widths = head.map((_, i) => Math.max(...all.map((line) => (line[i] ?? "").length)));
+  const told = scenario.targets.flatMap((target) => judge(target, all) ?? []);
+  return [markdown([head, ...lines]), ...(told.length > 0 ? ["", ...told] : [])].join("\n");
+}
+
+/** Whether cairn keeps a promise; undefined when that cannot be told. */
+function judge(
+  { metric, of, most, plus }: Target,
+  all: (daemon: string, metric: string) => number[],
+): string[] {
+  const mine = all("cairn", metric);
+  const base = of === undefined ? [] : all(of, metric);
+  if (mine.length === 0 || (of !== undefined && base.length === 0)) return [];
+  const bound = (of === undefined ? 0 : (most ?? 1) * median(base)) + (plus ?? 0);
+  const value = median(mine);
+  const terms = [of === undefined ? "" : `${most ?? 1} x ${of}`, plus === undefined ? "" : String(plus)];
+  const text = `${metric} at most ${terms.filter((term) => term !== "").join(" + ")}`;
+  const ratio = of === undefined ? "" : ` (${(value / median(base)).toFixed(3)} x)`;
+  return [`- ${value <= bound ? "met   " : "MISSED"} ${text}: ${number(value)}${ratio}`];
+}
+
+function spread(values: readonly number[]): string {
+  if (values.length === 0) return "";
+  const [least, middle, most] = [Math.min(...values), median(values), Math.max(...values)].map(number);
+  return least === most ? middle : `${middle} (${least}-${most})`;
+}
+
+function number(value: number): string {
+  if (Math.abs(value) >= 10_000) return `${(value / 1e6).toFixed(2)}M`;
+  if (Math.abs(value) >= 100) return value.toFixed(0);
+  return value.toFixed(Math.abs(value) >= 10 ? 1 : 2);
+}
+
+function markdown(all: readonly (readonly string[])[]): string {
+  const widths = all[0].map((title, i) =>
+    Math.max(title.length, ...all.filter(({ length }) => length > 3).map((line) => (line[i] ?? "").length)),
+  );
   const text = (line: readonly string[]): string =>
     `| ${widths.map((width, i) => (line[i] ?? "").padEnd(width)).join(" | ")} |`;
+  const [head, ...lines] = all;
   return [text(head), `|${widths.map((width) => "-".repeat(width + 2)).join("|")}|`, ...lines.map(text)].join(
     "\n",
   );
+}
+
+/** Ratios of cairn to the reference in what each scenario compares; scenarios without both are left out. */
+export function ratiosOf(
+  records: readonly RunRecord[],
+  scenarios: readonly Scenario[],
+  reference: string,
+): Record<string, Ratios> {
+  const found: Record<string, Ratios> = {};
+  for (const { name, compared } of scenarios) {
+    const ratios: Record<string, number> = {};
+    for (const metric of compared) {
+      const of = (daemon: string): number[] =>
+        records.flatMap((run) =>
+          run.ok && run.scenario === name && run.daemon === daemon ? (run.metrics[metric] ?? []) : [],
+        );
+      const [mine, theirs] = [of("cairn"), of(reference)];
+      if (mine.length === 0 || theirs.length === 0 || median(theirs) <= 0) continue;
+      ratios[metric] = Number((median(mine) / median(theirs)).toPrecision(3));
+    }
+    if (Object.keys(ratios).length > 0) found[name] = ratios;
+  }
+  return found;
 }
 
 /** What is worse than the baseline by more than `tolerance` (0.25: a quarter). */
@@ -141,14 +140,11 @@ export function regressions(
   tolerance: number,
 ): string[] {
   const found: string[] = [];
-  for (const [scenario, ratios] of Object.entries(now)) {
-    const before = baseline[scenario];
-    if (!before) continue;
-    for (const what of ["time", "cpu", "memory"] as const) {
-      if (ratios[what] <= before[what] * (1 + tolerance)) continue;
-      found.push(
-        `${scenario}: ${what} is ${ratios[what].toFixed(2)} times that of ${reference}, was ${before[what].toFixed(2)}`,
-      );
+  for (const [scenario, before] of Object.entries(baseline)) {
+    for (const [metric, was] of Object.entries(before)) {
+      const is = now[scenario]?.[metric];
+      if (is === undefined || is <= was * (1 + tolerance)) continue;
+      found.push(`${scenario}: ${metric} is ${is.toFixed(2)} times the reference's, was ${was.toFixed(2)}`);
     }
   }
   return found;

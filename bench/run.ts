@@ -1,24 +1,21 @@
 /**
- * `npm run bench -- [--quick] [--scenario S2,S4] [--daemons bird,frr] [--reps N] [--check] [--baseline]`
+ * `npm run bench -- [--quick] [--scenario NAME,...] [--daemons bird,frr] [--reps N] [--size N] [--sweep] [--check]
+ * [--baseline] [--table FILE]`
  *
  * Measures cairn beside the daemons that are installed, in turn, so that a busy machine is busy for all of them.
- * Results go to bench/results/*.jsonl, a table to standard output. How to read it: docs/performance.md.
+ * Results go to bench/results as JSON lines and plots, a table to standard output. How to read it: docs/performance.md.
  */
 import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus, loadavg } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { blast, idle, type Load } from "./blast/blast.ts";
-import { type Ratios, type RunRecord, ratiosOf, reference, regressions, table } from "./report.ts";
-import { installedDaemons, runShared, whyNotShared } from "./shared.ts";
-
-/** Loads of our own generator. The names are those of ../shared/bench; feeders of S3 do not flap here. */
-const loads: Readonly<Record<string, Load>> = {
-  S1: { feeders: 10, prefixes: 1000, sets: 100, sinks: 1 },
-  S2: { feeders: 2, prefixes: 10_000, sets: 1000, sinks: 1 },
-  S3: { feeders: 2, prefixes: 100_000, sets: 10_000, sinks: 1 },
-  S4: { feeders: 1, prefixes: 1_000_000, sets: 100_000, sinks: 1 },
-};
+import type { Adapter, Setup } from "./daemons/daemon.ts";
+import { installed, reference } from "./daemons/index.ts";
+import { enterNamespace, whyNoNamespace } from "./namespace.ts";
+import { plots } from "./plot.ts";
+import { type Ratios, type RunRecord, ratiosOf, regressions, table } from "./report.ts";
+import { scenarios } from "./scenarios/index.ts";
+import type { Scenario } from "./scenarios/scenario.ts";
 
 /** A ratio may be worse than the baseline by this much before `--check` fails. */
 const tolerance = 0.25;
@@ -30,52 +27,110 @@ const { values: options } = parseArgs({
     scenario: { type: "string" },
     daemons: { type: "string" },
     reps: { type: "string" },
-    "max-foreign": { type: "string", default: "0" },
+    size: { type: "string" },
+    sweep: { type: "boolean", default: false },
     check: { type: "boolean", default: false },
     baseline: { type: "boolean", default: false },
+    table: { type: "string" },
   },
 });
 
-const scenarios = (options.scenario ?? (options.quick ? "S2,S4" : "S1,S2,S3,S4")).split(",");
-const reps = Number(options.reps ?? (options.quick ? 1 : 3));
-const others = options.daemons?.split(",") ?? (options.quick ? [reference] : installedDaemons());
-const daemons = [...others.filter((name) => installedDaemons().includes(name)), "cairn"];
-
-const startedAt = new Date().toISOString();
-const load = loadavg()[0];
-process.stderr.write(`${daemons.join(", ")}; ${cpus().length} cores, load ${load.toFixed(1)}\n`);
-if (load > 0.5 * cpus().length)
-  process.stderr.write("the machine is busy: trust CPU seconds and ratios, not times\n");
-
-const records: RunRecord[] = [];
-// The first start after a change fills the compile cache; it is not measured.
-await idle();
-for (let rep = 0; rep < reps; rep++) {
-  records.push(await idle());
-  for (const scenario of scenarios) if (loads[scenario]) records.push(await blast(scenario, loads[scenario]));
+if (options.table) {
+  const lines = options.table.split(",").flatMap((file) => readFileSync(file, "utf8").trim().split("\n"));
+  show(lines.map((line) => JSON.parse(line) as RunRecord));
+} else {
+  const why = whyNoNamespace();
+  if (why === "") {
+    enterNamespace();
+    await measure();
+  } else process.stderr.write(`nothing was measured: ${why}\n`);
 }
-const whyNot = whyNotShared();
-if (whyNot === "") records.push(...runShared(scenarios, daemons, reps, Number(options["max-foreign"])));
-else process.stderr.write(`only cairn, with our own generator: ${whyNot}\n`);
 
-const results = join(import.meta.dirname, "results");
-mkdirSync(results, { recursive: true });
-const file = join(results, `${startedAt.replaceAll(":", "").slice(0, 17)}.jsonl`);
-for (const record of records) appendFileSync(file, `${JSON.stringify({ startedAt, load, ...record })}\n`);
+async function measure(): Promise<void> {
+  const chosen = scenarios.filter(({ name, quickSize, sizes }) => {
+    if (options.scenario) return options.scenario.split(",").includes(name);
+    if (options.sweep) return sizes !== undefined;
+    return !options.quick || quickSize !== undefined;
+  });
+  const reps = Number(options.reps ?? (options.quick ? 2 : options.sweep ? 1 : 5));
+  const wanted = options.daemons?.split(",") ?? (options.quick ? [reference] : undefined);
+  const daemons = installed().filter(({ name }) => name === "cairn" || !wanted || wanted.includes(name));
+  const startedAt = new Date().toISOString();
+  const load = loadavg()[0];
+  process.stderr.write(
+    `${daemons.map(({ name }) => name).join(", ")}; ${cpus().length} cores, load ${load.toFixed(1)}\n`,
+  );
+  if (load > 0.5 * cpus().length)
+    process.stderr.write("the machine is busy: trust CPU seconds and ratios, not times\n");
+  const results = join(import.meta.dirname, "results");
+  mkdirSync(results, { recursive: true });
+  const file = join(results, `${startedAt.replaceAll(":", "").slice(0, 17)}.jsonl`);
 
-process.stdout.write(
-  `${table(records)}\n\n* our own generator on loopback, with GetHealth and a 3-second hold time beside it\n${file}\n`,
-);
-finish();
+  const records: RunRecord[] = [];
+  for (let rep = 0; rep < reps; rep++) {
+    for (const scenario of chosen) {
+      for (const size of sizesOf(scenario)) {
+        for (const adapter of daemons) {
+          if (!suits(scenario, adapter)) continue;
+          const record = { startedAt, load, ...(await runOne(scenario, adapter, size)) };
+          records.push(record);
+          appendFileSync(file, `${JSON.stringify(record)}\n`);
+          tell(record);
+        }
+      }
+    }
+  }
+  show(records);
+  if (options.sweep) {
+    for (const { name, svg } of plots(records)) {
+      const path = join(results, `${name}.svg`);
+      writeFileSync(path, svg);
+      process.stdout.write(`${path}\n`);
+    }
+  }
+  process.stdout.write(`${file}\n`);
+  finish(records);
+}
+
+function sizesOf({ size, quickSize, sizes }: Scenario): readonly number[] {
+  if (options.size) return [Number(options.size)];
+  if (options.sweep) return sizes ?? [size];
+  return [options.quick ? (quickSize ?? size) : size];
+}
+
+function suits(scenario: Scenario, adapter: Adapter): boolean {
+  const setup: Setup = { peers: [], ipv6: false, routeServer: false };
+  return (scenario.can?.(adapter) ?? true) && (adapter.can?.(setup) ?? true);
+}
+
+async function runOne(scenario: Scenario, adapter: Adapter, size: number): Promise<RunRecord> {
+  const run = { scenario: scenario.name, daemon: adapter.name, size };
+  try {
+    return { ...run, ok: true, error: "", metrics: await scenario.run(adapter, size) };
+  } catch (error) {
+    return { ...run, ok: false, error: error instanceof Error ? error.message : String(error), metrics: {} };
+  }
+}
+
+function tell({ scenario, daemon, size, ok, error, metrics }: RunRecord): void {
+  const { compared } = scenarios.find(({ name }) => name === scenario) as Scenario;
+  const told = compared.map((name) => `${name} ${metrics[name]?.toFixed(3)}`).join("  ");
+  process.stderr.write(`${scenario} ${size} ${daemon}: ${ok ? told : `FAILED: ${error}`}\n`);
+}
+
+function show(records: readonly RunRecord[]): void {
+  process.stdout.write(`${table(records, scenarios, reference)}\n`);
+}
 
 /** Compares with the baseline, or writes it; a failed run fails the whole. */
-function finish(): void {
-  const ratios = ratiosOf(records);
-  const failed = records.filter((record) => record.dut === "cairn" && !record.ok);
+function finish(records: readonly RunRecord[]): void {
+  const ratios = ratiosOf(records, scenarios, reference);
+  const failed = records.filter(({ daemon, ok }) => daemon === "cairn" && !ok);
   for (const { scenario, error } of failed) process.stderr.write(`cairn failed ${scenario}: ${error}\n`);
   if (failed.length > 0) process.exitCode = 1;
   if (options.baseline) writeFileSync(baselineFile, `${JSON.stringify(ratios, undefined, 2)}\n`);
-  if (!options.check) return;
+  if (!options.check && !options.quick) return;
+  if (options.baseline) return;
   if (Object.keys(ratios).length === 0) {
     process.stderr.write(`nothing to check: ${reference} did not run\n`);
     return;

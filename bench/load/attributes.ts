@@ -5,7 +5,7 @@ export interface Attributes {
   /** One sequence. */
   readonly path: readonly number[];
   readonly origin: number;
-  /** Ascending, since some daemons sort them. */
+  /** In any order: a community attribute is a set, and some daemons sort it or add in front. */
   readonly communities: readonly number[];
   readonly largeCommunities: readonly (readonly [number, number, number])[];
   readonly med?: number;
@@ -27,7 +27,10 @@ export function attributesOf(feederAs: number, set: number, extra = 0): Attribut
   return {
     path: [feederAs, ...middle, firstOriginAs + set],
     origin: draw(3) % 10 === 0 ? 2 : 0,
-    communities: Array.from({ length: communities }, (_, i) => 3356 * 65_536 + i * 1000 + (draw(4 + i) % 1000)),
+    communities: Array.from(
+      { length: communities },
+      (_, i) => 3356 * 65_536 + i * 1000 + (draw(4 + i) % 1000),
+    ),
     largeCommunities: draw(8) % 12 === 0 ? [[feederAs, 1, draw(9) % 1000]] : [],
     ...(draw(7) % 5 === 0 ? { med: draw(6) % 1000 } : {}),
   };
@@ -35,16 +38,17 @@ export function attributesOf(feederAs: number, set: number, extra = 0): Attribut
 
 /** 32 bits over what a sink checks; never 0. */
 export function fingerprint({ path, origin, communities, largeCommunities }: Attributes): number {
-  let hash = seeds.path;
+  let hash: number = seeds.path;
   for (const asn of path) hash = mix(hash, asn);
-  let standard: number = seeds.communities;
-  for (const value of communities) standard = mix(standard, value);
-  let large: number = seeds.large;
-  for (const value of largeCommunities.flat()) large = mix(large, value);
-  return combine(hash, origin, communities.length > 0 ? standard : 0, largeCommunities.length > 0 ? large : 0);
+  let standard = 0;
+  for (const value of communities) standard += mix(seeds.communities, value);
+  let large = 0;
+  for (const [global, first, second] of largeCommunities)
+    large += mix(mix(mix(seeds.large, global), first), second);
+  return combine(hash, origin, standard, large);
 }
 
-/** Where the hashes of the parts begin; a part that is absent counts 0. */
+/** Where the hashes of the parts begin. Communities of one kind count as the sum of theirs, whatever their order. */
 export const seeds = { path: 0x2545_f491, communities: 0x1b87_3593, large: 0x4cf5_ad43 } as const;
 
 export function combine(path: number, origin: number, communities: number, large: number): number {

@@ -37,7 +37,12 @@ export class Session {
     this.options = options;
     const { address: localAddress, ipv6 } = options;
     const onread = { buffer: shared, callback: (count: number) => this.read(count) };
-    this.socket = net.connect({ host: ipv6 ? daemonAddress6 : daemonAddress4, port: 179, localAddress, onread });
+    this.socket = net.connect({
+      host: ipv6 ? daemonAddress6 : daemonAddress4,
+      port: 179,
+      localAddress,
+      onread,
+    });
     this.socket.setNoDelay(true);
     this.keepalive = setInterval(() => this.send(message(4)), (holdTimeS * 1000) / 3);
     this.established = new Promise((resolve, reject) => {

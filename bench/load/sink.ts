@@ -131,8 +131,10 @@ export class Sink {
           break;
         case 2: {
           const first = value + 2 + (oracle.transparent ? 0 : 4);
-          if (bytes[value] !== 2 || value + 2 + bytes[value + 1] * 4 !== valueEnd) this.fault ||= "a strange AS_PATH";
-          if (!oracle.transparent && u32(bytes, value + 2) !== daemonAs) this.fault ||= "a path not through the daemon";
+          if (bytes[value] !== 2 || value + 2 + bytes[value + 1] * 4 !== valueEnd)
+            this.fault ||= "a strange AS_PATH";
+          if (!oracle.transparent && u32(bytes, value + 2) !== daemonAs)
+            this.fault ||= "a path not through the daemon";
           source = u32(bytes, first) - firstPeerAs;
           path = hashWords(seeds.path, bytes, first, valueEnd);
           break;
@@ -141,7 +143,8 @@ export class Sink {
           nextHop = u32(bytes, value);
           break;
         case 8:
-          communities = hashWords(seeds.communities, bytes, value, valueEnd);
+          for (let word = value; word < valueEnd; word += 4)
+            communities += hashWords(seeds.communities, bytes, word, word + 4);
           break;
         case 14: {
           const hopBytes = bytes[value + 3];
@@ -155,7 +158,8 @@ export class Sink {
           this.prefixes(bytes, value + 3, valueEnd, 0);
           break;
         case 32:
-          large = hashWords(seeds.large, bytes, value, valueEnd);
+          for (let word = value; word < valueEnd; word += 12)
+            large += hashWords(seeds.large, bytes, word, word + 12);
           break;
       }
       at = valueEnd;
@@ -174,7 +178,7 @@ export class Sink {
   private prefixes(bytes: Uint8Array, from: number, to: number, print: number): void {
     const { oracle } = this;
     const { table, target } = oracle;
-    const skip = table.shape.ipv6 ? 2 : 0;
+    const skip = table.shape.ipv6 ? 3 : 0;
     for (let at = from; at < to; ) {
       const length = bytes[at];
       let key = (bytes[at + 1 + skip] << 16) | (bytes[at + 2 + skip] << 8);

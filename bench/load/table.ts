@@ -44,7 +44,7 @@ export class Table {
   readonly shape: TableShape;
   /** Distinct prefixes over all feeders. Those of one feeder, and of one set in it, are neighbors in number. */
   readonly count: number;
-  /** What stands in 24 bits of the address: those that come first (IPv4), or those after 2a00::/16 (IPv6). */
+  /** 24 bits of the address: those that come first (IPv4), or those after 2a00::/24 (IPv6). */
   readonly key: Uint32Array;
   readonly length: Uint8Array;
   /** First place of each set within a feeder's prefixes, and at the end their count. */
@@ -97,7 +97,9 @@ export class Table {
 
   /** Fingerprints of a feeder's sets. */
   fingerprints(feeder: number): Uint32Array {
-    return Uint32Array.from({ length: this.shape.sets }, (_, set) => fingerprint(this.attributes(feeder, set)));
+    return Uint32Array.from({ length: this.shape.sets }, (_, set) =>
+      fingerprint(this.attributes(feeder, set)),
+    );
   }
 
   /** The prefix as text. */
@@ -105,7 +107,7 @@ export class Table {
     const key = this.key[number];
     const length = this.length[number];
     if (!this.shape.ipv6) return `${key >>> 16}.${(key >>> 8) & 255}.${key & 255}.0/${length}`;
-    return `2a00:${(key >>> 8).toString(16)}:${((key & 255) << 8).toString(16)}::/${length}`;
+    return `2a00:${(key >>> 16).toString(16)}:${(key & 0xffff).toString(16)}::/${length}`;
   }
 
   /** Lays prefixes side by side, each aligned to its size. */

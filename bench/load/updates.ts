@@ -45,7 +45,14 @@ class Writer {
   }
 
   /** One UPDATE for as many of the prefixes `first + [from, to)` as fit. @returns the first that does not */
-  reach(table: Table, first: number, from: number, to: number, attributes: Attributes, hop: Uint8Array): number {
+  reach(
+    table: Table,
+    first: number,
+    from: number,
+    to: number,
+    attributes: Attributes,
+    hop: Uint8Array,
+  ): number {
     const start = this.begin(2);
     this.u16(0);
     const attributesAt = this.at;
@@ -116,11 +123,12 @@ class Writer {
     if (table.shape.ipv6) {
       out[this.at++] = 0x2a;
       out[this.at++] = 0;
+      out[this.at++] = 0;
     }
-    // Three bytes of key, or two where the prefix ends before the third; IPv6 ones are all longer.
+    // Three bytes of key, or two where the prefix ends with the second.
     out[this.at++] = key >>> 16;
     out[this.at++] = key >>> 8;
-    if (length > 16) out[this.at++] = key;
+    if (length !== 16 && length !== 40) out[this.at++] = key;
   }
 
   private begin(type: number): number {
