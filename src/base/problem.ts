@@ -20,7 +20,8 @@ export type ProblemCode =
   | "GATE" // the plan exceeds what the caller allows
   | "STORE_FAILED" // could not be made durable; nothing changed
   | "BUSY"
-  | "SYNTAX";
+  | "SYNTAX"
+  | "SUSPECT"; // only ever a warning: allowed, but hardly meant
 
 export interface Problem {
   readonly code: ProblemCode;

@@ -28,14 +28,13 @@ import { readHostOrPrefix } from "./neighbor-set.ts";
 import { validateTests } from "./policy-tests.ts";
 import type { PrefixBounds } from "./prefix-set.ts";
 import { aspaStateNames, routeTypeNames, rpkiStateNames } from "./route-key.ts";
-import { unreachableStatements } from "./unreachable.ts";
 
 const PREPEND_COUNT_MAX = 32;
 /** Statements of a policy, and rules of one statement. */
 const STATEMENTS_MAX = 10_000;
 const CALL_DEPTH_MAX = 16;
 
-/** Problems, and warnings (`severity`) about statements that no route can reach. */
+/** What is wrong with a policy by itself; what is only odd is found by `policyWarnings`. */
 export function validatePolicy(spec: PolicySpec): Problem[] {
   const problems: Problem[] = [];
   if (isBuiltinPolicy(spec.name)) {
@@ -57,7 +56,7 @@ export function validatePolicy(spec: PolicySpec): Problem[] {
     problems.push(...statementProblems(path, statement));
   });
   problems.push(...validateTests(spec));
-  return problems.length > 0 ? problems : unreachableStatements(spec);
+  return problems;
 }
 
 export function validateAsnSet(spec: AsnSetSpec): Problem[] {
@@ -68,31 +67,49 @@ export function validateNextHopSet(spec: NextHopSetSpec): Problem[] {
   return spec.addresses.flatMap((text, i) => prefixProblems(`addresses[${i}]`, text));
 }
 
-/** Calls that come back to the policy, or go too deep. @param policyOf the other policies, as they would be */
+/**
+ * Calls that come back to the policy, or go too deep. Takes time linear in the policies that are called.
+ * @param policyOf the other policies, as they would be
+ */
 export function checkCalls(spec: PolicySpec, policyOf: (name: string) => PolicySpec | undefined): Problem[] {
-  const problems: Problem[] = [];
-  const clean = new Set<string>();
-  const follow = (name: string, way: readonly string[]): readonly string[] | undefined => {
-    if (name === spec.name || way.length >= CALL_DEPTH_MAX) return [...way, name];
-    if (clean.has(name)) return undefined;
-    for (const { call } of policyOf(name)?.statements ?? []) {
-      const found = call === "" ? undefined : follow(call, [...way, name]);
-      if (found) return found;
+  /** By policy: calls below it, and the way back to `spec` if there is one; undefined while it is looked at. */
+  const known = new Map<string, Reach | undefined>();
+  const reachOf = (name: string, depth: number): Reach => {
+    if (name === spec.name) return { depth: 0, back: [name] };
+    const seen = known.get(name);
+    if (seen) return seen;
+    // A circle that does not pass here is told where it passes; one level past the bound is deep enough to know.
+    if (known.has(name) || depth > CALL_DEPTH_MAX) return { depth: 0, back: undefined };
+    known.set(name, undefined);
+    let below = 0;
+    let back: readonly string[] | undefined;
+    for (const called of callsOf(policyOf(name))) {
+      const reach = reachOf(called, depth + 1);
+      below = Math.max(below, reach.depth + 1);
+      back ??= reach.back && [name, ...reach.back];
     }
-    // Short of the bound on this way is not short of it on a longer one; a chain of calls is, though, a rare thing.
-    if (way.length === 0) clean.add(name);
-    return undefined;
+    const reach = { depth: below, back };
+    known.set(name, reach);
+    return reach;
   };
-  spec.statements.forEach(({ call }, i) => {
-    const way = call === "" ? undefined : follow(call, []);
-    if (!way) return;
-    const message =
-      way[way.length - 1] === spec.name
-        ? `the policy calls itself: ${[spec.name, ...way].join(" -> ")}`
-        : `calls go more than ${CALL_DEPTH_MAX} deep`;
-    problems.push(invalid(`statements[${i}].call`, message, call));
+  return spec.statements.flatMap(({ call }, i) => {
+    if (call === "") return [];
+    const { depth, back } = reachOf(call, 1);
+    const path = `statements[${i}].call`;
+    if (back) return [invalid(path, `the policy calls itself: ${[spec.name, ...back].join(" -> ")}`, call)];
+    return depth + 1 > CALL_DEPTH_MAX
+      ? [invalid(path, `calls go more than ${CALL_DEPTH_MAX} deep`, call)]
+      : [];
   });
-  return problems;
+}
+
+interface Reach {
+  readonly depth: number;
+  readonly back: readonly string[] | undefined;
+}
+
+function callsOf(spec: PolicySpec | undefined): Set<string> {
+  return new Set(spec?.statements.flatMap(({ call }) => (call === "" ? [] : [call])));
 }
 
 export function validatePrefixSet(spec: PrefixSetSpec): Problem[] {

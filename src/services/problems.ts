@@ -24,6 +24,7 @@ const codes: readonly (readonly [ProblemCode, Code])[] = [
   ["UNKNOWN_KIND", Code.InvalidArgument],
   ["DUPLICATE", Code.InvalidArgument],
   ["SYNTAX", Code.InvalidArgument],
+  ["SUSPECT", Code.InvalidArgument],
   ["STALE_GENERATION", Code.Aborted],
   ["NOT_FOUND", Code.NotFound],
   ["ALREADY_EXISTS", Code.AlreadyExists],

@@ -2,7 +2,7 @@
  * How a transaction is checked: op by op into drafts over the current objects, then the drafts together (fields,
  * references, deletes, rules), then what changed. Nothing here alters the store.
  */
-import { clone, create, equals, type Message, toJson } from "@bufbuild/protobuf";
+import { clone, create, equals, type Message } from "@bufbuild/protobuf";
 import { assert } from "../base/assert.ts";
 import { limits } from "../base/limits.ts";
 import { nearestName, type Problem, type Result } from "../base/problem.ts";
@@ -17,7 +17,7 @@ import { builtin, type Kind, kinds, nearestKind, objectName } from "./kinds.ts";
 import type { Mutation, MutationOp } from "./mutation.ts";
 import type { ObjectEntry, ObjectStore, Prepared, Touched } from "./objects.ts";
 import { objectId } from "./objects-index.ts";
-import { readEntry } from "./objects-read.ts";
+import { readEntry, specJson } from "./objects-read.ts";
 import type { StoredObject, StoredUndo } from "./rows.ts";
 import { applyMask, canonicaliseSpec, listReferences, setFieldValue, validateSpec } from "./schema.ts";
 import { diffSpecs, hiddenSecrets, impactName, keepSecrets, specText } from "./schema-diff.ts";
@@ -271,7 +271,13 @@ function checkTogether(store: ObjectStore, drafts: ReadonlyMap<string, Draft>, p
   }
   for (const dependant of dependants(store, drafts)) {
     const id = objectId(dependant.kind.name, dependant.name);
-    append(problems, dependant.kind.rules.check?.(dependant.spec, lookup, store.abilities) ?? [], id);
+    const found = dependant.kind.rules.check?.(dependant.spec, lookup, store.abilities) ?? [];
+    // Warnings are told to whoever writes an object, not to those who change what it rests on.
+    append(
+      problems,
+      found.filter(({ severity }) => severity === undefined),
+      id,
+    );
   }
   checkCount(store, drafts, problems);
 }
@@ -312,10 +318,14 @@ function* namesOf(store: ObjectStore, drafts: ReadonlyMap<string, Draft>, kind: 
   }
 }
 
-/** Objects outside the transaction whose rules look at something inside it. */
+/**
+ * Objects outside the transaction whose rules look at something inside it. Kinds that inherit from themselves do so
+ * however far round.
+ */
 function* dependants(store: ObjectStore, drafts: ReadonlyMap<string, Draft>): Generator<ObjectEntry> {
   const seen = new Set<ObjectEntry>();
-  for (const { kind, name, after } of drafts.values()) {
+  const sources: Pick<Draft, "kind" | "name" | "after">[] = [...drafts.values()];
+  for (const { kind, name, after } of sources) {
     // What still refers to a deleted object is told as that, and not by what it would lack without it.
     if (kind.key && !after) continue;
     for (const heir of kinds.values()) {
@@ -329,6 +339,9 @@ function* dependants(store: ObjectStore, drafts: ReadonlyMap<string, Draft>): Ge
       for (const entry of entries) {
         if (seen.has(entry) || drafts.has(objectId(heir.name, entry.name))) continue;
         seen.add(entry);
+        if (heir.rules.inherits.includes(heir.name)) {
+          sources.push({ kind: heir, name: entry.name, after: entry.spec });
+        }
         yield entry;
       }
     }
@@ -374,7 +387,7 @@ function describe(store: ObjectStore, drafts: readonly Draft[], source: string, 
       puts.push({
         kind: kind.name,
         name,
-        spec: toJson(kind.desc, after),
+        spec: specJson(kind.desc, after),
         generation,
         created,
         updated: wallMs,

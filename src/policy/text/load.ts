@@ -27,6 +27,7 @@ import {
   validatePolicy,
   validatePrefixSet,
 } from "../validate.ts";
+import { policyWarnings } from "../warnings.ts";
 import { placeOf, type TextError } from "./lexer.ts";
 import { type ParsedText, parsePolicyText, type TextObject } from "./parse.ts";
 
@@ -93,7 +94,9 @@ function problemsOf({ kind, spec }: TextObject, known: ReadonlyMap<string, TextO
     default: {
       const policyOf = (name: string): PolicySpec | undefined =>
         known.get(`Policy/${name}`)?.spec as PolicySpec | undefined;
-      return [...validatePolicy(spec as PolicySpec), ...checkCalls(spec as PolicySpec, policyOf)];
+      const problems = [...validatePolicy(spec as PolicySpec), ...checkCalls(spec as PolicySpec, policyOf)];
+      if (problems.length > 0) return problems;
+      return policyWarnings(spec as PolicySpec, (wanted, name) => known.get(`${wanted}/${name}`)?.spec);
     }
   }
 }
