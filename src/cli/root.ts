@@ -77,6 +77,16 @@ export const rootCommand: Command = {
       load: async () => (await import("./commands/group.ts")).groupCommand,
     },
     {
+      name: "dynamic",
+      summary: "Ranges of dynamic neighbors",
+      load: async () => (await import("./commands/dynamic.ts")).dynamicCommand,
+    },
+    {
+      name: "keychain",
+      summary: "Keys for TCP-AO",
+      load: async () => (await import("./commands/keychain.ts")).keychainCommand,
+    },
+    {
       name: "global",
       summary: "The router's own settings",
       load: async () => (await import("./commands/global.ts")).globalCommand,

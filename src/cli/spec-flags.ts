@@ -44,9 +44,23 @@ export function specFromFlags(
     const given = invocation.options(flagName(field, prefix));
     if (given.length === 0 || skip.includes(field.name)) continue;
     value[field.name] =
-      field.fieldKind === "list" ? given.flatMap((text) => splitList(field, text)) : given.at(-1);
+      field.fieldKind === "list"
+        ? given.flatMap((text) => splitList(field, text))
+        : ruleOf(field).secret
+          ? secretText(flagName(field, prefix), given.at(-1)!)
+          : given.at(-1);
   }
   return { value, mask: Object.keys(value) };
+}
+
+/** `file:PATH` names a file, so that the secret does not stand in the list of processes. @throws CliError (usage) */
+function secretText(flag: string, text: string): string {
+  if (!text.startsWith("file:")) return text;
+  try {
+    return readFileSync(text.slice("file:".length), "utf8").replace(/\r?\n$/, "");
+  } catch (error) {
+    throw usageError(`--${flag}: ${(error as Error).message}`, "name a file that can be read");
+  }
 }
 
 /** A spec from flags over a base. @throws CliError (usage) */
@@ -89,6 +103,12 @@ function fieldOption(schema: DescMessage, field: DescField, prefix: string, impa
   };
 }
 
+/** True for a field that goes in and never comes out. */
+export function isSecret(schema: DescMessage, name: string): boolean {
+  const field = schema.fields.find((each) => each.name === name);
+  return field !== undefined && ruleOf(field).secret;
+}
+
 function flagName(field: DescField, prefix: string): string {
   return prefix + field.name.replaceAll("_", "-");
 }
@@ -127,6 +147,7 @@ function valueSource(field: DescField, rule: FieldRule): ValueSource | undefined
   const byRef: Record<string, ValueSource> = {
     Policy: "policy",
     PeerGroup: "group",
+    Keychain: "keychain",
     PrefixSet: "prefix-set",
     AsPathSet: "aspath-set",
     CommunitySet: "community-set",

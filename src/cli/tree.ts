@@ -5,7 +5,16 @@
 import type { Context } from "./context.ts";
 
 /** Values that completion asks the daemon for, or a fixed list. */
-export type ValueSource = "neighbor" | "group" | "policy" | "family" | "file" | SetSource | readonly string[];
+export type ValueSource =
+  | "neighbor"
+  | "group"
+  | "dynamic-range"
+  | "keychain"
+  | "policy"
+  | "family"
+  | "file"
+  | SetSource
+  | readonly string[];
 export type SetSource =
   | "prefix-set"
   | "aspath-set"

@@ -101,6 +101,30 @@ export class CairnMetrics {
     "family",
     "stage",
   ]);
+  readonly #overLimit = this.#gauge("neighbor_routes_over_limit", "Routes that a prefix limit keeps out.", [
+    "neighbor",
+    "family",
+  ]);
+  readonly #dynamicNeighbors = this.#gauge(
+    "dynamic_neighbors",
+    "Neighbors that came in by a range, by state: all, established.",
+    ["range", "state"],
+  );
+  readonly #dynamicAccepted = this.#counter(
+    "dynamic_connections_accepted_total",
+    "Connections that a range took.",
+    ["range"],
+  );
+  readonly #dynamicRefused = this.#counter(
+    "dynamic_connections_refused_total",
+    "Connections that a range had no place for, by reason: limit, rate.",
+    ["range", "reason"],
+  );
+  readonly #refusedSegments = this.#counter(
+    "tcp_refused_segments_total",
+    "TCP segments that the kernel refused in this network namespace, by reason.",
+    ["reason"],
+  );
   readonly #ribPrefixes = this.#gauge("rib_prefixes", "Prefixes in the table.", ["family"]);
   readonly #ribPaths = this.#gauge("rib_paths", "Paths in the table, by kind: all, best, rejected.", [
     "family",
@@ -169,6 +193,7 @@ export class CairnMetrics {
     }
     this.#showNeighbors(neighbors);
     this.#showTables();
+    this.#showProtection();
     this.#showPolicies();
     this.#generation.set(view.generation);
     this.#pending.set(view.pending() ? 1 : 0);
@@ -194,7 +219,14 @@ export class CairnMetrics {
   /** Starts every series anew, so that those of removed neighbors disappear. */
   #showNeighbors(neighbors: readonly Neighbor[]): void {
     const series = [this.#up, this.#established, this.#updates, this.#notifications, this.#bytes];
-    for (const metric of [...series, this.#malformed, this.#queue, this.#routes, this.#sessions])
+    for (const metric of [
+      ...series,
+      this.#malformed,
+      this.#queue,
+      this.#routes,
+      this.#sessions,
+      this.#overLimit,
+    ])
       metric.reset();
     for (const { localName, number } of SessionStateSchema.values) {
       if (number !== 0) this.#sessions.set({ state: localName.toLowerCase() }, 0);
@@ -220,7 +252,30 @@ export class CairnMetrics {
         for (const stage of ["received", "accepted", "rejected", "advertised"] as const) {
           this.#routes.set({ neighbor, family: family.family, stage }, Number(family[stage]));
         }
+        if (family.limit > 0n || family.acceptedLimit > 0n)
+          this.#overLimit.set({ neighbor, family: family.family }, Number(family.overLimit));
       }
+    }
+  }
+
+  #showProtection(): void {
+    const { view } = this.#owner;
+    for (const metric of [this.#dynamicNeighbors, this.#dynamicAccepted, this.#dynamicRefused])
+      metric.reset();
+    for (const { metadata } of view.objects("DynamicRange")) {
+      const range = metadata.name;
+      const state = view.dynamicRange(range);
+      if (!state) continue;
+      this.#dynamicNeighbors.set({ range, state: "all" }, state.neighbors);
+      this.#dynamicNeighbors.set({ range, state: "established" }, state.established);
+      this.#dynamicAccepted.inc({ range }, Number(state.accepted));
+      this.#dynamicRefused.inc({ range, reason: "limit" }, Number(state.refusedLimit));
+      this.#dynamicRefused.inc({ range, reason: "rate" }, Number(state.refusedRate));
+    }
+    this.#refusedSegments.reset();
+    for (const [name, count] of Object.entries(view.refusedSegments() ?? {})) {
+      const reason = name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+      this.#refusedSegments.inc({ reason }, count);
     }
   }
 

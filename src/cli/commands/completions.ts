@@ -50,6 +50,14 @@ export const completeCommand: Command = {
         const { peerGroups } = await listAll(client, PeerGroupService.method.listPeerGroups, {});
         return peerGroups.map(({ spec }) => spec?.name ?? "");
       }
+      if (source === "dynamic-range") {
+        const { NeighborService } = await import("../../gen/cairn/v1/neighbor_service_pb.ts");
+        return names((await listAll(client, NeighborService.method.listDynamicRanges, {})).dynamicRanges);
+      }
+      if (source === "keychain") {
+        const { KeychainService } = await import("../../gen/cairn/v1/keychain_service_pb.ts");
+        return names((await listAll(client, KeychainService.method.listKeychains, {})).keychains);
+      }
       const { PolicyService } = await import("../../gen/cairn/v1/policy_service_pb.ts");
       const { method } = PolicyService;
       switch (source) {

@@ -17,7 +17,7 @@ import { mutationFields, mutationOptions, tellMutation } from "../mutate.ts";
 import { listAll, writeList } from "../paging.ts";
 import { fileOption, readDocument } from "../read-file.ts";
 import { specFields } from "../spec-fields.ts";
-import { clearedFields, clearOption, readSpec, specFromFlags, specOptions } from "../spec-flags.ts";
+import { clearedFields, clearOption, isSecret, readSpec, specFromFlags, specOptions } from "../spec-flags.ts";
 import { renderFields, renderTable } from "../table.ts";
 import type { Argument, Command } from "../tree.ts";
 
@@ -109,7 +109,11 @@ const setCommand: Command = {
             unknown
           >)
         : {};
-      for (const field of cleared) delete base[field];
+      for (const field of cleared) {
+        // A secret that is left out is kept; one that is sent empty goes.
+        if (isSecret(PeerGroupSpecSchema, field)) base[field] = "";
+        else delete base[field];
+      }
     }
     const spec = readSpec(PeerGroupSpecSchema, { ...base, ...value, name });
     const response = await client.call(method.setPeerGroup, { spec, ...mutationFields(invocation) });

@@ -153,6 +153,9 @@ function sessionLines(neighbor: Neighbor, state: NeighborState, style: Style, wi
           "queues",
           `${humanBytes(state.outQueueBytes)} to send, ${humanBytes(state.inQueueBytes)} to process`,
         ],
+        ["authentication", state.authentication === "none" ? "" : state.authentication],
+        ["lowest TTL taken", state.minimumTtl === 0 ? "" : String(state.minimumTtl)],
+        ["dynamic", dynamicText(state)],
         ["update group", up ? String(state.updateGroup) : ""],
         ["bad updates", badUpdates(state)],
       ],
@@ -218,6 +221,11 @@ function establishedText(state: NeighborState): string {
   return state.establishedAt ? `${times}, last ${humanTime(state.establishedAt)}` : times;
 }
 
+function dynamicText({ dynamicRange, forgottenIn }: NeighborState): string {
+  if (dynamicRange === "") return "";
+  return forgottenIn ? `${dynamicRange}, forgotten in ${humanDuration(forgottenIn)}` : dynamicRange;
+}
+
 function badUpdates(state: NeighborState): string {
   if (state.treatAsWithdraw === 0n && state.attributeDiscard === 0n) return "";
   return `${state.treatAsWithdraw} treated as withdraw, ${state.attributeDiscard} with attributes discarded (RFC 7606)`;
@@ -233,9 +241,19 @@ function familyTable(families: readonly FamilyState[], style: Style, width: numb
       { title: "ADVERTISED", value: ({ advertised }) => humanCount(advertised), align: "right" },
       {
         title: "LIMIT",
-        value: ({ limit }) => (limit === 0n ? "-" : humanCount(limit)),
+        value: ({ limit, acceptedLimit }) =>
+          [limit, acceptedLimit]
+            .map((each, i) => (each === 0n ? "" : `${humanCount(each)}${i === 0 ? "" : " accepted"}`))
+            .filter((each) => each !== "")
+            .join(", ") || "-",
         align: "right",
         drop: 1,
+      },
+      {
+        title: "OVER LIMIT",
+        value: ({ overLimit }) => (overLimit === 0n ? "-" : humanCount(overLimit)),
+        align: "right",
+        drop: 2,
       },
       { title: "END-OF-RIB", value: endOfRib, drop: 2 },
       {
