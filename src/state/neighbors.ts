@@ -254,7 +254,9 @@ export class Neighbors {
     const { sessions, routing } = this.parts;
     const change = compareConfigs(record.config, config);
     record.config = config;
-    routing.neighbors.flags[record.id] = neighborFlags(record);
+    const flags = neighborFlags(record);
+    if (flags !== routing.neighbors.flags[record.id] && !change.reset) this.flagsChanged = true;
+    routing.neighbors.flags[record.id] = flags;
     if (!config.dynamic) this.parts.keys.setNeighbor(config.addressBytes, config);
     sessions.update(record.id, config, this.parts.nowMs(), change.reset);
     if (config.shutdown) this.restarts.drop(record, "the neighbor was shut down");
@@ -432,7 +434,10 @@ export class Neighbors {
 
   /** Puts neighbors into the groups they now belong to, and runs the export of these groups again. */
   private reexport(records: ReadonlySet<NeighborRecord>): void {
-    const again = this.parts.groups.settle(records, (id) => this.get(id), this.requirePolicy);
+    const { groups } = this.parts;
+    const again = groups.settle(records, (id) => this.get(id), this.requirePolicy);
+    if (this.flagsChanged) for (const group of groups.all()) again.add(group);
+    this.flagsChanged = false;
     for (const group of again) {
       let from = 1;
       this.parts.jobs.start({

@@ -332,7 +332,7 @@ const sources: Readonly<Record<keyof NeighborConfig, string | undefined>> = {
   idleHoldMs: "idle_hold_time",
   families: "families",
   description: "description",
-  peerGroup: undefined, // what it gives is compared setting by setting
+  peerGroup: "peer_group", // beside what it gives: policies match on its name
   shutdown: "shutdown",
   shutdownMessage: "shutdown_message",
   extendedMessages: "extended_messages",
