@@ -91,6 +91,7 @@ function makeGroup(rib: RibFixture): UpdateGroup {
       role: undefined,
       gracefulShutdown: false,
       perClient: 0,
+      longLived: false,
       nextHopSelf: true,
     },
     ...{ selfNextHop: Uint8Array.of(10, 0, 0, 254), onLinkBits: 0, program: undefined },

@@ -25,4 +25,6 @@ export type SessionAction =
 export type EndReason =
   | { readonly kind: "sent"; readonly notice: Notice }
   | { readonly kind: "received"; readonly notice: Notice }
-  | { readonly kind: "transport"; readonly error: string | undefined };
+  | { readonly kind: "transport"; readonly error: string | undefined }
+  /** We closed it without a word: for a planned restart, or because the neighbor is back on another connection. */
+  | { readonly kind: "silent"; readonly text: string };

@@ -136,10 +136,17 @@ export function lose(session: Session, reason: EndReason): Step {
   return end(new Draft(session), reason, !versionOnly);
 }
 
-/** ManualStop ends quietly before OPEN and with a Cease after it; AutomaticStop also counts as a failure. */
-export function stop(session: Session, manual: boolean, notice: Notice): Step {
+/**
+ * ManualStop ends quietly before OPEN and with a Cease after it; AutomaticStop also counts as a failure.
+ * @param silent quietly also after it
+ */
+export function stop(session: Session, manual: boolean, notice: Notice, silent = false): Step {
   const draft = new Draft(session);
   const said = session.state !== "Connect" && session.state !== "Active";
+  if (said && silent) {
+    finish(draft, { kind: "silent", text: "closed for a restart of ours" });
+    return draft.set({ failures: 0, attempts: 0 }).done();
+  }
   if (said) draft.act({ kind: "send.notification", notice });
   if (!manual) return end(draft, { kind: "sent", notice }, true);
   finish(draft, said ? { kind: "sent", notice } : undefined);

@@ -11,7 +11,7 @@ export const established: StateHandler = (session, event) => {
     case "refresh":
       return stay(session);
     case "stop":
-      return stop(session, event.manual, event.notice);
+      return stop(session, event.manual, event.notice, event.silent);
     case "timer":
       if (event.timer === Timer.keepalive) return sendKeepalive(session);
       if (event.timer === Timer.hold) return fail(session, holdTimerExpired);
@@ -30,6 +30,8 @@ export const established: StateHandler = (session, event) => {
       return fail(session, event.notice);
     case "collision":
       // CollisionDetectEstablishedState: see collision.ts for when.
+      if (event.silent)
+        return lose(session, { kind: "silent", text: "the neighbor is back on another connection" });
       return fail(session, cease.collision);
     case "open":
     case "open.error":

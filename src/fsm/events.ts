@@ -12,7 +12,13 @@ export type SessionEvent =
    */
   | { readonly kind: "start"; readonly manual: boolean; readonly inbound?: boolean }
   /** 2 and 8: ManualStop, AutomaticStop. The Cease to send; an automatic stop counts as a failure and starts again. */
-  | { readonly kind: "stop"; readonly manual: boolean; readonly notice: Notice }
+  | {
+      readonly kind: "stop";
+      readonly manual: boolean;
+      readonly notice: Notice;
+      /** Close without a NOTIFICATION (RFC 4724: a planned restart). */
+      readonly silent?: boolean;
+    }
   /** 9 to 13, and 29 of RFC 9687. Ignored unless the timer runs: a late timer event is no error. */
   | { readonly kind: "timer"; readonly timer: Timer; readonly inbound?: boolean }
   /** 16 and 17: Tcp_CR_Acked, TcpConnectionConfirmed. */
@@ -25,8 +31,8 @@ export type SessionEvent =
   | { readonly kind: "header.error"; readonly notice: Notice }
   | { readonly kind: "open.error"; readonly notice: Notice }
   | { readonly kind: "update.error"; readonly notice: Notice }
-  /** 23: OpenCollisionDump. */
-  | { readonly kind: "collision" }
+  /** 23: OpenCollisionDump. `silent`: without a NOTIFICATION, as RFC 4724 4.2 asks when the neighbor has restarted. */
+  | { readonly kind: "collision"; readonly silent?: boolean }
   /** 24 (code 2, subcode 1) and 25: NOTIFICATION received. */
   | { readonly kind: "notification"; readonly notice: Notice }
   /** 26, 27 (once per read, however many arrived) and RFC 2918. */
@@ -41,6 +47,7 @@ export const events = {
   manualStart: { kind: "start", manual: true },
   connected: { kind: "tcp.connected" },
   collision: { kind: "collision" },
+  replaced: { kind: "collision", silent: true },
   keepalive: { kind: "keepalive" },
   update: { kind: "update" },
   refresh: { kind: "refresh" },

@@ -13,6 +13,12 @@ const local: LocalSide = {
   keepaliveTimeS: 0,
   families: [ipv4Unicast, ipv6Unicast],
   extendedMessages: true,
+  enhancedRefresh: true,
+  gracefulRestart: "helper",
+  restartTimeS: 120,
+  notificationRestart: true,
+  longLivedStaleS: 0,
+  longLivedMaxS: 0,
 };
 const four: Capability = { kind: "four-octet-as", asn: 65002 };
 const v4: Capability = { kind: "multiprotocol", afi: 1, safi: 1 };

@@ -9,12 +9,22 @@ import { type Family, families as knownFamilies } from "../wire/family.ts";
 import { noData } from "../wire/message.ts";
 import { MessageWriter } from "../wire/message-writer.ts";
 import { asTrans, type Open } from "../wire/open.ts";
+import {
+  agreeRestart,
+  type RestartAgreement,
+  type RestartConfig,
+  type RestartMoment,
+  restartCapabilities,
+  steady,
+} from "./graceful-restart.ts";
 
 /** Content of a NOTIFICATION, sent or received. */
 export interface Notice {
   readonly code: number;
   readonly subcode: number;
   readonly data: Uint8Array;
+  /** Inside a Cease / Hard Reset (RFC 8538); code, subcode and data are those of what stands inside. */
+  readonly hardReset?: boolean;
   /** RFC 9003 text, when there is any. */
   readonly shutdownMessage?: string;
   /** One sentence for people about what was wrong. */
@@ -33,7 +43,7 @@ export const cease = {
 } as const satisfies Record<string, Notice>;
 
 /** Our side of the negotiation. */
-export interface LocalSide {
+export interface LocalSide extends RestartConfig {
   readonly localAsn: number;
   readonly remoteAsn: number;
   readonly routerId: number;
@@ -46,6 +56,8 @@ export interface LocalSide {
   readonly role?: BgpRole | undefined;
   /** Refuse a neighbor that tells no role. */
   readonly strictRole?: boolean;
+  /** RFC 7313. */
+  readonly enhancedRefresh: boolean;
 }
 
 /** What both OPENs say together. */
@@ -54,6 +66,9 @@ export interface Agreement {
   readonly families: number;
   readonly fourOctetAs: boolean;
   readonly routeRefresh: boolean;
+  /** RFC 7313: a refresh is announced by BoRR and ended by EoRR. */
+  readonly enhancedRefresh: boolean;
+  readonly restart: RestartAgreement;
   readonly extendedMessages: boolean;
   readonly maxMessageBytes: number;
   readonly holdTimeS: number;
@@ -63,24 +78,32 @@ export interface Agreement {
   readonly remoteCapabilities: readonly Capability[];
 }
 
-export function localCapabilities(local: LocalSide): Capability[] {
+export function localCapabilities(local: LocalSide, moment: RestartMoment = steady): Capability[] {
   const capabilities: Capability[] = local.families.map(({ afi, safi }) => ({
     kind: "multiprotocol",
     afi,
     safi,
   }));
   capabilities.push({ kind: "route-refresh" });
+  if (local.enhancedRefresh) capabilities.push({ kind: "enhanced-route-refresh" });
   if (local.extendedMessages) capabilities.push({ kind: "extended-message" });
   if (local.role !== undefined) capabilities.push({ kind: "role", role: local.role });
   capabilities.push({ kind: "four-octet-as", asn: local.localAsn });
+  capabilities.push(...restartCapabilities(local, local.families, moment));
   return capabilities;
 }
 
 /**
  * @param twoOctetAsn the My Autonomous System field as received
+ * @param moment what our OPEN on this connection said of restarts
  * @returns the agreement, or the NOTIFICATION to refuse the OPEN with
  */
-export function negotiate(local: LocalSide, open: Open, twoOctetAsn: number): Agreement | Notice {
+export function negotiate(
+  local: LocalSide,
+  open: Open,
+  twoOctetAsn: number,
+  moment: RestartMoment = steady,
+): Agreement | Notice {
   const refusal =
     checkAsn(local, open, twoOctetAsn) ?? checkIdentifier(local, open) ?? checkRole(local, open.capabilities);
   if (refusal) return refusal;
@@ -100,6 +123,11 @@ export function negotiate(local: LocalSide, open: Open, twoOctetAsn: number): Ag
     families,
     fourOctetAs: has(open.capabilities, "four-octet-as"),
     routeRefresh: has(open.capabilities, "route-refresh"),
+    enhancedRefresh:
+      local.enhancedRefresh &&
+      has(open.capabilities, "route-refresh") &&
+      has(open.capabilities, "enhanced-route-refresh"),
+    restart: agreeRestart(local, moment, families, open.capabilities),
     extendedMessages,
     maxMessageBytes: extendedMessages ? limits.messageBytesMaxExtended : limits.messageBytesMax,
     holdTimeS,

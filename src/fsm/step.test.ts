@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import { events, type SessionEvent } from "./events.ts";
+import { noAgreement } from "./graceful-restart.ts";
 import { type Agreement, cease, type Notice } from "./negotiate.ts";
 import {
   connectRetryMs,
@@ -28,6 +29,8 @@ const agreement: Agreement = {
   families: 1,
   fourOctetAs: true,
   routeRefresh: true,
+  enhancedRefresh: true,
+  restart: noAgreement,
   extendedMessages: false,
   maxMessageBytes: 4096,
   holdTimeS: 90,
@@ -42,6 +45,7 @@ const timer = (which: Timer): SessionEvent => ({ kind: "timer", timer: which });
 const failed: SessionEvent = { kind: "tcp.failed", error: "ECONNRESET" };
 const open: SessionEvent = { kind: "open", agreement };
 const stopped: SessionEvent = { kind: "stop", manual: true, notice: cease.configurationChange };
+const silent: SessionEvent = { ...stopped, silent: true };
 const autoStopped: SessionEvent = { kind: "stop", manual: false, notice: cease.outOfResources };
 const told: SessionEvent = { kind: "notification", notice };
 const toldVersion: SessionEvent = { kind: "notification", notice: { ...notice, subcode: 1 } };
@@ -52,6 +56,8 @@ const alphabet: readonly SessionEvent[] = [
   events.manualStart,
   { kind: "start", manual: false, inbound: true },
   stopped,
+  silent,
+  events.replaced,
   autoStopped,
   ...Array.from({ length: timerCount }, (_, i) => timer(i as Timer)),
   events.connected,

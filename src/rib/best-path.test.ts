@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import fc from "fast-check";
+import { AttributeFlag } from "../wire/attribute-flags.ts";
+import { WellKnownCommunity } from "../wire/community-text.ts";
 import type { PathAttributes } from "../wire/path-attributes.ts";
 import { type BestPathConfig, defaultBestPath, stepNames } from "./best-path.ts";
 import { NeighborFlag } from "./neighbor-columns.ts";
@@ -20,6 +22,7 @@ const attributes: fc.Arbitrary<Partial<PathAttributes>> = fc.record({
   asPath: fc.constantFrom(sequence(1), sequence(2), sequence(3, 4), sequence(1, 4)),
   originatorId: fc.constantFrom(undefined, 1, 2),
   clusterList: fc.constantFrom([], [1], [1, 2]),
+  communities: fc.constantFrom([], [], [WellKnownCommunity.llgrStale]),
 });
 
 /** Up to seven paths of one prefix, each from another (neighbor, path id). */
@@ -58,6 +61,14 @@ function fill(rib: RibFixture, order: readonly Arrival[]): number {
 const names = ({ table }: RibFixture, paths: readonly number[]): string[] =>
   paths.map((path) => `${table.paths.neighbor[path]} ${table.paths.idOf(path)}`);
 
+/** RFC 9494 4.3: a long-lived stale path comes after every other, whatever the steps. */
+function assertStaleLast({ table, attributes }: RibFixture, ranked: readonly number[]): void {
+  const stale = ranked.map(
+    (path) => (attributes.flags[table.paths.attr[path]] & AttributeFlag.llgrStale) !== 0,
+  );
+  assert.deepEqual(stale, stale.toSorted());
+}
+
 suite("BestPath", () => {
   test("the best path and the whole ranking do not depend on the order of arrival, whatever the steps", () => {
     fc.assert(
@@ -67,6 +78,7 @@ suite("BestPath", () => {
         const ranked = names(rib, rib.best.rank(rib.table.paths, rib.table.head[row]));
         assert.equal(ranked.length, paths.length);
         assert.deepEqual(names(rib, [rib.table.bestOf(row)]), ranked.slice(0, 1));
+        assertStaleLast(rib, rib.best.rank(rib.table.paths, rib.table.head[row]));
         for (let round = 0; round < 4; round++) {
           const shuffled = paths
             .map((path) => ({ path, key: random.next().value as number }))

@@ -292,7 +292,7 @@ export class BestPath {
     const neighbor = paths.neighbor[path];
     switch (step) {
       case Step.stale:
-        return this.attributes.flags[attr] & AttributeFlag.llgrStale ? "long-lived stale" : "no";
+        return this.attributes.flags[attr] & AttributeFlag.llgrStale ? "long-lived stale" : "fresh";
       case Step.weight:
         return String(this.attributes.weight[attr]);
       case Step.localPref:

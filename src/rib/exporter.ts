@@ -42,6 +42,7 @@ export const ExportGate = {
   tooLarge: 11,
   splitHorizon: 12,
   neighborNextHop: 13,
+  longLivedStale: 14,
 } as const;
 export type ExportGate = (typeof ExportGate)[keyof typeof ExportGate];
 
@@ -60,6 +61,7 @@ export const exportGateText: readonly string[] = [
   "the attributes fit no message of this session",
   "it came from this neighbor",
   "the next hop is the neighbor's own address (RFC 4271 5.1.3)",
+  "community LLGR_STALE toward a neighbor that does not offer long-lived graceful restart (RFC 9494 4.6)",
 ];
 
 /** What makes the outgoing bytes of two neighbors equal, for one family. */
@@ -68,6 +70,8 @@ export interface ExportConfig extends RewriteConfig {
   readonly bilateralPeer: boolean;
   /** The neighbor that has this group for itself, and is told of the next path when the best may not go; 0 for none. */
   readonly perClient: number;
+  /** RFC 9494: the neighbors know what LLGR_STALE means. */
+  readonly longLived: boolean;
   readonly nextHopSelf: boolean;
   /** Our own next hop on these sessions: 4 or 16 bytes; undefined when there is none of the family. */
   readonly selfNextHop: Uint8Array | undefined;
@@ -124,6 +128,11 @@ const exportGates: readonly GateRule[] = [
     gate: ExportGate.routeLeak,
     refuses: (config, flags) =>
       config.role !== undefined && isFromAbove(config.role) && (flags & AttributeFlag.hasOtc) !== 0,
+  },
+  {
+    name: "long-lived-stale",
+    gate: ExportGate.longLivedStale,
+    refuses: (config, flags) => !config.longLived && (flags & AttributeFlag.llgrStale) !== 0,
   },
   {
     name: "policy-required",

@@ -16,8 +16,8 @@ export class NeighborColumns {
   address = new Uint32Array(this.capacity * 4);
   /** Address as text. */
   readonly text: string[] = ["local"];
-  /** 2-bit number of the present session; paths of another epoch are left over and about to be swept. */
-  epoch = new Uint8Array(this.capacity);
+  /** 1 when the identifier differs from that of the session before: what is reflected and compared changes with it. */
+  renamed = new Uint8Array(this.capacity);
 
   constructor() {
     this.flags[0] = NeighborFlag.local;
@@ -29,7 +29,7 @@ export class NeighborColumns {
       this.flags = grown(this.flags, this.capacity);
       this.routerId = grown(this.routerId, this.capacity);
       this.address = grown(this.address, this.capacity * 4);
-      this.epoch = grown(this.epoch, this.capacity);
+      this.renamed = grown(this.renamed, this.capacity);
     }
   }
 

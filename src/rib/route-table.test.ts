@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import fc from "fast-check";
+import { WellKnownCommunity } from "../wire/community-text.ts";
 import type { PathAttributes } from "../wire/path-attributes.ts";
 import { after } from "./change-list.ts";
 import { NeighborFlag } from "./neighbor-columns.ts";
-import { RejectReason } from "./path-flags.ts";
+import { epochs, RejectReason } from "./path-flags.ts";
 import { RibFixture, sequence } from "./rib-fixture.ts";
 
 interface ModelPath {
@@ -17,6 +18,7 @@ interface ModelPath {
 
 /** Neighbors 1 to 4: 3 and 4 are internal, 2 has the smallest router id. */
 const routerIds = [0, 4, 1, 3, 2];
+const { llgrStale } = WellKnownCommunity;
 const isExternal = (neighbor: number): boolean => neighbor < 3;
 
 /** RFC 4271 9.1.2.2 word for word: a set of routes from which each step removes some. */
@@ -27,6 +29,7 @@ function bestByTheText(paths: readonly ModelPath[]): ModelPath | undefined {
     left = left.filter((path) => of(path) === least);
   };
   const asns = (path: ModelPath): readonly number[] => path.attributes.asPath?.[0]?.asns ?? [];
+  keepLeast((path) => (path.attributes.communities?.includes(llgrStale) ? 1 : 0)); // RFC 9494 4.3
   keepLeast((path) => -(path.attributes.localPref ?? 100));
   keepLeast((path) => asns(path).length);
   keepLeast((path) => path.attributes.origin ?? 0);
@@ -43,6 +46,7 @@ const attributes: fc.Arbitrary<Partial<PathAttributes>> = fc.record({
   localPref: fc.constantFrom(undefined, 100, 200),
   med: fc.constantFrom(undefined, 1, 2),
   origin: fc.constantFrom(0, 2),
+  communities: fc.constantFrom([], [], [llgrStale]),
   asPath: fc.constantFrom(sequence(100, 1), sequence(200, 1), sequence(300, 1), sequence(100), sequence()),
 });
 
@@ -65,7 +69,11 @@ const step = fc.oneof(
   { weight: 2, arbitrary: fc.record({ what: fc.constant("reject" as const), neighbor, prefix, pathId }) },
   {
     weight: 1,
-    arbitrary: fc.record({ what: fc.constantFrom("restart" as const, "sweep" as const), neighbor }),
+    arbitrary: fc.record({
+      what: fc.constantFrom("restart" as const, "sweep" as const),
+      neighbor,
+      kept: fc.nat(2),
+    }),
   },
   { weight: 2, arbitrary: fc.record({ what: fc.constantFrom("pass" as const, "reap" as const) }) },
 );
@@ -94,7 +102,7 @@ suite("RouteTable", () => {
             const list = model.get(number) ?? [];
             model.set(number, list);
             const at = list.findIndex((p) => p.neighbor === path.neighbor && p.pathId === path.pathId);
-            list.splice(at < 0 ? list.length : at, 1, { ...path, epoch: neighbors.epoch[path.neighbor] });
+            list.splice(at < 0 ? list.length : at, 1, { ...path, epoch: table.epoch[path.neighbor] });
             const isNew = rib.announce(path.neighbor, table.prefix(address(number), 0, 16), path.attributes, {
               pathId: path.pathId,
               reason: path.rejected ? RejectReason.policy : RejectReason.none,
@@ -122,13 +130,18 @@ suite("RouteTable", () => {
             const list = model.get(each.prefix)!;
             const at = list.findIndex((p) => p.neighbor === each.neighbor && p.pathId === each.pathId);
             list[at] = { ...list[at], rejected: true };
-          } else if (each.what === "restart")
-            neighbors.epoch[each.neighbor] = (neighbors.epoch[each.neighbor] + 1) & 3;
-          else if (each.what === "sweep") {
-            for (let from = 1; from !== 0; ) from = table.sweepNeighbor(each.neighbor, false, from, 3);
-            const epoch = neighbors.epoch[each.neighbor];
+          } else if (each.what === "restart") {
+            table.beginEpoch(each.neighbor);
+            // Numbers of epochs come round: what is older is swept before.
+            const oldest = table.epoch[each.neighbor] - epochs;
             for (const number of model.keys()) {
-              drop(model, number, (p) => p.neighbor === each.neighbor && p.epoch !== epoch);
+              drop(model, number, (p) => p.neighbor === each.neighbor && p.epoch <= oldest);
+            }
+          } else if (each.what === "sweep") {
+            const epoch = table.epoch[each.neighbor] - each.kept;
+            for (let from = 1; from !== 0; ) from = table.sweepNeighbor(each.neighbor, epoch, from, 3);
+            for (const number of model.keys()) {
+              drop(model, number, (p) => p.neighbor === each.neighbor && p.epoch < epoch);
             }
           } else if (each.what === "pass") {
             const tail = table.changes.before(0);
@@ -159,7 +172,8 @@ suite("RouteTable", () => {
             }
           }
         }
-        for (let id = 1; id <= 4; id++) table.sweepNeighbor(id, true, 1, table.paths.rows);
+        for (let id = 1; id <= 4; id++)
+          table.sweepNeighbor(id, Number.POSITIVE_INFINITY, 1, table.paths.rows);
         table.removeMarker(cursor);
         table.reap(table.changes.revision, 100);
         assert.equal(rib.attributes.count, 0, "no reference is left");
@@ -229,6 +243,7 @@ function checkCounters({ table }: RibFixture, model: ReadonlyMap<number, readonl
     const own = all.filter((path) => path.neighbor === id);
     assert.equal(table.received[id], own.length);
     assert.equal(table.accepted[id], own.filter((path) => !path.rejected).length);
+    assert.equal(table.stale[id], own.filter((path) => path.epoch !== table.epoch[id]).length);
   }
   assert.equal(table.paths.count, all.length);
   assert.equal(

@@ -264,9 +264,9 @@ export class Daemon {
     }
   }
 
-  /** SIGTERM: sessions end with Cease / Administrative Shutdown, then the process. */
+  /** SIGTERM: sessions end as for a planned restart where graceful restart is configured, then the process. */
   async shutdown(): Promise<void> {
-    await this.loop.operate({ op: "shutdown", message: "", hard: false });
+    await this.loop.operate({ op: "shutdown", message: "", hard: false, graceful: true });
   }
 
   private closing: Promise<void> | undefined;

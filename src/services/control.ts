@@ -34,9 +34,19 @@ export function controlService(services: ServiceContext): ServiceImpl<typeof Con
       return { text: await services.metrics.text() };
     },
 
-    async shutdown({ message, hard }) {
-      checked((check) => check.textBytes("message", message, shutdownTextBytesMax));
-      await operate(services, { op: "shutdown", message, hard });
+    async shutdown({ message, hard, graceful }) {
+      checked((check) => {
+        check.textBytes("message", message, shutdownTextBytesMax);
+        if (!hard || !graceful) return;
+        const text = "a planned restart waits for what is under way, a hard end does not";
+        check.add({
+          code: "INVALID",
+          path: "graceful",
+          message: text,
+          fix: "leave out one of hard and graceful",
+        });
+      });
+      await operate(services, { op: "shutdown", message, hard, graceful });
       return {};
     },
 

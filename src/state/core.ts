@@ -9,26 +9,31 @@ import { parseIp } from "../base/ip.ts";
 import { limits } from "../base/limits.ts";
 import type { Result } from "../base/problem.ts";
 import type { Random } from "../base/random.ts";
+import type { Family } from "../wire/family.ts";
+import { RefreshSubtype } from "../wire/refresh.ts";
 import { Verdict } from "../wire/verdict.ts";
 import { Changes, type ChangesHost } from "./changes.ts";
 import { conditionHost } from "./condition-host.ts";
+import { Deferral, isRestart } from "./deferral.ts";
 import { DurableSpecs } from "./durable-specs.ts";
 import { Dynamic } from "./dynamic.ts";
 import { DynamicNeighbors } from "./dynamic-neighbors.ts";
 import { Effects } from "./effects.ts";
 import { EventLog } from "./event-log.ts";
 import { Groups } from "./groups.ts";
-import { Importer } from "./importer.ts";
+import { familiesOf, Importer } from "./importer.ts";
 import { Injection } from "./injection.ts";
 import type { CallId, Input, RefusedSegments } from "./inputs.ts";
 import { Jobs } from "./jobs.ts";
-import { objectOf } from "./neighbor-record.ts";
+import { type NeighborRecord, objectOf } from "./neighbor-record.ts";
 import { Neighbors } from "./neighbors.ts";
 import { ObjectStore, type Prepared } from "./objects.ts";
 import type { Operation } from "./operation.ts";
 import { operate } from "./operations.ts";
 import { Policies } from "./policies.ts";
+import { failedTests } from "./policy-tests.ts";
 import { PrefixLimits } from "./prefix-limits.ts";
+import { Refreshes } from "./refreshes.ts";
 import { RefusedLog } from "./refused-segments.ts";
 import { Routing } from "./routing.ts";
 import type { StoredAudit, StoredEvent, StoredState, StoreRow } from "./rows.ts";
@@ -69,6 +74,8 @@ export class Core {
   readonly events: EventLog;
   readonly watchers: Watchers;
   readonly importer: Importer;
+  readonly deferral: Deferral;
+  readonly refreshes: Refreshes;
   private readonly limits: PrefixLimits;
   nowMs = 0;
   wallMs = 0;
@@ -113,6 +120,16 @@ export class Core {
     this.objects = objects;
     this.events = new EventLog(stored.lastEventId, stored.events);
     this.watchers = new Watchers(this.routing);
+    this.deferral = new Deferral({
+      nowMs: () => this.nowMs,
+      selected: (family, missing) => this.selected(family, missing),
+      finished: () => this.sessions.setRestarting(false),
+    });
+    this.refreshes = new Refreshes({
+      mark: (record, family, subtype) => this.sessions.refresh(record.id, family, this.nowMs, subtype),
+      send: (record, bytes) => this.sessions.send(record.id, bytes, this.nowMs),
+      stateChanged: (record) => this.watchers.neighborChanged(record.config.address),
+    });
     this.policies = new Policies(objects, this.routing);
     this.limits = new PrefixLimits({
       event: this.event,
@@ -136,17 +153,15 @@ export class Core {
       },
       endOfRib: (record, family) => {
         record.endOfRibReceived[family.index] = true;
+        this.neighbors.restarts.endOfRib(record, family);
+        this.deferral.heard(record, family);
         this.watchers.neighborChanged(record.config.address);
       },
     });
     this.groups = new Groups(this.routing, this.policies, {
       send: (neighbor, bytes) => this.sessions.send(neighbor, bytes, this.nowMs),
       queuedBytes: (neighbor) => this.sessions.queuedBytes(neighbor),
-      endOfRib: (group, neighbor) => {
-        this.sessions.send(neighbor, group.endOfRib(), this.nowMs);
-        this.neighbors.get(neighbor).endOfRibSent[group.table.family.index] = true;
-        this.watchers.neighborChanged(this.neighbors.get(neighbor).config.address);
-      },
+      endOfRib: (group, neighbor) => this.refreshes.ended(this.neighbors.get(neighbor), group),
       oversize: (group, prefix) => {
         const text = this.watchers.prefixText(group.table, prefix);
         const summary = `${text} is not announced to update group ${group.id}: its attributes fit no message`;
@@ -158,6 +173,7 @@ export class Core {
         established: (id, negotiated) => {
           this.dynamic.established(this.neighbors.addressOf(id));
           this.neighbors.established(id, negotiated);
+          this.deferral.established(this.neighbors.get(id), negotiated);
         },
         stranger: (address, localAddress) => this.dynamic.stranger(address, localAddress),
         identify: (id, asn) => this.identify(id, asn),
@@ -166,7 +182,7 @@ export class Core {
           this.deferral.changed(this.neighbors.get(id));
         },
         update: (id, bytes, start, end) => this.importer.update(this.neighbors.get(id), bytes, start, end),
-        refresh: (id, family) => this.neighbors.get(id).groups[family.index]?.resend(id),
+        refresh: (id, family, subtype) => this.refreshed(this.neighbors.get(id), family, subtype),
         writable: () => {},
         stateChanged: (id) => {
           const address = this.neighbors.addressOf(id);
@@ -201,7 +217,11 @@ export class Core {
       sessions: this.sessions,
       effects: this.effects,
       nowMs: () => this.nowMs,
-      stateChanged: (record) => this.watchers.neighborChanged(record.config.address),
+      event: this.event,
+      stateChanged: (record) => {
+        this.deferral.changed(record);
+        this.watchers.neighborChanged(record.config.address);
+      },
     });
     this.injection = new Injection(this.routing);
     this.changes = new Changes(
@@ -219,6 +239,7 @@ export class Core {
     const expired = this.injection.load(stored.injected, wallMs);
     if (expired.length > 0) this.rows.push({ table: "injected", put: [], drop: expired });
     this.neighbors.start();
+    this.afterRestart(stored);
   }
 
   private changesHost(): ChangesHost {
@@ -226,6 +247,7 @@ export class Core {
       persist: (rows) => this.persist(rows),
       reply: (call, outcome) => this.effects.push({ kind: "reply", call, outcome }),
       consequences: (touched) => this.neighbors.apply(touched),
+      failedTests: (touched) => failedTests(this.policies, touched),
       receipt: (prefix, pathId, changed) =>
         this.injection.receipt(prefix, pathId, changed, (family, row) =>
           this.neighbors.advertisedTo(family, row),
@@ -338,6 +360,8 @@ export class Core {
     this.forget();
     this.dynamic.tick();
     this.neighbors.tick();
+    this.neighbors.restarts.tick();
+    this.deferral.tick();
     const events = this.events.takePending();
     if (events.length > 0) this.rows.push({ table: "events", events });
     if (events.length > 0 || this.events.takeReleased()) this.watchers.eventsChanged();
@@ -392,6 +416,43 @@ export class Core {
     }
   }
 
+  /** ROUTE-REFRESH of a neighbor: it asks for our routes, or tells when it sends all of its own (RFC 7313). */
+  private refreshed(record: NeighborRecord, family: Family, subtype: number): void {
+    const { restarts } = this.neighbors;
+    if (subtype === RefreshSubtype.begin) restarts.beginRefresh(record, family);
+    else if (subtype === RefreshSubtype.end) restarts.endRefresh(record, family);
+    else this.refreshes.resend(record, family);
+  }
+
+  /** A start that is not the first one, with neighbors that may have kept our routes, is a restart (RFC 4724 4.1). */
+  private afterRestart({ generation, restart }: StoredState): void {
+    if (restart) this.rows.push({ table: "restart", restart: null });
+    const { global } = this.neighbors;
+    if (generation === 0 || !global || !isRestart(restart, this.neighbors.all(), this.wallMs)) return;
+    if (!this.deferral.start(this.neighbors.all(), global.selectionDeferralMs)) return;
+    this.groups.held = this.deferral.mask;
+    this.sessions.setRestarting(true);
+    const how = restart ? "as planned" : "not as planned";
+    const names = familiesOf(this.deferral.mask).map(({ name }) => name);
+    const summary = `cairn was restarted ${how}: ${names.join(", ")} routes wait for those of the neighbors`;
+    this.event("cairn.bgp.restart.deferred", "", 1, summary, {
+      families: names.join(),
+      planned: String(!!restart),
+    });
+  }
+
+  private selected(family: Family, missing: readonly NeighborRecord[]): void {
+    this.groups.held = this.deferral.mask;
+    const without = missing.map(({ config }) => config.address).join(", ");
+    const summary =
+      without === ""
+        ? `all neighbors have sent their ${family.name} routes: ours are announced now`
+        : `${family.name} routes are announced now; End-of-RIB did not come from ${without}`;
+    const facts = { family: family.name, missing: without };
+    this.event("cairn.bgp.restart.selected", "", without === "" ? 1 : 2, summary, facts);
+    for (const record of this.neighbors.all()) this.watchers.neighborChanged(record.config.address);
+  }
+
   private isActive(address: string): boolean {
     const record = this.neighbors.named(address);
     return record !== undefined && this.sessions.isActive(record.id);
@@ -412,12 +473,12 @@ export class Core {
   }
 
   private operate(call: CallId, operation: Operation): void {
-    if (operation.op === "shutdown") this.shutdown(operation.message, operation.hard);
+    if (operation.op === "shutdown") this.shutdown(operation.message, operation.hard, operation.graceful);
     this.effects.push({ kind: "reply", call, outcome: operate(this, operation) });
   }
 
   /** Ends all sessions; the process exits a moment later, when the NOTIFICATIONs are on their way. */
-  shutdown(message: string, hard: boolean): void {
+  shutdown(message: string, hard: boolean, graceful: boolean): void {
     if (this.shutDown) return;
     this.event(
       "cairn.daemon.shutdown.started",
@@ -426,7 +487,11 @@ export class Core {
       message === "" ? "shutting down" : `shutting down: ${message}`,
       {},
     );
-    this.sessions.shutdownAll(message, hard, this.nowMs);
+    const isPlanned =
+      graceful && !hard && [...this.neighbors.all()].some(({ config }) => config.gracefulRestart === "full");
+    const kind = isPlanned ? "planned" : "ended";
+    this.rows.push({ table: "restart", restart: { kind, time: this.wallMs } });
+    this.sessions.shutdownAll(message, hard, isPlanned, this.nowMs);
     this.shutDown = { exitAtMs: this.nowMs + (hard ? 0 : 200) };
   }
 
@@ -481,7 +546,8 @@ export class Core {
     const exit = this.shutDown?.exitAtMs ?? Number.POSITIVE_INFINITY;
     return Math.min(
       ...[this.sessions.nextTimerMs(), expiry, exit, this.changes.nextWakeMs()],
-      ...[this.dynamic.nextMs(), this.neighbors.nextMs()],
+      ...[this.dynamic.nextMs(), this.neighbors.nextMs(), this.neighbors.restarts.nextMs()],
+      this.deferral.nextMs(),
     );
   }
 }

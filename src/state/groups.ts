@@ -21,6 +21,8 @@ export class Groups {
   private readonly keyOf = new Map<UpdateGroup, string>();
   private nextId = 1;
   private hostAddresses: readonly HostAddress[] = [];
+  /** Families whose routes are not announced yet (RFC 4724 4.1), bit `family.index`. */
+  held = 0;
   /** Where `run` goes on, so that many groups share the slices. */
   private turn = 0;
 
@@ -206,6 +208,7 @@ export class Groups {
       role: config.role,
       gracefulShutdown: config.gracefulShutdown,
       perClient: config.perClientBest ? record.id : 0,
+      longLived: record.negotiated!.restart.longLived,
       nextHopSelf: config.nextHopSelf,
       selfNextHop: self?.bytes,
       onLinkBits: config.external && config.ttl === 1 ? (self?.onLinkBits ?? 0) : 0,
@@ -239,6 +242,7 @@ export class Groups {
       config.role ?? -1,
       config.gracefulShutdown,
       config.perClient,
+      config.longLived,
       config.nextHopSelf,
       config.selfNextHop ? formatIp(config.selfNextHop) : "",
       config.onLinkBits,
@@ -266,8 +270,12 @@ export class Groups {
   }
 
   hasWork(): boolean {
-    for (const group of this.byKey.values()) if (group.hasWork()) return true;
+    for (const group of this.byKey.values()) if (this.mayRun(group) && group.hasWork()) return true;
     return false;
+  }
+
+  private mayRun({ table }: UpdateGroup): boolean {
+    return (this.held & (1 << table.family.index)) === 0;
   }
 
   /** Runs groups that have work, round robin, until about `budget` microseconds of work are done. */
@@ -276,7 +284,7 @@ export class Groups {
     let left = budget;
     for (let n = 0; n < groups.length && left > 0; n++) {
       const group = groups[(this.turn + n) % groups.length];
-      if (group.hasWork()) left -= group.run();
+      if (this.mayRun(group) && group.hasWork()) left -= group.run();
       if (left <= 0) this.turn = (this.turn + n + 1) % groups.length;
     }
   }

@@ -1,6 +1,6 @@
 /**
  * What is done to a route after import policy accepted it, whatever policy said: GRACEFUL_SHUTDOWN lowers it (RFC 8326
- * 4.3), BLACKHOLE gets its scope (RFC 7999 3.2), ONLY_TO_CUSTOMER is put on it (RFC 9234 5). The communities count as
+ * 4.3), BLACKHOLE gets its scope (RFC 7999 3.2), ONLY_TO_CUSTOMER is put on it (RFC 9234 5), LLGR_STALE too (RFC 9494). The communities count as
  * they were received, so that policy cannot take the ground from under them.
  */
 import { AttributeFlag } from "../policy/attribute-table.ts";
@@ -17,7 +17,7 @@ import { AttributeBlock } from "../wire/scratch.ts";
 import type { NeighborConfig } from "./session-port.ts";
 
 /** Bits: what is due for a route. */
-const Due = { lowest: 1, noAdvertise: 2, noExport: 4, otc: 8 } as const;
+const Due = { lowest: 1, noAdvertise: 2, noExport: 4, otc: 8, llgrStale: 16 } as const;
 
 export class ImportFinish {
   private readonly attributes: AttributeStore;
@@ -40,10 +40,12 @@ export class ImportFinish {
   /**
    * @param receivedFlags `AttributeFlag` bits of the route as received
    * @param attr what policy made of it; its reference passes to the result
+   * @param longLived it is kept for a neighbor that is away (RFC 9494)
    */
-  run(config: NeighborConfig, receivedFlags: number, attr: AttrId): AttrId {
+  run(config: NeighborConfig, receivedFlags: number, attr: AttrId, longLived = false): AttrId {
     const { attributes } = this;
-    const due = dueFor(config, receivedFlags, attributes.flags[attr]);
+    let due = dueFor(config, receivedFlags, attributes.flags[attr]);
+    if (longLived && (attributes.flags[attr] & AttributeFlag.llgrStale) === 0) due |= Due.llgrStale;
     this.due = due;
     if (due === 0) return attr;
     const out = this.finished(attr, due, config.remoteAsn);
@@ -111,6 +113,7 @@ function applyDue(attributes: PathAttributes, due: number, asn: number): void {
     attributes.local = { ...marks, discard: true };
   }
   if (due & Due.otc) attributes.otc = asn;
+  if (due & Due.llgrStale) attributes.communities = [...attributes.communities, WellKnownCommunity.llgrStale];
 }
 
 /** RFC 9234 5: from a customer or a client with OTC at all, from a peer with another AS in it. */

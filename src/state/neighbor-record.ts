@@ -5,6 +5,17 @@ import type { DecodeContext } from "../wire/decode-context.ts";
 import { families } from "../wire/family.ts";
 import type { Negotiated, NeighborConfig, NeighborId } from "./session-port.ts";
 
+/** Routes of one family that outlive what brought them (see restarts.ts for the phases). */
+export interface StaleRoutes {
+  readonly phase: "restarting" | "long-lived" | "returned" | "refreshing";
+  /** When the phase ends by itself, monotonic milliseconds. */
+  readonly deadlineMs: number;
+  /** When they go at the latest, unless they become long-lived. */
+  readonly endMs: number;
+  /** How long they are kept after the restart time (RFC 9494). */
+  readonly longLivedMs: number;
+}
+
 export interface NeighborRecord {
   readonly id: NeighborId;
   config: NeighborConfig;
@@ -26,8 +37,16 @@ export interface NeighborRecord {
   readonly limitSkipped: boolean[];
   /** When the neighbor was last asked for that, monotonic milliseconds. */
   limitAskedMs: number;
-  /** Sessions that ended since their routes were last all swept. */
-  sessionsUnswept: number;
+  /** Why its stale routes are kept, by family index; undefined when they are not. */
+  readonly stale: (StaleRoutes | undefined)[];
+  /** Families whose stale routes are long-lived (RFC 9494): import puts LLGR_STALE on them. */
+  longLived: number;
+  /** What was announced last before this epoch is swept, by family index; and families to be swept once more. */
+  readonly sweepBefore: number[];
+  sweepAgain: number;
+  /** A refresh is under way to the neighbor, and it has asked for another one; masks of families. */
+  refreshing: number;
+  refreshAgain: number;
   treatAsWithdraw: number;
   attributeDiscard: number;
   /** The neighbor is gone; the record stays until its routes are. */
@@ -48,7 +67,12 @@ export function newNeighborRecord(id: NeighborId, config: NeighborConfig): Neigh
     acceptedWarned: families.map(() => false),
     limitSkipped: families.map(() => false),
     limitAskedMs: Number.NEGATIVE_INFINITY,
-    sessionsUnswept: 0,
+    stale: families.map(() => undefined),
+    longLived: 0,
+    sweepBefore: families.map(() => 0),
+    sweepAgain: 0,
+    refreshing: 0,
+    refreshAgain: 0,
     treatAsWithdraw: 0,
     attributeDiscard: 0,
     removed: false,

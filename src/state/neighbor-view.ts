@@ -1,5 +1,5 @@
 /** A neighbor as the API shows it: what is declared, what is in force, what the session and the tables say. */
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import {
   type FamilyState,
@@ -88,10 +88,32 @@ function familyState(core: Core, record: NeighborRecord, family: Family): Family
     rejected: BigInt(received - accepted),
     advertised: BigInt(group?.advertisedTo(record.id) ?? 0),
     limit: BigInt(record.config.prefixLimits[family.index]?.max ?? 0),
+    ...restartFields(core, record, family),
     endOfRibReceived: record.endOfRibReceived[family.index],
     endOfRibSent: record.endOfRibSent[family.index],
     inSync: group?.inSync(record.id) ?? false,
     acceptedLimit: BigInt(record.config.acceptedLimits[family.index]?.max ?? 0),
     overLimit: BigInt(table.overReceived[record.id] + table.overAccepted[record.id]),
   });
+}
+
+/** Graceful restart of one family: what is kept, why, and for how long. */
+function restartFields(
+  core: Core,
+  record: NeighborRecord,
+  family: Family,
+): MessageInitShape<typeof FamilyStateSchema> {
+  const bit = 1 << family.index;
+  const restart = core.sessions.restart(record.id);
+  const stale = record.stale[family.index];
+  const longLivedS = restart.longLivedS[family.index];
+  return {
+    stale: BigInt(core.routing.table(family).stale[record.id]),
+    stalePhase: stale?.phase ?? "",
+    staleTimeLeft: stale && durationFromMs(Math.max(0, Math.ceil(stale.deadlineMs - core.nowMs))),
+    restartKept: (restart.kept & bit) !== 0,
+    longLivedTime: longLivedS > 0 ? durationFromMs(longLivedS * 1000) : undefined,
+    forwardingKept: (restart.forwarding & bit) !== 0,
+    deferred: core.deferral.isDeferred(family),
+  };
 }

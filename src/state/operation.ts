@@ -14,7 +14,8 @@ export type Operation =
   | { readonly op: "clear-hold"; readonly address: string }
   /** Ends the session of a dynamic neighbor and forgets it. */
   | { readonly op: "forget"; readonly address: string }
-  | { readonly op: "shutdown"; readonly message: string; readonly hard: boolean };
+  /** `graceful`: neighbors with graceful restart in full are left to keep our routes. */
+  | { readonly op: "shutdown"; readonly message: string; readonly hard: boolean; readonly graceful: boolean };
 
 export type OperationOutcome =
   | { readonly ok: true }

@@ -16,6 +16,7 @@ export function operate(core: Core, operation: Operation): OperationOutcome {
   switch (operation.op) {
     case "hard-reset":
       core.sessions.hardReset(record.id, operation.message, core.nowMs);
+      core.neighbors.restarts.drop(record, "the session was reset by an operator");
       return done;
     case "forget":
       if (core.dynamic.remove(record.config.address, "removed by an operator")) return done;
@@ -38,7 +39,7 @@ export function operate(core: Core, operation: Operation): OperationOutcome {
     chosen.push(family);
   }
   if (operation.op === "soft-reset-out") {
-    for (const family of chosen) record.groups[family.index]?.resend(record.id);
+    for (const family of chosen) core.refreshes.resend(record, family);
     return done;
   }
   if (!operation.refresh && record.config.softReconfiguration) {

@@ -83,7 +83,9 @@ export function resolveGlobal(objects: Specs): GlobalConfig | undefined {
     gracefulShutdown: spec.gracefulShutdown ?? false,
     selectionDeferralMs: durationMs(
       spec.selectionDeferralTime ??
-        (defaultOf(fieldNamed(GlobalSpecSchema, "selection_deferral_time")!) as typeof spec.selectionDeferralTime),
+        (defaultOf(
+          fieldNamed(GlobalSpecSchema, "selection_deferral_time")!,
+        ) as typeof spec.selectionDeferralTime),
     ),
     name: spec.name,
   };

@@ -64,6 +64,14 @@ export interface StoredPending {
   readonly undo: readonly StoredUndo[];
 }
 
+/** How the last run ended, when it ended on purpose. */
+export interface StoredRestart {
+  /** Planned: neighbors were left to keep our routes (RFC 4724). Ended: they were told to drop them. */
+  readonly kind: "planned" | "ended";
+  /** Wall-clock milliseconds. */
+  readonly time: number;
+}
+
 /** An attempt to change something. */
 export interface StoredAudit {
   /** Wall-clock milliseconds. */
@@ -121,6 +129,8 @@ export type StoreRow =
   | { readonly table: "events"; readonly events: readonly StoredEvent[] }
   /** The change that waits for its confirmation; null when none does any more. */
   | { readonly table: "pending"; readonly pending: StoredPending | null }
+  /** How this run ends; null while it goes on. */
+  | { readonly table: "restart"; readonly restart: StoredRestart | null }
   /** Keeps a generation whatever its age, or no longer. */
   | { readonly table: "pin"; readonly generation: number; readonly pinned: boolean }
   /** The store gives each a number and chains its hash to the one before. */
@@ -139,6 +149,8 @@ export interface StoredState {
   /** Hash of everything declared, as noted with the newest generation; absent when an older version wrote it. */
   readonly hash?: string;
   readonly pending?: StoredPending;
+  /** Absent when the last run crashed, or there was none. */
+  readonly restart?: StoredRestart;
 }
 
 /** A generation as the history holds it. */

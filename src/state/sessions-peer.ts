@@ -1,4 +1,5 @@
 /** What sessions keep per neighbor, and per machine of a neighbor. Counters live here, so that no reset clears them. */
+import { noAgreement, type RestartAgreement, type RestartMoment, steady } from "../fsm/graceful-restart.ts";
 import type { Agreement, LocalSide } from "../fsm/negotiate.ts";
 import { newSession, type Session, type Settings, type State, states, timerCount } from "../fsm/session.ts";
 import type { NeighborConfig, NeighborId, ResetInfo } from "./session-port.ts";
@@ -28,6 +29,8 @@ export class Attempt extends TimerOwner {
   session: Session;
   connection: Connection | undefined = undefined;
   agreement: Agreement | undefined = undefined;
+  /** What our OPEN said of restarts. */
+  moment: RestartMoment = steady;
   /** Begun while another session of the neighbor was Established. */
   late = false;
   /** Durations in force, for timers whose restart is only noted (see sessions-due.ts). */
@@ -58,6 +61,8 @@ export class Peer extends TimerOwner {
   hold: { readonly family: string; readonly ends: boolean } | undefined = undefined;
   /** The machine that `SessionHost.established` was called for. */
   up: Attempt | undefined = undefined;
+  /** Graceful restart as agreed on for the session, or for the last one while its routes are kept. */
+  restart: RestartAgreement = noAgreement;
   /** State last told to the host. */
   shownState: State = "Idle";
   readonly received = newTally();

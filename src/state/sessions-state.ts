@@ -2,6 +2,7 @@
 import { create } from "@bufbuild/protobuf";
 import { type Duration, durationFromMs, type Timestamp, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { formatIp4 } from "../base/ip.ts";
+import type { RestartAgreement, RestartMoment } from "../fsm/graceful-restart.ts";
 import { isNegotiated, localCapabilities } from "../fsm/negotiate.ts";
 import { Timer } from "../fsm/session.ts";
 import {
@@ -9,6 +10,8 @@ import {
   CapabilitySchema,
   type NeighborState,
   NeighborStateSchema,
+  type RestartState,
+  RestartStateSchema,
   type SessionState,
 } from "../gen/cairn/v1/neighbor_service_pb.ts";
 import {
@@ -37,7 +40,8 @@ export function neighborState(peer: Peer, nowMs: number, wallMs: number): Neighb
     establishedAt: peer.up ? toWall(peer.establishedAtMs) : undefined,
     lastResetReason: peer.resets[0]?.text ?? "",
     resets: peer.resets.map(({ atMs, ...reset }) => ({ ...reset, time: toWall(atMs) })),
-    capabilities: capabilities(peer, agreement?.remoteCapabilities ?? []),
+    capabilities: capabilities(peer, lead.moment, agreement?.remoteCapabilities ?? []),
+    restart: restartState(agreement?.restart ?? peer.restart, agreement?.enhancedRefresh ?? false),
     localAddress: connection?.localAddress || (config.localAddress ?? ""),
     localPort: connection?.localPort ?? 0,
     remoteAddress: config.address,
@@ -106,13 +110,30 @@ function status(peer: Peer, nowMs: number): string {
   }
 }
 
+/** Capabilities whose values differ by side: each side has a line of its own. */
+const sayTheirOwn: ReadonlySet<WireCapability["kind"]> = new Set([
+  "four-octet-as",
+  "graceful-restart",
+  "long-lived-graceful-restart",
+]);
+
+function restartState(restart: RestartAgreement, enhancedRefresh: boolean): RestartState {
+  return create(RestartStateSchema, {
+    offered: restart.offered,
+    remoteRestarting: restart.remoteRestarting,
+    localRestarting: restart.localRestarting,
+    notification: restart.notification,
+    restartTime: restart.offered ? durationFromMs(restart.restartTimeS * 1000) : undefined,
+    enhancedRefresh,
+  });
+}
+
 /** Ours first, then what only the neighbor offers. */
-function capabilities(peer: Peer, remote: readonly WireCapability[]): Capability[] {
-  const local = localCapabilities(peer.config);
+function capabilities(peer: Peer, moment: RestartMoment, remote: readonly WireCapability[]): Capability[] {
+  const local = localCapabilities(peer.config, moment);
   const rows = local.map((capability) => row(capability, true, isNegotiated(capability, remote)));
   for (const capability of remote) {
-    // The AS number differs from ours, so it has a line of its own.
-    if (capability.kind !== "four-octet-as" && isNegotiated(capability, local)) continue;
+    if (!sayTheirOwn.has(capability.kind) && isNegotiated(capability, local)) continue;
     const negotiated = isNegotiated(capability, local);
     rows.push(row(capability, false, negotiated));
   }
@@ -122,7 +143,7 @@ function capabilities(peer: Peer, remote: readonly WireCapability[]): Capability
 function row(capability: WireCapability, local: boolean, negotiated: boolean): Capability {
   const { name, value } = describeCapability(capability);
   const code = capabilityCode(capability);
-  const remote = !local || (negotiated && capability.kind !== "four-octet-as");
+  const remote = !local || (negotiated && !sayTheirOwn.has(capability.kind));
   return create(CapabilitySchema, { code, name, value, local, remote, negotiated });
 }
 

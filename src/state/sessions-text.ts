@@ -7,13 +7,17 @@ import type { ResetInfo } from "./session-port.ts";
 export function noticeText(notice: Notice): string {
   const message = notice.shutdownMessage ? ` "${notice.shutdownMessage}"` : "";
   const detail = notice.text ? `: ${notice.text}` : "";
-  return `${describeNotification(notice.code, notice.subcode)}${message}${detail}`;
+  const hard = notice.hardReset ? " as Hard Reset (RFC 8538)" : "";
+  return `${describeNotification(notice.code, notice.subcode)}${message}${hard}${detail}`;
 }
 
 export function resetInfo(reason: EndReason): ResetInfo {
   if (reason.kind === "transport") {
     const text = transportText(reason.error);
     return { local: false, code: 0, subcode: 0, shutdownMessage: "", text };
+  }
+  if (reason.kind === "silent") {
+    return { local: true, code: 0, subcode: 0, shutdownMessage: "", text: reason.text };
   }
   const { notice } = reason;
   return {

@@ -5,6 +5,7 @@
 import { assert } from "../base/assert.ts";
 import { limits } from "../base/limits.ts";
 import type { Random } from "../base/random.ts";
+import type { RestartAgreement } from "../fsm/graceful-restart.ts";
 import { cease, type Notice } from "../fsm/negotiate.ts";
 import type { NeighborState } from "../gen/cairn/v1/neighbor_service_pb.ts";
 import type { Family } from "../wire/family.ts";
@@ -336,6 +337,11 @@ export class Sessions {
   /** Everything of NeighborState except route counts. `wallMs` is the wall clock at `nowMs`. */
   state(neighbor: NeighborId, nowMs: number, wallMs: number): NeighborState {
     return neighborState(this.peer(neighbor), nowMs, wallMs);
+  }
+
+  /** Graceful restart as agreed on for the session, or the last one while its routes are kept. */
+  restart(neighbor: NeighborId): RestartAgreement {
+    return this.peer(neighbor).restart;
   }
 
   isEstablished(neighbor: NeighborId): boolean {

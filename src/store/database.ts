@@ -11,6 +11,7 @@ import type {
   StoredInjection,
   StoredObject,
   StoredPending,
+  StoredRestart,
   StoredState,
 } from "../state/rows.ts";
 import { type Migration, migrations } from "./migrations.ts";
@@ -97,9 +98,11 @@ export function loadState(dir: string, nowMs: number): StoredState {
       .prepare("SELECT * FROM mutations WHERE time > ? ORDER BY time")
       .all(nowMs - requestsKeptMs);
     const hash = sql.prepare("SELECT hash FROM generations ORDER BY generation DESC LIMIT 1").get()?.hash;
+    const restart = sql.prepare("SELECT value FROM meta WHERE key = 'restart'").get()?.value;
     const pending = sql.prepare("SELECT value FROM meta WHERE key = 'pending'").get()?.value;
     return {
       ...(hash ? { hash: String(hash) } : {}),
+      ...(restart ? { restart: JSON.parse(String(restart)) as StoredRestart } : {}),
       ...(pending ? { pending: JSON.parse(String(pending)) as StoredPending } : {}),
       generation: Number(row?.generation),
       objects: sql.prepare("SELECT * FROM objects ORDER BY kind, name").all().map(objectOf),

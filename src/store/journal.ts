@@ -141,6 +141,10 @@ export class Journal {
         if (row.pending) this.#setMeta("pending", JSON.stringify(row.pending));
         else this.#run("DELETE FROM meta WHERE key = 'pending'");
         break;
+      case "restart":
+        if (row.restart) this.#setMeta("restart", JSON.stringify(row.restart));
+        else this.#run("DELETE FROM meta WHERE key = 'restart'");
+        break;
       case "pin":
         this.#run(
           "UPDATE generations SET pinned = ? WHERE generation = ?",

@@ -17,4 +17,6 @@ export const AttributeFlag = {
   hasOtc: 8192,
   /** A local mark: traffic is to be dropped. */
   discard: 16384,
+  /** RFC 9494: the community LLGR_STALE. */
+  llgrStale: 32768,
 } as const;

@@ -233,6 +233,9 @@ function wellKnownFlags(bytes: Uint8Array, at: number, end: number): number {
       case WellKnownCommunity.blackhole:
         flags |= AttributeFlag.blackhole;
         break;
+      case WellKnownCommunity.llgrStale:
+        flags |= AttributeFlag.llgrStale;
+        break;
     }
   }
   return flags;

@@ -97,13 +97,13 @@ describe("RFC 4486", () => {
 describe("RFC 9003", () => {
   test("the text goes out as length and UTF-8", () => {
     const { rig, conn } = established();
-    rig.sessions.shutdownAll("réseau", false, rig.nowMs);
+    rig.sessions.shutdownAll("réseau", false, false, rig.nowMs);
     assert.equal(rig.notification(conn), `6/2 07${Buffer.from("réseau").toString("hex")}`);
     assert.equal(textSent(rig, conn), "réseau");
   });
   test("no text, no data", () => {
     const { rig, conn } = established();
-    rig.sessions.shutdownAll("", false, rig.nowMs);
+    rig.sessions.shutdownAll("", false, false, rig.nowMs);
     assert.equal(rig.notification(conn), "6/2");
   });
   test("a received text is shown with the reason, in the event and in the list", () => {
@@ -120,7 +120,7 @@ describe("RFC 9003", () => {
   });
   test("after the end of the daemon nobody is dialled or let in", () => {
     const { rig } = established();
-    rig.sessions.shutdownAll("bye", true, rig.nowMs);
+    rig.sessions.shutdownAll("bye", true, false, rig.nowMs);
     rig.advance(3_600_000);
     assert.equal(rig.dials(), 1);
     assert.equal(rig.notification(rig.accept()), "6/5");

@@ -119,7 +119,8 @@ export const logLevelCommand: Command = {
 export const shutdownCommand: Command = {
   name: "shutdown",
   summary: "Ends the daemon",
-  details: "Sessions are closed with Cease / Administrative Shutdown. Routes in the kernel stay.",
+  details:
+    "Sessions are closed with Cease / Administrative Shutdown, unless it is a planned restart. Routes in the kernel stay.",
   options: [
     {
       name: "message",
@@ -128,14 +129,22 @@ export const shutdownCommand: Command = {
       value: "TEXT",
       help: "Text for the neighbors (RFC 9003)",
     },
+    {
+      name: "graceful",
+      help: "A planned restart: neighbors with graceful_restart full keep our routes (RFC 4724)",
+    },
     { name: "hard", help: "Do not wait until the NOTIFICATIONs are sent" },
   ],
-  examples: [['cairnctl shutdown -m "kernel update, back in 5 min"', "tell the neighbors why"]],
+  examples: [
+    ['cairnctl shutdown -m "kernel update, back in 5 min"', "tell the neighbors why"],
+    ["cairnctl shutdown --graceful", "before a start of the new version: nobody drops our routes"],
+  ],
   run: async (context, invocation) => {
     const client = await context.client();
     const response = await client.call(ControlService.method.shutdown, {
       message: invocation.option("message") ?? "",
       hard: invocation.flag("hard"),
+      graceful: invocation.flag("graceful"),
     });
     if (!context.forPeople) return context.message(ShutdownResponseSchema, response);
     context.out.line("cairnd is shutting down");

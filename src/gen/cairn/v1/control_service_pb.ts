@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file cairn/v1/control_service.proto.
  */
 export const file_cairn_v1_control_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch5jYWlybi92MS9jb250cm9sX3NlcnZpY2UucHJvdG8SCGNhaXJuLnYxIhIKEEdldEhlYWx0aFJlcXVlc3QiQAoPU3Vic3lzdGVtSGVhbHRoEgwKBG5hbWUYASABKAkSDwoHaGVhbHRoeRgCIAEoCBIOCgZkZXRhaWwYAyABKAki0QEKEUdldEhlYWx0aFJlc3BvbnNlEg8KB2hlYWx0aHkYASABKAgSDwoHdmVyc2lvbhgCIAEoCRIpCgZ1cHRpbWUYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLQoKc3Vic3lzdGVtcxgEIAMoCzIZLmNhaXJuLnYxLlN1YnN5c3RlbUhlYWx0aBISCgpnZW5lcmF0aW9uGAUgASgEEgwKBG5hbWUYBiABKAkSCwoDYXNuGAcgASgNEhEKCXJvdXRlcl9pZBgIIAEoCSITChFHZXRNZXRyaWNzUmVxdWVzdCIiChJHZXRNZXRyaWNzUmVzcG9uc2USDAoEdGV4dBgBIAEoCSIwCg9TaHV0ZG93blJlcXVlc3QSDwoHbWVzc2FnZRgBIAEoCRIMCgRoYXJkGAIgASgIIhIKEFNodXRkb3duUmVzcG9uc2UiIwoSU2V0TG9nTGV2ZWxSZXF1ZXN0Eg0KBWxldmVsGAEgASgJIicKE1NldExvZ0xldmVsUmVzcG9uc2USEAoIcHJldmlvdXMYASABKAkyxgIKDkNvbnRyb2xTZXJ2aWNlEkoKCUdldEhlYWx0aBIaLmNhaXJuLnYxLkdldEhlYWx0aFJlcXVlc3QaGy5jYWlybi52MS5HZXRIZWFsdGhSZXNwb25zZSIEqLsYARJNCgpHZXRNZXRyaWNzEhsuY2Fpcm4udjEuR2V0TWV0cmljc1JlcXVlc3QaHC5jYWlybi52MS5HZXRNZXRyaWNzUmVzcG9uc2UiBKi7GAESRwoIU2h1dGRvd24SGS5jYWlybi52MS5TaHV0ZG93blJlcXVlc3QaGi5jYWlybi52MS5TaHV0ZG93blJlc3BvbnNlIgSouxgDElAKC1NldExvZ0xldmVsEhwuY2Fpcm4udjEuU2V0TG9nTGV2ZWxSZXF1ZXN0Gh0uY2Fpcm4udjEuU2V0TG9nTGV2ZWxSZXNwb25zZSIEqLsYA2IGcHJvdG8z", [file_cairn_v1_options, file_google_protobuf_duration]);
+  fileDesc("Ch5jYWlybi92MS9jb250cm9sX3NlcnZpY2UucHJvdG8SCGNhaXJuLnYxIhIKEEdldEhlYWx0aFJlcXVlc3QiQAoPU3Vic3lzdGVtSGVhbHRoEgwKBG5hbWUYASABKAkSDwoHaGVhbHRoeRgCIAEoCBIOCgZkZXRhaWwYAyABKAki0QEKEUdldEhlYWx0aFJlc3BvbnNlEg8KB2hlYWx0aHkYASABKAgSDwoHdmVyc2lvbhgCIAEoCRIpCgZ1cHRpbWUYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLQoKc3Vic3lzdGVtcxgEIAMoCzIZLmNhaXJuLnYxLlN1YnN5c3RlbUhlYWx0aBISCgpnZW5lcmF0aW9uGAUgASgEEgwKBG5hbWUYBiABKAkSCwoDYXNuGAcgASgNEhEKCXJvdXRlcl9pZBgIIAEoCSITChFHZXRNZXRyaWNzUmVxdWVzdCIiChJHZXRNZXRyaWNzUmVzcG9uc2USDAoEdGV4dBgBIAEoCSJCCg9TaHV0ZG93blJlcXVlc3QSDwoHbWVzc2FnZRgBIAEoCRIMCgRoYXJkGAIgASgIEhAKCGdyYWNlZnVsGAMgASgIIhIKEFNodXRkb3duUmVzcG9uc2UiIwoSU2V0TG9nTGV2ZWxSZXF1ZXN0Eg0KBWxldmVsGAEgASgJIicKE1NldExvZ0xldmVsUmVzcG9uc2USEAoIcHJldmlvdXMYASABKAkyxgIKDkNvbnRyb2xTZXJ2aWNlEkoKCUdldEhlYWx0aBIaLmNhaXJuLnYxLkdldEhlYWx0aFJlcXVlc3QaGy5jYWlybi52MS5HZXRIZWFsdGhSZXNwb25zZSIEqLsYARJNCgpHZXRNZXRyaWNzEhsuY2Fpcm4udjEuR2V0TWV0cmljc1JlcXVlc3QaHC5jYWlybi52MS5HZXRNZXRyaWNzUmVzcG9uc2UiBKi7GAESRwoIU2h1dGRvd24SGS5jYWlybi52MS5TaHV0ZG93blJlcXVlc3QaGi5jYWlybi52MS5TaHV0ZG93blJlc3BvbnNlIgSouxgDElAKC1NldExvZ0xldmVsEhwuY2Fpcm4udjEuU2V0TG9nTGV2ZWxSZXF1ZXN0Gh0uY2Fpcm4udjEuU2V0TG9nTGV2ZWxSZXNwb25zZSIEqLsYA2IGcHJvdG8z", [file_cairn_v1_options, file_google_protobuf_duration]);
 
 /**
  * @generated from message cairn.v1.GetHealthRequest
@@ -156,6 +156,13 @@ export type ShutdownRequest = Message<"cairn.v1.ShutdownRequest"> & {
    * @generated from field: bool hard = 2;
    */
   hard: boolean;
+
+  /**
+   * A planned restart (RFC 4724): neighbors with graceful_restart full are told nothing that makes them drop our routes.
+   *
+   * @generated from field: bool graceful = 3;
+   */
+  graceful: boolean;
 };
 
 /**
@@ -241,7 +248,7 @@ export const ControlService: GenService<{
     output: typeof GetMetricsResponseSchema;
   },
   /**
-   * Ends the daemon: sessions are closed with Cease / Administrative Shutdown.
+   * Ends the daemon: sessions are closed with Cease / Administrative Shutdown, unless it is a planned restart.
    *
    * @generated from rpc cairn.v1.ControlService.Shutdown
    */
