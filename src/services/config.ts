@@ -16,6 +16,7 @@ import {
   RollbackRequestSchema,
 } from "../gen/cairn/v1/config_service_pb.ts";
 import type { ConfirmTerms, Mutation, MutationOp, MutationOutcome } from "../state/mutation.ts";
+import { planWarning } from "../state/plan-warning.ts";
 import { durationMs } from "../state/schema.ts";
 import type { PendingState, PlanOptions } from "../state/view.ts";
 import { historyHandlers } from "./config-history.ts";
@@ -58,7 +59,7 @@ export function configService(services: ServiceContext): ServiceImpl<typeof Conf
     async apply(request, context) {
       const digest = digestOf(ApplyRequestSchema, request);
       const outcome = await apply(services, context, request, request.source, request.managedBy, digest);
-      return { ...changeSet(outcome), configHash: outcome.hash ?? "", pending: pendingOf(services, outcome) };
+      return applied(services, outcome);
     },
 
     async rollback(request, context) {
@@ -68,7 +69,7 @@ export function configService(services: ServiceContext): ServiceImpl<typeof Conf
       const source = { source: { case: "generation", value: request.generation } } as ConfigSource;
       const digest = digestOf(RollbackRequestSchema, request);
       const outcome = await apply(services, context, request, source, "", digest);
-      return { ...changeSet(outcome), configHash: outcome.hash ?? "", pending: pendingOf(services, outcome) };
+      return applied(services, outcome);
     },
 
     async confirm(request, context) {
@@ -111,6 +112,15 @@ export function configService(services: ServiceContext): ServiceImpl<typeof Conf
   };
 }
 
+function applied(services: ServiceContext, outcome: Accepted) {
+  return {
+    ...changeSet(outcome),
+    configHash: outcome.hash ?? "",
+    pending: pendingOf(services, outcome),
+    warnings: (outcome.warnings ?? []).map(planWarning),
+  };
+}
+
 /** Nothing of the record is kept of what is only looked at. */
 const planFields = { expectedGeneration: 0n, dryRun: true, reason: "", requestId: "" };
 
@@ -129,7 +139,10 @@ async function apply(
   return withLines(async () => {
     for (let attempt = 1; ; attempt++) {
       const transaction = await transactionOf(services, source, managedBy);
-      const mutation = mutationOf(services, context, request, transaction, digest);
+      const mutation = {
+        ...mutationOf(services, context, request, transaction, digest),
+        skipPolicyTests: gates?.skipPolicyTests ?? false,
+      };
       let base = transaction.base;
       if (gated) {
         const options = planOptions(gates, gates?.maxWithdrawn !== undefined);
@@ -202,6 +215,7 @@ function planOptions(gates: ConfigGates | undefined, routes: boolean): PlanOptio
     routes,
     maxResets: gates?.maxResets,
     maxWithdrawn: gates?.maxWithdrawn === undefined ? undefined : Number(gates.maxWithdrawn),
+    skipPolicyTests: gates?.skipPolicyTests ?? false,
   };
 }
 
@@ -268,6 +282,10 @@ function pendingMessage({ pending, conditions, confirmsAt }: PendingState): Pend
 }
 
 /** The request itself tells requests with one id apart: its operations depend on when they are worked out. */
-function digestOf<Desc extends DescMessage>(desc: Desc, request: MessageShape<Desc>): string {
+function digestOf<Desc extends DescMessage>(
+  desc: Desc,
+  request: MessageShape<Desc> & { readonly requestId: string },
+): string {
+  if (request.requestId === "") return "";
   return createHash("sha256").update(desc.typeName).update(toBinary(desc, request)).digest("hex");
 }

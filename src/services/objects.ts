@@ -1,6 +1,7 @@
 /** List, get, set and delete of a kind whose objects are named by their spec's `name`. */
 import type { DescMessage, Message, MessageShape } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
+import { formatProblem } from "../base/problem.ts";
 import type { Metadata, ObjectChange } from "../gen/cairn/v1/types_pb.ts";
 import type { ServiceContext } from "./context.ts";
 import { changeSet, type MutationFields, mutate, specPaths } from "./mutations.ts";
@@ -33,7 +34,7 @@ export interface KindHandlers<Spec extends NamedSpec, ListDesc extends DescMessa
   set(
     request: MutationFields & { readonly spec?: Spec },
     context: HandlerContext,
-  ): Promise<{ generation: bigint; changes: ObjectChange[] }>;
+  ): Promise<{ generation: bigint; changes: ObjectChange[]; warnings: string[] }>;
   delete(
     request: MutationFields & { readonly name: string },
     context: HandlerContext,
@@ -72,7 +73,10 @@ export function kindHandlers<Spec extends NamedSpec, ListDesc extends DescMessag
         return given;
       });
       const ops = [{ op: "put", kind, spec }] as const;
-      return changeSet(await mutate(services, context, request, ops, specPaths(kind, spec.name)));
+      const rename = specPaths(kind, spec.name);
+      const outcome = await mutate(services, context, request, ops, rename);
+      const told = (outcome.warnings ?? []).map((each) => ({ ...each, path: rename(each.path) }));
+      return { ...changeSet(outcome), warnings: told.map(formatProblem) };
     },
 
     async delete(request, context) {

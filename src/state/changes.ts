@@ -8,7 +8,7 @@
  */
 import { toJson } from "@bufbuild/protobuf";
 import { limits } from "../base/limits.ts";
-import { formatProblem, type Problem } from "../base/problem.ts";
+import { formatProblem, type Problem, type Result } from "../base/problem.ts";
 import type { PathReceipt } from "../gen/cairn/v1/injection_service_pb.ts";
 import { ObjectChangeSchema } from "../gen/cairn/v1/types_pb.ts";
 import type { ConditionHost } from "./conditions.ts";
@@ -48,6 +48,8 @@ export interface ChangesHost {
   reply(call: CallId, outcome: MutationOutcome): void;
   /** Objects changed and are durable: sessions, policies and tables follow. */
   consequences(touched: readonly Touched[]): void;
+  /** Policy tests that fail when these objects have changed. */
+  failedTests(touched: readonly Touched[]): Problem[];
   receipt(prefix: string, pathId: number, changed: boolean): ReturnType<Injection["receipt"]>;
   /** Gives an event its number and holds it back until it is durable together with the change that it tells of. */
   holdEvent(event: NewEvent): StoredEvent;
@@ -143,7 +145,7 @@ export class Changes {
 
   private change(call: CallId | undefined, mutation: Mutation, digest: string): void {
     const problems: Problem[] = mutation.confirm ? checkTerms(mutation.confirm) : [];
-    const prepared = this.objects.prepare(mutation, this.host.wallMs());
+    const prepared = this.tested(mutation, this.objects.prepare(mutation, this.host.wallMs()));
     if (!prepared.ok) problems.push(...prepared.problems);
     const plan = this.planner.plan(mutation, problems);
     const changesObjects = prepared.ok && prepared.value.changes.length > 0;
@@ -161,6 +163,20 @@ export class Changes {
     }
     const settles = mutation.confirm && changesObjects ? "begins" : undefined;
     this.park(call, mutation, digest, prepared.value, plan, { settles });
+  }
+
+  /** The policy tests as part of the check. */
+  private tested(mutation: Mutation, prepared: Result<Prepared>): Result<Prepared> {
+    if (!prepared.ok) return prepared;
+    const underWay = this.parked.flatMap((parked) => parked.prepared.touched);
+    const failed = this.host.failedTests([...underWay, ...prepared.value.touched]);
+    if (failed.length === 0) return prepared;
+    if (!mutation.skipPolicyTests) return { ok: false, problems: failed };
+    const told = failed.map((problem) => ({ ...problem, severity: "warning" as const }));
+    return {
+      ok: true,
+      value: { ...prepared.value, warnings: [...(prepared.value.warnings ?? []), ...told] },
+    };
   }
 
   /** Nothing changes; but what it found may be on its way to disk, and then the answer waits for that. */
@@ -453,6 +469,7 @@ export class Changes {
       receipts,
       unchanged: plan.unchanged,
       hash,
+      warnings: prepared.warnings ?? [],
     };
   }
 }

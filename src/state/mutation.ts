@@ -58,6 +58,8 @@ export interface Mutation {
   /** file, api, rollback or revert; also becomes metadata.managed_by of what is put. */
   readonly source: string;
   readonly confirm?: ConfirmTerms;
+  /** Go on although policy tests fail; they become warnings. */
+  readonly skipPolicyTests?: boolean;
   /** For rollback and revert: the generation whose objects are declared again. */
   readonly restores?: number;
   /** Tells requests with the same request id apart when the operations do not: they were worked out from the request. */
@@ -80,6 +82,8 @@ export type MutationOutcome =
       readonly hash?: string;
       /** Something became durable, or would have without dry run. */
       readonly changed?: boolean;
+      /** What is allowed but looks wrong. */
+      readonly warnings?: readonly Problem[];
     }
   | { readonly ok: false; readonly problems: readonly Problem[] };
 

@@ -24,6 +24,8 @@ import type { Mutation } from "./mutation.ts";
 import type { Prepared } from "./objects.ts";
 import { affectedNeighbors, type NeighborPlan, PlanScope } from "./plan-neighbors.ts";
 import { Counts, RoutePlan } from "./plan-routes.ts";
+import { planWarning } from "./plan-warning.ts";
+import { failedTests } from "./policy-tests.ts";
 import { impactName } from "./schema-diff.ts";
 
 export interface PlanOptions {
@@ -31,6 +33,8 @@ export interface PlanOptions {
   readonly routes: boolean;
   readonly maxResets: number | undefined;
   readonly maxWithdrawn: number | undefined;
+  /** Policy tests that fail are no obstacle. */
+  readonly skipPolicyTests: boolean;
 }
 
 /** Neighbors worked out per step, each worth so many prefixes. */
@@ -49,6 +53,7 @@ export class PlanJob {
   private readonly prepared: Prepared;
   private readonly options: PlanOptions;
   private readonly hash: string;
+  private readonly failedTests: readonly Problem[];
   private readonly scope: PlanScope;
   private readonly names: string[];
   private at = 0;
@@ -69,6 +74,7 @@ export class PlanJob {
     this.options = options;
     this.generation = prepared.base;
     this.hash = core.objects.hashAfter(prepared);
+    this.failedTests = failedTests(core.policies, prepared.touched);
     this.scope = new PlanScope(core, prepared.touched);
     const all = this.scope.policyTouched || this.scope.bestPathChanges;
     const names = new Set(affectedNeighbors(core, prepared.touched));
@@ -111,14 +117,16 @@ export class PlanJob {
     });
     if (this.options.routes) response.routes = create(RouteCountsSchema, totals.message(this.partial));
     this.warn(response, neighbors);
-    response.exceeded = this.gates(resets, totals).map((problem) => problem.message);
+    response.exceeded = this.gates(resets, totals).map(({ code, path, message }) =>
+      code === "TEST_FAILED" ? `${path}: ${message}` : message,
+    );
     return response;
   }
 
   /** What the plan exceeds of what the caller allows. */
   private gates(resets: number, totals: Counts): Problem[] {
     const { maxResets, maxWithdrawn } = this.options;
-    const problems: Problem[] = [];
+    const problems: Problem[] = this.options.skipPolicyTests ? [] : [...this.failedTests];
     const exceeded = (path: string, message: string): number =>
       problems.push({ code: "GATE", path: `gates.${path}`, message });
     if (maxResets !== undefined && resets > maxResets) {
@@ -226,6 +234,7 @@ export class PlanJob {
     if (this.partial) {
       warn("ROUTES_PARTIAL", "", "not the whole table was looked at; the counts of routes are lower bounds");
     }
+    response.warnings.push(...[...(this.prepared.warnings ?? []), ...this.failedTests].map(planWarning));
     const lookup = (kind: string, name: string) => this.scope.specs.spec(kind, name);
     for (const { kind, name, before, after } of this.prepared.touched) {
       for (const { code, message } of kinds.get(kind)?.rules.planWarnings?.(before, after, lookup) ?? [])

@@ -8,7 +8,8 @@ import type { NeighborRecord } from "./neighbor-record.ts";
 import type { ObjectStore, Touched } from "./objects.ts";
 import type { Routing } from "./routing.ts";
 
-const libraryKinds: readonly LibraryKind[] = [
+/** Kinds of which policies are made, what they name before them. */
+export const libraryKinds: readonly LibraryKind[] = [
   "PrefixSet",
   "AsPathSet",
   "CommunitySet",
