@@ -12,6 +12,7 @@ import { GlobalSpecSchema } from "../../src/gen/cairn/v1/global_service_pb.ts";
 import { InjectedPathSchema } from "../../src/gen/cairn/v1/injection_service_pb.ts";
 import { NeighborSpecSchema } from "../../src/gen/cairn/v1/neighbor_service_pb.ts";
 import { PolicySpecSchema } from "../../src/gen/cairn/v1/policy_service_pb.ts";
+import type { Route } from "../../src/gen/cairn/v1/types_pb.ts";
 import { Core, emptyState } from "../../src/state/core.ts";
 import { CoreView } from "../../src/state/core-view.ts";
 import type { HostAddress } from "../../src/state/inputs.ts";
@@ -19,6 +20,7 @@ import type { MutationOp } from "../../src/state/mutation.ts";
 import type { Operation } from "../../src/state/operation.ts";
 import { RouteBatch } from "../../src/state/route-batch.ts";
 import type { Capability } from "../../src/wire/capabilities.ts";
+import type { Family } from "../../src/wire/family.ts";
 import { keepaliveBytes } from "../../src/wire/keepalive.ts";
 import { encodeOpen } from "../../src/wire/open.ts";
 import { update } from "../support/wire.ts";
@@ -67,6 +69,12 @@ export class CoreRig {
 
   private get wallMs(): number {
     return 1_700_000_000_000 + this.nowMs;
+  }
+
+  /** Leaves the host only some of its addresses. */
+  hostAddresses(kept: readonly string[]): void {
+    const addresses = hostAddresses.filter(({ address }) => kept.includes(address));
+    this.input({ kind: "host.addresses", addresses });
   }
 
   /** Declares Global: AS 65001, identifier 10.0.0.1, and what is given. */
@@ -197,18 +205,19 @@ export class CoreRig {
 
   /** Why the route of a neighbor is not eligible; "" when it is, undefined when it is not held. */
   rejection(neighbor: string, prefix: string): string | undefined {
-    const family = prefix.includes(":") ? 1 : 0;
-    const table = this.core.routing.tables[family];
-    const walk = this.view.walk(
-      { table: "received", neighbor, prePolicy: true },
-      table.family,
-      undefined,
-      "",
-    );
-    assert.ok(walk.ok, JSON.stringify(walk));
-    const routes = new RouteBatch();
-    while (!walk.value.next(routes, 1000, 100_000));
-    return routes.routes().find((route) => route.prefix === prefix)?.rejectReason;
+    const { family } = this.core.routing.tables[prefix.includes(":") ? 1 : 0];
+    const routes = this.routes({ table: "received", neighbor, prePolicy: true }, family);
+    return routes.find((route) => route.prefix === prefix)?.rejectReason;
+  }
+
+  /** A whole table, as the API lists it. */
+  routes(table: Parameters<CoreView["walk"]>[0], family: Family): Route[] {
+    const walk = this.view.walk(table, family, undefined, "");
+    // Not as a message of assert.ok: that would be made each time, and a walk holds all tables.
+    if (!walk.ok) assert.fail(JSON.stringify(walk.problems));
+    const batch = new RouteBatch();
+    while (!walk.value.next(batch, 1000, 100_000));
+    return batch.routes();
   }
 
   topics(): string[] {
@@ -306,6 +315,12 @@ export class Peer {
 
   withdraw(prefixes: string | readonly string[]): void {
     this.send(update("", "", nlriHex(prefixes)));
+  }
+
+  /** Withdraws IPv6 prefixes. */
+  withdraw6(prefixes: string | readonly string[]): void {
+    const body = `000201${nlriHex(prefixes)}`;
+    this.send(update(`900f${(body.length / 2).toString(16).padStart(4, "0")}${body}`));
   }
 
   /** The connection breaks. */
