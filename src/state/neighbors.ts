@@ -61,6 +61,8 @@ export class Neighbors {
   private nextId = 1;
   private readonly askLater = new Set<NeighborRecord>();
   global: GlobalConfig | undefined;
+  /** Some neighbor counts differently for export since groups were last settled. */
+  private flagsChanged = false;
   readonly restarts: Restarts;
 
   constructor(parts: NeighborsParts) {
