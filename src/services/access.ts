@@ -62,8 +62,16 @@ export interface GateOptions {
 const healthService = "grpc.health.v1.Health";
 const infrastructure = new Set([healthService, "grpc.reflection.v1.ServerReflection"]);
 
+/** Reading an option means decoding it: once per method. */
+const classes = new WeakMap<DescMethod, AccessClass | undefined>();
+
 /** The class of an RPC; undefined when its .proto gives none (a test sees to it that none of ours lacks one). */
 export function accessClassOf(method: DescMethod): AccessClass | undefined {
+  if (!classes.has(method)) classes.set(method, declaredClass(method));
+  return classes.get(method);
+}
+
+function declaredClass(method: DescMethod): AccessClass | undefined {
   if (hasOption(method, access)) return getOption(method, access);
   return infrastructure.has(method.parent.typeName) ? AccessClass.READ : undefined;
 }

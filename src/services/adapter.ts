@@ -66,7 +66,9 @@ async function serve(
   describePeer: AdapterOptions["describePeer"],
 ): Promise<void> {
   const ended = new AbortController();
-  response.once("close", () => ended.abort(new ConnectError("the client went away", Code.Canceled)));
+  response.once("close", () => {
+    if (!response.writableEnded) ended.abort(new ConnectError("the client went away", Code.Canceled));
+  });
   // An error is followed by close; without a listener it would end the process.
   request.on("error", ignore);
   response.on("error", ignore);
@@ -96,7 +98,7 @@ function universalRequest(
     httpVersion: request.httpVersion,
     method: request.method ?? "",
     // Only path and query matter to handlers; the authority is the client's own business.
-    url: new URL(request.url ?? "/", "http://cairn").toString(),
+    url: `http://cairn${request.url ?? "/"}`,
     header: webHeaders(request.headers),
     body: bodyOf(request),
     signal,

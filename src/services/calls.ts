@@ -27,9 +27,12 @@ export function countCall(metrics: CairnMetrics, context: HandlerContext): void 
     metrics.apiCalls.inc({ method: `${context.service.typeName}/${context.method.name}`, code: name });
   };
   context.values.set(countKey, count);
-  context.signal.addEventListener("abort", () => count(errorFor(context.signal.reason).error.code), {
-    once: true,
-  });
+  const { signal } = context;
+  const aborted = (): void => {
+    // Connect aborts the signal of every call at its end; making an error of that would cost more than the count.
+    if (!counted) count(errorFor(signal.reason).error.code);
+  };
+  signal.addEventListener("abort", aborted, { once: true });
 }
 
 /** The interceptor of every listener. */
@@ -124,7 +127,10 @@ function hasEnums(desc: DescMessage): boolean {
   let known = enumCache.get(desc);
   if (known === undefined) {
     enumCache.set(desc, false);
-    known = desc.fields.some((field) => field.enum || (field.message && hasEnums(field.message)));
+    // A Struct is JSON; its only enum stands for null.
+    known =
+      !desc.typeName.startsWith("google.protobuf.") &&
+      desc.fields.some((field) => field.enum || (field.message && hasEnums(field.message)));
     enumCache.set(desc, known);
   }
   return known;

@@ -21,7 +21,7 @@ import { durationMs } from "../state/schema.ts";
 import type { PendingState, PlanOptions } from "../state/view.ts";
 import { historyHandlers } from "./config-history.ts";
 import { FileRefusal, type Transaction, transactionOf } from "./config-source.ts";
-import type { ServiceContext } from "./context.ts";
+import type { Locate, ServiceContext } from "./context.ts";
 import { changeSet, checkRecord, type MutationFields, mutationBy, settled } from "./mutations.ts";
 import { Pacer } from "./pacer.ts";
 import { refusal } from "./problems.ts";
@@ -97,9 +97,11 @@ export function configService(services: ServiceContext): ServiceImpl<typeof Conf
         const { ops, ...transaction } = await transactionOf(services, source, "");
         const mutation = mutationOf(services, context, planFields, { ops, ...transaction }, "");
         const outcome = await owner.mutate({ ...mutation, dryRun: true });
-        const problems = outcome.ok ? [] : outcome.problems.map((problem) => ({ ...problem }));
+        const placed = (problem: Problem) => ({ ...problem, ...transaction.locate?.(problem.path) });
+        const problems = outcome.ok ? [] : outcome.problems.map(placed);
+        const warnings = outcome.ok ? (outcome.warnings ?? []).map(placed) : [];
         const objects = ops.filter(({ op }) => op === "put").length;
-        return { valid: outcome.ok, problems, objects };
+        return { valid: outcome.ok, problems, objects, warnings };
       } catch (error) {
         if (!(error instanceof FileRefusal)) throw error;
         return { valid: false, problems: error.problems.map((problem) => ({ ...problem })), objects: 0 };
@@ -161,7 +163,10 @@ async function apply(
         if (attempt === attemptsMax) throw overtaken();
         continue;
       }
-      return settled(outcome ?? { ok: false, problems: [] }, context);
+      return settled(
+        outcome ? withPlaces(outcome, transaction.locate) : { ok: false, problems: [] },
+        context,
+      );
     }
   });
 }
@@ -227,6 +232,17 @@ function gateRefusal({ exceeded }: PlanResponse): ConnectError {
 function overtaken(): ConnectError {
   const message = "other changes came between again and again";
   return refusal([{ code: "BUSY", path: "", message, fix: "try again" }]);
+}
+
+/** The outcome with the place in the file before each problem that has one. */
+function withPlaces(outcome: MutationOutcome, locate: Locate | undefined): MutationOutcome {
+  if (outcome.ok || !locate) return outcome;
+  const problems = outcome.problems.map((problem) => {
+    const place = locate(problem.path);
+    if (!place) return problem;
+    return { ...problem, message: `${place.file}:${place.line}:${place.column}: ${problem.message}` };
+  });
+  return { ok: false, problems };
 }
 
 /** A file's problems as a refusal that names line and column. */

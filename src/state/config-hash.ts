@@ -2,16 +2,18 @@
  * The hash of everything declared: the SHA-256 of each object in canonical JSON, added up modulo 2^256. The order of
  * objects does not matter, and a change costs as much as the objects it touches.
  */
-import { type JsonValue, type Message, toJson } from "@bufbuild/protobuf";
+import type { JsonValue } from "@bufbuild/protobuf";
 import { sha256 } from "../base/sha256.ts";
-import type { Kind } from "./kinds.ts";
 
 const encoder = new TextEncoder();
 const modulus = 1n << 256n;
 
-/** What one object adds to the sum. Metadata does not count: equal specs, equal hash. */
-export function objectDigest(kind: Kind, name: string, spec: Message): bigint {
-  const words = sha256(encoder.encode(canonicalJson([kind.name, name, toJson(kind.desc, spec)])));
+/**
+ * What one object adds to the sum. Metadata does not count: equal specs, equal hash.
+ * @param spec in proto3 JSON
+ */
+export function objectDigest(kind: string, name: string, spec: JsonValue): bigint {
+  const words = sha256(encoder.encode(canonicalJson([kind, name, spec])));
   let digest = 0n;
   for (const word of words) digest = (digest << 32n) | BigInt(word);
   return digest;

@@ -1,5 +1,5 @@
 /** Objects as rows hold them, back to messages. */
-import { fromJson, toJson } from "@bufbuild/protobuf";
+import { type DescMessage, fromJson, type JsonValue, type Message, toJson } from "@bufbuild/protobuf";
 import { assert } from "../base/assert.ts";
 import type { Problem } from "../base/problem.ts";
 import { kinds, nearestKind, objectName } from "./kinds.ts";
@@ -35,7 +35,31 @@ export function readEntry(row: StoredObject, problems: Problem[]): ObjectEntry |
   }
 }
 
+const jsonOfSpec = new WeakMap<Message, JsonValue>();
+
+/**
+ * The spec in proto3 JSON. A transaction needs it for its rows and its hash, and the next change of the object for its
+ * undo, so it is kept with the spec.
+ * @param spec of an object that is declared or about to be: nobody changes it any more
+ */
+export function specJson(desc: DescMessage, spec: Message): JsonValue {
+  let json = jsonOfSpec.get(spec);
+  if (json === undefined) {
+    json = toJson(desc, spec);
+    jsonOfSpec.set(spec, json);
+  }
+  return json;
+}
+
 /** An entry as rows hold it. */
-export function storedOf({ kind, spec, ...entry }: ObjectEntry): StoredObject {
-  return { ...entry, kind: kind.name, spec: toJson(kind.desc, spec) };
+export function storedOf({
+  kind,
+  name,
+  spec,
+  generation,
+  created,
+  updated,
+  managedBy,
+}: ObjectEntry): StoredObject {
+  return { kind: kind.name, name, spec: specJson(kind.desc, spec), generation, created, updated, managedBy };
 }

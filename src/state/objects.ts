@@ -15,7 +15,7 @@ import { builtin, type Kind, kinds } from "./kinds.ts";
 import type { Mutation } from "./mutation.ts";
 import { ReferenceIndex, type Referrer } from "./objects-index.ts";
 import { prepareMutation, prepareUndo } from "./objects-prepare.ts";
-import { readEntry } from "./objects-read.ts";
+import { readEntry, specJson } from "./objects-read.ts";
 import type { StoredObject, StoredUndo } from "./rows.ts";
 import { listReferences } from "./schema.ts";
 import { redacted } from "./schema-diff.ts";
@@ -97,7 +97,10 @@ export class ObjectStore implements Specs {
     const problems: Problem[] = [];
     for (const row of rows) {
       const entry = readEntry(row, problems);
-      if (entry) store.#set(entry);
+      if (!entry) continue;
+      // Of what was written, so that the sum is the one that was noted with the generation.
+      store.#digests.set(entry, objectDigest(row.kind, row.name, row.spec));
+      store.#set(entry);
     }
     return problems.length > 0 ? { ok: false, problems } : { ok: true, value: store };
   }
@@ -124,7 +127,7 @@ export class ObjectStore implements Specs {
   #digest(entry: ObjectEntry): bigint {
     let digest = this.#digests.get(entry);
     if (digest === undefined) {
-      digest = objectDigest(entry.kind, entry.name, entry.spec);
+      digest = objectDigest(entry.kind.name, entry.name, specJson(entry.kind.desc, entry.spec));
       this.#digests.set(entry, digest);
     }
     return digest;

@@ -53,9 +53,16 @@ export function fieldsOf(desc: DescMessage): readonly FieldInfo[] {
   return fields;
 }
 
+const namedCache = new WeakMap<DescMessage, ReadonlyMap<string, FieldInfo>>();
+
 /** The field called `name` (snake_case), if the message has one. */
 export function fieldNamed(desc: DescMessage, name: string): FieldInfo | undefined {
-  return fieldsOf(desc).find((info) => info.name === name);
+  let named = namedCache.get(desc);
+  if (!named) {
+    named = new Map(fieldsOf(desc).map((info) => [info.name, info]));
+    namedCache.set(desc, named);
+  }
+  return named.get(name);
 }
 
 function fieldInfo(desc: DescField): FieldInfo {
