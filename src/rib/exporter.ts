@@ -43,6 +43,7 @@ export const ExportGate = {
   splitHorizon: 12,
   neighborNextHop: 13,
   longLivedStale: 14,
+  beyondAddPath: 15,
 } as const;
 export type ExportGate = (typeof ExportGate)[keyof typeof ExportGate];
 
@@ -62,6 +63,7 @@ export const exportGateText: readonly string[] = [
   "it came from this neighbor",
   "the next hop is the neighbor's own address (RFC 4271 5.1.3)",
   "community LLGR_STALE toward a neighbor that does not offer long-lived graceful restart (RFC 9494 4.6)",
+  "better paths are all that add_path lets go",
 ];
 
 /** What makes the outgoing bytes of two neighbors equal, for one family. */
@@ -70,6 +72,8 @@ export interface ExportConfig extends RewriteConfig {
   readonly bilateralPeer: boolean;
   /** The neighbor that has this group for itself, and is told of the next path when the best may not go; 0 for none. */
   readonly perClient: number;
+  /** RFC 7911: several routes per prefix; undefined where they were not negotiated. */
+  readonly addPath: AddPathSend | undefined;
   /** RFC 9494: the neighbors know what LLGR_STALE means. */
   readonly longLived: boolean;
   readonly nextHopSelf: boolean;
@@ -84,10 +88,23 @@ export interface ExportConfig extends RewriteConfig {
   readonly defaultOriginate: boolean;
 }
 
-interface GateRule {
-  /** For explanations. */
+/** Which of the paths that may go do go. */
+export interface AddPathSend {
+  /** The first in rank, or the first of each neighboring AS. */
+  readonly choice: "first" | "perNeighborAs";
+  /** At most this many. */
+  readonly max: number;
+}
+
+/** One check on the way of a path, as explanations name it. */
+interface Gate {
   readonly name: string;
+  /** What it means to have passed; `exportGateText` says what it means not to. */
+  readonly passes: string;
   readonly gate: ExportGate;
+}
+
+interface GateRule extends Gate {
   /** @param flags `AttributeFlag` bits; @param source `NeighborFlag` bits of the neighbor that it came from */
   refuses(config: ExportConfig, flags: number, source: number): boolean;
 }
@@ -96,6 +113,7 @@ interface GateRule {
 const exportGates: readonly GateRule[] = [
   {
     name: "reflection",
+    passes: "external, local, or reflected (RFC 4456)",
     gate: ExportGate.internalToInternal,
     refuses: (config, _flags, source) =>
       !config.external &&
@@ -104,56 +122,77 @@ const exportGates: readonly GateRule[] = [
   },
   {
     name: "no-advertise",
+    passes: "no NO_ADVERTISE",
     gate: ExportGate.noAdvertise,
     refuses: (_config, flags) => (flags & AttributeFlag.noAdvertise) !== 0,
   },
   {
     name: "no-export",
+    passes: "no NO_EXPORT, or an internal neighbor",
     gate: ExportGate.noExport,
     refuses: (config, flags) => config.external && (flags & AttributeFlag.noExport) !== 0,
   },
   {
     name: "no-export-subconfed",
+    passes: "no NO_EXPORT_SUBCONFED, or an internal neighbor",
     gate: ExportGate.noExportSubconfed,
     refuses: (config, flags) => config.external && (flags & AttributeFlag.noExportSubconfed) !== 0,
   },
   {
     name: "no-peer",
+    passes: "no NOPEER, or no bilateral peer",
     gate: ExportGate.noPeer,
     refuses: (config, flags) =>
       config.external && config.bilateralPeer && (flags & AttributeFlag.noPeer) !== 0,
   },
   {
     name: "only-to-customer",
+    passes: "ONLY_TO_CUSTOMER allows it",
     gate: ExportGate.routeLeak,
     refuses: (config, flags) =>
       config.role !== undefined && isFromAbove(config.role) && (flags & AttributeFlag.hasOtc) !== 0,
   },
   {
     name: "long-lived-stale",
+    passes: "not stale for long, or the neighbor knows what that means (RFC 9494)",
     gate: ExportGate.longLivedStale,
     refuses: (config, flags) => !config.longLived && (flags & AttributeFlag.llgrStale) !== 0,
   },
   {
     name: "policy-required",
+    passes: "there is an export policy, or none is needed (RFC 8212)",
     gate: ExportGate.noPolicy,
     refuses: (config) => config.program === undefined && !config.acceptWithoutPolicy,
   },
 ];
 
 /** What follows once the gates let a path through, in order. */
-const laterGates: readonly { readonly name: string; readonly gate: ExportGate }[] = [
-  { name: "policy", gate: ExportGate.policy },
-  { name: "next-hop", gate: ExportGate.noNextHop },
-  { name: "size", gate: ExportGate.tooLarge },
-  { name: "neighbor-next-hop", gate: ExportGate.neighborNextHop },
+const laterGates: readonly Gate[] = [
+  { name: "policy", passes: "policy accepts it", gate: ExportGate.policy },
+  { name: "next-hop", passes: "the next hop is one that the neighbor can use", gate: ExportGate.noNextHop },
+  { name: "size", passes: "it fits a message", gate: ExportGate.tooLarge },
+  {
+    name: "neighbor-next-hop",
+    passes: "the next hop is not the neighbor's own address",
+    gate: ExportGate.neighborNextHop,
+  },
+  { name: "add-path", passes: "among the paths that the neighbor takes", gate: ExportGate.beyondAddPath },
 ];
 
-const gatesInOrder: typeof laterGates = [
-  { name: "split-horizon", gate: ExportGate.splitHorizon },
-  ...exportGates.map(({ name, gate }) => ({ name, gate })),
+const gatesInOrder: readonly Gate[] = [
+  { name: "split-horizon", passes: "it came from elsewhere", gate: ExportGate.splitHorizon },
+  ...exportGates.map(({ name, passes, gate }) => ({ name, passes, gate })),
   ...laterGates,
 ];
+
+/** A route that goes out with Add-Path. */
+export interface ChosenPath {
+  /** Row of the path in the table, and its identifier on the wire. */
+  readonly pathId: number;
+  readonly attr: AttrId;
+  /** The member that must not hear of it, 0 for none. */
+  readonly source: number;
+}
 
 /** A prefix on its way to one neighbor. */
 export interface ExportStory {
@@ -169,7 +208,7 @@ export interface ExportStory {
 export interface PathStory {
   readonly path: number;
   /** Up to the one that refused it. */
-  readonly gates: readonly { readonly name: string; readonly gate: ExportGate; readonly passed: boolean }[];
+  readonly gates: readonly (Gate & { readonly passed: boolean })[];
   /** What policy did; undefined when it was not asked, or there is none. */
   readonly policy: Explanation | undefined;
 }
@@ -252,6 +291,32 @@ export class Exporter {
     const best = this.table.bestOf(row);
     if (best === 0) return [];
     return this.config.perClient === 0 ? [best] : this.table.ranked(row);
+  }
+
+  /** Whether attributes of the prefix last chosen for fit no message. */
+  isTooLarge = false;
+
+  /**
+   * What goes out for a prefix with Add-Path: the first paths in rank that may go. The ids are held until `endBatch`;
+   * who keeps them longer retains them.
+   */
+  chooseAll(row: PrefixId): readonly ChosenPath[] {
+    this.isTooLarge = false;
+    if (this.table.bestOf(row) === 0) return [];
+    const { choice, max } = this.config.addPath!;
+    const chosen: ChosenPath[] = [];
+    const seen = choice === "perNeighborAs" ? new Set<number>() : undefined;
+    for (const path of this.table.ranked(row)) {
+      if (chosen.length === max) break;
+      const neighborAs = this.attributes.neighborAs[this.table.paths.attr[path]];
+      if (seen?.has(neighborAs)) continue;
+      const attr = this.offerPath(path);
+      if (this.gate === ExportGate.tooLarge) this.isTooLarge = true;
+      if (attr === 0) continue;
+      seen?.add(neighborAs);
+      chosen.push({ pathId: path, attr, source: this.withheld });
+    }
+    return chosen;
   }
 
   private offerPath(path: number): AttrId {

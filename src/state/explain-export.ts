@@ -21,20 +21,6 @@ import { routeMessage } from "./route-batch.ts";
 /** Paths that are told of one by one when the better ones may not go. */
 const storiesMax = 32;
 
-const passedText: Readonly<Record<string, string>> = {
-  "split-horizon": "it came from elsewhere",
-  reflection: "external, local, or reflected (RFC 4456)",
-  "no-advertise": "no NO_ADVERTISE",
-  "no-export": "no NO_EXPORT, or an internal neighbor",
-  "no-export-subconfed": "no NO_EXPORT_SUBCONFED, or an internal neighbor",
-  "no-peer": "no NOPEER, or no bilateral peer",
-  "only-to-customer": "ONLY_TO_CUSTOMER allows it",
-  "policy-required": "there is an export policy, or none is needed (RFC 8212)",
-  "next-hop": "the next hop is one that the neighbor can use",
-  size: "it fits a message",
-  "neighbor-next-hop": "the next hop is not the neighbor's own address",
-};
-
 export function explainAdvertised(
   core: Core,
   neighbor: string,
@@ -122,13 +108,10 @@ class Telling {
     const { path, gates, policy } = story;
     return create(ExplainedExportSchema, {
       path: routeMessage(core.routing, table, path, table.paths.attr[path], this.nowS),
-      gates: gates.map(({ name, gate, passed }) =>
-        gateMessage(
-          name,
-          passed,
-          name === "policy" ? policyText(policy) : passed ? passedText[name] : exportGateText[gate],
-        ),
-      ),
+      gates: gates.map(({ name, passes, gate, passed }) => {
+        const text = passed ? passes : exportGateText[gate];
+        return gateMessage(name, passed, name === "policy" ? policyText(policy) : text);
+      }),
       chain: [...record.config.exportPolicies],
       statements: statementMessages(policy),
       decidedBy: pathReason(story),

@@ -14,19 +14,6 @@ import { gateMessage, statementMessages } from "./explain-policy.ts";
 import type { ImportStory } from "./importer.ts";
 import { routeMessage } from "./route-batch.ts";
 
-const passedText: Readonly<Record<string, string>> = {
-  "max-as-path-length": "the AS path is not too long",
-  "own-as": "our own AS is not in the path more often than allowed",
-  "first-as": "the first AS is the neighbor's, or is not enforced",
-  "originator-id": "the route did not start with us",
-  "cluster-list": "the route has not been through our cluster",
-  "only-to-customer": "no route leak by ONLY_TO_CUSTOMER",
-  "own-next-hop": "the next hop is not one of our addresses",
-  "prefix-limit": "within the prefix limit",
-  "prefix-limit-after-policy": "within the prefix limit for accepted routes",
-  "policy-required": "there is an import policy, or none is needed (RFC 8212)",
-};
-
 /** @param importer explains a path: checks, then policy */
 export function explainImport(
   core: Core,
@@ -66,8 +53,8 @@ export function explainImport(
   const nowS = Math.floor(core.wallMs / 1000);
   response.route = routeMessage(routing, table, path, paths.received[path], nowS);
   const story = core.importer.explain(record, table, path);
-  for (const { name, reason, passed } of story.gates) {
-    const text = name === "policy" ? policyText(story) : passed ? passedText[name] : rejectReasonText[reason];
+  for (const { name, passes, reason, passed } of story.gates) {
+    const text = name === "policy" ? policyText(story) : passed ? passes : rejectReasonText[reason];
     gates.push(gateMessage(name, passed, text));
   }
   for (const text of story.changes) gates.push(gateMessage("after-policy", true, text));

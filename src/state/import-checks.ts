@@ -24,33 +24,42 @@ export interface CheckSubject {
   namesUs(): boolean;
 }
 
-export interface ImportCheck {
-  /** For explanations. */
+/** One check on the way of a route that comes in, as explanations name it. */
+export interface ImportGate {
   readonly name: string;
+  /** What it means to have passed; `rejectReasonText` says what it means not to. */
+  readonly passes: string;
   readonly reason: RejectReason;
+}
+
+export interface ImportCheck extends ImportGate {
   refuses(subject: CheckSubject): boolean;
 }
 
 export const importChecks: readonly ImportCheck[] = [
   {
     name: "max-as-path-length",
+    passes: "the AS path is not too long",
     reason: RejectReason.pathTooLong,
     refuses: ({ config: { maxAsPathLength }, attributes, attr }) =>
       maxAsPathLength > 0 && attributes.pathLength[attr] > maxAsPathLength,
   },
   {
     name: "own-as",
+    passes: "our own AS is not in the path more often than allowed",
     reason: RejectReason.ownAs,
     refuses: ({ config, block }) => countOwnAs(block, config.localAsn, config.globalAsn) > config.allowOwnAs,
   },
   {
     name: "first-as",
+    passes: "the first AS is the neighbor's, or is not enforced",
     reason: RejectReason.firstAs,
     refuses: ({ config, attributes, attr }) =>
       config.external && config.enforceFirstAs && attributes.neighborAs[attr] !== config.remoteAsn,
   },
   {
     name: "originator-id",
+    passes: "the route did not start with us",
     reason: RejectReason.originatorLoop,
     refuses: ({ config, attributes, attr }) =>
       !config.external &&
@@ -59,6 +68,7 @@ export const importChecks: readonly ImportCheck[] = [
   },
   {
     name: "cluster-list",
+    passes: "the route has not been through our cluster",
     reason: RejectReason.clusterLoop,
     refuses: ({ config, attributes, attr, block }) =>
       !config.external &&
@@ -67,6 +77,7 @@ export const importChecks: readonly ImportCheck[] = [
   },
   {
     name: "only-to-customer",
+    passes: "no route leak by ONLY_TO_CUSTOMER",
     reason: RejectReason.routeLeak,
     refuses: ({ config, attributes, attr, block }) =>
       config.role !== undefined &&
@@ -75,11 +86,13 @@ export const importChecks: readonly ImportCheck[] = [
   },
   {
     name: "own-next-hop",
+    passes: "the next hop is not one of our addresses",
     reason: RejectReason.nextHopIsSelf,
     refuses: (subject) => subject.namesUs(),
   },
   {
     name: "policy-required",
+    passes: "there is an import policy, or none is needed (RFC 8212)",
     reason: RejectReason.noPolicy,
     refuses: ({ config, requirePolicy }) =>
       config.external && config.importPolicies.length === 0 && requirePolicy,

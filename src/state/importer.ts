@@ -18,7 +18,7 @@ import { type Family, families } from "../wire/family.ts";
 import { AttributeBlock, type NlriList, UpdateScratch } from "../wire/scratch.ts";
 import { decodeUpdate } from "../wire/update-decode.ts";
 import { Verdict } from "../wire/verdict.ts";
-import { type CheckSubject, importChecks } from "./import-checks.ts";
+import { type CheckSubject, type ImportGate, importChecks } from "./import-checks.ts";
 import { describeDue, ImportFinish } from "./import-finish.ts";
 import type { NeighborRecord } from "./neighbor-record.ts";
 import { dropsExcess, hasRoom, isLimit, isOver, limitReason } from "./prefix-excess.ts";
@@ -486,21 +486,21 @@ function isLongLived(record: NeighborRecord, table: RouteTable, path: number): b
 }
 
 /** What is asked of a path, in order, with the reason that each gives. */
-const gatesInOrder: readonly { readonly name: string; readonly reason: RejectReason }[] = [
-  { name: "prefix-limit", reason: RejectReason.prefixLimit },
-  ...importChecks.map(({ name, reason }) => ({ name, reason })),
-  { name: "policy", reason: RejectReason.policy },
-  { name: "prefix-limit-after-policy", reason: RejectReason.acceptedLimit },
+const gatesInOrder: readonly ImportGate[] = [
+  { name: "prefix-limit", passes: "within the prefix limit", reason: RejectReason.prefixLimit },
+  ...importChecks.map(({ name, passes, reason }) => ({ name, passes, reason })),
+  { name: "policy", passes: "policy accepts it", reason: RejectReason.policy },
+  {
+    name: "prefix-limit-after-policy",
+    passes: "within the prefix limit for accepted routes",
+    reason: RejectReason.acceptedLimit,
+  },
 ];
 
 /** A path on its way in, told by `Importer.explain`. */
 export interface ImportStory {
   /** Up to the one that refused it. */
-  readonly gates: readonly {
-    readonly name: string;
-    readonly reason: RejectReason;
-    readonly passed: boolean;
-  }[];
+  readonly gates: readonly (ImportGate & { readonly passed: boolean })[];
   /** What policy did; undefined when it was not asked, or there is none. */
   readonly policy: Explanation | undefined;
   readonly accepted: boolean;
