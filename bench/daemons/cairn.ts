@@ -100,7 +100,7 @@ ${statements.join("\n")}
 }
 
 /** The policy as the API's JSON has it. */
-function policyOf(filter: Filter) {
+export function policyOf(filter: Filter) {
   const text = (value: number): string => `${value >>> 16}:${value & 0xffff}`;
   const rules = filter.rules.map(({ when, add, localPref, reject }) => ({
     match: matchOf(when),

@@ -1,6 +1,6 @@
 /**
  * Regular expressions over the text of an AS path, matched in time linear in the text. An expression becomes a
- * Thompson automaton, which `as-path-set.ts` runs as a lazily built deterministic one: no expression can backtrack.
+ * Thompson automaton, which `path-scanner.ts` runs as a lazily built deterministic one: no expression can backtrack.
  *
  * Syntax: characters of an AS path as `formatAsPath` writes it (digits, space, brackets of all kinds), `.` any of them,
  * `[0-9]` and `[^ ]` classes, `* + ?`, `|`, `( )`, `^` and `$` for the ends of the path, `_` for a boundary: a space,
@@ -23,7 +23,7 @@ for (let i = 0; i < SYMBOLS; i++) symbolOf[ALPHABET.charCodeAt(i)] = i;
 
 export const Op = { symbol: 0, split: 1, atStart: 2, atEnd: 3, accept: 4 } as const;
 
-/** A Thompson automaton: instruction `i` is `op[i]` with operands. Symbol: class in `x`, next in `y`. */
+/** A Thompson automaton: instruction `i` is `op[i]` with operands. Symbol: class in `x`, next in `y`. Accept: group in `x`. */
 export interface Automaton {
   readonly op: readonly number[];
   readonly x: readonly number[];
@@ -44,8 +44,11 @@ export function checkPattern(pattern: string): PatternError | undefined {
   return "message" in node ? node : undefined;
 }
 
-/** One automaton that accepts what any of the patterns does. The patterns must be good ones. */
-export function compilePatterns(patterns: readonly string[]): Automaton {
+/**
+ * One automaton for groups of patterns, which must be good ones. It accepts for a group what any pattern of it does: the
+ * accepting instructions come first, one for each group.
+ */
+export function compilePatterns(groups: readonly (readonly string[])[]): Automaton {
   const op: number[] = [];
   const x: number[] = [];
   const y: number[] = [];
@@ -82,12 +85,14 @@ export function compilePatterns(patterns: readonly string[]): Automaton {
       }
     }
   };
-  const accept = emit(Op.accept, 0, 0);
-  const starts = patterns.map((pattern) => {
-    const node = new Parser(pattern).parse();
-    if ("message" in node) throw new RangeError(`unchecked pattern ${pattern}: ${node.message}`);
-    return build(node, accept);
-  });
+  const accepts = groups.map((_, group) => emit(Op.accept, group, 0));
+  const starts = groups.flatMap((patterns, group) =>
+    patterns.map((pattern) => {
+      const node = new Parser(pattern).parse();
+      if ("message" in node) throw new RangeError(`unchecked pattern ${pattern}: ${node.message}`);
+      return build(node, accepts[group]);
+    }),
+  );
   return { op, x, y, starts };
 }
 

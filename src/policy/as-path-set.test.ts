@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { formatAsPath } from "../wire/as-path-text.ts";
+import { SegmentType } from "../wire/path-attributes.ts";
 import { checkPattern, PATTERN_LENGTH_MAX } from "./as-path-regex.ts";
-import { compilePathMatcher } from "./as-path-set.ts";
+import { compilePathMatcher, PathScanner } from "./path-scanner.ts";
 
 test("what operators write", () => {
   const table: [pattern: string, text: string, matches: boolean][] = [
@@ -108,6 +110,58 @@ test("more states than are kept give the same answers", () => {
   fc.assert(
     fc.property(fc.stringMatching(/^[12]{20,200}$/), (text) => {
       assert.equal(set.matches(text), text[text.length - 13] === "1");
+    }),
+  );
+});
+
+test("a scanner finds in one pass what each expression finds alone", () => {
+  const expression = fc.constantFrom(
+    "_1_",
+    "_2_",
+    "^1_",
+    "_12$",
+    "^$",
+    "_1_2_",
+    "{2",
+    "_\\(",
+    "^[0-9]+_2_",
+    "1.+1",
+  );
+  const asns = fc.array(fc.constantFrom(0, 1, 2, 12, 121, 4_294_967_295), { minLength: 1, maxLength: 4 });
+  const segment = fc.record({ type: fc.constantFrom(...Object.values(SegmentType)), asns });
+  const groups = fc.array(fc.array(expression, { minLength: 1, maxLength: 3 }), {
+    minLength: 1,
+    maxLength: 6,
+  });
+  fc.assert(
+    fc.property(
+      groups,
+      fc.array(fc.array(segment, { maxLength: 3 }), { minLength: 1, maxLength: 4 }),
+      (all, paths) => {
+        const scanner = new PathScanner();
+        const numbers = all.map((each) => scanner.add(each));
+        for (const path of paths) {
+          const found = Uint8Array.from(scanner.scan(path));
+          for (const [i, each] of all.entries()) {
+            const alone = compilePathMatcher(each).matches(formatAsPath(path));
+            assert.equal(found[numbers[i]] === 1, alone, `${each} in "${formatAsPath(path)}"`);
+          }
+        }
+      },
+    ),
+  );
+});
+
+test("expressions that need too many states together are divided, and answer as before", () => {
+  const scanner = new PathScanner();
+  const distances = [11, 12, 13];
+  const groups = distances.map((distance) => scanner.add([`1${".".repeat(distance)}$`]));
+  fc.assert(
+    fc.property(fc.stringMatching(/^[12]{100,400}$/), (text) => {
+      const found = scanner.scanText(text);
+      for (const [i, distance] of distances.entries()) {
+        assert.equal(found[groups[i]] === 1, text[text.length - 1 - distance] === "1");
+      }
     }),
   );
 });

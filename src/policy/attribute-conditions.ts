@@ -2,7 +2,7 @@
 import type { Match } from "../gen/cairn/v1/policy_service_pb.ts";
 import type { PathAttributes } from "../wire/path-attributes.ts";
 import { compileAddressSet } from "./address-set.ts";
-import { compileAsPathSet } from "./as-path-set.ts";
+import { type AsPathSet, compileAsPathSet } from "./as-path-set.ts";
 import { hasAttribute } from "./attribute-names.ts";
 import { bogonAsns } from "./bogons.ts";
 import { compileCommunitySet } from "./community-set.ts";
@@ -104,11 +104,17 @@ function pathConditions(match: Match, sets: SetSource): AttributeCondition[] {
   const paths = match.asPathSets.map((name) => sets.asPathSet(name));
   if (match.asPaths.length > 0) paths.push(compileAsPathSet(match.asPaths));
   if (paths.length === 0) return [];
+  const expressions = paths.flatMap((set) => set.expressions);
+  const group = expressions.length > 0 ? sets.paths.add(expressions) : -1;
+  const question = (bound: readonly AsPathSet[]) => {
+    const tests = bound.flatMap((set) => set.tests);
+    return (draft: Draft) => (group >= 0 && draft.found(group)) || tests.some((test) => test(draft));
+  };
   return [
     {
       field: fieldOf("as_path_sets", match.asPathSets, "as_paths", match.asPaths),
       text: list([...match.asPathSets, ...match.asPaths]),
-      ...overSets(paths, (bound) => (draft) => bound.some((set) => set.holds(draft))),
+      ...overSets(paths, question),
     },
   ];
 }

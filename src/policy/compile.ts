@@ -15,6 +15,7 @@ import type { CommunitySet } from "./community-set.ts";
 import type { Conditions, RoutePredicate, SetSource } from "./conditions.ts";
 import { compileMatch, PredicateTable } from "./conditions.ts";
 import type { NeighborSet } from "./neighbor-set.ts";
+import { PathScanner } from "./path-scanner.ts";
 import type { PrefixSet } from "./prefix-set.ts";
 
 /** Specs and compiled sets by name. Undefined: there is no such object. */
@@ -67,6 +68,8 @@ export interface Chain {
   /** Predicate that tells IPv6 routes; -1 when no action needs it. */
   readonly isIpv6: number;
   readonly actions: readonly Actions[];
+  /** Finds what the conditions on AS paths look for. */
+  readonly paths: PathScanner;
   /** True when some condition reads the prefix: else routes of one attribute set, family and type fare alike. */
   readonly usesPrefix: boolean;
   /** `KIND/NAME` of every policy and set inside; when one of them changes, the chain must be compiled again. */
@@ -97,6 +100,7 @@ export function compileChain(
     predicates: predicates.rows,
     isIpv6,
     actions: actions.rows,
+    paths: compiler.paths,
     usesPrefix: predicates.rows.some((predicate) => predicate.readsPrefix),
     uses,
   };
@@ -104,6 +108,7 @@ export function compileChain(
 
 class ChainCompiler {
   readonly uses = new Set<string>();
+  readonly paths = new PathScanner();
   readonly predicates = new PredicateTable();
   readonly actions: ActionTable;
   readonly policies: CompiledPolicy[] = [];
@@ -115,7 +120,7 @@ class ChainCompiler {
 
   constructor(library: ChainSource, direction: Direction) {
     this.library = library;
-    this.sets = trackedSets(library, this.uses);
+    this.sets = trackedSets(library, this.uses, this.paths);
     this.actions = new ActionTable(direction, this.sets);
   }
 
@@ -173,8 +178,9 @@ class ActionTable {
   }
 }
 
-function trackedSets(library: ChainSource, uses: Set<string>): SetSource {
+function trackedSets(library: ChainSource, uses: Set<string>, paths: PathScanner): SetSource {
   return {
+    paths,
     prefixSet: (name) => found(library.prefixSet(name), "PrefixSet", name, uses),
     asPathSet: (name) => found(library.asPathSet(name), "AsPathSet", name, uses),
     communitySet: (name) => found(library.communitySet(name), "CommunitySet", name, uses),

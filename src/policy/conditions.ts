@@ -16,6 +16,7 @@ import type { CommunitySet } from "./community-set.ts";
 import type { Draft } from "./draft.ts";
 import type { NeighborIdentity, NeighborSet } from "./neighbor-set.ts";
 import { compileNeighborSet } from "./neighbor-set.ts";
+import type { PathScanner } from "./path-scanner.ts";
 import type { PrefixBounds, PrefixSet } from "./prefix-set.ts";
 import { compilePrefixSet } from "./prefix-set.ts";
 import type { RouteKey } from "./route-key.ts";
@@ -24,6 +25,8 @@ import type { AsnsRead, SessionAsns } from "./session-asns.ts";
 
 /** Where compiled sets come from. */
 export interface SetSource {
+  /** The expressions of all AS-path conditions of the chain. */
+  readonly paths: PathScanner;
   prefixSet(name: string): PrefixSet;
   asPathSet(name: string): AsPathSet;
   communitySet(name: string): CommunitySet;

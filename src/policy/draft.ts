@@ -3,13 +3,13 @@
  * answer what they can, blocks are decoded when a condition asks for more, and changes wait until something looks at
  * the changed route or wants the result.
  */
-import { formatAsPath } from "../wire/as-path-text.ts";
 import { decodeBlock, encodeBlock } from "../wire/block.ts";
 import { MessageWriter } from "../wire/message-writer.ts";
 import type { AsPathSegment, PathAttributes } from "../wire/path-attributes.ts";
 import { SegmentType } from "../wire/path-attributes.ts";
 import { AttributeBlock } from "../wire/scratch.ts";
 import type { AttributeTable } from "./attribute-table.ts";
+import type { PathScanner } from "./path-scanner.ts";
 
 /** A change of attributes, with everything it needs but the attributes bound. */
 export type Change = (attributes: PathAttributes) => void;
@@ -23,22 +23,26 @@ export const MED_DEFAULT = 0;
 
 export class Draft {
   private readonly table: AttributeTable;
+  private readonly paths: PathScanner;
   private readonly block = new AttributeBlock();
   private readonly writer = new MessageWriter();
   private id = 0;
   private decoded: PathAttributes | undefined;
-  private text: string | undefined;
+  /** The path that the scanner looked at last, and what it found there. */
+  private scanned: readonly AsPathSegment[] | undefined;
+  private foundThere: Uint8Array = new Uint8Array(0);
   private readonly pending: Change[] = [];
   private changed = false;
 
-  constructor(table: AttributeTable) {
+  constructor(table: AttributeTable, paths: PathScanner) {
     this.table = table;
+    this.paths = paths;
   }
 
   load(id: number): void {
     this.id = id;
     this.decoded = undefined;
-    this.text = undefined;
+    this.scanned = undefined;
     this.pending.length = 0;
     this.changed = false;
   }
@@ -56,7 +60,6 @@ export class Draft {
     if (this.pending.length > 0) {
       for (const change of this.pending) change(this.decoded);
       this.pending.length = 0;
-      this.text = undefined;
       this.changed = true;
     }
     return this.decoded;
@@ -95,10 +98,15 @@ export class Draft {
     return new Set(this.attributes.asPath.flatMap(({ asns }) => asns)).size;
   }
 
-  get pathText(): string {
+  /** True when an expression of this group of the chain's scanner is found in the path. */
+  found(group: number): boolean {
     const { asPath } = this.attributes;
-    this.text ??= formatAsPath(asPath);
-    return this.text;
+    // Arrays of attributes are replaced, never written to.
+    if (asPath !== this.scanned) {
+      this.foundThere = this.paths.scan(asPath);
+      this.scanned = asPath;
+    }
+    return this.foundThere[group] === 1;
   }
 
   /** False when the changed attributes are too large for any message. */

@@ -96,7 +96,7 @@ export class Program {
     this.context = context;
     this.memo = new Memo(limits);
     this.trails = new Trails(chain);
-    this.draft = new Draft(table);
+    this.draft = new Draft(table, chain.paths);
     this.answers = new Float64Array(chain.predicates.length);
     const [first] = chain.order;
     const acceptsAll = first?.statements.length === 0 && first.defaultAction === PolicyAction.ACCEPT;

@@ -3,7 +3,7 @@ import { formatIp, type Prefix, parseIp, parsePrefix, prefixContains } from "../
 import type { Problem, Result } from "../base/problem.ts";
 import type { RouteFilter } from "../gen/cairn/v1/types_pb.ts";
 import { checkPattern } from "../policy/as-path-regex.ts";
-import { compilePathMatcher, type PathMatcher } from "../policy/as-path-set.ts";
+import { compilePathMatcher, type PathMatcher } from "../policy/path-scanner.ts";
 import type { AttrId } from "../rib/attribute-store.ts";
 import type { PrefixTable } from "../rib/prefix-table.ts";
 import type { Family } from "../wire/family.ts";
