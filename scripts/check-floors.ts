@@ -21,7 +21,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   dataplane: ["base"],
   resources: ["base", "gen", "dataplane"],
   state: ["base", "gen", "wire", "policy", "fsm", "rib", "dataplane", "resources"],
-  config: ["base", "gen", "state", "resources"],
+  config: ["base", "gen", "policy", "state", "resources"],
   services: ["base", "gen", "wire", "state", "resources"],
   store: ["base", "gen", "state"],
   "dataplane/host": ["base", "dataplane"],

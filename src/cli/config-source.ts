@@ -13,6 +13,7 @@ import {
 import type { Context } from "./context.ts";
 import { CliError, exitCode, usageError } from "./exit.ts";
 import { humanSeconds, humanTime, parseSpanMs, safeText } from "./human.ts";
+import { policyFilesOf } from "./policy-files.ts";
 import { readText } from "./read-file.ts";
 import type { Invocation, Option } from "./tree.ts";
 
@@ -32,6 +33,7 @@ export const pruneOption: Option = {
 export const gateOptions: readonly Option[] = [
   { name: "max-resets", value: "N", help: "Refuse when more than N sessions would be reset" },
   { name: "max-withdrawn", value: "N", help: "Refuse when neighbors would lose more than N routes" },
+  { name: "skip-policy-tests", help: "Go on although policy tests fail" },
 ];
 
 export const confirmOptions: readonly Option[] = [
@@ -59,6 +61,7 @@ export async function configFile(context: Context, invocation: Invocation): Prom
     name: file === "-" ? "stdin.toml" : file,
     content,
     prune: invocation.flag("prune"),
+    policyFiles: await policyFilesOf(context, file, content),
   });
 }
 
@@ -88,8 +91,10 @@ export function withVariables(text: string, env: Readonly<Record<string, string 
 export function configGates(invocation: Invocation): ConfigGates | undefined {
   const resets = count(invocation, "max-resets");
   const withdrawn = count(invocation, "max-withdrawn");
-  if (resets === undefined && withdrawn === undefined) return undefined;
+  const skipPolicyTests = invocation.flag("skip-policy-tests");
+  if (resets === undefined && withdrawn === undefined && !skipPolicyTests) return undefined;
   return create(ConfigGatesSchema, {
+    skipPolicyTests,
     maxResets: resets,
     maxWithdrawn: withdrawn === undefined ? undefined : BigInt(withdrawn),
   });

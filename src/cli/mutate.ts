@@ -34,6 +34,7 @@ export function mutationFields(invocation: Invocation): {
 interface MutationResponse {
   readonly generation: bigint;
   readonly changes: readonly ObjectChange[];
+  readonly warnings?: readonly (string | { readonly object: string; readonly message: string })[];
 }
 
 /**
@@ -50,6 +51,10 @@ export async function tellMutation<D extends DescMessage>(
   if (!context.forPeople) return context.message(schema, response);
   const dry = invocation.flag("dry-run");
   const { out, style } = context;
+  for (const warning of response.warnings ?? []) {
+    const text = typeof warning === "string" ? warning : `${warning.object}: ${warning.message}`;
+    context.note(style.warn(`warning: ${safeText(text)}`));
+  }
   if (response.changes.length === 0) {
     if (outcome !== "") out.line(dry ? `dry run: ${outcome}` : outcome);
     else

@@ -3,18 +3,22 @@
  * out. The objects go through the same `prepare` as an API transaction, so the file can say nothing that the API
  * would refuse, and all problems of the file are told at once.
  */
+import path from "node:path";
 import type { Message } from "@bufbuild/protobuf";
-import { nearestName } from "../base/problem.ts";
+import { nearestName, type Problem } from "../base/problem.ts";
+import { parsePolicyText } from "../policy/text/parse.ts";
 import { builtin, type Kind, kindOfSection, kinds, objectName } from "../state/kinds.ts";
 import type { MutationOp } from "../state/mutation.ts";
 import { ObjectStore } from "../state/objects.ts";
 import { objectId } from "../state/objects-index.ts";
+import { failedTestsOf } from "../state/policy-tests.ts";
 import { canonicaliseSpec, setFieldValue } from "../state/schema.ts";
 import { type Decoded, Decoder } from "./decode.ts";
 import { type DaemonSettings, defaultSettings, SettingsDecoder, settingsSections } from "./settings.ts";
 import { parseTomlTree } from "./toml-tree.ts";
 import {
   type ConfigContext,
+  type ConfigPlace,
   type ConfigProblem,
   entryOf,
   type MapEntry,
@@ -28,17 +32,24 @@ import { parseYamlTrees } from "./yaml-tree.ts";
 
 export { renderProblems } from "./render.ts";
 export type { DaemonSettings, HostPort, TcpListener, UnixListener } from "./settings.ts";
-export type { ConfigContext, ConfigProblem } from "./tree.ts";
+export type { ConfigContext, ConfigPlace, ConfigProblem } from "./tree.ts";
 
-/** What a file holds. With problems there are no objects, and the settings are the defaults. */
+/** What a file holds, with the policy files that it names. With problems there are no objects, and the settings are the defaults. */
 export interface Config {
   /** Specs in canonical form, Global first, each kind in the order of the file. */
   readonly objects: readonly { readonly kind: string; readonly spec: Message }[];
   readonly settings: DaemonSettings;
   readonly problems: readonly ConfigProblem[];
+  /** What is allowed but looks wrong. */
+  readonly warnings: readonly ConfigProblem[];
+  /** Policy tests that do not come out as they say. */
+  readonly failedTests: readonly ConfigProblem[];
+  /** Where what a problem's path (`KIND/NAME.field`) is about stands; undefined when it stands in no file. */
+  readonly locate: (path: string) => ConfigPlace | undefined;
 }
 
 const textCharactersMax = 64 << 20;
+const policyFilesKey = "policy_files";
 const apiVersion = "net.cairn/v1alpha1";
 
 /** YAML for `.yaml` and `.yml`, else TOML. */
@@ -49,7 +60,7 @@ export function parseConfig(context: ConfigContext): Config {
       { start: 0, end: 1 },
       { code: "LIMIT", path: "", message: "the file is larger than 64 MiB" },
     );
-    return { objects: [], settings: defaultSettings, problems: problems.sorted() };
+    return { ...nothing, problems: problems.sorted(), locate: () => undefined };
   }
   const reader = new Reader(context, problems);
   if (/\.ya?ml$/i.test(context.file))
@@ -58,28 +69,41 @@ export function parseConfig(context: ConfigContext): Config {
     const tree = parseTomlTree(context.text, problems);
     if (tree) reader.document(tree);
   }
-  const syntax = problems.problems.some((problem) => problem.code === "SYNTAX");
+  const syntax = reader.problems().some((problem) => problem.code === "SYNTAX");
   const whole = syntax ? undefined : reader.finish();
-  const none = whole === undefined || problems.problems.length > 0;
-  return {
-    objects: none ? [] : whole.objects,
-    settings: none ? defaultSettings : whole.settings,
-    problems: problems.sorted(),
-  };
+  const found = reader.problems();
+  const locate = (problemPath: string): ConfigPlace | undefined => reader.locate(problemPath);
+  return { ...(whole && found.length === 0 ? whole : nothing), problems: found, locate };
 }
+
+const nothing: Omit<Config, "problems" | "locate"> = {
+  objects: [],
+  settings: defaultSettings,
+  warnings: [],
+  failedTests: [],
+};
 
 interface Declared extends Decoded {
   readonly kind: Kind;
   readonly id: string;
+  /** Problems of the file in which it stands. */
+  readonly problems: ProblemList;
 }
 
+/** Policy files that a configuration may name. */
+const policyFilesMax = 1_000;
+
 class Reader {
+  readonly #context: ConfigContext;
   readonly #problems: ProblemList;
+  /** Of the policy files, in the order in which they are named. */
+  readonly #otherProblems: ProblemList[] = [];
   readonly #decoder: Decoder;
   readonly #declared = new Map<string, Declared>();
   readonly #settings = new Map<string, TreeNode>();
 
   constructor(context: ConfigContext, problems: ProblemList) {
+    this.#context = context;
     this.#problems = problems;
     this.#decoder = new Decoder(context, problems);
   }
@@ -95,8 +119,18 @@ class Reader {
     }
   }
 
+  /** File by file, each in the order of its text. */
+  problems(): ConfigProblem[] {
+    return [this.#problems, ...this.#otherProblems].flatMap((list) => list.sorted());
+  }
+
+  locate(problemPath: string): ConfigPlace | undefined {
+    const place = this.#place(problemPath);
+    return place.found ? place.problems.placeOf(place) : undefined;
+  }
+
   /** Checks all objects together as one transaction on an empty router. */
-  finish(): Pick<Config, "objects" | "settings"> {
+  finish(): Omit<Config, "problems" | "locate"> {
     const settings = new SettingsDecoder(this.#decoder, this.#problems).decode(this.#settings);
     const declared = [...this.#declared.values()];
     const order = [...kinds.keys()];
@@ -117,12 +151,22 @@ class Reader {
       for (const { kind, after } of prepared.value.touched) if (after) objects.push({ kind, spec: after });
     }
     for (const problem of prepared.ok ? [] : prepared.problems) {
-      const span = this.#place(problem.path);
+      const place = this.#place(problem.path);
       // What could not be decoded is missing from the spec, and was told already.
-      if (problem.code === "REQUIRED" && span.told) continue;
-      this.#problems.add(span, problem);
+      if (problem.code === "REQUIRED" && place.told) continue;
+      place.problems.add(place, problem);
     }
-    return { objects, settings };
+    const placed = (problem: Problem): ConfigProblem => {
+      const place = this.#place(problem.path);
+      return { ...problem, ...place.problems.placeOf(place) };
+    };
+    const warnings = prepared.ok ? (prepared.value.warnings ?? []) : [];
+    return {
+      objects,
+      settings,
+      warnings: warnings.map(placed),
+      failedTests: failedTestsOf(objects).map(placed),
+    };
   }
 
   #section(entry: MapEntry): void {
@@ -137,9 +181,14 @@ class Reader {
       this.#resources(value);
       return;
     }
+    if (key === policyFilesKey) {
+      this.#policyFiles(value);
+      return;
+    }
     const kind = kindOfSection(key);
     if (!kind) {
-      const names = [...[...kinds.values()].map((known) => known.section), ...settingsSections, "resources"];
+      const sections = [...kinds.values()].map((known) => known.section);
+      const names = [...sections, ...settingsSections, "resources", policyFilesKey];
       this.#decoder.unknownKey(key, entry.keySpan, key, names);
     } else if (!kind.key) {
       if (value.type === "map") this.#object(kind, value, undefined, entry.keySpan);
@@ -151,6 +200,48 @@ class Reader {
       }
     } else {
       this.#named(kind, entry);
+    }
+  }
+
+  /** `policy_files = ["policies/ixp.policy"]`: texts of docs/policy.md, by their place relative to this file. */
+  #policyFiles(value: TreeNode): void {
+    if (value.type !== "list") {
+      this.#wrong(value.span, policyFilesKey, `must be a list, not ${nodeKind(value)}`, "put it in [ ]");
+      return;
+    }
+    for (const item of value.items) {
+      const name = this.#decoder.text(item, policyFilesKey);
+      if (name === undefined) continue;
+      if (this.#otherProblems.length >= policyFilesMax) {
+        this.#wrong(item.span, policyFilesKey, `more than ${policyFilesMax} policy files`);
+        return;
+      }
+      try {
+        this.#policyText(name, this.#context.readFile(name, "policy"));
+      } catch (error) {
+        const reason = error instanceof Error ? error.message : String(error);
+        this.#wrong(item.span, policyFilesKey, `${name} cannot be read: ${reason}`);
+      }
+    }
+  }
+
+  #policyText(name: string, text: string): void {
+    const file = path.isAbsolute(name) ? name : path.join(path.dirname(this.#context.file), name);
+    const problems = new ProblemList({ ...this.#context, text, file });
+    this.#otherProblems.push(problems);
+    const { objects, errors } = parsePolicyText(text);
+    for (const error of errors) problems.add(error, { code: "SYNTAX", path: "", message: error.message });
+    for (const { kind: kindName, spec, spans } of objects) {
+      const kind = kinds.get(kindName)!;
+      canonicaliseSpec(kind.desc, spec);
+      const id = objectId(kindName, objectName(kind, spec));
+      const place = spans.get("")!;
+      if (this.#declared.has(id)) {
+        problems.add(place, { code: "DUPLICATE", path: id, message: `${id} is declared a second time` });
+      } else if (builtin(kindName, objectName(kind, spec))) {
+        const message = `${id} is built in and cannot be declared`;
+        problems.add(place, { code: "DUPLICATE", path: id, message });
+      } else this.#declared.set(id, { spec, spans, kind, id, problems });
     }
   }
 
@@ -276,22 +367,25 @@ class Reader {
     } else if (earlier) {
       this.#missing(place, kind.key!.name);
     } else {
-      this.#declared.set(id, { ...decoded, kind, id });
+      this.#declared.set(id, { ...decoded, kind, id, problems: this.#problems });
     }
   }
 
   /** Where a problem of `prepare` stands in the text: the field it names, or the nearest thing around it. */
-  #place(path: string): Span & { readonly told: boolean } {
+  #place(path: string): Place {
     for (let end = path.length; end > 0; end = path.lastIndexOf(".", end - 1)) {
       const object = this.#declared.get(path.slice(0, end));
       if (!object) continue;
       const field = path.slice(end + 1);
       for (let at = field; ; at = at.slice(0, Math.max(at.lastIndexOf("."), at.lastIndexOf("["), 0))) {
         const span = object.spans.get(at);
-        if (span) return { ...span, told: at === field && field !== "" && this.#problems.has(span) };
+        if (!span) continue;
+        const { problems } = object;
+        const told = at === field && field !== "" && problems.has(span);
+        return { ...span, problems, told, found: true };
       }
     }
-    return { start: 0, end: 1, told: false };
+    return { start: 0, end: 1, problems: this.#problems, told: false, found: false };
   }
 
   #missing(span: Span, key: string, fix?: string): void {
@@ -310,6 +404,13 @@ class Reader {
   #wrong(span: Span, path: string, message: string, fix?: string): void {
     this.#problems.add(span, { code: "INVALID", path, message, ...(fix ? { fix } : {}) });
   }
+}
+
+interface Place extends Span {
+  readonly problems: ProblemList;
+  /** A problem of exactly this was told already. */
+  readonly told: boolean;
+  readonly found: boolean;
 }
 
 /** The text of a key for names in messages, before it is checked. */

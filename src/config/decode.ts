@@ -207,7 +207,7 @@ export class Decoder {
     if (!text.startsWith("file:")) return text;
     const file = text.slice("file:".length);
     try {
-      return this.#context.readFile(file).replace(/\r?\n$/, "");
+      return this.#context.readFile(file, "secret").replace(/\r?\n$/, "");
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       return this.#wrong(node, path, `the secret in ${file} cannot be read: ${reason}`);

@@ -13,14 +13,13 @@ const widthMax = 160;
  * ```
  * @param colour with ANSI colours
  */
-export function renderProblems(text: string, problems: readonly ConfigProblem[], colour: boolean): string {
-  const lines = text.split("\n");
-  return problems.map((problem) => renderOne(lines[problem.line - 1] ?? "", problem, colour)).join("\n");
+export function renderProblems(problems: readonly ConfigProblem[], colour: boolean): string {
+  return problems.map((problem) => renderOne(problem, colour)).join("\n");
 }
 
-function renderOne(rawLine: string, problem: ConfigProblem, colour: boolean): string {
+function renderOne(problem: ConfigProblem, colour: boolean): string {
   const paint = (code: string, part: string): string => (colour ? `\u001b[${code}m${part}\u001b[0m` : part);
-  const characters = printable(rawLine.replace(/\r$/, ""));
+  const characters = printable(problem.sourceLine);
   const from = problem.column > widthMax - 40 ? problem.column - 41 : 0;
   const shown = characters.slice(from, from + widthMax);
   const before = shown
@@ -30,10 +29,12 @@ function renderOne(rawLine: string, problem: ConfigProblem, colour: boolean): st
   const number = String(problem.line);
   const margin = " ".repeat(number.length);
   const place = `${problem.file}:${problem.line}:${problem.column}:`;
+  const isWarning = problem.severity === "warning";
+  const [tone, word] = isWarning ? ["1;33", "warning:"] : ["1;31", "error:"];
   return [
-    `${paint("1", place)} ${paint("1;31", "error:")} ${printable(problem.message).join("")}`,
+    `${paint("1", place)} ${paint(tone, word)} ${printable(problem.message).join("")}`,
     `  ${number} | ${shown.join("")}`,
-    `  ${margin} | ${before.join("")}${paint("1;31", carets)}${problem.fix ? ` ${paint("36", printable(problem.fix).join(""))}` : ""}`,
+    `  ${margin} | ${before.join("")}${paint(tone, carets)}${problem.fix ? ` ${paint("36", printable(problem.fix).join(""))}` : ""}`,
     "",
   ].join("\n");
 }

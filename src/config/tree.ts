@@ -32,14 +32,18 @@ export interface MapEntry {
   readonly value: TreeNode;
 }
 
-/** A problem with its place in a file. Lines and columns count from 1; columns count characters. */
-export interface ConfigProblem extends Problem {
+/** A place in a file. Lines and columns count from 1; columns count characters. */
+export interface ConfigPlace {
   readonly file: string;
   readonly line: number;
   readonly column: number;
   /** Characters to underline, at least one. */
   readonly length: number;
+  /** The line itself. */
+  readonly sourceLine: string;
 }
+
+export interface ConfigProblem extends Problem, ConfigPlace {}
 
 /** What the text may refer to. */
 export interface ConfigContext {
@@ -47,8 +51,8 @@ export interface ConfigContext {
   readonly file: string;
   /** Value of an environment variable. */
   readonly env: (name: string) => string | undefined;
-  /** Content of a file named by a `file:` secret; throws when it cannot be read. */
-  readonly readFile: (path: string) => string;
+  /** Content of a file named by a `file:` secret, or by `policy_files`; throws when it cannot be read. */
+  readonly readFile: (path: string, what: "secret" | "policy") => string;
 }
 
 /** Collects problems and gives each its line and column. */
@@ -65,8 +69,12 @@ export class ProblemList {
   }
 
   add(span: Span, problem: Problem): void {
-    const { text, file } = this.#context;
     this.#places.add(span.start);
+    this.problems.push({ ...problem, ...this.placeOf(span) });
+  }
+
+  placeOf(span: Span): ConfigPlace {
+    const { text, file } = this.#context;
     const start = Math.min(Math.max(span.start, 0), text.length);
     let low = 0;
     let high = this.#lineStarts.length - 1;
@@ -79,7 +87,8 @@ export class ProblemList {
     const lineEnd = low + 1 < this.#lineStarts.length ? this.#lineStarts[low + 1] - 1 : text.length;
     const column = [...text.slice(lineStart, start)].length + 1;
     const length = Math.max(1, [...text.slice(start, Math.min(Math.max(span.end, start), lineEnd))].length);
-    this.problems.push({ ...problem, file, line: low + 1, column, length });
+    const sourceLine = text.slice(lineStart, lineEnd).replace(/\r$/, "");
+    return { file, line: low + 1, column, length, sourceLine };
   }
 
   /** True when a problem was told of a value that begins here. */

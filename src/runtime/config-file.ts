@@ -1,5 +1,6 @@
 /** The configuration file: read once at start, compared with what the database holds, applied on SIGHUP. */
 import { readFileSync } from "node:fs";
+import nodePath from "node:path";
 import { type Config, parseConfig, renderProblems } from "../config/config.ts";
 import { type ObjectChange, ObjectChange_Action } from "../gen/cairn/v1/types_pb.ts";
 import { pruneOps } from "../services/config-source.ts";
@@ -11,9 +12,11 @@ export interface LoadedFile {
   readonly config: Config;
   /** Every problem with its line and a caret; empty for a good file. */
   readonly report: string;
+  /** What is allowed but looks wrong, in the same form. */
+  readonly warnings: string;
 }
 
-/** Reads and checks a file. @throws Error with a sentence when it cannot be read */
+/** Reads and checks a file with the policy files that it names, and runs their tests. @throws Error with a sentence when it cannot be read */
 export function loadFile(path: string, colour: boolean): LoadedFile {
   let text: string;
   try {
@@ -25,12 +28,16 @@ export function loadFile(path: string, colour: boolean): LoadedFile {
     text,
     file: path,
     env: (name) => process.env[name],
-    readFile: (file) => readFileSync(file, "utf8"),
+    readFile: (file, what) => {
+      return readFileSync(what === "policy" ? nodePath.resolve(nodePath.dirname(path), file) : file, "utf8");
+    },
   });
+  const wrong = [...config.problems, ...config.failedTests];
   return {
     path,
     config,
-    report: config.problems.length > 0 ? renderProblems(text, config.problems, colour) : "",
+    report: renderProblems(wrong, colour),
+    warnings: renderProblems(config.warnings, colour),
   };
 }
 

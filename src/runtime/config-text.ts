@@ -7,22 +7,26 @@ import type { ConfigText } from "../services/context.ts";
 const refused = "is filled in by the client";
 
 export const configText: ConfigText = {
-  parse(name, content) {
+  parse(name, content, policyFiles) {
     const file = name === "" ? "configuration.toml" : name;
-    const { objects, problems } = parseConfig({
+    const sent = new Map(policyFiles.map((each) => [each.name, each.content]));
+    const { objects, problems, locate } = parseConfig({
       text: content,
       file,
       env: () => undefined,
-      readFile: () => {
-        throw new Error(`what stands for it ${refused}`);
+      readFile: (path, what) => {
+        if (what === "secret") throw new Error(`what stands for it ${refused}`);
+        const text = sent.get(path);
+        if (text === undefined) throw new Error("the client sends it along in policy_files");
+        return text;
       },
     });
-    const lines = problems.length > 0 ? content.split("\n") : [];
     return {
       objects,
+      locate,
       problems: problems.map((problem) => {
         const variable = /^the environment variable (\S+) is not set$/.exec(problem.message)?.[1];
-        const sourceLine = (lines[problem.line - 1] ?? "").slice(0, 400);
+        const sourceLine = problem.sourceLine.slice(0, 400);
         const message = variable === undefined ? problem.message : `\${${variable}} ${refused}`;
         return { ...problem, message, sourceLine };
       }),

@@ -24,6 +24,7 @@ if (options.config) {
     process.stderr.write(file.report.endsWith("\n") ? file.report : `${file.report}\n`);
     process.exit(1);
   }
+  if (file.warnings !== "") process.stderr.write(file.warnings);
 }
 if (options.check) {
   if (!file) fail("--check needs a configuration file");

@@ -5,6 +5,7 @@ import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import {
   type AuditChain,
   AuditChainSchema,
+  type ConfigFile,
   ConfigFormat,
   type ConfigService,
   type Generation,
@@ -274,12 +275,8 @@ async function declaredAt(services: ServiceContext, generation: number): Promise
   );
 }
 
-async function diffFile(
-  services: ServiceContext,
-  from: number,
-  file: { readonly name: string; readonly content: string; readonly prune: boolean },
-) {
-  const { objects, problems } = services.configText.parse(file.name, file.content);
+async function diffFile(services: ServiceContext, from: number, file: ConfigFile) {
+  const { objects, problems } = services.configText.parse(file.name, file.content, file.policyFiles);
   if (problems.length > 0) {
     throw refusal(
       problems.map(({ code, path, message, line, column, file: name }) => ({

@@ -6,7 +6,7 @@ import type { ConfigFile, ConfigOps, ConfigSource } from "../gen/cairn/v1/config
 import { kinds, objectName } from "../state/kinds.ts";
 import type { MutationOp } from "../state/mutation.ts";
 import type { HistoryComparison } from "../state/view.ts";
-import type { ConfigText, ServiceContext } from "./context.ts";
+import type { ConfigText, Locate, ServiceContext } from "./context.ts";
 import { refusal } from "./problems.ts";
 
 export interface Transaction {
@@ -17,6 +17,8 @@ export interface Transaction {
   readonly base: number;
   /** The generation to be declared again; 0 for none. */
   readonly restores: number;
+  /** For a file. */
+  readonly locate?: Locate;
 }
 
 type Parsed = ReturnType<ConfigText["parse"]>;
@@ -47,8 +49,8 @@ export async function transactionOf(
     case "ops":
       return { ops: opsOf(value.value, managedBy), source: "api", base: 0, restores: 0 };
     case "file": {
-      const ops = fileOps(services, value.value, managedBy || "file");
-      return { ops, source: "file", base: 0, restores: 0 };
+      const { ops, locate } = fileOps(services, value.value, managedBy || "file");
+      return { ops, source: "file", base: 0, restores: 0, locate };
     }
     case "generation":
       return rollback(services, Number(value.value));
@@ -103,11 +105,16 @@ function sentence(error: unknown): string {
 }
 
 /** Puts of everything in a file; with prune also deletes of what its owner declared and the file lacks. */
-export function fileOps(services: ServiceContext, file: ConfigFile, managedBy: string): MutationOp[] {
-  const { objects, problems } = services.configText.parse(file.name, file.content);
+export function fileOps(
+  services: ServiceContext,
+  file: ConfigFile,
+  managedBy: string,
+): { ops: MutationOp[]; locate: Locate } {
+  const { objects, problems, locate } = services.configText.parse(file.name, file.content, file.policyFiles);
   if (problems.length > 0) throw new FileRefusal(problems);
   const ops = objects.map(({ kind, spec }): MutationOp => ({ op: "put", kind, spec, managedBy }));
-  return file.prune ? [...ops, ...pruneOps(services.owner.view, objects, managedBy)] : ops;
+  const pruned = file.prune ? pruneOps(services.owner.view, objects, managedBy) : [];
+  return { ops: [...ops, ...pruned], locate };
 }
 
 /** Deletes of the objects that `managedBy` declared and that are not among `objects`. */

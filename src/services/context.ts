@@ -21,8 +21,7 @@ export interface ProcessControl {
   setLogLevel(level: LogLevel): LogLevel;
 }
 
-/** A problem of a file with its place in the text. */
-export interface FileProblem extends Problem {
+export interface FilePlace {
   readonly file: string;
   /** From 1. */
   readonly line: number;
@@ -30,15 +29,23 @@ export interface FileProblem extends Problem {
   readonly sourceLine: string;
 }
 
+/** A problem of a file with its place in the text. */
+export interface FileProblem extends Problem, FilePlace {}
+
+/** Where what the path of a problem is about stands; undefined when it stands in no file. */
+export type Locate = (path: string) => FilePlace | undefined;
+
 /** Configuration files as text. They come from clients: references to this host's files and environment are refused. */
 export interface ConfigText {
   /** Objects in canonical form, or problems. The ending of the name tells the language. */
   parse(
     name: string,
     content: string,
+    policyFiles: readonly { readonly name: string; readonly content: string }[],
   ): {
     readonly objects: readonly { readonly kind: string; readonly spec: Message }[];
     readonly problems: readonly FileProblem[];
+    readonly locate: Locate;
   };
   write(
     objects: Iterable<{ readonly kind: string; readonly spec: Message }>,

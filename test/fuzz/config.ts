@@ -11,7 +11,7 @@ export function target(bytes: Uint8Array): void {
     const config = parseConfig({ text, file, env: () => undefined, readFile: () => "" });
     assert.ok(config.problems.length === 0 || config.objects.length === 0);
     for (const problem of config.problems) assert.ok(problem.line >= 1 && problem.line <= lines);
-    renderProblems(text, config.problems, false);
+    renderProblems(config.problems, false);
   }
 }
 
