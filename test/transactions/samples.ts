@@ -1,0 +1,280 @@
+/**
+ * What the matrix test changes: the objects of its lab and, for fields whose kind of value does not say one that is
+ * valid and makes a difference, the value to change them to. Objects and values are proto3 JSON with names as in
+ * `.proto`. A new field needs a line here only when `madeUp` in matrix-lab.ts has none for it, or when the value that
+ * it makes up changes nothing that can be seen.
+ */
+import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
+
+export interface Sample {
+  readonly value?: JsonValue;
+  /** The object before the change, by fields that differ from those in `labObjects`. */
+  readonly given?: JsonObject;
+  /** More objects that differ, by KIND/NAME. */
+  readonly besides?: Readonly<Record<string, JsonObject>>;
+  /** Neighbor whose setting (or whose peer group's) it is; 192.0.2.2 unless given. */
+  readonly on?: string;
+}
+
+/** 192.0.2.2 and 10.0.0.4 are in peer groups, 192.0.2.6 has no policies; 10.0.0.0/24 is iBGP. */
+export const labObjects: Readonly<Record<string, JsonObject>> = {
+  "Global/global": { asn: 65001, router_id: "10.0.0.1" },
+  "PrefixSet/ps": { name: "ps", prefixes: [{ prefix: "203.1.0.0/24" }] },
+  "AsPathSet/aps": { name: "aps", patterns: ["_3333_"] },
+  "CommunitySet/cs": { name: "cs", communities: ["65002:1"] },
+  "NeighborSet/ns": { name: "ns", addresses: ["192.0.2.9"] },
+  "AsnSet/as": { name: "as", asns: ["3333"] },
+  "NextHopSet/nhs": { name: "nhs", addresses: ["192.0.2.9"] },
+  "Policy/picky": {
+    name: "picky",
+    statements: [{ name: "s", match: { communities: ["65002:1"] }, action: "POLICY_ACTION_REJECT" }],
+  },
+  "Policy/by-sets": {
+    name: "by-sets",
+    statements: [
+      marking("1", { prefix_sets: ["ps"] }),
+      marking("2", { as_path_sets: ["aps"] }),
+      marking("3", { community_sets: ["cs"] }),
+      marking("4", { neighbor_sets: ["ns"] }),
+      marking("5", { origin_asn_sets: ["as"] }),
+      marking("6", { next_hop_sets: ["nhs"] }),
+      marking("7", { peer_groups: ["other"] }),
+    ],
+  },
+  "Policy/in": acceptingAllBut("in", "65000:9"),
+  "Policy/out": acceptingAllBut("out", "65000:8"),
+  "Policy/other": {
+    name: "other",
+    statements: [{ set: { med: 9 } }],
+    default_action: "POLICY_ACTION_ACCEPT",
+  },
+  "Policy/mark": { name: "mark", statements: [{ set: { communities_add: ["65001:99"] } }] },
+  "Policy/late": { name: "late", default_action: "POLICY_ACTION_ACCEPT" },
+  "Keychain/kc": { name: "kc", keys: [{ id: "k1", send_id: 1, receive_id: 1, secret: "first" }] },
+  "DynamicRange/dr": { name: "dr", prefix: "192.0.3.0/24", peer_group: "ge" },
+  "PeerGroup/ge": group("ge", 65002),
+  "PeerGroup/other": group("other", 65002),
+  "PeerGroup/gi": { name: "gi", remote_asn: 65001, passive: true },
+  "Neighbor/192.0.2.2": { address: "192.0.2.2", peer_group: "ge", import: ["in"], export: ["out"] },
+  "Neighbor/192.0.2.3": neighbor("192.0.2.3", 65003),
+  "Neighbor/10.0.0.4": { address: "10.0.0.4", peer_group: "gi", import: ["in"], export: ["out"] },
+  "Neighbor/10.0.0.5": neighbor("10.0.0.5", 65001),
+  "Neighbor/192.0.2.6": { address: "192.0.2.6", remote_asn: 65006, passive: true },
+};
+
+function neighbor(address: string, asn: number): JsonObject {
+  return { address, remote_asn: asn, passive: true, import: ["in"], export: ["out"] };
+}
+
+function group(name: string, asn: number): JsonObject {
+  return { name, remote_asn: asn, passive: true, import: ["picky", "by-sets"] };
+}
+
+function marking(number: string, match: JsonObject): JsonObject {
+  return { match, set: { communities_add: [`65001:${number}`] } };
+}
+
+/** Of routes with this community it says nothing. */
+function acceptingAllBut(name: string, community: string): JsonObject {
+  const match = { not: { communities: [community] } };
+  return { name, statements: [{ match, action: "POLICY_ACTION_ACCEPT" }] };
+}
+
+/** The object whose fields are changed, by kind; for Neighbor and PeerGroup see `Sample.on`. */
+export const subjects: Readonly<Record<string, string>> = {
+  Global: "global",
+  Policy: "picky",
+  PrefixSet: "ps",
+  AsPathSet: "aps",
+  CommunitySet: "cs",
+  NeighborSet: "ns",
+  AsnSet: "as",
+  NextHopSet: "nhs",
+  Keychain: "kc",
+  DynamicRange: "dr",
+};
+
+/** Fields that are changed as one: policies are tested when they are declared, so a test alone must hold. */
+export const wholes: ReadonlySet<string> = new Set(["Policy.tests"]);
+
+/** By KIND.FIELD.FIELD; what a peer group shares with neighbors stands once, under Neighbor. */
+export const samples: Readonly<Record<string, Sample>> = {
+  "Global.asn": { value: 65099 },
+  "Global.router_id": { value: "10.0.0.99" },
+  "Global.cluster_id": {
+    value: "10.0.0.98",
+    besides: { "PeerGroup/gi": { route_reflector_client: true } },
+  },
+  "Global.listen": { value: ["0.0.0.0:1179"] },
+  "Global.best_path.steps": { value: ["med", "router-id"] },
+  "Global.import": { value: ["mark"] },
+  "Global.export": { value: ["mark"] },
+  "Global.import_after": { value: ["late"] },
+  "Global.export_after": { value: ["late"] },
+
+  "Neighbor.remote_asn": { value: 65098 },
+  "Neighbor.local_asn": { value: 65097 },
+  "Neighbor.local_address": { value: "192.0.2.1" },
+  "Neighbor.families": { value: ["ipv4-unicast", "ipv6-unicast"] },
+  "Neighbor.hold_time": { value: "45s" },
+  "Neighbor.keepalive_time": { value: "7s" },
+  "Neighbor.prefix_limits.family": { value: "ipv6-unicast" },
+  "Neighbor.prefix_limits.max": { value: 900 },
+  "Neighbor.prefix_limits.action": { value: "ACTION_STOP" },
+  "Neighbor.allow_own_as": { value: 1 },
+  "Neighbor.remove_private_as": { value: "REMOVE_PRIVATE_AS_ALL" },
+  "Neighbor.import": { value: ["other"] },
+  "Neighbor.export": { value: ["other"] },
+  "Neighbor.route_reflector_client": { value: true, on: "10.0.0.4" },
+  "Neighbor.import_default": { value: "POLICY_ACTION_ACCEPT" },
+  "Neighbor.export_default": { value: "POLICY_ACTION_ACCEPT" },
+  "Neighbor.max_as_path_length": { value: 4 },
+  "Neighbor.keychain": { value: "kc" },
+  "Neighbor.peer_group": { value: "other" },
+  "PeerGroup.passive": { value: false },
+  "PeerGroup.import": { value: ["by-sets"] },
+  "PeerGroup.export": { value: ["mark"] },
+
+  "Policy.statements.action": { value: "POLICY_ACTION_ACCEPT" },
+  "Policy.statements.call": { value: "accept-all" },
+  "Policy.default_action": { value: "POLICY_ACTION_ACCEPT" },
+  "Policy.statements.name": { value: "renamed" },
+  ...within("Policy.statements.match", [
+    ["prefix_sets", ["ps"]],
+    ["as_path_sets", ["aps"]],
+    ["community_sets", ["cs"]],
+    ["neighbor_sets", ["ns"]],
+    ["communities", ["65002:2"]],
+    ["as_paths", ["_3333_"]],
+    ["origins", ["ORIGIN_INCOMPLETE"]],
+    ["next_hops", ["192.0.2.3/32"]],
+    ["route_types", ["internal"]],
+    ["families", ["ipv6-unicast"]],
+    ["origin_asns", [3333]],
+    ["passes_asns", [3333]],
+    ["neighbor_asns", [65055]],
+    ["origin_asn_sets", ["as"]],
+    ["passes_asn_sets", ["as"]],
+    ["neighbor_asn_sets", ["as"]],
+    ["next_hop_sets", ["nhs"]],
+    ["peer_groups", ["other"]],
+    ["neighbors", ["192.0.2.9"]],
+    ["as_path_length_ge", 4],
+    ["as_path_length_le", 4],
+    ["as_path_unique_length_ge", 4],
+    ["as_path_unique_length_le", 4],
+    ["communities_count_ge", 2],
+    ["communities_count_le", 1],
+    ["local_pref_ge", 101],
+    ["local_pref_le", 99],
+    ["med_ge", 40],
+    ["med_le", 40],
+    ["communities_all", ["65002:1", "65002:2"]],
+    ["is_default", true],
+    ["is_bogon", true],
+    ["has_bogon_asn", false],
+    ["has_attributes", ["med"]],
+    ["rpki_states", ["valid"]],
+    ["aspa_states", ["valid"]],
+    ["tags", [5]],
+    ["not", { communities: ["65002:1"] }],
+  ]),
+  ...within("Policy.statements.match.prefixes", [
+    ["prefix", "203.1.7.0/24"],
+    ["ge", 24],
+    ["le", 24],
+    ["covering", true],
+  ]),
+  ...within("Policy.statements.set", [
+    ["local_pref", 300],
+    ["med", 11],
+    ["med_remove", true],
+    ["origin", "ORIGIN_EGP"],
+    ["next_hop", "192.0.2.77"],
+    ["communities_replace", ["65001:50"]],
+    ["communities_add", ["65001:51"]],
+    ["communities_remove", ["65002:*"]],
+    ["local_pref_add", 5],
+    ["local_pref_subtract", 5],
+    ["med_add", 5],
+    ["med_subtract", 5],
+    ["communities_replace_sets", ["cs"]],
+    ["communities_add_sets", ["cs"]],
+    ["communities_remove_sets", ["cs"]],
+    ["communities_keep", ["65002:2"]],
+    ["communities_keep_sets", ["cs"]],
+    ["strip_private_as", true],
+    ["weight", 5],
+    ["tag", 5],
+  ]),
+  ...within("Policy.statements.set.prepend", [
+    ["asn", 64999],
+    ["last_as", true],
+    ["count", 3],
+  ]),
+  "Policy.tests": {
+    value: [
+      {
+        name: "t",
+        cases: [{ given: { prefix: "203.0.113.0/24" }, expect: "POLICY_ACTION_REJECT", by: "end" }],
+      },
+    ],
+  },
+
+  "PrefixSet.prefixes.prefix": { value: "203.1.7.0/24" },
+  "PrefixSet.prefixes.ge": { value: 25 },
+  "PrefixSet.prefixes.le": { value: 24, given: { prefixes: [{ prefix: "203.1.0.0/16" }] } },
+  "AsPathSet.patterns": { value: ["_65010$"] },
+  "CommunitySet.communities": { value: ["65002:2"] },
+  "NeighborSet.addresses": { value: ["192.0.2.2"] },
+  "NeighborSet.asns": { value: [65002] },
+  "NeighborSet.peer_groups": { value: ["ge"] },
+  "AsnSet.asns": { value: ["65010"] },
+  "NextHopSet.addresses": { value: ["192.0.2.2"] },
+  "Keychain.keys.id": { value: "k2" },
+  "Keychain.keys.algorithm": { value: "KEY_ALGORITHM_AES_128_CMAC_96" },
+  "DynamicRange.prefix": { value: "192.0.4.0/24" },
+  "DynamicRange.interface": { value: "eth9" },
+  "DynamicRange.peer_group": { value: "other" },
+  "DynamicRange.remote_asns": { value: ["64512-65534"] },
+};
+
+/** Samples of the fields of one message. */
+function within(
+  path: string,
+  values: readonly (readonly [field: string, value: JsonValue])[],
+): Record<string, Sample> {
+  return Object.fromEntries(values.map(([field, value]) => [`${path}.${field}`, { value }]));
+}
+
+/** The object before the change, for all fields that begin so and have no `given` of their own; the longest counts. */
+export const givenWithin: Readonly<Record<string, JsonObject>> = {
+  "Neighbor.strict_role": { role: "BGP_ROLE_PEER" },
+  "Neighbor.prefix_limits": {
+    prefix_limits: [
+      {
+        family: "ipv4-unicast",
+        max: 1000,
+        action: "ACTION_RESTART",
+        restart_after: "5s",
+        warning_percent: 50,
+      },
+    ],
+  },
+  "Policy.statements.match": statement({ match: {}, action: "POLICY_ACTION_REJECT" }),
+  "Policy.statements.match.prefixes": statement({
+    match: { prefixes: [{ prefix: "203.1.0.0/16" }] },
+    action: "POLICY_ACTION_REJECT",
+  }),
+  "Policy.statements.set": statement({ set: {} }),
+  "Policy.statements.set.prepend": statement({ set: { prepend: { count: 1 } } }),
+  "Policy.statements.match.prefixes.covering": statement({
+    match: { prefixes: [{ prefix: "203.1.7.128/25" }] },
+    action: "POLICY_ACTION_REJECT",
+  }),
+  "PrefixSet.prefixes.covering": { prefixes: [{ prefix: "203.1.1.128/25" }] },
+};
+
+function statement(fields: JsonObject): JsonObject {
+  return { statements: [{ name: "s", ...fields }] };
+}
