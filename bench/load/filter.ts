@@ -58,24 +58,23 @@ export function makeFilter(table: Table, entries: number, last: number): Filter 
     rules.push({ when: { ask: "second", asn: 3000 + i * 5 }, add: community(markAs, 200 + i) });
   }
   rules.push({ when: { ask: "prefix" }, localPref: 300, add: community(markAs, 300) });
+  const chosen = new Set<number>();
+  while (chosen.size < entries) chosen.add(cover(table, Math.floor(random() * table.count)));
   const contains = new Uint8Array(table.count);
-  const chosen = new Set<string>();
-  const byCover = Map.groupBy(Array.from(table.key.keys()), (number) => cover(table, number));
-  const covers = [...byCover.keys()];
-  while (chosen.size < Math.min(entries, covers.length >> 1)) {
-    const key = covers[Math.floor(random() * covers.length)];
-    if (chosen.has(key)) continue;
-    chosen.add(key);
-    for (const number of byCover.get(key) ?? []) contains[number] = 1;
+  for (let number = 0; number < table.count; number++) {
+    if (chosen.has(cover(table, number))) contains[number] = 1;
   }
-  return { rules, prefixes: [...chosen], last: community(markAs, last), contains };
+  return { rules, prefixes: [...chosen].map(text), last: community(markAs, last), contains };
 }
 
-/** The /20 around a longer prefix, or the prefix itself. */
-function cover(table: Table, number: number): string {
+/** The /20 around a longer prefix, or the prefix itself: 24 bits of address above five of length. */
+function cover(table: Table, number: number): number {
   const length = Math.min(20, table.length[number]);
-  const key = table.key[number] & (-1 << (24 - length));
-  return `${(key >>> 16) & 255}.${(key >>> 8) & 255}.${key & 255}.0/${length}`;
+  return ((table.key[number] & (-1 << (24 - length))) << 5) | length;
+}
+
+function text(cover: number): string {
+  return `${(cover >>> 21) & 255}.${(cover >>> 13) & 255}.${(cover >>> 5) & 255}.0/${cover & 31}`;
 }
 
 /** What the filter makes of a route; undefined when it rejects it. */

@@ -245,15 +245,22 @@ function replaceCommunities(attributes: PathAttributes, values: CommunityValues)
 
 /** Appends those of `values` that are not there yet. */
 function addCommunities(attributes: PathAttributes, values: CommunityValues): void {
-  const { communities, extendedCommunities, largeCommunities } = attributes;
-  const standard = values.standard.filter((value) => !communities.includes(value));
-  const extended = values.extended.filter((digits) => !extendedCommunities.includes(digits));
-  const large = values.large.filter(
-    (added) => !largeCommunities.some((known) => known.every((part, i) => part === added[i])),
-  );
-  if (standard.length > 0) attributes.communities = [...communities, ...standard];
-  if (extended.length > 0) attributes.extendedCommunities = [...extendedCommunities, ...extended];
-  if (large.length > 0) attributes.largeCommunities = [...largeCommunities, ...large];
+  if (values.standard.length > 0) {
+    attributes.communities = extended(attributes.communities, values.standard, Object.is);
+  }
+  if (values.extended.length > 0) {
+    attributes.extendedCommunities = extended(attributes.extendedCommunities, values.extended, Object.is);
+  }
+  if (values.large.length > 0) {
+    attributes.largeCommunities = extended(attributes.largeCommunities, values.large, (known, added) =>
+      known.every((part, i) => part === added[i]),
+    );
+  }
+}
+
+function extended<T>(known: T[], added: readonly T[], same: (a: T, b: T) => boolean): T[] {
+  const fresh = added.filter((each) => !known.some((other) => same(other, each)));
+  return fresh.length > 0 ? [...known, ...fresh] : known;
 }
 
 /** Keeps the communities that are in one of the sets, or with `inside` false those that are in none. */

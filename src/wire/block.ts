@@ -42,9 +42,7 @@ export function decodeBlock(bytes: Uint8Array, start: number, end: number): Path
  * that repeat a type, or have a type that is known, are left out.
  */
 export function encodeBlock(attributes: PathAttributes, out: MessageWriter): void {
-  const unknown = attributes.unknown
-    .filter(({ type }) => !attributeByCode[type] || attributeByCode[type].opaque)
-    .sort((a, b) => a.type - b.type);
+  const unknown = writable(attributes.unknown);
   let next = 0;
   for (const row of attributeRows) {
     while (next < unknown.length && unknown[next].type < row.code) writeRaw(unknown, next++, out);
@@ -60,6 +58,13 @@ export function encodeBlock(attributes: PathAttributes, out: MessageWriter): voi
     patchLength(out, start);
   }
   while (next < unknown.length) writeRaw(unknown, next++, out);
+}
+
+function writable(unknown: readonly RawAttribute[]): readonly RawAttribute[] {
+  if (unknown.length === 0) return unknown;
+  return unknown
+    .filter(({ type }) => !attributeByCode[type] || attributeByCode[type].opaque)
+    .sort((a, b) => a.type - b.type);
 }
 
 function writeRaw(unknown: readonly RawAttribute[], index: number, out: MessageWriter): void {
@@ -87,6 +92,7 @@ function patchLength(out: MessageWriter, start: number): void {
 }
 
 function withoutDuplicates(attributes: PathAttributes): PathAttributes {
+  if (attributes.largeCommunities.length < 2) return attributes;
   const seen = new Set<string>();
   const largeCommunities = attributes.largeCommunities.filter((parts) => {
     const key = parts.join(":");

@@ -61,11 +61,14 @@ export interface PathAttributes {
   partial: number[];
 }
 
+/** Bytes are replaced, never written to, and an array of bytes costs far more to make than any other. */
+const noBytes = new Uint8Array(0);
+
 export function emptyAttributes(): PathAttributes {
   return {
     origin: Origin.igp,
     asPath: [],
-    nextHop: new Uint8Array(0),
+    nextHop: noBytes,
     med: undefined,
     localPref: undefined,
     atomicAggregate: false,
