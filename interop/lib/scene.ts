@@ -184,7 +184,9 @@ function bird(plan: RouterPlan, passive: (neighbor: NeighborPlan) => boolean): s
       neighbor.reflectorClient ? "rr client;" : "",
       plan.clusterId && neighbor.asn === plan.asn ? `rr cluster id ${plan.clusterId};` : "",
       neighbor.routeServerClient ? "rs client;" : "",
-      neighbor.role ? `local role ${neighbor.role.replace("-", "_")};` : "",
+      neighbor.role
+        ? `local role ${neighbor.role === "rs" ? "rs_server" : neighbor.role.replace("-", "_")};`
+        : "",
       neighbor.strictRole ? "require roles yes;" : "",
       `ipv4 { ${neighbor.bird ?? "gateway recursive; import all; export all;"} };`,
     ];
@@ -219,8 +221,7 @@ function openbgpd(plan: RouterPlan, passive: (neighbor: NeighborPlan) => boolean
         `  local-address ${neighbor.local}`,
         "  announce IPv4 unicast",
         passive(neighbor) ? "  passive" : "",
-        neighbor.role ? `  role ${neighbor.role}` : "",
-        neighbor.role ? `  announce policy ${neighbor.strictRole ? "enforce" : "yes"}` : "",
+        neighbor.role ? `  announce policy ${neighbor.role}${neighbor.strictRole ? " enforce" : ""}` : "",
         neighbor.openbgpd ?? "",
         "}",
       ].join("\n"),

@@ -7,7 +7,7 @@ import { createInterface } from "node:readline";
 import { pathToFileURL } from "node:url";
 import {
   announcement,
-  endsOfRib,
+  endOfRib,
   message,
   messageType,
   type OpenFields,
@@ -140,6 +140,12 @@ function capabilitiesOf(body: Buffer): Record<string, string> {
   return found;
 }
 
+/** The routes, and End-of-RIB of each family that they are of: the neighbor may not have the other one. */
+function withEnds(routes: readonly WireRoute[]): Buffer[] {
+  const ends = [false, true].filter((ipv6) => routes.some(({ prefix }) => prefix.includes(":") === ipv6));
+  return [...routes.map(announcement), ...ends.map(endOfRib)];
+}
+
 function serve(path: string): void {
   const sessions = new Map<string, Session>();
   const answer = (request: SpeakerRequest): unknown => {
@@ -150,7 +156,7 @@ function serve(path: string): void {
     }
     const session = sessions.get(request.name);
     if (!session) throw new Error(`no session ${request.name}`);
-    if (request.op === "announce") session.send([...request.routes.map(announcement), ...endsOfRib]);
+    if (request.op === "announce") session.send(withEnds(request.routes));
     else if (request.op === "withdraw") session.send(request.prefixes.map(withdrawal));
     else if (request.op === "close") session.close();
     else return session.report;

@@ -106,11 +106,13 @@ export function withdrawal(prefix: string): Buffer {
   );
 }
 
-/** End-of-RIB (RFC 4724 2) of both families. */
-export const endsOfRib: readonly Buffer[] = [
-  message(messageType.update, Buffer.alloc(4)),
-  message(messageType.update, Buffer.from([0, 0, 0, 6, 0x80, 15, 3, 0, 2, 1])),
-];
+/** End-of-RIB (RFC 4724 2) of IPv4 unicast, or IPv6 unicast. */
+export function endOfRib(ipv6: boolean): Buffer {
+  return message(
+    messageType.update,
+    ipv6 ? Buffer.from([0, 0, 0, 6, 0x80, 15, 3, 0, 2, 1]) : Buffer.alloc(4),
+  );
+}
 
 export interface Update {
   readonly withdrawn: readonly string[];
