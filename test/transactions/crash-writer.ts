@@ -1,35 +1,78 @@
-/** A process for crash.test.ts: random valid and invalid transactions, a few at a time, until it is killed. */
+/**
+ * A process for crash.test.ts: random valid and invalid transactions until it is killed. What it is about to do and
+ * what was acknowledged goes to standard output, line by line:
+ *
+ *   try GENERATION HASH     of the state that the next valid transaction leads to
+ *   done GENERATION HASH
+ *   refused SORT            an invalid transaction, while the valid one was under way
+ *   WRONG text              an invalid one was taken, or a valid one refused
+ */
 import { writeSync } from "node:fs";
 import { seededRandom } from "../../src/base/random.ts";
 import { ConfigService } from "../../src/gen/cairn/v1/config_service_pb.ts";
-import { file, put, remove, World } from "./world.ts";
+import { faults, presentOf, requestOf, validTransaction } from "./random.ts";
+import { failure, World } from "./world.ts";
 
-const [dir, seed] = process.argv.slice(2);
+const [dir, seed, at = ""] = process.argv.slice(2);
 const random = seededRandom(Number(seed));
-const pick = (count: number): number => Math.floor(random() * count);
 const world = await World.start(dir);
+const { core, view } = world.loop;
 const config = world.client(ConfigService);
-const header = '[global]\nasn = 65001\nrouter_id = "192.0.2.1"\n';
+const say = (line: string): unknown => writeSync(1, `${line}\n`);
 
-function change() {
-  const n = pick(6);
-  if (pick(4) === 0) return remove("Neighbor", `10.0.0.${n + 1}`);
-  const remote_asn = pick(5) === 0 ? 0 : 65002 + pick(9);
-  const both = [1, 2].map((i): [string, Record<string, string | number | boolean>] => [
-    "Neighbor",
-    { address: `10.0.0.${((n + i) % 6) + 1}`, remote_asn, shutdown: true, description: `v${pick(100)}` },
-  ]);
-  return put(...both);
-}
-
-await config.apply(file(header));
+killWhileCarryingOut(...at.split(":"));
+const sorts = Object.keys(faults);
+const global = { kind: "Global", spec: { asn: 65001, router_id: "10.0.0.1" } };
 for (let i = 0; i < 1_000; i++) {
-  await Promise.all(
-    Array.from({ length: 3 }, async () => {
-      const applied = await config.apply(change()).catch(() => undefined);
-      if (applied && applied.changes.length > 0)
-        writeSync(1, `${applied.generation} ${applied.configHash}\n`);
-    }),
+  const present = presentOf((kind) => view.objects(kind));
+  const isFirst = view.generation === 0;
+  const request = requestOf(isFirst ? { put: [global], delete: [] } : validTransaction(random, present));
+  const planned = await config.plan({ ...request, skipRoutes: true });
+  if (planned.changes.length === 0) continue;
+  say(`try ${planned.generation + 1n} ${planned.configHash}`);
+  const sort = sorts[Math.floor(random() * sorts.length)];
+  const invalid = faults[sort](
+    sort === "delete what is referenced" ? { put: [], delete: [] } : validTransaction(random, present),
+    random,
+    present,
   );
+  const [applied] = await Promise.all([
+    config.apply(request).catch((error: unknown) => say(`WRONG valid: ${error}`)),
+    invalid &&
+      failure(config.apply(requestOf(invalid)))
+        .then(() => say(`refused ${sort}`))
+        .catch(() => say(`WRONG taken: ${sort}`)),
+  ]);
+  if (typeof applied === "object" && applied) say(`done ${applied.generation} ${applied.configHash}`);
 }
 await world.stop();
+
+/** Ends the process at the Nth time that a change comes to this step between durable and answered. */
+function killWhileCarryingOut(step: string, count = "1"): void {
+  let left = Number(count);
+  const reached = (): void => {
+    if (--left === 0) process.kill(process.pid, "SIGKILL");
+  };
+  const { changes, neighbors } = core;
+  if (step === "told") {
+    const committed = changes.committed.bind(changes);
+    changes.committed = (seq) => {
+      reached();
+      committed(seq);
+    };
+  } else if (step === "consequences") {
+    const apply = neighbors.apply.bind(neighbors);
+    neighbors.apply = (touched) => {
+      // In the middle: one object has had its consequences, the others not.
+      apply(touched.slice(0, 1));
+      reached();
+      apply(touched);
+    };
+  } else if (step === "answer") {
+    const turn = core.turn.bind(core);
+    core.turn = (...args) => {
+      turn(...args);
+      if (core.effects.list.some(({ kind }) => kind === "reply")) reached();
+    };
+  }
+}
