@@ -1,11 +1,12 @@
 /** Micro-benchmark of the RIB: `node bench/micro/rib.ts`. Prints nanoseconds per operation, the best of several rounds. */
 
+import { BestGroup } from "../../src/rib/best-group.ts";
 import { ExportCache } from "../../src/rib/export-cache.ts";
 import { Exporter } from "../../src/rib/exporter.ts";
 import { PrefixTable4 } from "../../src/rib/prefix-table.ts";
 import { RibFixture, sequence } from "../../src/rib/rib-fixture.ts";
 import { UpdateBatch } from "../../src/rib/update-batch.ts";
-import { UpdateGroup } from "../../src/rib/update-group.ts";
+import type { UpdateGroup } from "../../src/rib/update-group.ts";
 import { UpdateWriter } from "../../src/rib/update-writer.ts";
 import { AttributeBlock } from "../../src/wire/scratch.ts";
 import { UpdateEncoder } from "../../src/wire/update-encode.ts";
@@ -95,15 +96,11 @@ function makeGroup(rib: RibFixture): UpdateGroup {
       nextHopSelf: true,
     },
     ...{ selfNextHop: Uint8Array.of(10, 0, 0, 254), onLinkBits: 0, program: undefined },
-    ...{ role: undefined, gracefulShutdown: false, perClient: 0 },
+    ...{ role: undefined, gracefulShutdown: false, perClient: 0, addPath: undefined },
     ...{ acceptWithoutPolicy: true, defaultOriginate: false },
   });
   const session = { fourOctetAs: true, addPath: 0, maxMessageBytes: 4096 };
   const writer = new UpdateWriter(table, attributes, new UpdateEncoder(), session);
-  return new UpdateGroup(1, table, exporter, attributes, new UpdateBatch(attributes), writer, {
-    send: () => {},
-    queuedBytes: () => 0,
-    endOfRib: () => {},
-    oversize: () => {},
-  });
+  const host = { send: () => {}, queuedBytes: () => 0, endOfRib: () => {}, oversize: () => {} };
+  return new BestGroup(1, { table, exporter, attributes, batch: new UpdateBatch(attributes), writer, host });
 }

@@ -273,6 +273,7 @@ function configOf(role: Role, port: number): NeighborConfig {
     strictErrors: false,
     softReconfiguration: false,
     prefixLimits: [],
+    addPath: [],
     acceptedLimits: [],
     minTtl: 0,
     password: undefined,

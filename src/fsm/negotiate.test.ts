@@ -12,6 +12,7 @@ const local: LocalSide = {
   holdTimeS: 90,
   keepaliveTimeS: 0,
   families: [ipv4Unicast, ipv6Unicast],
+  addPath: [],
   extendedMessages: true,
   enhancedRefresh: true,
   gracefulRestart: "helper",
@@ -125,6 +126,14 @@ describe("timers and sizes", () => {
 test("we offer families, refresh, long messages and our AS number", () => {
   assert.deepEqual(
     localCapabilities(local).map((capability) => capability.kind),
-    ["multiprotocol", "multiprotocol", "route-refresh", "extended-message", "four-octet-as"],
+    [
+      "multiprotocol",
+      "multiprotocol",
+      "route-refresh",
+      "enhanced-route-refresh",
+      "extended-message",
+      "four-octet-as",
+      "graceful-restart",
+    ],
   );
 });

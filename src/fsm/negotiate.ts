@@ -58,6 +58,14 @@ export interface LocalSide extends RestartConfig {
   readonly strictRole?: boolean;
   /** RFC 7313. */
   readonly enhancedRefresh: boolean;
+  /** RFC 7911, by family index; undefined for one path per prefix. */
+  readonly addPath: readonly (AddPathOffer | undefined)[];
+}
+
+/** What is offered of RFC 7911 for one family. */
+export interface AddPathOffer {
+  readonly receive: boolean;
+  readonly send: unknown;
 }
 
 /** What both OPENs say together. */
@@ -69,6 +77,9 @@ export interface Agreement {
   /** RFC 7313: a refresh is announced by BoRR and ended by EoRR. */
   readonly enhancedRefresh: boolean;
   readonly restart: RestartAgreement;
+  /** RFC 7911: families with path identifiers, one bit each. */
+  readonly addPathReceive: number;
+  readonly addPathSend: number;
   readonly extendedMessages: boolean;
   readonly maxMessageBytes: number;
   readonly holdTimeS: number;
@@ -89,6 +100,11 @@ export function localCapabilities(local: LocalSide, moment: RestartMoment = stea
   if (local.extendedMessages) capabilities.push({ kind: "extended-message" });
   if (local.role !== undefined) capabilities.push({ kind: "role", role: local.role });
   capabilities.push({ kind: "four-octet-as", asn: local.localAsn });
+  const several = local.families.flatMap((family) => {
+    const mode = addPathMode(local.addPath[family.index]);
+    return mode === 0 ? [] : [{ afi: family.afi, safi: family.safi, mode }];
+  });
+  if (several.length > 0) capabilities.push({ kind: "add-path", families: several });
   capabilities.push(...restartCapabilities(local, local.families, moment));
   return capabilities;
 }
@@ -128,6 +144,8 @@ export function negotiate(
       has(open.capabilities, "route-refresh") &&
       has(open.capabilities, "enhanced-route-refresh"),
     restart: agreeRestart(local, moment, families, open.capabilities),
+    addPathReceive: agreeAddPath(local, families, open.capabilities, receiveBit, sendBit),
+    addPathSend: agreeAddPath(local, families, open.capabilities, sendBit, receiveBit),
     extendedMessages,
     maxMessageBytes: extendedMessages ? limits.messageBytesMaxExtended : limits.messageBytesMax,
     holdTimeS,
@@ -205,6 +223,41 @@ function commonFamilies(wanted: readonly Family[], capabilities: readonly Capabi
   let mask = 0;
   for (const family of wanted) mask |= 1 << family.index;
   return mask & offered;
+}
+
+/** Send/Receive of RFC 7911 4. */
+const receiveBit = 1;
+const sendBit = 2;
+
+function addPathMode(offer: AddPathOffer | undefined): number {
+  return (offer?.receive ? receiveBit : 0) | (offer?.send ? sendBit : 0);
+}
+
+/**
+ * Families in which we do `ours` and the neighbor `theirs`. Of a family that it names twice the last counts, and a
+ * mode that is not defined counts as nothing (RFC 7911 4).
+ */
+function agreeAddPath(
+  local: LocalSide,
+  families: number,
+  capabilities: readonly Capability[],
+  ours: number,
+  theirs: number,
+): number {
+  let mask = 0;
+  for (const family of local.families) {
+    if ((families & (1 << family.index)) === 0) continue;
+    let mode = 0;
+    for (const capability of capabilities) {
+      if (capability.kind !== "add-path") continue;
+      for (const each of capability.families) {
+        if (each.afi === family.afi && each.safi === family.safi) mode = each.mode > 3 ? 0 : each.mode;
+      }
+    }
+    const both = (addPathMode(local.addPath[family.index]) & ours) !== 0 && (mode & theirs) !== 0;
+    if (both) mask |= 1 << family.index;
+  }
+  return mask;
 }
 
 /** RFC 4271 4.4: a third of the hold time, never more often than once per second, none when the hold time is 0. */

@@ -31,6 +31,8 @@ const agreement: Agreement = {
   routeRefresh: true,
   enhancedRefresh: true,
   restart: noAgreement,
+  addPathReceive: 0,
+  addPathSend: 0,
   extendedMessages: false,
   maxMessageBytes: 4096,
   holdTimeS: 90,

@@ -185,21 +185,22 @@ const gatesInOrder: readonly Gate[] = [
   ...laterGates,
 ];
 
-/** A route that goes out with Add-Path. */
+/** A path on its way out. */
 export interface ChosenPath {
-  /** Row of the path in the table, and its identifier on the wire. */
+  /** Row of the path in the table, and with Add-Path its identifier on the wire. */
   readonly pathId: number;
   readonly attr: AttrId;
-  /** The member that must not hear of it, 0 for none. */
+  /** Where it came from; of a route that goes out, the member that must not hear of it; 0 for none. */
   readonly source: number;
 }
 
 /** A prefix on its way to one neighbor. */
 export interface ExportStory {
-  /** What goes out, 0 for nothing, and the path that it is of. Held until `endBatch`. */
-  readonly out: AttrId;
-  readonly path: number;
-  /** Paths that were tried, in order; the one that goes is the last. */
+  /** What goes out: one at most without Add-Path. Held until `endBatch`. */
+  readonly routes: readonly ChosenPath[];
+  /** Rows of the paths that they are of. */
+  readonly goes: ReadonlySet<number>;
+  /** Paths that were tried, in order; without Add-Path the one that goes is the last. */
   readonly paths: readonly PathStory[];
   /** How many were tried: more than are told of when there are very many. */
   readonly tried: number;
@@ -228,6 +229,8 @@ export class Exporter {
   path = 0;
   /** Member that must not hear of the last route offered: its source, or the owner of a next hop of ours; 0 for none. */
   withheld = 0;
+  /** Whether attributes that `chooseAll` looked at last fit no message. */
+  isTooLarge = false;
   /** Whether policy counts what is asked of it: not where nothing is announced. */
   counting = true;
   /** Whether attributes fit a message of the sessions that this is for. */
@@ -286,35 +289,48 @@ export class Exporter {
     return 0;
   }
 
-  /** The paths of a prefix that are offered, one after the other, until one may go. */
+  /** The paths of a prefix that are offered, one after the other, until enough may go. */
   candidates(row: PrefixId): readonly number[] {
     const best = this.table.bestOf(row);
     if (best === 0) return [];
-    return this.config.perClient === 0 ? [best] : this.table.ranked(row);
+    return this.looksBehindBest ? this.table.ranked(row) : [best];
   }
 
-  /** Whether attributes of the prefix last chosen for fit no message. */
-  isTooLarge = false;
+  /** True when paths behind the best one may go out. */
+  get looksBehindBest(): boolean {
+    return this.config.perClient !== 0 || this.config.addPath !== undefined;
+  }
 
   /**
-   * What goes out for a prefix with Add-Path: the first paths in rank that may go. The ids are held until `endBatch`;
-   * who keeps them longer retains them.
+   * All that goes out for a prefix: with Add-Path the first paths in rank that may go, else one at most. The ids are
+   * held until `endBatch`; who keeps them longer retains them.
    */
   chooseAll(row: PrefixId): readonly ChosenPath[] {
-    this.isTooLarge = false;
-    if (this.table.bestOf(row) === 0) return [];
-    const { choice, max } = this.config.addPath!;
+    const { paths } = this.table;
+    const candidates = this.candidates(row).map((path) => {
+      return { pathId: path, attr: paths.attr[path], source: paths.neighbor[path] };
+    });
+    return this.chooseAmong(row, candidates);
+  }
+
+  /** The same for paths that need not be in the table, best first; without Add-Path their path ids are not told. */
+  chooseAmong(row: PrefixId, ranked: readonly ChosenPath[]): readonly ChosenPath[] {
+    const { addPath } = this.config;
+    const max = addPath?.max ?? 1;
+    const offered = this.looksBehindBest ? ranked : ranked.slice(0, 1);
+    const seen = addPath?.choice === "perNeighborAs" ? new Set<number>() : undefined;
     const chosen: ChosenPath[] = [];
-    const seen = choice === "perNeighborAs" ? new Set<number>() : undefined;
-    for (const path of this.table.ranked(row)) {
+    this.isTooLarge = false;
+    for (const { pathId, attr, source } of offered) {
       if (chosen.length === max) break;
-      const neighborAs = this.attributes.neighborAs[this.table.paths.attr[path]];
+      const neighborAs = this.attributes.neighborAs[attr];
       if (seen?.has(neighborAs)) continue;
-      const attr = this.offerPath(path);
+      const out = this.offer(attr, source, row);
       if (this.gate === ExportGate.tooLarge) this.isTooLarge = true;
-      if (attr === 0) continue;
+      if (out === 0) continue;
       seen?.add(neighborAs);
-      chosen.push({ pathId: path, attr, source: this.withheld });
+      this.path = pathId;
+      chosen.push({ pathId: addPath ? pathId : 0, attr: out, source: this.withheld });
     }
     return chosen;
   }
@@ -373,18 +389,18 @@ export class Exporter {
   explain(row: PrefixId, member: number, storiesMax: number): ExportStory {
     const { counting } = this;
     this.counting = false;
-    const chosen = this.choose(row);
-    const out = this.withheld === member ? 0 : chosen;
-    const path = out === 0 ? 0 : this.path;
+    const { addPath } = this.config;
+    const routes = this.chooseAll(row).filter(({ source }) => source !== member);
+    const goes = new Set(addPath ? routes.map(({ pathId }) => pathId) : routes.map(() => this.path));
     const tried = [...this.candidates(row)];
-    if (path !== 0) tried.length = tried.indexOf(path) + 1;
+    if (!addPath && routes.length > 0) tried.length = tried.indexOf(this.path) + 1;
     const told = tried.length > storiesMax ? [...tried.slice(0, storiesMax - 1), tried.at(-1)!] : tried;
-    const paths = told.map((each) => this.pathStory(each, member));
+    const paths = told.map((each) => this.pathStory(each, member, goes.has(each)));
     this.counting = counting;
-    return { out, path, paths, tried: tried.length };
+    return { routes, goes, paths, tried: tried.length };
   }
 
-  private pathStory(path: number, member: number): PathStory {
+  private pathStory(path: number, member: number, goes: boolean): PathStory {
     const { paths } = this.table;
     const attr = paths.attr[path];
     const source = paths.neighbor[path];
@@ -393,6 +409,7 @@ export class Exporter {
     let { gate } = this;
     if (source === member) gate = ExportGate.splitHorizon;
     else if (out !== 0 && this.withheldFrom(source, out) === member) gate = ExportGate.neighborNextHop;
+    else if (out !== 0 && !goes) gate = ExportGate.beyondAddPath;
     const last = gatesInOrder.findIndex((rule) => rule.gate === gate);
     const reached = last < 0 ? gatesInOrder : gatesInOrder.slice(0, last + 1);
     const gates = reached.map((rule) => ({ ...rule, passed: rule.gate !== gate }));

@@ -20,16 +20,23 @@ interface Segment {
   readonly end: number;
 }
 
+/** What one member alone hears. */
+interface Single {
+  readonly prefix: number;
+  readonly attr: AttrId;
+  readonly pathId: number;
+}
+
 /** No neighbor: for messages that everybody gets. */
 export const everybody = -1;
 
 export class UpdateBatch {
-  /** Prefixes that may be collected before `flush`. */
-  readonly prefixesMax: number;
+  private readonly prefixesMax: number;
   private readonly attributes: AttributeStore;
   /** Columns of the items collected. */
-  private readonly prefix: Uint32Array;
-  private readonly nextItem: Int32Array;
+  private prefix: Uint32Array;
+  private pathId: Uint32Array;
+  private nextItem: Int32Array;
   private items = 0;
   /** Buckets: items of one (attribute set, source); attribute 0 withdraws. */
   private readonly bucketAttr: number[] = [];
@@ -45,12 +52,13 @@ export class UpdateBatch {
   private readonly sources = new Map<number, number>();
   private readonly withdrawBucket = new Map<number, number>();
   /** What one member alone hears: prefix and attribute (0 withdraws) by neighbor. */
-  private readonly single = new Map<number, { prefix: number; attr: AttrId }[]>();
+  private readonly single = new Map<number, Single[]>();
 
   constructor(attributes: AttributeStore, prefixesMax = batchPrefixesMax) {
     this.attributes = attributes;
     this.prefixesMax = prefixesMax;
     this.prefix = new Uint32Array(prefixesMax);
+    this.pathId = new Uint32Array(prefixesMax);
     this.nextItem = new Int32Array(prefixesMax);
   }
 
@@ -58,8 +66,13 @@ export class UpdateBatch {
     return this.items === 0 && this.single.size === 0;
   }
 
+  /** True when it is time to flush, after this many prefixes. With Add-Path a prefix may bring several items. */
+  isFull(prefixes: number): boolean {
+    return prefixes >= this.prefixesMax || this.items >= this.prefixesMax;
+  }
+
   /** Announces to everybody but `source`. */
-  announce(prefix: number, attr: AttrId, source: number): void {
+  announce(prefix: number, attr: AttrId, source: number, pathId = 0): void {
     if (attr >= this.stampOf.length) {
       const capacity = this.attributes.localPref.length;
       this.stampOf = grown(this.stampOf, capacity);
@@ -71,24 +84,24 @@ export class UpdateBatch {
       this.stampOf[attr] = this.stamp;
       this.bucketOf[attr] = bucket;
     }
-    this.addItem(prefix, bucket);
+    this.addItem(prefix, bucket, pathId);
   }
 
   /** Withdraws from everybody but `source` (who never heard of it). */
-  withdraw(prefix: number, source: number): void {
+  withdraw(prefix: number, source: number, pathId = 0): void {
     let bucket = this.withdrawBucket.get(source);
     if (bucket === undefined) {
       bucket = this.addBucket(0, source);
       this.withdrawBucket.set(source, bucket);
     }
-    this.addItem(prefix, bucket);
+    this.addItem(prefix, bucket, pathId);
   }
 
-  /** Announces (or with attr 0 withdraws) to one neighbor. */
-  alone(neighbor: number, prefix: number, attr: AttrId): void {
+  /** Announces (or with attr 0 withdraws) to one neighbor, after everything else. */
+  alone(neighbor: number, prefix: number, attr: AttrId, pathId = 0): void {
     const list = this.single.get(neighbor);
-    if (list) list.push({ prefix, attr });
-    else this.single.set(neighbor, [{ prefix, attr }]);
+    if (list) list.push({ prefix, attr, pathId });
+    else this.single.set(neighbor, [{ prefix, attr, pathId }]);
   }
 
   private addBucket(attr: AttrId, source: number): number {
@@ -101,11 +114,20 @@ export class UpdateBatch {
     return bucket;
   }
 
-  private addItem(prefix: number, bucket: number): void {
+  private addItem(prefix: number, bucket: number, pathId: number): void {
     const item = this.items++;
+    if (item === this.prefix.length) this.grow();
     this.prefix[item] = prefix;
+    this.pathId[item] = pathId;
     this.nextItem[item] = this.bucketFirst[bucket];
     this.bucketFirst[bucket] = item;
+  }
+
+  private grow(): void {
+    const capacity = this.prefix.length * 2;
+    this.prefix = grown(this.prefix, capacity);
+    this.pathId = grown(this.pathId, capacity);
+    this.nextItem = grown(this.nextItem, capacity);
   }
 
   /**
@@ -137,7 +159,7 @@ export class UpdateBatch {
   private write(writer: UpdateWriter, bucket: number): void {
     begin(writer, this.bucketAttr[bucket]);
     for (let item = this.bucketFirst[bucket]; item >= 0; item = this.nextItem[item]) {
-      writer.add(this.prefix[item]);
+      writer.add(this.prefix[item], this.pathId[item]);
     }
     writer.end();
   }
@@ -153,15 +175,15 @@ export class UpdateBatch {
 }
 
 /** What one member alone hears; neighbors in the list with equal attributes share messages. */
-function writeSingle(writer: UpdateWriter, list: readonly { prefix: number; attr: AttrId }[]): void {
+function writeSingle(writer: UpdateWriter, list: readonly Single[]): void {
   let open = -1;
-  for (const { prefix, attr } of list) {
+  for (const { prefix, attr, pathId } of list) {
     if (attr !== open) {
       writer.end();
       begin(writer, attr);
       open = attr;
     }
-    writer.add(prefix);
+    writer.add(prefix, pathId);
   }
   writer.end();
 }

@@ -7,11 +7,13 @@ import type { PathAttributes } from "../wire/path-attributes.ts";
 import { type NlriList, UpdateScratch } from "../wire/scratch.ts";
 import { decodeUpdate } from "../wire/update-decode.ts";
 import { UpdateEncoder } from "../wire/update-encode.ts";
+import { BestGroup } from "./best-group.ts";
 import { ExportCache } from "./export-cache.ts";
-import { type ExportConfig, Exporter } from "./exporter.ts";
+import { type AddPathSend, type ExportConfig, Exporter } from "./exporter.ts";
+import { PathGroup } from "./path-group.ts";
 import { RibFixture, sequence } from "./rib-fixture.ts";
 import { UpdateBatch } from "./update-batch.ts";
-import { UpdateGroup } from "./update-group.ts";
+import type { GroupHost, UpdateGroup } from "./update-group.ts";
 import { UpdateWriter } from "./update-writer.ts";
 
 const messageMax = 4096;
@@ -39,8 +41,19 @@ class Speaker {
   readonly members = new Map<number, Member>();
   /** Prefixes that once fitted no message: they are withdrawn whether they were announced before or not. */
   private readonly oversize = new Set<string>();
-  readonly groups = [64500, 64501].map((asn, i) => ({ asn, group: this.makeGroup(i + 1, asn) }));
+  readonly groups: readonly { readonly asn: number; readonly group: UpdateGroup }[];
   private readonly scratch = new UpdateScratch();
+  private readonly addPath: AddPathSend | undefined;
+
+  constructor(addPath: AddPathSend | undefined) {
+    this.addPath = addPath;
+    this.rib.table.followsAllPaths = addPath !== undefined;
+    this.groups = [64500, 64501].map((asn, i) => ({ asn, group: this.makeGroup(i + 1, asn) }));
+  }
+
+  private get addPathMask(): number {
+    return this.addPath ? 1 : 0;
+  }
 
   private makeGroup(id: number, localAsn: number): UpdateGroup {
     const { rib } = this;
@@ -56,6 +69,8 @@ class Speaker {
       role: undefined,
       gracefulShutdown: false,
       perClient: 0,
+      addPath: this.addPath,
+      longLived: false,
       nextHopSelf: true,
       selfNextHop: Uint8Array.of(10, 0, 0, 254),
       onLinkBits: 0,
@@ -64,16 +79,19 @@ class Speaker {
       defaultOriginate: false,
     };
     const exporter = new Exporter(rib.table, rib.attributes, rib.neighbors, this.cache, config);
-    const context = { fourOctetAs: true, addPath: 0, maxMessageBytes: messageMax };
+    const context = { fourOctetAs: true, addPath: this.addPathMask, maxMessageBytes: messageMax };
     const writer = new UpdateWriter(rib.table, rib.attributes, this.encoder, context);
-    return new UpdateGroup(id, rib.table, exporter, rib.attributes, this.batch, writer, {
+    const { table, attributes } = rib;
+    const host: GroupHost = {
       send: (neighbor, bytes) => this.receive(neighbor, bytes),
       queuedBytes: (neighbor) => this.members.get(neighbor)!.queued,
       endOfRib: (_group, neighbor) => {
         this.members.get(neighbor)!.ends++;
       },
       oversize: (_group, prefix) => this.oversize.add(this.name(prefix)),
-    });
+    };
+    const parts = { table, exporter, attributes, batch: this.batch, writer, host };
+    return this.addPath ? new PathGroup(id, parts) : new BestGroup(id, parts);
   }
 
   private receive(neighbor: number, bytes: Uint8Array): void {
@@ -88,7 +106,7 @@ class Speaker {
         bytes,
         at,
         at + length,
-        { fourOctetAs: true, addPath: 0, external: true, families: 1 },
+        { fourOctetAs: true, addPath: this.addPathMask, external: true, families: 1 },
         scratch,
       );
       assert.equal(scratch.problems.length, 0);
@@ -97,7 +115,7 @@ class Speaker {
       for (const prefix of names(bytes, scratch.withdrawn)) {
         assert(!said.has(prefix));
         said.add(prefix);
-        const known: boolean = member.routes.delete(prefix) || this.oversize.has(prefix);
+        const known: boolean = member.routes.delete(prefix) || this.oversize.has(prefix.split(" ")[0]);
         assert(known || member.behind, `${neighbor}: withdraw of unknown ${prefix}`);
       }
       if (scratch.reach.count > 0) {
@@ -151,14 +169,30 @@ class Speaker {
     const { table } = this.rib;
     const routes: [string, string][] = [];
     for (const row of this.rib.changed()) {
-      const path = table.bestOf(row);
-      if (path === 0 || table.paths.neighbor[path] === neighbor) continue;
-      const { asPath, communities } = this.rib.attributesOf(table.paths.attr[path]);
-      if (communities.includes(WellKnownCommunity.noExport) || communities.length > 1000) continue;
-      const told = { asPath: sequence(asn, ...asPath.flatMap(({ asns }) => asns)), communities };
-      routes.push([this.name(row), text(told)]);
+      for (const path of this.chosen(row)) {
+        if (table.paths.neighbor[path] === neighbor) continue;
+        const { asPath, communities } = this.rib.attributesOf(table.paths.attr[path]);
+        const told = { asPath: sequence(asn, ...asPath.flatMap(({ asns }) => asns)), communities };
+        routes.push([this.addPath ? `${this.name(row)} ${path}` : this.name(row), text(told)]);
+      }
     }
     return new Map(routes.sort());
+  }
+
+  /** Paths of a prefix that go out, told naively. */
+  private chosen(row: number): number[] {
+    const { table } = this.rib;
+    const mayGo = (path: number): boolean => {
+      const { communities } = this.rib.attributesOf(table.paths.attr[path]);
+      return !communities.includes(WellKnownCommunity.noExport) && communities.length <= 1000;
+    };
+    const best = table.bestOf(row);
+    if (!this.addPath) return best !== 0 && mayGo(best) ? [best] : [];
+    const fit = table.ranked(row).filter(mayGo);
+    const { choice, max } = this.addPath;
+    if (choice === "first") return fit.slice(0, max);
+    const asOf = (path: number): number => this.rib.attributesOf(table.paths.attr[path]).asPath[0].asns[0];
+    return fit.filter((path, i) => fit.findIndex((other) => asOf(other) === asOf(path)) === i).slice(0, max);
   }
 
   private name(row: number): string {
@@ -169,10 +203,12 @@ class Speaker {
   }
 }
 
+/** Prefixes of a message, with their path identifiers where there are any. */
 function names(bytes: Uint8Array, list: NlriList): string[] {
   return Array.from({ length: list.count }, (_, i) => {
     const address = [0, 1, 2, 3].map((octet) => (octet * 8 < list.length[i] ? bytes[list.at[i] + octet] : 0));
-    return `${address.join(".")}/${list.length[i]}`;
+    const prefix = `${address.join(".")}/${list.length[i]}`;
+    return list.pathId[i] === 0 ? prefix : `${prefix} ${list.pathId[i]}`;
   });
 }
 
@@ -278,21 +314,30 @@ const steps = fc.array(
   { maxLength: 80, size: "max" },
 );
 
-suite("UpdateGroup", () => {
-  test("whatever happens in which order, every member ends with the table minus its own routes", () => {
-    fc.assert(
-      fc.property(steps, (sequenceOfSteps) => {
-        const speaker = new Speaker();
-        for (const step of sequenceOfSteps) step(speaker);
-        speaker.check();
-        release(speaker);
-      }),
-      { numRuns: Number(process.env.CAIRN_RUNS ?? 400) },
-    );
-  });
+const kinds: readonly [name: string, addPath: AddPathSend | undefined][] = [
+  ["one route per prefix", undefined],
+  ["all paths", { choice: "first", max: 64 }],
+  ["the best two", { choice: "first", max: 2 }],
+  ["one per neighboring AS", { choice: "perNeighborAs", max: 64 }],
+];
+
+suite("update groups", () => {
+  for (const [name, addPath] of kinds) {
+    test(`${name}: whatever happens in which order, every member ends with the table minus its own`, () => {
+      fc.assert(
+        fc.property(steps, (sequenceOfSteps) => {
+          const speaker = new Speaker(addPath);
+          for (const step of sequenceOfSteps) step(speaker);
+          speaker.check();
+          release(speaker);
+        }),
+        { numRuns: Number(process.env.CAIRN_RUNS ?? 400) },
+      );
+    });
+  }
 
   test("one slow member holds up nobody, and alone it holds up the front", () => {
-    const speaker = new Speaker();
+    const speaker = new Speaker(undefined);
     const { rib, groups } = speaker;
     for (const neighbor of [1, 2]) {
       speaker.members.set(neighbor, Object.assign(new Member(), { group: groups[0], endsExpected: 1 }));
@@ -313,7 +358,7 @@ suite("UpdateGroup", () => {
   });
 
   test("prefixes of one attribute set share messages, also for one member alone", () => {
-    const speaker = new Speaker();
+    const speaker = new Speaker(undefined);
     const { rib, groups } = speaker;
     const sent: number[] = [];
     const group = groups[0].group;
@@ -339,7 +384,7 @@ function release(speaker: Speaker): void {
   for (const [neighbor, member] of members) member.group?.group.leave(neighbor, `10.0.0.${neighbor}`);
   for (const { group } of groups) group.close();
   for (let neighbor = 1; neighbor <= 5; neighbor++)
-    rib.table.sweepNeighbor(neighbor, true, 1, rib.table.paths.rows);
+    rib.table.sweepNeighbor(neighbor, Number.POSITIVE_INFINITY, 1, rib.table.paths.rows);
   rib.table.reap(rib.table.changes.revision, 1000);
   assert.equal(rib.attributes.count, 0, "attribute sets are held by nobody");
   assert.equal(rib.table.prefixes.count, 0);

@@ -58,14 +58,15 @@ export class UpdateWriter {
     else this.encoder.beginWithdrawMp(this.table.family);
   }
 
-  add(prefix: number): void {
+  /** @param pathId RFC 7911 path identifier, sent where it was negotiated */
+  add(prefix: number, pathId = 0): void {
     const { prefixes } = this.table;
     const length = prefixes.length[prefix];
-    if (prefixes instanceof PrefixTable4) this.encoder.prefix4(prefixes.address[prefix], length);
+    if (prefixes instanceof PrefixTable4) this.encoder.prefix4(prefixes.address[prefix], length, pathId);
     else {
       const { words } = prefixes;
       const at = prefix * 4;
-      this.encoder.prefixWords(words[at], words[at + 1], words[at + 2], words[at + 3], length);
+      this.encoder.prefixWords(words[at], words[at + 1], words[at + 2], words[at + 3], length, pathId);
     }
   }
 

@@ -9,7 +9,7 @@ import {
   ExplainedExportSchema,
 } from "../gen/cairn/v1/rib_service_pb.ts";
 import type { Explanation } from "../policy/explain.ts";
-import { exportGateText, type PathStory, pathReason } from "../rib/exporter.ts";
+import { type ChosenPath, exportGateText, type PathStory, pathReason } from "../rib/exporter.ts";
 import type { RouteTable } from "../rib/route-table.ts";
 import type { UpdateGroup } from "../rib/update-group.ts";
 import { unicastFamily } from "../wire/family.ts";
@@ -77,7 +77,7 @@ class Telling {
     const originated = group!.defaultFor(row);
     if (originated !== 0) {
       this.gate("default-originate", true, "we originate a default route to this neighbor");
-      this.announced(group!, originated, 0, "");
+      this.announced(group!, [{ pathId: 0, attr: originated, source: 0 }], [0], "");
       return;
     }
     const best = row === 0 ? 0 : table.bestOf(row);
@@ -88,10 +88,14 @@ class Telling {
   private tellPaths(group: UpdateGroup): void {
     const { response } = this;
     const story = group.exporter.explain(this.row, this.record.id, storiesMax);
-    response.paths = story.paths.map((each) => this.pathMessage(each, each.path === story.path));
-    if (story.out !== 0) {
+    response.paths = story.paths.map((each) => this.pathMessage(each, story.goes.has(each.path)));
+    if (story.routes.length > 0) {
       const better = story.tried - 1;
-      this.announced(group, story.out, story.path, better > 0 ? `; ${better} better may not go to it` : "");
+      const several = group.exporter.config.addPath !== undefined;
+      const of = several
+        ? `; ${story.routes.length} of ${story.tried} paths go (RFC 7911)`
+        : `; ${better} better may not go to it`;
+      this.announced(group, story.routes, [...story.goes], several || better > 0 ? of : "");
     } else {
       const rest = story.tried - 1;
       const more = rest > 0 ? `, and none of the other ${rest} paths may go either` : "";
@@ -119,14 +123,25 @@ class Telling {
     });
   }
 
-  private announced(group: UpdateGroup, attr: number, path: number, instead: string): void {
+  /** @param paths rows of the paths that the routes are of; 0 for one that we originate */
+  private announced(
+    group: UpdateGroup,
+    routes: readonly ChosenPath[],
+    paths: readonly number[],
+    more: string,
+  ): void {
     const { core, table, row, response } = this;
     response.advertised = true;
-    response.route = routeMessage(core.routing, table, path, attr, this.nowS, row);
-    response.update = group.message(row, attr) ?? new Uint8Array(0);
-    const from =
-      path === 0 ? "originated here" : `learned from ${response.paths.at(-1)?.path?.neighbor ?? ""}`;
-    response.summary = this.sentence(true, `${from}${instead}`);
+    response.routes = routes.map(({ attr, pathId }, i) => {
+      return { ...routeMessage(core.routing, table, paths[i], attr, this.nowS, row), pathId };
+    });
+    response.route = response.routes[0];
+    const updates = routes.map(({ attr, pathId }) => group.message(row, attr, pathId) ?? new Uint8Array(0));
+    response.update = concatenate(updates);
+    const [first] = paths;
+    const learned = first === 0 ? "" : this.core.routing.neighbors.text[table.paths.neighbor[first]];
+    const from = first === 0 ? "originated here" : `learned from ${learned}`;
+    response.summary = this.sentence(true, `${from}${more}`);
   }
 
   private sentence(goes: boolean, why: string): string {
@@ -147,6 +162,16 @@ class Telling {
     if (!passed) this.response.summary = this.sentence(false, text);
     return passed;
   }
+}
+
+function concatenate(parts: readonly Uint8Array[]): Uint8Array {
+  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
 }
 
 function policyText(policy: Explanation | undefined): string {

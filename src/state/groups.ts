@@ -1,8 +1,10 @@
 /** Which update group a neighbor belongs to, and the groups themselves. */
 import { formatIp, parseIp } from "../base/ip.ts";
-import { type ExportConfig, Exporter } from "../rib/exporter.ts";
+import { BestGroup } from "../rib/best-group.ts";
+import { type AddPathSend, type ExportConfig, Exporter } from "../rib/exporter.ts";
 import { NeighborFlag } from "../rib/neighbor-columns.ts";
-import { type GroupHost, UpdateGroup } from "../rib/update-group.ts";
+import { PathGroup } from "../rib/path-group.ts";
+import type { GroupHost, UpdateGroup } from "../rib/update-group.ts";
 import { UpdateWriter } from "../rib/update-writer.ts";
 import { encodeBlock } from "../wire/block.ts";
 import type { Family } from "../wire/family.ts";
@@ -75,7 +77,8 @@ export class Groups {
   private followPaths(family: Family): void {
     let matter = false;
     for (const { table, exporter } of this.byKey.values()) {
-      if (table.family === family && exporter.config.perClient !== 0) matter = true;
+      if (table.family !== family) continue;
+      if (exporter.config.perClient !== 0 || exporter.config.addPath) matter = true;
     }
     this.routing.table(family).followsAllPaths = matter;
   }
@@ -151,16 +154,18 @@ export class Groups {
       maxMessageBytes: negotiated.maxMessageBytes,
     });
     const exporter = new Exporter(table, attributes, neighbors, exportCache, config);
-    const group = new UpdateGroup(this.nextId++, table, exporter, attributes, batch, writer, this.host);
-    if (config.defaultOriginate && config.selfNextHop) group.originateDefault(this.defaultRoute(config));
+    const parts = { table, exporter, attributes, batch, writer, host: this.host };
+    const Group = config.addPath ? PathGroup : BestGroup;
+    const group = new Group(this.nextId++, parts);
+    if (originatesDefault(config)) group.originateDefault(this.defaultRoute(config));
     this.byKey.set(key, group);
     this.keyOf.set(group, key);
     this.followPaths(family);
     return group;
   }
 
-  /** Attributes of an originated default route: ours, origin IGP. */
-  private defaultRoute(config: ExportConfig): number {
+  /** Attributes of an originated default route: ours, origin IGP. One reference is the caller's. */
+  defaultRoute(config: ExportConfig): number {
     const attributes = emptyAttributes();
     attributes.nextHop = config.selfNextHop!;
     const { localAsn, globalAsn } = config;
@@ -208,6 +213,7 @@ export class Groups {
       role: config.role,
       gracefulShutdown: config.gracefulShutdown,
       perClient: config.perClientBest ? record.id : 0,
+      addPath: addPathOf(record, family),
       longLived: record.negotiated!.restart.longLived,
       nextHopSelf: config.nextHopSelf,
       selfNextHop: self?.bytes,
@@ -230,7 +236,7 @@ export class Groups {
       family.index,
       negotiated.fourOctetAs,
       negotiated.maxMessageBytes,
-      negotiated.addPathSend & (1 << family.index),
+      config.addPath ?? "",
       config.external,
       config.routeServerClient,
       config.localAsn,
@@ -307,11 +313,22 @@ export class Groups {
   }
 }
 
+/** Which paths a neighbor is sent, where both sides said that there may be several. */
+function addPathOf({ config, negotiated }: NeighborRecord, family: Family): AddPathSend | undefined {
+  if ((negotiated!.addPathSend & (1 << family.index)) === 0) return undefined;
+  return config.addPath[family.index]?.send;
+}
+
 /** True for an address of the family that others can reach: not link-local. */
 function isUsable(address: string, family: Family): boolean {
   const bytes = parseIp(address);
   if (!bytes || bytes.length !== family.addressBytes) return false;
   return !(bytes.length === 16 && bytes[0] === 0xfe && (bytes[1] & 0xc0) === 0x80);
+}
+
+/** A default route goes out, whatever the table holds. */
+export function originatesDefault({ defaultOriginate, selfNextHop }: ExportConfig): boolean {
+  return defaultOriginate && selfNextHop !== undefined;
 }
 
 /** Flags of a neighbor for best path and export. */

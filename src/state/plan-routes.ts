@@ -9,13 +9,13 @@
  */
 import type { FamilyImpact, RouteCounts } from "../gen/cairn/v1/config_service_pb.ts";
 import { BestPath, type StepName } from "../rib/best-path.ts";
-import { Exporter } from "../rib/exporter.ts";
+import { type ChosenPath, Exporter } from "../rib/exporter.ts";
 import { NeighborColumns } from "../rib/neighbor-columns.ts";
 import { PathColumns } from "../rib/path-columns.ts";
 import { reasonMask } from "../rib/path-flags.ts";
 import type { RouteTable } from "../rib/route-table.ts";
 import type { UpdateGroup } from "../rib/update-group.ts";
-import { neighborFlags } from "./groups.ts";
+import { neighborFlags, originatesDefault } from "./groups.ts";
 import type { NeighborRecord } from "./neighbor-record.ts";
 import { flagsChange, type NeighborPlan, type PlanScope } from "./plan-neighbors.ts";
 import { prefixText } from "./route-message.ts";
@@ -24,6 +24,9 @@ import { prefixText } from "./route-message.ts";
 const chunkRows = 256;
 /** Prefixes that are named per neighbor and family. */
 const examplesMax = 10;
+
+/** No route. */
+const nothing: ChosenPath = { pathId: 0, attr: 0, source: 0 };
 
 export class Counts {
   appear = 0;
@@ -66,12 +69,6 @@ interface Walk {
   row: number;
 }
 
-/** A path as export sees it. */
-interface Candidate {
-  readonly attr: number;
-  readonly source: number;
-}
-
 export class RoutePlan {
   private readonly scope: PlanScope;
   private readonly walks: Walk[] = [];
@@ -89,7 +86,7 @@ export class RoutePlan {
   private readonly sources = new Uint16Array(chunkRows);
   private readonly moved = new Uint8Array(chunkRows);
   /** Paths best first, for units that choose for themselves; undefined where they are those of the table. */
-  private readonly ranked: (readonly Candidate[] | undefined)[] = [];
+  private readonly ranked: (readonly ChosenPath[] | undefined)[] = [];
   private readonly held: number[] = [];
   private readonly chainAttrs: number[] = [];
   /** Work done, in prefixes and evaluations. */
@@ -120,7 +117,7 @@ export class RoutePlan {
     const choosesAgain = this.imports.size > 0 || this.removed.size > 0 || scope.bestPathChanges;
     for (const table of core.routing.tables) {
       const units = this.unitsOf(table, plans, flagged.length > 0);
-      const ranks = units.some(({ exporter }) => exporter.config.perClient !== 0);
+      const ranks = units.some(({ exporter }) => exporter.looksBehindBest);
       if (choosesAgain || units.some((unit) => unit.changed))
         this.walks.push({ table, units, ranks, row: 1 });
     }
@@ -170,7 +167,7 @@ export class RoutePlan {
         const counts = new Counts();
         unit = { group, exporter, changed, members: [], memberIds: new Map(), counts };
         units.set(key, unit);
-        this.countDefault(unit);
+        this.countNewDefault(unit);
       }
       unit.members.push(record);
       unit.memberIds.set(record.id, new Counts());
@@ -179,13 +176,15 @@ export class RoutePlan {
     return [...units.values()];
   }
 
-  /** A default route that begins or ends to be originated; the walk leaves the default prefix out for these units. */
-  private countDefault({ group, exporter, counts }: Unit): void {
-    const before = group.exporter.config.defaultOriginate && group.exporter.config.selfNextHop !== undefined;
-    const after = exporter.config.defaultOriginate && exporter.config.selfNextHop !== undefined;
-    counts.count(before, after, false);
-    if (before !== after)
-      counts.example(() => (group.table.family.addressBytes === 4 ? "0.0.0.0/0" : "::/0"));
+  /** A default route that begins to be originated where the table has no such prefix: no walk comes by it. */
+  private countNewDefault({ group: { table }, exporter, counts }: Unit): void {
+    if (this.defaultRow(table) !== 0 || !originatesDefault(exporter.config)) return;
+    counts.count(false, true, false);
+    counts.example(() => (table.family.addressBytes === 4 ? "0.0.0.0/0" : "::/0"));
+  }
+
+  private defaultRow(table: RouteTable): number {
+    return table.prefixes.find(new Uint8Array(16), 0, 0);
   }
 
   /** Goes on for about `rows` prefixes. @returns true at the end */
@@ -230,12 +229,14 @@ export class RoutePlan {
     if (!this.mustChoose(table, row)) return;
     const { scratch, chainAttrs } = this;
     chainAttrs.length = 0;
+    const chainPaths = new Map<number, number>();
     let head = 0;
     let tail = 0;
     for (let path = table.head[row]; path !== 0; path = paths.next[path]) {
       const neighbor = paths.neighbor[path];
       if (this.removed.has(neighbor)) continue;
       const copy = scratch.add(row, neighbor, paths.idOf(path));
+      if (ranks) chainPaths.set(copy, path);
       this.work++;
       this.copyPath(table, path, copy);
       scratch.next[copy] = 0;
@@ -252,7 +253,9 @@ export class RoutePlan {
     this.sources[at] = source;
     if (ranks) {
       const order = head === 0 ? [] : this.best.rank(scratch, head);
-      this.ranked[at] = order.map((copy) => ({ attr: scratch.attr[copy], source: scratch.neighbor[copy] }));
+      this.ranked[at] = order.map((copy) => {
+        return { pathId: chainPaths.get(copy)!, attr: scratch.attr[copy], source: scratch.neighbor[copy] };
+      });
     }
     for (const copy of chainAttrs) scratch.remove(copy);
   }
@@ -292,39 +295,38 @@ export class RoutePlan {
 
   private compare(table: RouteTable, unit: Unit, count: number): void {
     const { exporter, group } = unit;
-    const originates = exporter.config.defaultOriginate || group.exporter.config.defaultOriginate;
+    const originated = originatesDefault(exporter.config)
+      ? this.scope.core.groups.defaultRoute(exporter.config)
+      : 0;
+    if (originated !== 0) this.held.push(originated);
+    const defaultRow = this.defaultRow(table);
     for (let i = 0; i < count; i++) {
-      const differs =
-        this.moved[i] !== 0 || (exporter.config.perClient !== 0 && this.ranked[i] !== undefined);
+      const differs = this.moved[i] !== 0 || (exporter.looksBehindBest && this.ranked[i] !== undefined);
       if (!unit.changed && !differs) continue;
       const row = this.rows[i];
-      if (originates && table.prefixes.length[row] === 0) continue;
+      const isOurs = originated !== 0 && row === defaultRow;
       this.work++;
-      const oldAttr = row < group.attr.length ? group.attr[row] : 0;
-      const oldSource = oldAttr === 0 ? 0 : group.source[row];
-      const attr = this.offer(table, exporter, i);
-      const source = attr === 0 ? 0 : exporter.withheld;
-      if (attr === oldAttr && source === oldSource) continue;
-      this.countRow(table, unit, row, oldAttr, oldSource, attr, source);
+      const before = group.held(row);
+      const after = isOurs ? [{ pathId: 0, attr: originated, source: 0 }] : this.offer(exporter, i);
+      for (const pathId of new Set([...before, ...after].map((route) => route.pathId))) {
+        const old = before.find((route) => route.pathId === pathId) ?? nothing;
+        const next = after.find((route) => route.pathId === pathId) ?? nothing;
+        if (old.attr === next.attr && old.source === next.source) continue;
+        this.countRow(table, unit, row, old.attr, old.source, next.attr, next.source);
+      }
     }
     exporter.endBatch();
   }
 
-  /** What goes out for a prefix of the chunk, as `Exporter.choose` would say with these paths in the table. */
-  private offer(table: RouteTable, exporter: Exporter, i: number): number {
+  /** What goes out for a prefix of the chunk, as `Exporter.chooseAll` would say with these paths in the table. */
+  private offer(exporter: Exporter, i: number): readonly ChosenPath[] {
     const row = this.rows[i];
-    if (this.attrs[i] === 0) return 0;
-    const attr = exporter.offer(this.attrs[i], this.sources[i], row);
-    if (attr !== 0 || exporter.config.perClient === 0) return attr;
-    const { paths } = table;
-    const candidates =
-      this.ranked[i] ??
-      table.ranked(row).map((path) => ({ attr: paths.attr[path], source: paths.neighbor[path] }));
-    for (const candidate of candidates.slice(1)) {
-      const other = exporter.offer(candidate.attr, candidate.source, row);
-      if (other !== 0) return other;
+    if (this.attrs[i] === 0) return [];
+    if (!exporter.looksBehindBest) {
+      return exporter.chooseAmong(row, [{ pathId: 0, attr: this.attrs[i], source: this.sources[i] }]);
     }
-    return 0;
+    const ranked = this.ranked[i];
+    return ranked ? exporter.chooseAmong(row, ranked) : exporter.chooseAll(row);
   }
 
   private countRow(

@@ -75,7 +75,8 @@ export function startTrial(core: Core, request: TestPolicyRequest): Result<Polic
     problems.push({ code: "REF_MISSING", path: "peer_group", message, value: request.peerGroup });
   }
   if (problems.length > 0) return { ok: false, problems };
-  const attached = new AttachedSpecs(new CandidateSpecs(core.objects, touched), request);
+  const specs = core.dynamic.dynamic.over(new CandidateSpecs(core.objects, touched));
+  const attached = new AttachedSpecs(specs, request);
   const units = records.filter(attached.concerns).flatMap((record) => {
     const tried: NeighborRecord = { ...record, config: attached.config(record.config) };
     return (family ? [family] : families).map((each) => ({ record, tried, family: each }));
@@ -183,8 +184,8 @@ interface Waiting {
 /** What there is to look at for one neighbor and family. */
 interface Unit {
   readonly rows: () => number;
-  /** Compares one row; undefined when it holds nothing of the neighbor. */
-  readonly look: (row: number) => Comparison | undefined;
+  /** Compares what a row holds of the neighbor. */
+  readonly look: (row: number) => readonly Comparison[];
   /** Lets go of what a step held. */
   readonly rest: () => void;
   readonly counts: PolicyTestCounts;
@@ -198,6 +199,9 @@ interface Comparison {
   readonly after: AttrId;
   readonly reason: () => string;
 }
+
+/** Paths of a prefix that are explained until the one is found that a difference is about. */
+const storiesMax = 64;
 
 class Trial implements PolicyTrial {
   private readonly core: Core;
@@ -232,8 +236,7 @@ class Trial implements PolicyTrial {
     const { unit, table } = this.unit;
     const end = Math.min(unit.rows(), this.row + rows);
     for (; this.row < end; this.row++) {
-      const found = unit.look(this.row);
-      if (found) this.compare(unit, table, found, differences);
+      for (const found of unit.look(this.row)) this.compare(unit, table, found, differences);
     }
     unit.rest();
     if (this.row < unit.rows()) return false;
@@ -290,17 +293,18 @@ class Trial implements PolicyTrial {
         for (const attr of held.splice(0)) attributes.release(attr);
       },
       look: (path) => {
-        if (paths.neighbor[path] !== record.id || paths.received[path] === 0) return undefined;
+        if (paths.neighbor[path] !== record.id || paths.received[path] === 0) return [];
         const after = core.importer.decide(tried, table, path);
         if (after !== 0) held.push(after);
         const wasAccepted = (paths.flags[path] & reasonMask) === RejectReason.none;
-        return {
+        const comparison: Comparison = {
           prefix: paths.prefix[path],
           pathId: paths.idOf(path),
           before: wasAccepted ? paths.attr[path] : 0,
           after,
           reason: () => core.importer.explain(tried, table, path).decidedBy,
         };
+        return [comparison];
       },
     };
   }
@@ -321,18 +325,21 @@ class Trial implements PolicyTrial {
       rows: () => (group.closed ? 0 : table.prefixes.rows),
       rest: () => exporter.endBatch(),
       look: (row) => {
-        if (table.isMarker(row) || group.defaultFor(row) !== 0 || table.bestOf(row) === 0) return undefined;
-        const chosen = exporter.choose(row);
-        return {
+        if (table.isMarker(row) || group.defaultFor(row) !== 0 || table.bestOf(row) === 0) return [];
+        const held = group.held(row).filter(({ source }) => source !== record.id);
+        const goes = exporter.chooseAll(row).filter(({ source }) => source !== record.id);
+        // Without Add-Path there is one route per prefix, whichever path it is of.
+        const ids = config.addPath ? table.ranked(row) : [0];
+        return ids.map((pathId) => ({
           prefix: row,
-          pathId: 0,
-          before: group.announces(row, record.id) ? group.attr[row] : 0,
-          after: exporter.withheld === record.id ? 0 : chosen,
+          pathId,
+          before: held.find((route) => route.pathId === pathId)?.attr ?? 0,
+          after: goes.find((route) => !config.addPath || route.pathId === pathId)?.attr ?? 0,
           reason: () => {
-            const { paths } = exporter.explain(row, record.id, 1);
-            return pathReason(paths[paths.length - 1]);
+            const { paths } = exporter.explain(row, record.id, pathId === 0 ? 1 : storiesMax);
+            return pathReason(paths.find(({ path }) => path === pathId) ?? paths[paths.length - 1]);
           },
-        };
+        }));
       },
     };
   }

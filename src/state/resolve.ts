@@ -14,6 +14,8 @@ import {
 } from "../gen/cairn/v1/global_service_pb.ts";
 import { KeyAlgorithm, type KeychainSpec } from "../gen/cairn/v1/keychain_service_pb.ts";
 import {
+  type AddPath,
+  AddPath_Send,
   BlackholeScope,
   GracefulRestart,
   type NeighborSpec,
@@ -38,7 +40,7 @@ import {
   isSet,
   setFieldValue,
 } from "./schema.ts";
-import type { NeighborConfig, PrefixLimitConfig, TcpAoKey } from "./session-port.ts";
+import type { AddPathConfig, NeighborConfig, PrefixLimitConfig, TcpAoKey } from "./session-port.ts";
 
 /** Name of the one Global object. */
 export const globalName = "global";
@@ -199,6 +201,7 @@ export function resolveNeighbor(objects: Specs, name: string): NeighborConfig | 
     softReconfiguration: spec.softReconfiguration!,
     prefixLimits: prefixLimits(spec.prefixLimits, false),
     acceptedLimits: prefixLimits(spec.prefixLimits, true),
+    addPath: addPaths(spec.addPath),
     nextHopSelf: spec.nextHopSelf!,
     allowOwnAs: spec.allowOwnAs!,
     removePrivateAs: removePrivateAsNames[spec.removePrivateAs ?? RemovePrivateAs.NONE] ?? "none",
@@ -269,6 +272,24 @@ function prefixLimits(
   }
   return byFamily;
 }
+
+function addPaths(entries: readonly AddPath[]): (AddPathConfig | undefined)[] {
+  const byFamily: (AddPathConfig | undefined)[] = allFamilies.map(() => undefined);
+  for (const { family, receive, receiveMax, send, max } of entries) {
+    const choice = send === AddPath_Send.PER_NEIGHBOR_AS ? "perNeighborAs" : "first";
+    const sends = send !== AddPath_Send.UNSPECIFIED && send !== AddPath_Send.NONE;
+    const most = max ?? (send === AddPath_Send.BEST ? 2 : everyPath);
+    byFamily[familyByName(family)!.index] = {
+      receive,
+      receiveMax: receiveMax ?? everyPath,
+      send: sends ? { choice, max: most } : undefined,
+    };
+  }
+  return byFamily;
+}
+
+/** More paths than a prefix can have from all neighbors. */
+const everyPath = 0xffff;
 
 /** What a peer group gives to the sockets of all that come in by it. */
 export function groupProtection(
@@ -342,6 +363,7 @@ const sources: Readonly<Record<keyof NeighborConfig, string | undefined>> = {
   softReconfiguration: "soft_reconfiguration",
   prefixLimits: "prefix_limits",
   acceptedLimits: "prefix_limits",
+  addPath: "add_path",
   nextHopSelf: "next_hop_self",
   allowOwnAs: "allow_own_as",
   removePrivateAs: "remove_private_as",

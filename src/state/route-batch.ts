@@ -63,6 +63,7 @@ export class RouteBatch {
    * @param prefix row of the prefix
    * @param neighbor whom it came from
    * @param rejectReason in more words than the flags have
+   * @param pathId as received, or as announced
    */
   addPath(
     routing: Routing,
@@ -73,6 +74,7 @@ export class RouteBatch {
     prefix = table.paths.prefix[path],
     neighbor = table.paths.neighbor[path],
     rejectReason = "",
+    pathId = table.paths.idOf(path),
   ): void {
     const { paths } = table;
     const flags = paths.flags[path];
@@ -88,7 +90,6 @@ export class RouteBatch {
     const length = writePrefixText(table.prefixes, prefix, bytes, this.end + 1);
     bytes[this.end] = length;
     this.end += 1 + length;
-    const pathId = paths.idOf(path);
     if (pathId !== 0) {
       this.varint(tags.pathId);
       this.varint(pathId);

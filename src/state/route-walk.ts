@@ -182,13 +182,15 @@ export class AdvertisedWalk extends RowWalk {
     const { table, filter, routing } = this.scope;
     const { group } = this;
     if (!group || group.closed || table.isMarker(row) || !group.announces(row, this.neighbor)) return;
-    const source = group.sourceOf(row);
-    if (!filter.matchesPrefix(table.prefixes, row) || !filter.matchesNeighbor(source)) return;
-    const attr = group.attr[row];
-    if (!filter.matchesAttributes(attr)) return;
-    // The path it came from may have changed or gone since.
-    const best = table.bestOf(row);
-    const isSame = best !== 0 && table.paths.neighbor[best] === source;
-    out.addPath(routing, table, isSame ? best : 0, attr, isSame ? this.scope.nowS() : 0, row, source);
+    if (!filter.matchesPrefix(table.prefixes, row)) return;
+    const { paths } = table;
+    group.eachRoute(row, this.neighbor, (attr, source, pathId) => {
+      if (!filter.matchesNeighbor(source) || !filter.matchesAttributes(attr)) return;
+      // The path it came from may have changed or gone since.
+      const path = pathId === 0 ? table.bestOf(row) : pathId;
+      const isSame = path !== 0 && paths.prefix[path] === row && paths.neighbor[path] === source;
+      const nowS = isSame ? this.scope.nowS() : 0;
+      out.addPath(routing, table, isSame ? path : 0, attr, nowS, row, source, "", pathId);
+    });
   }
 }

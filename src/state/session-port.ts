@@ -3,6 +3,7 @@
  * and counters of every neighbor; the core behind `SessionHost` owns routes. Route bytes do not travel through the FSM.
  */
 import type { RestartAgreement, RestartConfig } from "../fsm/graceful-restart.ts";
+import type { AddPathSend } from "../rib/exporter.ts";
 import type { BgpRole } from "../wire/bgp-role.ts";
 import type { Family } from "../wire/family.ts";
 
@@ -58,6 +59,8 @@ export interface NeighborConfig extends RestartConfig {
   readonly prefixLimits: readonly (PrefixLimitConfig | undefined)[];
   /** The same for routes that import policy accepts. */
   readonly acceptedLimits: readonly (PrefixLimitConfig | undefined)[];
+  /** RFC 7911, by family index; undefined for one path per prefix both ways. */
+  readonly addPath: readonly (AddPathConfig | undefined)[];
   readonly nextHopSelf: boolean;
   readonly allowOwnAs: number;
   readonly removePrivateAs: "none" | "remove" | "all" | "replace";
@@ -105,6 +108,15 @@ export interface TcpAoKey {
 export interface DynamicOrigin {
   /** Name of the range. */
   readonly range: string;
+}
+
+/** Several paths per prefix with a neighbor. */
+export interface AddPathConfig {
+  readonly receive: boolean;
+  /** Paths of a prefix that are taken at most. */
+  readonly receiveMax: number;
+  /** Undefined: only the best path is sent. */
+  readonly send: AddPathSend | undefined;
 }
 
 export interface PrefixLimitConfig {

@@ -55,6 +55,7 @@ export function config(change: Partial<NeighborConfig> = {}): NeighborConfig {
     strictErrors: false,
     softReconfiguration: true,
     prefixLimits: [],
+    addPath: [],
     acceptedLimits: [],
     nextHopSelf: false,
     allowOwnAs: 0,

@@ -21,6 +21,11 @@ export function checkSessionFields(spec: NeighborSpec | PeerGroupSpec, host: Hos
       spec.prefixLimits.map((limit) => (limit.afterPolicy ? `accepted ${limit.family}` : limit.family)),
       "a limit for",
     ),
+    ...duplicates(
+      "add_path",
+      spec.addPath.map(({ family }) => family),
+      "Add-Path for",
+    ),
     ...checkAbilities(spec, host),
   ];
   for (const field of ["importDefault", "exportDefault"] as const) {

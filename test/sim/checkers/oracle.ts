@@ -205,7 +205,8 @@ function checkExport(
 ): void {
   const group = to.groups[table.family.index];
   if (!group) return;
-  const announced = group.announces(row, to.id) ? attributesOf(core, group.attr[row]) : undefined;
+  const told = group.held(row).find(({ source }) => source !== to.id);
+  const announced = told && attributesOf(core, told.attr);
   if (to.config.defaultOriginate && /^(0\.0\.0\.0|::)\/0$/.test(prefix)) {
     if (!announced) fail(`no default route is announced to ${to.config.address}`);
     return;

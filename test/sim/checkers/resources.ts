@@ -36,7 +36,7 @@ function checkAttributes(core: Core, fail: (text: string) => never): void {
     }
   }
   for (const group of core.groups.all()) {
-    for (const id of group.attr) add(id);
+    for (const { attr } of heldBy(group)) add(attr);
     for (const id of heldByGroup(group)) add(id);
   }
   for (let id = 1; id < attributeIds(core); id++) {
@@ -102,10 +102,16 @@ function checkTable(core: Core, index: number, fail: (text: string) => never): v
   for (const group of groups) checkGroup(group, fail);
 }
 
+/** Everything in the Adj-RIB-Out of a group. */
+function* heldBy(group: UpdateGroup): Generator<{ readonly row: number; readonly attr: number }> {
+  for (let row = 0; row < group.table.head.length; row++) {
+    for (const { attr } of group.held(row)) yield { row, attr };
+  }
+}
+
 function checkGroup(group: UpdateGroup, fail: (text: string) => never): void {
   let count = 0;
-  for (let row = 0; row < group.attr.length; row++) {
-    if (group.attr[row] === 0) continue;
+  for (const { row } of heldBy(group)) {
     count++;
     if (group.table.isMarker(row)) fail(`update group ${group.id} announces row ${row}, which is no prefix`);
   }

@@ -22,9 +22,10 @@ function compare(from: Speaker, to: Speaker): void {
     const group = sender.groups[table.family.index];
     const announced = new Map<string, string>();
     if (group) {
-      for (let row = 1; row < group.attr.length; row++) {
-        if (!group.announces(row, sender.id)) continue;
-        announced.set(prefixOf(table, row), blockText(from, group.attr[row]));
+      for (let row = 1; row < table.head.length; row++) {
+        for (const { attr, source } of group.held(row)) {
+          if (source !== sender.id) announced.set(prefixOf(table, row), blockText(from, attr));
+        }
       }
     }
     const other = to.core!.routing.table(table.family);
