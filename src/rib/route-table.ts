@@ -257,7 +257,8 @@ export class RouteTable {
 
   /** Chooses the best path of a prefix anew (after a change of the steps or of neighbor columns). */
   reselect(prefix: PrefixId): void {
-    this.choose(prefix, this.bestOf(prefix), false);
+    // The order behind the best path may be another one now.
+    this.choose(prefix, this.bestOf(prefix), this.followsAllPaths);
   }
 
   /** A new eligible path against the present best: only when it wins, or there is none, is anything to be done. */

@@ -163,7 +163,7 @@ function run(seed: number): void {
         world.put("Policy", world.policy(`${dice.pick(["in", "out"])}-${dice.pick(["a", "b", "c"])}`));
         break;
       case 3:
-        world.change(recorder.peer.address);
+        world.put("Neighbor", world.changed(recorder.peer.address));
         break;
       default:
         world.flap(recorder);
@@ -185,7 +185,7 @@ test(`what is explained is what was sent and what stands in the tables: ${seeds.
       });
     }
   }
-  if (seeds.length < 100) return;
+  if (seeds.length < 200) return;
   const { gates, ...counts } = seen;
   for (const [name, count] of Object.entries(counts)) assert.ok(count > 1000, `${name}: only ${count}`);
   const wanted = [

@@ -4,15 +4,17 @@
  */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { create } from "@bufbuild/protobuf";
-import type { NeighborSpecSchema } from "../../src/gen/cairn/v1/neighbor_service_pb.ts";
-import { BgpRole } from "../../src/gen/cairn/v1/neighbor_service_pb.ts";
-import { PeerGroupSpecSchema } from "../../src/gen/cairn/v1/peer_group_service_pb.ts";
+import { BgpRole, type NeighborSpec, NeighborSpecSchema } from "../../src/gen/cairn/v1/neighbor_service_pb.ts";
+import { type GlobalSpec, GlobalSpecSchema } from "../../src/gen/cairn/v1/global_service_pb.ts";
+import { type PeerGroupSpec, PeerGroupSpecSchema } from "../../src/gen/cairn/v1/peer_group_service_pb.ts";
 import { PolicyAction, type PolicySpec, PolicySpecSchema } from "../../src/gen/cairn/v1/policy_service_pb.ts";
 import type { MutationOp } from "../../src/state/mutation.ts";
 import { counterpart, type BgpRole as WireRole } from "../../src/wire/bgp-role.ts";
 import { CoreRig, type Peer } from "../rfc/core-rig.ts";
 import { type RouteText, readUpdate } from "../rfc/wire-text.ts";
 import { Dice } from "../sim/dice.ts";
+import { prefixText } from "../../src/state/route-message.ts";
+import { AttributeBlock } from "../../src/wire/scratch.ts";
 import { toHex } from "../support/wire.ts";
 
 export type NeighborInit = MessageInitShape<typeof NeighborSpecSchema>;
@@ -28,7 +30,7 @@ const addresses = [
   ...["192.0.2.2", "192.0.2.3", "192.0.2.4", "10.0.0.5", "10.0.0.6", "192.0.2.7"],
   ...["2001:db8::8", "2001:db8:1::9"],
 ];
-const groups = ["edge", "core"];
+export const groups = ["edge", "core"];
 
 /** Communities that mean something to somebody, and some that do not. */
 const communities = [
@@ -118,19 +120,12 @@ export class RouterWorld {
     this.rig = new CoreRig();
     // Without an IPv6 address we have no next hop for IPv6 routes on IPv4 sessions.
     if (dice.chance(0.1)) this.rig.hostAddresses(["192.0.2.1", "10.0.0.1"]);
-    for (const name of groups) this.put("PeerGroup", create(PeerGroupSpecSchema, { name }));
-    for (const name of ["in-a", "in-b", "in-c"]) this.put("Policy", this.policy(name));
-    for (const name of ["out-a", "out-b", "out-c"]) this.put("Policy", this.policy(name));
-    this.global();
-    for (const name of groups) {
-      const spec = create(PeerGroupSpecSchema, {
-        name,
-        import: this.chain("in", 0.4),
-        export: this.chain("out", 0.4),
-        ...(dice.chance(0.3) ? { nextHopSelf: true } : {}),
-      });
-      this.put("PeerGroup", spec);
-    }
+    const policies = ["in-a", "in-b", "in-c", "out-a", "out-b", "out-c"].map((name) => this.policy(name));
+    this.rig.mutate(
+      ...policies.map((spec): MutationOp => ({ op: "put", kind: "Policy", spec })),
+      ...groups.map((name): MutationOp => ({ op: "put", kind: "PeerGroup", spec: this.peerGroup(name) })),
+      { op: "put", kind: "Global", spec: this.global() },
+    );
     const count = dice.between(3, 6);
     const names = [...addresses].sort(() => dice.random() - 0.5).slice(0, count);
     for (const address of names) this.add(address);
@@ -141,15 +136,26 @@ export class RouterWorld {
     this.rig.mutate({ op: "put", kind, spec: spec as Extract<MutationOp, { op: "put" }>["spec"] });
   }
 
-  global(): void {
+  global(): GlobalSpec {
     const { dice } = this;
-    this.rig.global({
+    return create(GlobalSpecSchema, {
+      asn: 65001,
+      routerId: "10.0.0.1",
       import: this.chain("in", 0.2),
       export: this.chain("out", 0.2),
       importAfter: this.chain("in", 0.2),
       exportAfter: this.chain("out", 0.2),
       requirePolicy: dice.chance(0.5),
       gracefulShutdown: dice.chance(0.05),
+    });
+  }
+
+  peerGroup(name: string): PeerGroupSpec {
+    return create(PeerGroupSpecSchema, {
+      name,
+      import: this.chain("in", 0.4),
+      export: this.chain("out", 0.4),
+      ...(this.dice.chance(0.3) ? { nextHopSelf: true } : {}),
     });
   }
 
@@ -224,13 +230,44 @@ export class RouterWorld {
     ) as NeighborInit;
   }
 
-  /** Settings that leave the session as it is. */
-  change(address: string): void {
+  /** Other settings that leave the session as it is. */
+  changed(address: string): NeighborSpec {
     const spec = this.specs.get(address)!;
-    const { families, role, ...fresh } = this.settings(spec.remoteAsn!);
-    const next = { address, remoteAsn: spec.remoteAsn, families: spec.families, role: spec.role, ...fresh };
+    const { families: _families, role: _role, ...fresh } = this.settings(spec.remoteAsn!);
+    return this.declared(address, { families: spec.families, role: spec.role, ...fresh } as NeighborInit);
+  }
+
+  /** The object of a neighbor with these settings, which count as declared from now on. */
+  declared(address: string, settings: NeighborInit): NeighborSpec {
+    const { remoteAsn } = this.specs.get(address)!;
+    const next = { ...settings, address, remoteAsn, passive: true };
     this.specs.set(address, next as NeighborInit);
-    this.rig.neighbor({ import: [], export: [], ...next } as NeighborInit);
+    return create(NeighborSpecSchema, next as NeighborInit);
+  }
+
+  /** Attributes after import, in hexadecimal, of all that stands in the tables; "" of what is refused. */
+  imported(): Map<string, string> {
+    const held = new Map<string, string>();
+    const { tables, neighbors, attributes } = this.rig.core.routing;
+    const block = new AttributeBlock();
+    for (const { paths, prefixes } of tables) {
+      for (let path = 1; path < paths.rows; path++) {
+        if (paths.received[path] === 0 || paths.neighbor[path] === 0) continue;
+        attributes.block(paths.attr[path], block);
+        const hex = paths.eligible(path) ? toHex(block.bytes, block.start, block.end) : "";
+        held.set(`${neighbors.text[paths.neighbor[path]]} ${prefixText(prefixes, paths.prefix[path])}`, hex);
+      }
+    }
+    return held;
+  }
+
+  /** Attributes that the neighbors hold, in hexadecimal. */
+  exported(): Map<string, string> {
+    const held = new Map<string, string>();
+    for (const { peer, routes } of this.recorders) {
+      for (const [prefix, { attributes }] of routes) held.set(`${peer.address} ${prefix}`, attributes);
+    }
+    return held;
   }
 
   policy(name: string): PolicySpec {
