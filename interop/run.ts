@@ -8,6 +8,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
+import { addPath } from "./add-path/suite.ts";
 import { bird } from "./bird/peer.ts";
 import { exabgp } from "./exabgp/peer.ts";
 import { twoOctets } from "./exabgp/two-octets.ts";
@@ -15,11 +16,15 @@ import { frr } from "./frr/peer.ts";
 import { gobgp } from "./gobgp/peer.ts";
 import { Checks } from "./lib/checks.ts";
 import type { PeerKind } from "./lib/peer.ts";
-import { programsOf } from "./lib/router.ts";
+import { programsOf, type RouterKind } from "./lib/router.ts";
 import { type Scenario, scenarios } from "./lib/scenarios.ts";
 import { openbgpd } from "./openbgpd/peer.ts";
 import { daemons } from "./policy/situation.ts";
 import { policySituations } from "./policy/suite.ts";
+import { betweenReflectors, reflects } from "./reflection/suite.ts";
+import { negotiate, onlyToCustomer } from "./roles/suite.ts";
+import { serves, servesRealClient } from "./route-server/suite.ts";
+import { gracefulShutdownAndBlackhole } from "./well-known/suite.ts";
 
 interface Suite {
   readonly name: string;
@@ -39,13 +44,38 @@ const suites: readonly Suite[] = [
   peerSuite(gobgp, scenarios),
   peerSuite(openbgpd, scenarios),
   peerSuite(exabgp, [...scenarios, twoOctets]),
+  { name: "policy", scenarios: routerScenarios((kind) => kind, daemons, policySituations) },
   {
-    name: "policy",
-    scenarios: daemons.map((daemon) => ({
-      name: daemon,
-      programs: programsOf[daemon],
-      run: (checks, folder) => policySituations(checks, daemon, folder),
-    })),
+    name: "reflection",
+    scenarios: [
+      ...routerScenarios((kind) => `${kind} reflects`, ["cairn", "frr", "bird"], reflects),
+      ...routerScenarios((kind) => `cairn and ${kind} reflect`, ["frr", "bird"], betweenReflectors),
+    ],
+  },
+  {
+    name: "route-server",
+    scenarios: [
+      ...routerScenarios((kind) => `${kind} serves`, ["cairn", "frr", "bird"], serves),
+      ...routerScenarios((kind) => `cairn serves ${kind}`, ["frr", "bird"], servesRealClient),
+    ],
+  },
+  {
+    name: "roles",
+    scenarios: [
+      ...routerScenarios((kind) => `pairs with ${kind}`, ["bird", "openbgpd"], negotiate),
+      ...(["provider", "customer"] as const).flatMap((role) =>
+        routerScenarios(
+          (kind) => `cairn is ${role} of ${kind}`,
+          ["bird", "openbgpd"],
+          (checks, kind, folder) => onlyToCustomer(checks, kind, folder, role),
+        ),
+      ),
+    ],
+  },
+  { name: "add-path", scenarios: routerScenarios((kind) => `cairn and ${kind}`, ["frr", "bird"], addPath) },
+  {
+    name: "well-known",
+    scenarios: routerScenarios((kind) => `cairn and ${kind}`, ["frr"], gracefulShutdownAndBlackhole),
   },
 ];
 
@@ -118,6 +148,19 @@ function peerSuite(kind: PeerKind, scenarios: readonly Scenario[]): Suite {
       run: (checks, folder) => run(checks, kind, folder),
     })),
   };
+}
+
+/** The same scenario for several daemons. */
+function routerScenarios<Kind extends RouterKind>(
+  nameOf: (kind: Kind) => string,
+  kinds: readonly Kind[],
+  run: (checks: Checks, kind: Kind, folder: string) => Promise<void>,
+): Suite["scenarios"] {
+  return kinds.map((kind) => ({
+    name: nameOf(kind),
+    programs: programsOf[kind],
+    run: (checks, folder) => run(checks, kind, folder),
+  }));
 }
 
 function installed(program: string): boolean {

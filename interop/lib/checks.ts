@@ -73,6 +73,13 @@ export async function eventually<T>(
   throw new Mismatch(what, expected, observed);
 }
 
+/** For what must not come: the observation equals `expected`, and still does when all that was under way has arrived. */
+export async function stays<T>(what: string, expected: T, observe: () => Promise<T>): Promise<void> {
+  await eventually(what, expected, observe);
+  await pause(700);
+  equal(`${what}, a while later`, expected, await observe());
+}
+
 /** Compares once. */
 export function equal<T>(what: string, expected: T, observed: T): void {
   if (!isDeepStrictEqual(observed, expected)) throw new Mismatch(what, expected, observed);

@@ -1,5 +1,5 @@
 /** RFC 9234 between cairn and a daemon that has roles: pairs, refusals, and ONLY_TO_CUSTOMER on the wire. */
-import { type Checks, eventually } from "../lib/checks.ts";
+import { type Checks, eventually, stays } from "../lib/checks.ts";
 import type { Router, RouterKind } from "../lib/router.ts";
 import { type NeighborPlan, type Role, type RouterPlan, type SpeakerPlan, withScene } from "../lib/scene.ts";
 import type { WireRoute } from "../lib/wire.ts";
@@ -54,26 +54,34 @@ export async function negotiate(checks: Checks, kind: RouterKind, folder: string
     [`other-${kind}`]: { kind, asn: 65002, routerId: "10.9.9.2", neighbors: neighbors(2) },
   };
   await withScene(folder, plans, [], async ({ routers: { cairn } }) => {
+    let states = await sessionsOf(cairn);
     for (const [i, pair] of pairs.entries()) {
+      const wanted = pair.refused ? roleMismatch : "established";
       await checks.check(`${pair.what}: ${pair.refused ? "refused with Role Mismatch" : "up"}`, () =>
-        eventually("session", pair.refused ? roleMismatch : "established", () =>
-          sessionOf(cairn, link(i, 2)),
-        ),
+        eventually("session", wanted, async () => {
+          if (states.get(link(i, 2)) !== wanted) states = await sessionsOf(cairn);
+          return states.get(link(i, 2));
+        }),
       );
     }
   });
 }
 
-/** established, or the code of the NOTIFICATION that ended it last. */
-async function sessionOf(cairn: Router, address: string): Promise<string> {
-  const text = await cairn.cli("neighbor", address, "--json");
-  const { neighbor } = JSON.parse(text) as {
-    neighbor: { state: { sessionState: string; resets?: { code?: number; subcode?: number }[] } };
-  };
-  const { sessionState, resets = [] } = neighbor.state;
-  if (sessionState === "SESSION_STATE_ESTABLISHED") return "established";
-  const coded = resets.find(({ code }) => code !== undefined);
-  return coded ? `${coded.code}/${coded.subcode}` : sessionState;
+interface ListedNeighbor {
+  readonly spec: { readonly address: string };
+  readonly state: { readonly sessionState: string; readonly resets?: { code?: number; subcode?: number }[] };
+}
+
+/** By neighbor: established, or the code of the NOTIFICATION that ended the session last. */
+async function sessionsOf(cairn: Router): Promise<Map<string, string>> {
+  const { neighbors } = JSON.parse(await cairn.cli("neighbor", "--json")) as { neighbors: ListedNeighbor[] };
+  return new Map(
+    neighbors.map(({ spec, state: { sessionState, resets = [] } }) => {
+      const coded = resets.find(({ code }) => code !== undefined);
+      const ended = coded ? `${coded.code}/${coded.subcode}` : sessionState;
+      return [spec.address, sessionState === "SESSION_STATE_ESTABLISHED" ? "established" : ended];
+    }),
+  );
 }
 
 const own: Readonly<Record<string, { asn: number; local: string }>> = {
@@ -159,32 +167,33 @@ export async function onlyToCustomer(
     "their-peer": [route("their-peer", 8), route("their-peer", 9, 64999)],
   };
   await withScene(folder, plans, sessions, async ({ speakers, routers }) => {
-    await eventually("session between the two", "established", () => sessionOf(routers.cairn, "10.0.4.2"));
+    await eventually("session between the two", "established", async () =>
+      (await sessionsOf(routers.cairn)).get("10.0.4.2"),
+    );
     for (const [name, routes] of Object.entries(fed)) await speakers.announce(name, routes);
     const wanted = cairnIs === "provider" ? withCustomer : withProvider;
+    /** ONLY_TO_CUSTOMER by number of the route. */
+    const seenAt = async (name: string): Promise<Record<number, number | string>> => {
+      const others = (await speakers.routes(name)).filter(
+        ({ prefix }) => !fed[name].some((each) => each.prefix === prefix),
+      );
+      return Object.fromEntries(
+        others.map(({ prefix, otc }) => [Number(/\.(\d+)\//.exec(prefix)![1]) / 16, otc ?? "none"]),
+      );
+    };
     for (const [name, expected] of Object.entries(wanted)) {
       await checks.check(`at ${name.replace("their-", "the other's ")}`, () =>
-        eventually(
-          "number of the route: ONLY_TO_CUSTOMER",
-          expected,
-          async () => {
-            const routes = (await speakers.routes(name)).filter(
-              ({ prefix }) => !fed[name].some((each) => each.prefix === prefix),
-            );
-            const byNumber = routes.map(
-              ({ prefix, otc }) => [Number(/\.(\d+)\//.exec(prefix)![1]) / 16, otc ?? "none"] as const,
-            );
-            return Object.fromEntries(byNumber.sort(([a], [b]) => a - b));
-          },
-          8_000,
-        ),
+        eventually("number of the route: ONLY_TO_CUSTOMER", expected, () => seenAt(name), 8_000),
       );
     }
+    await checks.check("no leak comes through", async () => {
+      await stays("tables", Object.values(wanted), () => Promise.all(Object.keys(wanted).map(seenAt)));
+    });
   });
 }
 
 /** Routes 3, 5, 7 and 9 are leaks by their ONLY_TO_CUSTOMER, and refused by the first who sees them. */
-const withCustomer = {
+const withCustomer: Readonly<Record<string, Record<number, number | string>>> = {
   provider: { 4: "none", 6: "none" },
   peer: { 4: 65001, 6: 65001 },
   customer: { 0: 65010, 1: 65011, 2: 65011, 6: 65001 },
@@ -192,7 +201,7 @@ const withCustomer = {
   "their-peer": { 6: 65002 },
 };
 
-const withProvider = {
+const withProvider: typeof withCustomer = {
   provider: { 4: "none" },
   peer: { 4: 65001 },
   customer: { 0: 65010, 1: 65011, 2: 65011, 6: 65002, 8: 65021 },

@@ -1,5 +1,5 @@
 /** RFC 4456 with scripted neighbors, of cairn and of others in its place, and between cairn and another reflector. */
-import { type Checks, eventually } from "../lib/checks.ts";
+import { type Checks, eventually, stays } from "../lib/checks.ts";
 import type { RouterKind } from "../lib/router.ts";
 import { type RouterPlan, type SpeakerPlan, withScene } from "../lib/scene.ts";
 import type { Speakers } from "../lib/speakers.ts";
@@ -195,8 +195,8 @@ export async function betweenReflectors(checks: Checks, kind: RouterKind, folder
           );
         });
         // The session between the two had y's route; x's went the other way before that.
-        await eventually("at x", [], () => others(speakers, "x", fromX));
-        await eventually("at y", [], () => others(speakers, "y", fromY));
+        await stays("at x", [], () => others(speakers, "x", fromX));
+        await stays("at y", [], () => others(speakers, "y", fromY));
       });
     },
   );
