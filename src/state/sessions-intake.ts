@@ -227,13 +227,13 @@ export class Intake {
       engine.dispatch(attempt, { kind: "update.error", notice: refresh });
       return;
     }
-    const isRequest = refresh.subtype === RefreshSubtype.request;
-    if (isRequest) attempt.peer.received.refreshes++;
+    const { request, begin, end: endMark } = RefreshSubtype;
+    const isMark = refresh.subtype === begin || refresh.subtype === endMark;
+    if (!isMark) attempt.peer.received.refreshes++;
     const family = familyByCode(refresh.afi, refresh.safi);
     // RFC 2918 section 4: a family that was not agreed on is ignored; RFC 7313 section 5: so is an unknown subtype.
     const agreed = family && attempt.agreement && (attempt.agreement.families & (1 << family.index)) !== 0;
-    const isKnown =
-      isRequest || (attempt.agreement?.enhancedRefresh && refresh.subtype <= RefreshSubtype.end);
+    const isKnown = refresh.subtype === request || (isMark && attempt.agreement?.enhancedRefresh);
     if (family && agreed && isKnown) engine.host.refresh(attempt.peer.id, family, refresh.subtype);
   }
 }

@@ -88,7 +88,7 @@ test("columns of an empty and of a full set", () => {
     aggregator: { asn: 1, address: 1 },
     originatorId: 0xc0000201,
     clusterList: [1, 2, 3],
-    communities: [0xffff_ff01, 0xffff_ff02, 0xffff_ff03, 0xffff_ff04, 0xffff_0000, 0xffff_029a],
+    communities: [0xffff_ff01, 0xffff_ff02, 0xffff_ff03, 0xffff_ff04, 0xffff_0000, 0xffff_029a, 0xffff_0006],
     extendedCommunities: ["0002fde800000001"],
     unknown: [{ flags: 0xe0, type: 99, value: new Uint8Array(0) }],
     otc: 65_001,

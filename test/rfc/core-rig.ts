@@ -19,9 +19,11 @@ import type { HostAddress } from "../../src/state/inputs.ts";
 import type { MutationOp } from "../../src/state/mutation.ts";
 import type { Operation } from "../../src/state/operation.ts";
 import { RouteBatch } from "../../src/state/route-batch.ts";
+import type { StoredObject, StoredRestart, StoredState, StoreRow } from "../../src/state/rows.ts";
 import type { Capability } from "../../src/wire/capabilities.ts";
 import type { Family } from "../../src/wire/family.ts";
 import { keepaliveBytes } from "../../src/wire/keepalive.ts";
+import { encodeNotification } from "../../src/wire/notification.ts";
 import { encodeOpen } from "../../src/wire/open.ts";
 import { update } from "../support/wire.ts";
 import { type Announced, attributesHex, nlriHex, type RouteText, readUpdate } from "./wire-text.ts";
@@ -47,6 +49,8 @@ export interface PeerOptions {
   readonly afis?: readonly (1 | 2)[];
   /** What it offers besides. */
   readonly capabilities?: readonly Capability[];
+  /** What it says in the same breath as its OPEN and KEEPALIVE. */
+  readonly early?: readonly Uint8Array[];
 }
 
 export class CoreRig {
@@ -54,20 +58,45 @@ export class CoreRig {
   readonly view: CoreView;
   nowMs = 1000;
   private readonly byConn = new Map<number, Peer>();
+  private readonly ghosts = new Map<number, (bytes: Uint8Array) => void>();
+  private readonly disk: {
+    generation: number;
+    readonly objects: Map<string, StoredObject>;
+    restart: StoredRestart | undefined;
+  };
   private nextConn = -1;
   private calls = 0;
   private readonly outcomes = new Map<number, unknown>();
 
-  constructor(global: MessageInitShape<typeof GlobalSpecSchema> = {}) {
-    const core = Core.create(emptyState, seededRandom(1), this.nowMs, this.wallMs);
+  /** @param stored what an earlier run left; Global is declared anew unless there is some */
+  constructor(global: MessageInitShape<typeof GlobalSpecSchema> = {}, stored: StoredState = emptyState) {
+    const core = Core.create(stored, seededRandom(1), this.nowMs, this.wallMs);
     assert(core.ok);
+    const { generation, objects, restart } = stored;
+    const named = objects.map((each): [string, StoredObject] => [`${each.kind}/${each.name}`, each]);
+    this.disk = { generation, objects: new Map(named), restart };
     this.core = core.value;
     this.view = new CoreView(this.core);
     this.core.handle({ kind: "host.addresses", addresses: hostAddresses }, this.nowMs, this.wallMs);
-    this.global(global);
+    if (stored === emptyState) this.global(global);
+    else this.run();
   }
 
-  private get wallMs(): number {
+  /** What a process that starts now finds on disk. */
+  stored(): StoredState {
+    const { generation, objects, restart } = this.disk;
+    return { ...emptyState, generation, objects: [...objects.values()], ...(restart ? { restart } : {}) };
+  }
+
+  private write(row: StoreRow): void {
+    if (row.table === "restart") this.disk.restart = row.restart ?? undefined;
+    if (row.table !== "generation") return;
+    this.disk.generation = row.generation;
+    for (const put of row.puts) this.disk.objects.set(`${put.kind}/${put.name}`, put);
+    for (const { kind, name } of row.deletes) this.disk.objects.delete(`${kind}/${name}`);
+  }
+
+  get wallMs(): number {
     return 1_700_000_000_000 + this.nowMs;
   }
 
@@ -154,6 +183,13 @@ export class CoreRig {
     assert.fail("the core does not come to rest");
   }
 
+  /** One turn with little to spend: what comes next meets work half done. @returns false when all is done */
+  turn(budget: number): boolean {
+    this.core.turn(this.nowMs, this.wallMs, budget);
+    this.carryOut();
+    return this.core.hasWork();
+  }
+
   /** Lets time pass; neighbors keep their sessions alive. */
   advance(ms: number): void {
     const until = this.nowMs + ms;
@@ -161,7 +197,7 @@ export class CoreRig {
       const next = Math.min(this.core.nextWakeMs(), this.nowMs + 20_000);
       if (next > until) break;
       this.nowMs = Math.max(this.nowMs, next);
-      for (const peer of this.byConn.values()) peer.send(keepaliveBytes);
+      for (const peer of this.byConn.values()) if (!peer.mute) peer.send(keepaliveBytes);
       this.run();
     }
     this.nowMs = until;
@@ -170,10 +206,13 @@ export class CoreRig {
 
   private carryOut(): void {
     for (const effect of this.core.effects.list.splice(0)) {
-      if (effect.kind === "tcp.send") this.byConn.get(effect.conn)?.take(effect.bytes);
-      else if (effect.kind === "tcp.close") this.byConn.get(effect.conn)?.closed();
+      if (effect.kind === "tcp.send") {
+        this.byConn.get(effect.conn)?.take(effect.bytes);
+        this.ghosts.get(effect.conn)?.(effect.bytes);
+      } else if (effect.kind === "tcp.close") this.byConn.get(effect.conn)?.closed();
       else if (effect.kind === "reply") this.outcomes.set(effect.call, effect.outcome);
       else if (effect.kind === "store.persist") {
+        for (const row of effect.rows) this.write(row);
         this.core.handle({ kind: "store.committed", seq: effect.seq }, this.nowMs, this.wallMs);
       }
       if (effect.kind === "tcp.send") {
@@ -188,8 +227,24 @@ export class CoreRig {
     return conn;
   }
 
-  detach(conn: number): void {
+  /** @param ghost takes what is still sent there */
+  detach(conn: number, ghost?: (bytes: Uint8Array) => void): void {
     this.byConn.delete(conn);
+    if (ghost) this.ghosts.set(conn, ghost);
+  }
+
+  /** The same neighbor, in another run of cairn; not connected yet. */
+  played(peer: Peer): Peer {
+    return peer.copyFor(this);
+  }
+
+  /** The route of a neighbor as the API shows it. */
+  shown(neighbor: string, prefix: string): Route {
+    const { family } = this.core.routing.tables[prefix.includes(":") ? 1 : 0];
+    const routes = this.routes({ table: "received", neighbor, prePolicy: true }, family);
+    const route = routes.find((each) => each.prefix === prefix);
+    assert.ok(route, `${prefix} of ${neighbor} is not held`);
+    return route;
   }
 
   /** Neighbor that the best path of a prefix came from; undefined when there is none. */
@@ -238,24 +293,42 @@ export class Peer {
   readonly updates: Announced[] = [];
   /** What cairn announces to us now. */
   readonly routes = new Map<string, RouteText>();
+  /** OPENs that came. */
+  readonly opens: Uint8Array[] = [];
+  /** Types of messages that came on a connection that we had given up. */
+  readonly lastWords: number[] = [];
   /** `code/subcode` of the NOTIFICATION that we got, with data in hexadecimal. */
   notification = "";
+  /** What came, in order: `+PREFIX`, `-PREFIX`, EoR, BoRR, EoRR. */
+  readonly trail: string[] = [];
   endsOfRib = 0;
   refreshes = 0;
   /** Bytes of what came, KEEPALIVEs left out. */
   bytes = 0;
   up = false;
+  /** It sends no KEEPALIVEs by itself. */
+  mute = false;
   /** Hears every message as it came. */
   listen: ((bytes: Uint8Array) => void) | undefined;
   private conn = 0;
   private readonly rig: CoreRig;
-  private readonly options: PeerOptions;
+  private options: PeerOptions;
 
   constructor(rig: CoreRig, address: string, asn: number, options: PeerOptions) {
     this.rig = rig;
     this.address = address;
     this.asn = asn;
     this.options = options;
+  }
+
+  copyFor(rig: CoreRig): Peer {
+    return new Peer(rig, this.address, this.asn, this.options);
+  }
+
+  /** Connects and brings the session up, from now on with these options. */
+  reconnect(options: Partial<PeerOptions>): void {
+    this.options = { ...this.options, ...options };
+    this.connect();
   }
 
   /** Connects and brings the session up. */
@@ -272,7 +345,8 @@ export class Peer {
       remoteAddress: this.address,
       remotePort: 40_000 - this.conn,
     });
-    this.send(this.open(), keepaliveBytes);
+    const first = [this.open(), keepaliveBytes, ...(this.options.early ?? [])];
+    this.send(new Uint8Array(Buffer.concat(first)));
     assert.equal(this.notification, "");
   }
 
@@ -289,6 +363,11 @@ export class Peer {
 
   send(...messages: readonly Uint8Array[]): void {
     for (const bytes of messages) this.rig.input({ kind: "tcp.bytes", conn: this.conn, bytes });
+  }
+
+  /** Sends without waiting for what comes of it. */
+  post(bytes: Uint8Array): void {
+    this.rig.core.handle({ kind: "tcp.bytes", conn: this.conn, bytes }, this.rig.nowMs, this.rig.wallMs);
   }
 
   /** Announces IPv4 prefixes in the body; next hop and AS path are our own unless given. */
@@ -323,6 +402,22 @@ export class Peer {
     this.send(update(`900f${(body.length / 2).toString(16).padStart(4, "0")}${body}`));
   }
 
+  /** End-of-RIB for IPv4. */
+  endOfRib(): void {
+    this.send(update("", ""));
+  }
+
+  /** The process is gone, and cairn's TCP has not noticed. */
+  vanish(): void {
+    this.rig.detach(this.conn, (bytes) => this.lastWords.push(bytes[18]));
+    this.up = false;
+  }
+
+  notify(code: number, subcode: number, data: Uint8Array = new Uint8Array(0)): void {
+    this.send(encodeNotification(code, subcode, data));
+    this.drop();
+  }
+
   /** The connection breaks. */
   drop(): void {
     const { conn } = this;
@@ -348,15 +443,19 @@ export class Peer {
     const type = bytes[18];
     this.listen?.(bytes);
     if (type !== 4) this.bytes += bytes.length;
+    if (type === 1) this.opens.push(bytes);
     assert.ok(bytes.length <= (this.options.extendedMessages ? 65_535 : 4096), `${bytes.length} bytes`);
     if (type === 3) {
       const data = Buffer.from(bytes.subarray(21)).toString("hex");
       this.notification = `${bytes[19]}/${bytes[20]}${data === "" ? "" : ` ${data}`}`;
-    } else if (type === 5) this.refreshes++;
+    } else if (type === 5 && bytes[21] === 0) this.refreshes++;
+    else if (type === 5) this.trail.push(bytes[21] === 1 ? "BoRR" : "EoRR");
     else if (type === 2) {
       const read = readUpdate(bytes, this.options.twoOctet ? 2 : 4);
       if (read.endOfRib) this.endsOfRib++;
       else this.updates.push(read);
+      this.trail.push(...read.withdrawn.map((each) => `-${each}`), ...read.reach.map((each) => `+${each}`));
+      if (read.endOfRib) this.trail.push("EoR");
       for (const prefix of read.withdrawn) this.routes.delete(prefix);
       for (const prefix of read.reach) this.routes.set(prefix, read.route);
     }
@@ -376,6 +475,7 @@ export class Peer {
   /** Forgets the messages that came, not the routes. */
   forget(): void {
     this.updates.length = 0;
+    this.trail.length = 0;
     this.endsOfRib = 0;
     this.refreshes = 0;
     this.bytes = 0;

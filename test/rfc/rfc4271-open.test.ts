@@ -52,7 +52,14 @@ describe("RFC 4271 4.2, sent", () => {
   });
   test("RFC 5492 and 4760: capabilities for each family, refresh, extended messages, four octets", () => {
     const names = ourOpen({ families: [ipv6Unicast] }).capabilities.map((capability) => capability.kind);
-    assert.deepEqual(names, ["multiprotocol", "route-refresh", "extended-message", "four-octet-as"]);
+    assert.deepEqual(names, [
+      "multiprotocol",
+      "route-refresh",
+      "enhanced-route-refresh",
+      "extended-message",
+      "four-octet-as",
+      "graceful-restart",
+    ]);
     const without = ourOpen({ extendedMessages: false }).capabilities.map((capability) => capability.kind);
     assert(!without.includes("extended-message"));
   });
@@ -194,8 +201,10 @@ describe("RFC 4271 6.2, what the operator sees", () => {
     assert.deepEqual(rows, [
       "multiprotocol=ipv4-unicast L",
       "route-refresh L",
+      "enhanced-route-refresh L",
       "extended-message L",
       "four-octet-as=65001 LN",
+      "graceful-restart=restart time 0 s, notification L",
       "four-octet-as=65002 RN",
       "fqdn=r2 R",
     ]);
