@@ -17,7 +17,9 @@ const samples = ["config/minimal.toml", "config/full.toml", "config/route-server
 }));
 
 function parse(text: string, file = "test.toml", env: Record<string, string> = {}): Config {
-  return parseConfig({ text, file, env: (name) => env[name], readFile: (path) => `content of ${path}\n` });
+  const readFile = (path: string, what: string): string =>
+    what === "policy" ? readFileSync(join(root, "config", path), "utf8") : `content of ${path}\n`;
+  return parseConfig({ text, file, env: (name) => env[name], readFile });
 }
 
 /** Kind and JSON of each object. */
@@ -47,6 +49,57 @@ test("config/full.toml names every key there is", () => {
       .filter((name) => !new RegExp(`\\b${name}\\b`).test(text));
   });
   assert.deepEqual(missing, []);
+});
+
+test("policy files are part of the file: what is wrong in them is told with their own places", () => {
+  const text = `policy_files = ["a.policy", "missing.policy", 7]
+[global]
+asn = 65001
+router_id = "192.0.2.1"
+[[policies]]
+name = "top"
+statements = [{ call = "sub", action = "accept" }, { action = "reject" }]
+[[policies.tests]]
+name = "nobody gets by"
+cases = [
+  { given = { prefix = "198.51.100.0/24" }, expect = "accept" },
+]
+`;
+  const sub = "policy sub {\n  if prefix in nets then accept;\n  default reject;\n}\n";
+  const parsed = (policy: string, file: string, content: string): Config =>
+    parseConfig({
+      text: content,
+      file,
+      env: () => undefined,
+      readFile: (path) => {
+        if (path !== "a.policy") throw new Error("no such file");
+        return policy;
+      },
+    });
+  const places = (problems: Config["problems"]): string[] =>
+    problems.map(({ file, line, column, message }) => `${file}:${line}:${column} ${message}`);
+  const broken = parsed("policy sub { if prefx then accept; }", "etc/x.toml", text);
+  assert.deepEqual(places(broken.problems), [
+    "etc/x.toml:1:29 missing.policy cannot be read: no such file",
+    "etc/x.toml:1:47 must be a text, not a number",
+    'etc/a.policy:1:17 "prefx" is not a condition: did you mean prefix?',
+  ]);
+  const good = text.replace(', "missing.policy", 7', "");
+  const unknown = parsed(sub, "x.toml", good);
+  assert.deepEqual(places(unknown.problems), ["a.policy:2:16 there is no PrefixSet nets"]);
+  const config = parsed(`prefix-set nets { 10.0.0.0/8+; }\n${sub}`, "x.toml", good);
+  assert.equal(renderProblems(config.problems, false), "");
+  assert.deepEqual(
+    config.objects.map(({ kind }) => kind),
+    ["Global", "Policy", "Policy", "PrefixSet"],
+  );
+  assert.deepEqual(places(config.failedTests), [
+    'x.toml:11:3 test "nobody gets by", 198.51.100.0/24: it was rejected by policy sub, default action',
+  ]);
+  assert.deepEqual(places(config.warnings), [
+    "x.toml:7:40 policy sub decides every route, so this action never does",
+    "x.toml:7:52 no route gets here: statement 1 takes them all",
+  ]);
 });
 
 test("TOML and YAML of the same objects are equal", () => {
@@ -266,9 +319,10 @@ test("200 mutated files: objects or problems with a place, never an exception", 
     if (config.problems.length === 0) whole++;
     else assert.equal(config.objects.length, 0, "objects beside problems");
     for (const problem of config.problems) {
-      assert.ok(problem.line >= 1 && problem.line <= lines.length, `line ${problem.line}`);
+      if (problem.file === file) assert.equal(problem.sourceLine, lines[problem.line - 1].replace(/\r$/, ""));
+      assert.ok(problem.line >= 1, `line ${problem.line}`);
       assert.ok(
-        problem.column >= 1 && problem.column <= [...lines[problem.line - 1]].length + 2,
+        problem.column >= 1 && problem.column <= [...problem.sourceLine].length + 3,
         `column ${problem.column}`,
       );
       assert.ok(problem.message.length > 3);

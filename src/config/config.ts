@@ -164,8 +164,8 @@ class Reader {
     return {
       objects,
       settings,
-      warnings: warnings.map(placed),
-      failedTests: failedTestsOf(objects).map(placed),
+      warnings: warnings.map(placed).sort(byPlace),
+      failedTests: failedTestsOf(objects).map(placed).sort(byPlace),
     };
   }
 
@@ -404,6 +404,10 @@ class Reader {
   #wrong(span: Span, path: string, message: string, fix?: string): void {
     this.#problems.add(span, { code: "INVALID", path, message, ...(fix ? { fix } : {}) });
   }
+}
+
+function byPlace(a: ConfigProblem, b: ConfigProblem): number {
+  return a.file === b.file ? a.line - b.line || a.column - b.column : a.file < b.file ? -1 : 1;
 }
 
 interface Place extends Span {

@@ -12,7 +12,9 @@ import { writeConfig } from "./write.ts";
 const folder = join(import.meta.dirname, "../../config");
 
 function parse(text: string, file: string): Config {
-  const config = parseConfig({ text, file, env: (name) => `env-${name}`, readFile: () => "secret" });
+  const readFile = (path: string, what: string): string =>
+    what === "policy" ? readFileSync(join(folder, path), "utf8") : "secret";
+  const config = parseConfig({ text, file, env: (name) => `env-${name}`, readFile });
   assert.deepEqual(config.problems, [], `${file}\n${text}`);
   return config;
 }

@@ -1,8 +1,9 @@
 /**
  * How a transaction is checked: op by op into drafts over the current objects, then the drafts together (fields,
- * references, deletes, rules), then what changed. Nothing here alters the store.
+ * references, deletes, rules), then what changed. Nothing here alters the store. It goes on in steps, one for each
+ * object in each of these passes, so that a large transaction can be spread over turns (preparation.ts).
  */
-import { clone, create, equals, type Message } from "@bufbuild/protobuf";
+import { clone, create, equals, type Message, toJson } from "@bufbuild/protobuf";
 import { assert } from "../base/assert.ts";
 import { limits } from "../base/limits.ts";
 import { nearestName, type Problem, type Result } from "../base/problem.ts";
@@ -17,8 +18,8 @@ import { builtin, type Kind, kinds, nearestKind, objectName } from "./kinds.ts";
 import type { Mutation, MutationOp } from "./mutation.ts";
 import type { ObjectEntry, ObjectStore, Prepared, Touched } from "./objects.ts";
 import { objectId } from "./objects-index.ts";
-import { readEntry, specJson } from "./objects-read.ts";
-import type { StoredObject, StoredUndo } from "./rows.ts";
+import { readEntry, specJson, storedOf } from "./objects-read.ts";
+import type { GenerationPiece, StoredObject, StoredUndo } from "./rows.ts";
 import { applyMask, canonicaliseSpec, listReferences, setFieldValue, validateSpec } from "./schema.ts";
 import { diffSpecs, hiddenSecrets, impactName, keepSecrets, specText } from "./schema-diff.ts";
 import { canonicalText } from "./schema-formats.ts";
@@ -41,7 +42,26 @@ interface Draft {
   readonly managedBy?: string | undefined;
 }
 
+/** Objects whose rows are turned into text together when a transaction is large. */
+const pieceObjects = 64;
+
+/** What a step of a preparation is: nothing to tell, the work was done. */
+type Steps<T> = Generator<undefined, T>;
+
+/** All steps at once. */
 export function prepareMutation(store: ObjectStore, mutation: Mutation, wallMs: number): Result<Prepared> {
+  return finished(preparing(store, mutation, wallMs));
+}
+
+function finished<T>(steps: Steps<T>): T {
+  for (;;) {
+    const step = steps.next();
+    if (step.done) return step.value;
+  }
+}
+
+/** See `ObjectStore.prepare`. The store must not change between the steps. */
+export function* preparing(store: ObjectStore, mutation: Mutation, wallMs: number): Steps<Result<Prepared>> {
   const refusal = refuseWhole(store, mutation);
   if (refusal) return { ok: false, problems: [refusal] };
   const problems: Problem[] = [];
@@ -60,12 +80,18 @@ export function prepareMutation(store: ObjectStore, mutation: Mutation, wallMs: 
     } else {
       drafts.set(id, draft);
     }
+    yield;
   }
-  for (const [id, draft] of drafts) if (isUnchanged(draft)) drafts.delete(id);
-  checkTogether(store, drafts, problems);
+  for (const [id, draft] of drafts) {
+    if (isUnchanged(draft)) drafts.delete(id);
+    yield;
+  }
+  yield* checkTogether(store, drafts, problems);
   const warnings = problems.filter(({ severity }) => severity === "warning");
-  if (problems.length > warnings.length) return { ok: false, problems: atMost(problems) };
-  const prepared = describe(store, [...drafts.values()], mutation.source, wallMs);
+  if (problems.length > warnings.length) {
+    return { ok: false, problems: atMost(problems.filter(({ severity }) => severity !== "warning")) };
+  }
+  const prepared = yield* describe(store, [...drafts.values()], mutation.source, wallMs);
   return { ok: true, value: { ...prepared, warnings: atMost(warnings) } };
 }
 
@@ -87,7 +113,7 @@ export function prepareUndo(
     if (!isUnchanged(draft)) drafts.push(draft);
   }
   if (problems.length > 0) return { ok: false, problems };
-  return { ok: true, value: describe(store, drafts, "revert", wallMs) };
+  return { ok: true, value: finished(describe(store, drafts, "revert", wallMs)) };
 }
 
 function atMost(problems: Problem[]): Problem[] {
@@ -240,12 +266,17 @@ function isUnchanged(draft: Draft): boolean {
   );
 }
 
-function checkTogether(store: ObjectStore, drafts: ReadonlyMap<string, Draft>, problems: Problem[]): void {
+function* checkTogether(
+  store: ObjectStore,
+  drafts: ReadonlyMap<string, Draft>,
+  problems: Problem[],
+): Steps<void> {
   const lookup = (kind: string, name: string): Message | undefined => {
     const draft = drafts.get(objectId(kind, name));
     return draft ? draft.after : store.spec(kind, name);
   };
   for (const [id, draft] of drafts) {
+    yield;
     const { kind, after } = draft;
     if (!after) {
       checkDelete(store, id, draft, drafts, problems);
@@ -270,6 +301,7 @@ function checkTogether(store: ObjectStore, drafts: ReadonlyMap<string, Draft>, p
     }
   }
   for (const dependant of dependants(store, drafts)) {
+    yield;
     const id = objectId(dependant.kind.name, dependant.name);
     const found = dependant.kind.rules.check?.(dependant.spec, lookup, store.abilities) ?? [];
     // Warnings are told to whoever writes an object, not to those who change what it rests on.
@@ -369,7 +401,12 @@ function append(problems: Problem[], found: readonly Problem[], id: string): voi
   }
 }
 
-function describe(store: ObjectStore, drafts: readonly Draft[], source: string, wallMs: number): Prepared {
+function* describe(
+  store: ObjectStore,
+  drafts: readonly Draft[],
+  source: string,
+  wallMs: number,
+): Steps<Prepared> {
   const base = store.generation;
   const generation = drafts.length === 0 ? base : base + 1;
   const changes: ObjectChange[] = [];
@@ -400,8 +437,32 @@ function describe(store: ObjectStore, drafts: readonly Draft[], source: string, 
     changes.push(change.change);
     touched.push(change.touched);
     swaps.push({ before, after: entry });
+    store.weigh(entry);
+    yield;
   }
-  return { base, generation, changes, puts, deletes, touched, swaps };
+  const prepared = { base, generation, changes, puts, deletes, touched, swaps };
+  return drafts.length > limits.wholeRowObjects ? { ...prepared, pieces: yield* textOf(prepared) } : prepared;
+}
+
+/** What a large transaction writes, as text: to hand it to the store's thread then takes no long turn. */
+function* textOf({ changes, swaps, touched }: Prepared): Steps<GenerationPiece[]> {
+  const pieces: GenerationPiece[] = [];
+  for (let from = 0; from < swaps.length; from += pieceObjects) {
+    const puts: StoredObject[] = [];
+    const deletes: { kind: string; name: string }[] = [];
+    const undo: StoredUndo[] = [];
+    for (let i = from; i < Math.min(from + pieceObjects, swaps.length); i++) {
+      const { kind, name } = touched[i];
+      const { before, after } = swaps[i];
+      if (after) puts.push(storedOf(after));
+      else deletes.push({ kind, name });
+      undo.push({ kind, name, before: before ? storedOf(before) : null });
+      yield;
+    }
+    const shown = changes.slice(from, from + pieceObjects).map((each) => toJson(ObjectChangeSchema, each));
+    pieces.push({ changes: JSON.stringify(shown), objects: JSON.stringify({ puts, deletes, undo }) });
+  }
+  return pieces;
 }
 
 function describeChange({ kind, name, before, after }: Draft): { change: ObjectChange; touched: Touched } {
