@@ -22,8 +22,7 @@ import type { MutationOp } from "../../src/state/mutation.ts";
 import { impactName } from "../../src/state/schema-diff.ts";
 import type { Peer } from "../rfc/core-rig.ts";
 import { type Case, casesOf, Lab, objectsOf, putOf, subjectOf } from "./matrix-lab.ts";
-
-type Seen = Readonly<Record<string, unknown>>;
+import { type Seen, same } from "./matrix-seen.ts";
 
 for (const kind of kinds.values()) {
   for (const one of casesOf(kind)) {
@@ -61,24 +60,6 @@ function thereAndBack(one: Case): void {
 function startLab(objects: Readonly<Record<string, JsonObject>>): { lab: Lab; start: Seen } {
   const lab = new Lab(objects);
   return { lab, start: lab.seen() };
-}
-
-/** Names the first few places that differ: whole tables are long, and their difference takes minutes to work out. */
-function same(found: Seen, wanted: Seen, what: string): void {
-  const wrong: string[] = [];
-  for (const place of new Set([...Object.keys(found), ...Object.keys(wanted)])) {
-    if (isDeepStrictEqual(found[place], wanted[place])) continue;
-    const [a, b] = [found[place] ?? {}, wanted[place] ?? {}] as [Seen, Seen];
-    for (const prefix of new Set([...Object.keys(a), ...Object.keys(b)])) {
-      if (isDeepStrictEqual(a[prefix], b[prefix])) continue;
-      wrong.push(`${prefix} ${place}: ${JSON.stringify(a[prefix])} instead of ${JSON.stringify(b[prefix])}`);
-    }
-  }
-  assert.equal(
-    wrong.length,
-    0,
-    `${what}, but ${wrong.length} routes differ\n${wrong.slice(0, 5).join("\n")}`,
-  );
 }
 
 /** Changes the object and holds what was noticed against the declaration. */
