@@ -70,6 +70,9 @@ export const programsOf: Readonly<Record<RouterKind, readonly string[]>> = {
   openbgpd: ["/usr/sbin/bgpd", "bgpctl"],
 };
 
+/** FRR takes seconds of CPU to read a thousand lines, on a busy machine many times as long. */
+const startPatienceMs = 60_000;
+
 export class Router {
   readonly kind: RouterKind;
   readonly daemon: Daemon;
@@ -94,11 +97,12 @@ export class Router {
   async start(): Promise<void> {
     const { ready } = starters[this.kind];
     await this.daemon.start();
-    for (let tries = 0; ; tries++) {
+    const deadline = performance.now() + startPatienceMs;
+    for (;;) {
       const { code, stderr, stdout } = await this.#lab.try(this.#namespace, this.#command(ready));
       if (code === 0 && !/unable to connect/i.test(stdout + stderr)) return;
       if (!this.daemon.running) throw new Error(`${this.kind} ended:\n${this.daemon.log.slice(-4000)}`);
-      if (tries > 150) throw new Error(`${this.kind} does not answer: ${stderr}`);
+      if (performance.now() > deadline) throw new Error(`${this.kind} does not answer: ${stderr}`);
       await pause(100);
     }
   }

@@ -1,11 +1,19 @@
-/** Configurations of the daemons: four sessions, and every situation behind a guard on its prefixes. */
+/** Configurations of the daemons: the sessions, and every situation behind a guard on its prefixes. */
 import { toJson } from "@bufbuild/protobuf";
 import { parsePolicyText } from "../../src/policy/text/parse.ts";
 import { kinds } from "../../src/state/kinds.ts";
-import { type DaemonName, lab, neighbors, type Situation } from "./situation.ts";
+import {
+  type DaemonName,
+  externalReceivers,
+  lab,
+  type Session,
+  type Situation,
+  sessions,
+} from "./situation.ts";
 
 const routerId = "192.0.2.1";
-const { externalSender, externalReceiver } = lab;
+const externalSender: Session = lab.senders.external;
+const neighbors: readonly Session[] = Object.values(sessions);
 
 export function render(daemon: DaemonName, situations: readonly Situation[]): string {
   const spelled = situations.filter((each) => each.absent[daemon] === undefined);
@@ -40,14 +48,15 @@ function cairn(imports: readonly Situation[], exports: readonly Situation[]): st
     const { section, desc } = kinds.get(kind)!;
     (sections[section] ??= []).push(toJson(desc, spec, { useProtoFieldName: true }));
   }
-  const session = (neighbor: (typeof neighbors)[number]): object => ({
+  const session = (neighbor: Session): object => ({
     address: neighbor.local,
     local_address: neighbor.remote,
     remote_asn: neighbor.asn,
     passive: true,
     families: ["ipv4-unicast", "ipv6-unicast"],
     import: [neighbor === externalSender ? "main-in" : "accept-all"],
-    export: [neighbor === externalReceiver ? "main-out" : "accept-all"],
+    export: [externalReceivers.includes(neighbor) ? "main-out" : "accept-all"],
+    ...(neighbor.removePrivateAs ? { remove_private_as: neighbor.removePrivateAs.cairn } : {}),
   });
   const global = { asn: lab.asn, router_id: routerId, listen: ["0.0.0.0:179"] };
   return JSON.stringify({ global, neighbors: neighbors.map(session), ...sections }, undefined, 1);
@@ -70,7 +79,10 @@ function frr(imports: readonly Situation[], exports: readonly Situation[]): stri
     ...neighbors.flatMap((neighbor) => [
       `  neighbor ${neighbor.local} activate`,
       ...(neighbor === externalSender ? [`  neighbor ${neighbor.local} route-map MAIN-IN in`] : []),
-      ...(neighbor === externalReceiver ? [`  neighbor ${neighbor.local} route-map MAIN-OUT out`] : []),
+      ...(externalReceivers.includes(neighbor)
+        ? [`  neighbor ${neighbor.local} route-map MAIN-OUT out`]
+        : []),
+      ...(neighbor.removePrivateAs ? [`  neighbor ${neighbor.local} ${neighbor.removePrivateAs.frr}`] : []),
     ]),
     " exit-address-family",
   ];
@@ -107,9 +119,9 @@ function bird(imports: readonly Situation[], exports: readonly Situation[]): str
     `  if net ~ [ ${block(version)(each)}+ ] then { s${each.number}(); reject; }`;
   const pass = (version: 4 | 6) => (each: Situation) =>
     `  if net ~ [ ${block(version)(each)}+ ] then accept;`;
-  const channel = (neighbor: (typeof neighbors)[number], version: 4 | 6): string => {
+  const channel = (neighbor: Session, version: 4 | 6): string => {
     const importing = neighbor === externalSender ? `filter main_in${version}` : "all";
-    const exporting = neighbor === externalReceiver ? `filter main_out${version}` : "all";
+    const exporting = externalReceivers.includes(neighbor) ? `filter main_out${version}` : "all";
     return `  ipv${version} { import ${importing}; export ${exporting}; gateway recursive; };`;
   };
   return [
@@ -121,9 +133,9 @@ function bird(imports: readonly Situation[], exports: readonly Situation[]): str
       filter("main_in", version, [...imports.map(guard(version)), ...exports.map(pass(version))]),
       filter("main_out", version, exports.map(guard(version))),
     ]),
-    ...neighbors.map((neighbor, i) =>
+    ...Object.entries(sessions).map(([name, neighbor]) =>
       [
-        `protocol bgp n${i} {`,
+        `protocol bgp ${name.replaceAll("-", "_")} {`,
         `  local ${neighbor.remote} as ${lab.asn};`,
         `  neighbor ${neighbor.local} as ${neighbor.asn};`,
         "  passive on; direct;",
@@ -150,7 +162,10 @@ function gobgp(imports: readonly Situation[], exports: readonly Situation[]): st
     "prefix-sets": [],
     "neighbor-sets": [
       { "neighbor-set-name": "external-sender", "neighbor-info-list": [externalSender.local] },
-      { "neighbor-set-name": "external-receiver", "neighbor-info-list": [externalReceiver.local] },
+      {
+        "neighbor-set-name": "external-receiver",
+        "neighbor-info-list": externalReceivers.map(({ local }) => local),
+      },
     ],
   };
   const bgp: Record<string, object[]> = {};
@@ -218,8 +233,12 @@ function gobgp(imports: readonly Situation[], exports: readonly Situation[]): st
         },
       },
     },
-    neighbors: neighbors.map(({ local, remote, asn }) => ({
-      config: { "neighbor-address": local, "peer-as": asn },
+    neighbors: neighbors.map(({ local, remote, asn, removePrivateAs }) => ({
+      config: {
+        "neighbor-address": local,
+        "peer-as": asn,
+        ...(removePrivateAs ? { "remove-private-as": removePrivateAs.gobgp } : {}),
+      },
       transport: { config: { "passive-mode": true, "local-address": remote } },
       "afi-safis": [family("ipv4-unicast"), family("ipv6-unicast")],
     })),

@@ -33,12 +33,14 @@ export interface Situation {
   readonly file: string;
   readonly title: string;
   /**
-   * import: policy of the external sender's session, observed by the internal receiver. export: policy of the external
+   * import: policy of the external sender's session, observed by the internal receiver. export: policy of an external
    * receiver's session, observed there.
    */
   readonly direction: "import" | "export";
   /** Who sends; only for export other than external. */
   readonly from: "external" | "internal";
+  /** Who observes. */
+  readonly to: ReceiverName;
   readonly feed: readonly FeedRoute[];
   /** In the daemon's language; undefined when it has none for it. */
   readonly spelling: Readonly<Record<DaemonName, unknown>>;
@@ -47,22 +49,58 @@ export interface Situation {
   readonly differences: Readonly<Partial<Record<DaemonName, Difference>>>;
 }
 
+/** A session of the laboratory: the speaker's AS and address, and the daemon's address. */
+export interface Session {
+  readonly asn: number;
+  readonly local: string;
+  readonly remote: string;
+  /** remove-private-as of the session; BIRD has no such setting. */
+  readonly removePrivateAs?: { readonly cairn: string; readonly frr: string; readonly gobgp: string };
+}
+
+const external = (link: number, removePrivateAs?: Session["removePrivateAs"]): Session => ({
+  asn: 65020,
+  local: `192.0.2.${link * 4 + 2}`,
+  remote: `192.0.2.${link * 4 + 1}`,
+  removePrivateAs,
+});
+
 /** AS numbers and addresses of the laboratory. */
 export const lab = {
   asn: 65001,
-  externalSender: { asn: 65010, local: "192.0.2.2", remote: "192.0.2.1" },
-  internalReceiver: { asn: 65001, local: "192.0.2.6", remote: "192.0.2.5" },
-  externalReceiver: { asn: 65020, local: "192.0.2.10", remote: "192.0.2.9" },
-  internalSender: { asn: 65001, local: "192.0.2.14", remote: "192.0.2.13" },
   nextHop6: "2001:db8:ffff::2",
-} as const;
+  senders: {
+    external: { ...external(0), asn: 65010 },
+    internal: { ...external(3), asn: 65001 },
+  },
+  receivers: {
+    internal: { ...external(1), asn: 65001 },
+    external: external(2),
+    "private-removed": external(4, { cairn: "all", frr: "remove-private-AS all", gobgp: "all" }),
+    "private-replaced": external(5, {
+      cairn: "replace",
+      frr: "remove-private-AS all replace-AS",
+      gobgp: "replace",
+    }),
+  },
+} as const satisfies {
+  asn: number;
+  nextHop6: string;
+  senders: Record<string, Session>;
+  receivers: Record<string, Session>;
+};
+export type ReceiverName = keyof typeof lab.receivers;
 
-export const neighbors = [
-  lab.externalSender,
-  lab.internalReceiver,
-  lab.externalReceiver,
-  lab.internalSender,
-] as const;
+/** All sessions by what the suite calls them. */
+export const sessions: Readonly<Record<string, Session>> = Object.fromEntries([
+  ...Object.entries(lab.senders).map(([name, session]) => [`${name}-sender`, session] as const),
+  ...Object.entries(lab.receivers).map(([name, session]) => [`${name}-receiver`, session] as const),
+]);
+
+/** Neighbors whose export policy the situations are about. */
+export const externalReceivers: readonly Session[] = Object.entries(lab.receivers)
+  .filter(([name]) => name !== "internal")
+  .map(([, session]) => session);
 
 const folder = path.join(import.meta.dirname, "situations");
 
@@ -81,6 +119,7 @@ interface Written {
   title: string;
   direction: "import" | "export";
   from?: "internal";
+  to?: ReceiverName;
   feed: ({ prefix: string; expect: Outcome } & Partial<WireRoute>)[];
   cairn: unknown;
   frr: unknown;
@@ -119,6 +158,7 @@ function readSituation(name: string): Situation {
     title: written.title,
     direction: written.direction,
     from: written.from ?? "external",
+    to: written.to ?? (written.direction === "import" ? "internal" : "external"),
     feed,
     spelling,
     absent,
@@ -148,7 +188,7 @@ export function sent(situation: Situation, { prefix, attributes }: FeedRoute): W
     prefix,
     origin: "igp",
     asPath: internal ? "65100" : "65010 65100",
-    nextHop: prefix.includes(":") ? lab.nextHop6 : lab[internal ? "internalSender" : "externalSender"].local,
+    nextHop: prefix.includes(":") ? lab.nextHop6 : lab.senders[situation.from].local,
     ...(internal ? { localPref: 100 } : {}),
     ...attributes,
   };
@@ -164,7 +204,7 @@ export function received(situation: Situation, route: FeedRoute, outcome: Outcom
       : {
           ...start,
           asPath: `${lab.asn} ${start.asPath}`.trim(),
-          nextHop: lab.externalReceiver.remote,
+          nextHop: lab.receivers[situation.to].remote,
           med: undefined,
           localPref: undefined,
         };

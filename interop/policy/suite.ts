@@ -6,6 +6,7 @@
 import { type Checks, equal } from "../lib/checks.ts";
 import { Lab } from "../lib/lab.ts";
 import { Router } from "../lib/router.ts";
+import type { SessionReport } from "../lib/speaker.ts";
 import { Speakers } from "../lib/speakers.ts";
 import type { WireRoute } from "../lib/wire.ts";
 import { render } from "./render.ts";
@@ -13,10 +14,12 @@ import {
   type DaemonName,
   normalized,
   lab as plan,
+  type ReceiverName,
   readSituations,
   received,
   type Situation,
   sent,
+  sessions,
 } from "./situation.ts";
 
 /** Runs one daemon through all situations; one check each. */
@@ -26,14 +29,8 @@ export async function policySituations(checks: Checks, daemon: DaemonName, folde
   let speakers: Speakers | undefined;
   try {
     const [own, other] = [await lab.namespace(daemon), await lab.namespace("speakers")];
-    const sessions = {
-      "external-sender": plan.externalSender,
-      "internal-receiver": plan.internalReceiver,
-      "external-receiver": plan.externalReceiver,
-      "internal-sender": plan.internalSender,
-    };
     for (const { local, remote } of Object.values(sessions)) {
-      const ipv6 = local === plan.externalSender.local;
+      const ipv6 = local === plan.senders.external.local;
       await lab.link(own, [`${remote}/30`, ...(ipv6 ? ["2001:db8:ffff::1/64"] : [])], other, [
         `${local}/30`,
         ...(ipv6 ? [`${plan.nextHop6}/64`] : []),
@@ -80,24 +77,26 @@ async function settled(
   situations: readonly Situation[],
   wanted: readonly WireRoute[],
 ): Promise<Map<string, WireRoute>> {
-  const quietMs = 3_000;
+  const quietMs = 6_000;
   let routes = new Map<string, WireRoute>();
   let since = performance.now();
   let updates = -1;
   const want = JSON.stringify(wanted);
   while (performance.now() - since < quietMs) {
-    const reports = {
-      import: await speakers.report("internal-receiver"),
-      export: await speakers.report("external-receiver"),
-    };
+    const names = Object.keys(plan.receivers) as ReceiverName[];
+    const reports = Object.fromEntries(
+      await Promise.all(
+        names.map(async (name) => [name, await speakers.report(`${name}-receiver`)] as const),
+      ),
+    ) as Record<ReceiverName, SessionReport>;
     routes = new Map(
-      situations.flatMap(({ direction, feed }) =>
-        reports[direction].routes
+      situations.flatMap(({ to, feed }) =>
+        reports[to].routes
           .filter(({ prefix }) => feed.some((each) => each.prefix === prefix))
           .map((route) => [route.prefix, normalized(route)] as const),
       ),
     );
-    const count = reports.import.updates + reports.export.updates;
+    const count = names.reduce((sum, name) => sum + reports[name].updates, 0);
     if (count !== updates) since = performance.now();
     updates = count;
     const observed = situations.flatMap((each) => ofBlock(each, routes));

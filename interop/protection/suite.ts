@@ -30,13 +30,34 @@ const wrong = "battery-staple";
 
 const cases: readonly Case[] = [
   ...[false, true].flatMap((six): Case[] => [
-    { name: "right key, neighbor connects", six, by: "neighbor", cairnKey: right, neighborKey: right, up: true },
+    {
+      name: "right key, neighbor connects",
+      six,
+      by: "neighbor",
+      cairnKey: right,
+      neighborKey: right,
+      up: true,
+    },
     { name: "right key, cairn connects", six, by: "cairn", cairnKey: right, neighborKey: right, up: true },
-    { name: "wrong key, neighbor connects", six, by: "neighbor", cairnKey: right, neighborKey: wrong, up: false },
+    {
+      name: "wrong key, neighbor connects",
+      six,
+      by: "neighbor",
+      cairnKey: right,
+      neighborKey: wrong,
+      up: false,
+    },
     { name: "wrong key, cairn connects", six, by: "cairn", cairnKey: right, neighborKey: wrong, up: false },
     { name: "key at cairn only, neighbor connects", six, by: "neighbor", cairnKey: right, up: false },
     { name: "key at the neighbor only, cairn connects", six, by: "cairn", neighborKey: right, up: false },
-    { name: "GTSM both sides, neighbor connects", six, by: "neighbor", cairnHops: 1, neighborHops: 1, up: true },
+    {
+      name: "GTSM both sides, neighbor connects",
+      six,
+      by: "neighbor",
+      cairnHops: 1,
+      neighborHops: 1,
+      up: true,
+    },
     { name: "GTSM both sides, cairn connects", six, by: "cairn", cairnHops: 1, neighborHops: 1, up: true },
     { name: "GTSM at cairn only, neighbor connects", six, by: "neighbor", cairnHops: 1, up: false },
     { name: "GTSM at cairn only, cairn connects", six, by: "cairn", cairnHops: 1, up: false },
@@ -44,8 +65,24 @@ const cases: readonly Case[] = [
       ...{ name: "MD5 and GTSM, cairn connects", six, by: "cairn", up: true },
       ...{ cairnKey: right, neighborKey: right, cairnHops: 1, neighborHops: 1 },
     },
-    { name: "range with a key", six, by: "neighbor", cairnKey: right, neighborKey: right, dynamic: true, up: true },
-    { name: "range, wrong key", six, by: "neighbor", cairnKey: right, neighborKey: wrong, dynamic: true, up: false },
+    {
+      name: "range with a key",
+      six,
+      by: "neighbor",
+      cairnKey: right,
+      neighborKey: right,
+      dynamic: true,
+      up: true,
+    },
+    {
+      name: "range, wrong key",
+      six,
+      by: "neighbor",
+      cairnKey: right,
+      neighborKey: wrong,
+      dynamic: true,
+      up: false,
+    },
   ]),
 ];
 
@@ -60,19 +97,22 @@ export async function protects(checks: Checks, kind: Kind, folder: string): Prom
     const cairn = new Router(lab, ours, "cairn", cairnConfig());
     const other = new Router(lab, theirs, kind, kind === "frr" ? frrConfig() : birdConfig());
     await Promise.all([cairn.start(), other.start()]);
-    for (const [i, each] of cases.entries()) {
-      if (!each.up) continue;
-      await checks.check(`${nameOf(each)}: up`, () =>
-        eventually("session", "ESTABLISHED", () => stateOf(cairn, i)),
+    await checks.check("whoever may come up does, after a second or two", () =>
+      eventually(
+        "sessions",
+        namesOf((each) => each.up),
+        () => upOnes(cairn),
+      ),
+    );
+    await checks.check("whoever may not has never been up", async () => {
+      const { neighbors } = await list(cairn);
+      const ever = neighbors.filter(({ state }) => (state.establishedCount ?? 0) > 0);
+      equal(
+        "ever up",
+        namesOf((each) => each.up),
+        inOrder(ever),
       );
-    }
-    for (const [i, each] of cases.entries()) {
-      if (each.up) continue;
-      await checks.check(`${nameOf(each)}: refused`, async () => {
-        const count = each.dynamic ? undefined : 0;
-        equal("sessions so far", count, (await neighborOf(cairn, i))?.establishedCount ?? count);
-      });
-    }
+    });
     await checks.check("the kernel has counted each kind of refusal", () =>
       eventually("counters", { wrong: true, missing: true, ttl: true }, () => counters(lab, ours)),
     );
@@ -89,21 +129,26 @@ export async function protects(checks: Checks, kind: Kind, folder: string): Prom
       for (const i of dynamic) equal("in the export", false, exported.includes(`"${remote(i)}"`));
       equal("a secret in the export", false, exported.includes(right));
     });
-    await checks.check("a key mended while it runs lets the neighbor in; the others stay", async () => {
+    await checks.check("keys mended and taken away while it runs; nobody else notices", async () => {
       const before = await established(cairn);
-      for (const [i, each] of cases.entries()) {
-        if (each.up || each.dynamic || each.neighborKey === undefined) continue;
-        await cairn.cli("neighbor", "set", remote(i), "--password", each.neighborKey);
-        await eventually(remote(i), "ESTABLISHED", () => stateOf(cairn, i));
+      const mended = cases.flatMap((each, i) => (isMended(each) ? [i] : []));
+      for (const i of mended) {
+        const key = cases[i].neighborKey;
+        await cairn.cli(
+          "neighbor",
+          "set",
+          remote(i),
+          ...(key ? ["--password", key] : ["--clear", "password"]),
+        );
+        if (cases[i].by === "neighbor") await tryAgain(other, i);
       }
-      for (const [address, count] of Object.entries(before)) equal(address, count, (await established(cairn))[address]);
-    });
-    await checks.check("a key taken away while it runs lets the neighbor without one in", async () => {
-      for (const [i, each] of cases.entries()) {
-        if (each.name !== "key at cairn only, neighbor connects") continue;
-        await cairn.cli("neighbor", "set", remote(i), "--clear", "password");
-        await eventually(remote(i), "ESTABLISHED", () => stateOf(cairn, i));
-      }
+      await eventually(
+        "sessions",
+        namesOf((each) => each.up || isMended(each)),
+        () => upOnes(cairn),
+      );
+      const after = await established(cairn);
+      for (const [address, count] of Object.entries(before)) equal(address, count, after[address]);
     });
   } finally {
     await lab.close();
@@ -118,22 +163,47 @@ interface State {
 }
 
 async function neighborOf(cairn: Router, i: number): Promise<State | undefined> {
-  const list = JSON.parse(await cairn.cli("neighbor", "--json")) as {
-    neighbors: { spec: { address: string }; state: State }[];
-  };
-  return list.neighbors.find(({ spec }) => spec.address === remote(i))?.state;
+  const { neighbors } = await list(cairn);
+  return neighbors.find(({ spec }) => spec.address === remote(i))?.state;
 }
 
-async function stateOf(cairn: Router, i: number): Promise<string> {
-  return ((await neighborOf(cairn, i))?.sessionState ?? "gone").replace("SESSION_STATE_", "");
+/** A case that a key at cairn like the neighbor's brings up. */
+function isMended({ up, dynamic, cairnKey, neighborKey }: Case): boolean {
+  return !up && !dynamic && (cairnKey ?? "") !== (neighborKey ?? "");
+}
+
+/** The neighbor's kernel waits longer and longer between SYNs that nobody answers. */
+async function tryAgain(other: Router, i: number): Promise<void> {
+  if (other.kind === "bird") await other.cli("restart", `p${i}`);
+  else await other.cli(`clear bgp ${address(cases[i].six, i, 1)}`);
+}
+
+function namesOf(wanted: (each: Case) => boolean): string[] {
+  return cases.flatMap((each, i) => (wanted(each) ? [`${remote(i)} ${each.name}`] : []));
+}
+
+async function upOnes(cairn: Router): Promise<string[]> {
+  const { neighbors } = await list(cairn);
+  return inOrder(neighbors.filter(({ state }) => state.sessionState === "SESSION_STATE_ESTABLISHED"));
+}
+
+function inOrder(neighbors: NeighborList["neighbors"]): string[] {
+  const addresses = new Set(neighbors.map(({ spec }) => spec.address));
+  return cases.flatMap((each, i) => (addresses.has(remote(i)) ? [`${remote(i)} ${each.name}`] : []));
+}
+
+interface NeighborList {
+  readonly neighbors: readonly { readonly spec: { readonly address: string }; readonly state: State }[];
+}
+
+async function list(cairn: Router): Promise<NeighborList> {
+  return JSON.parse(await cairn.cli("neighbor", "--json")) as NeighborList;
 }
 
 /** How often each neighbor that is up came up. */
 async function established(cairn: Router): Promise<Record<string, number>> {
-  const list = JSON.parse(await cairn.cli("neighbor", "--json")) as {
-    neighbors: { spec: { address: string }; state: State }[];
-  };
-  const up = list.neighbors.filter(({ state }) => state.sessionState === "SESSION_STATE_ESTABLISHED");
+  const { neighbors } = await list(cairn);
+  const up = neighbors.filter(({ state }) => state.sessionState === "SESSION_STATE_ESTABLISHED");
   return Object.fromEntries(up.map(({ spec, state }) => [spec.address, state.establishedCount ?? 0]));
 }
 
@@ -154,7 +224,6 @@ function address(six: boolean | undefined, i: number, end: 1 | 2): string {
 
 const remote = (i: number): string => address(cases[i].six, i, 2);
 const rangeName = (i: number): string => `range-${i + 1}`;
-const nameOf = ({ name, six }: Case): string => `${name}, IPv${six ? 6 : 4}`;
 
 function cairnConfig(): string {
   const lines = [
@@ -206,6 +275,9 @@ function frrConfig(): string {
     " bgp router-id 10.9.9.2",
     " no bgp ebgp-requires-policy",
     ...neighbors,
+    " address-family ipv6 unicast",
+    ...cases.flatMap(({ six }, i) => (six ? [`  neighbor ${address(six, i, 1)} activate`] : [])),
+    " exit-address-family",
     "exit",
     "",
   ].join("\n");
