@@ -23,6 +23,14 @@ export const limits = {
   parkedRepliesMax: 8_192,
   /** Operations in one transaction. */
   transactionOpsMax: 20_000,
+  /** Operations of a transaction that is checked within one turn; a larger one is spread over turns. */
+  wholeTurnOps: 64,
+  /** Objects of a generation that goes to the store as it is; the rows of a larger one go as text. */
+  wholeRowObjects: 512,
+  /** Neighbors that a change is brought to within the turn in which it becomes durable; more are spread over turns. */
+  wholeTurnNeighbors: 64,
+  /** Times that a large transaction begins anew because another came between, before others wait for it. */
+  preparationRestartsMax: 3,
   /** Events kept in memory for watchers, and in the database. */
   eventRingMax: 16_384,
   eventsStoredMax: 1_000_000,

@@ -20,6 +20,7 @@ import type { CallId } from "./inputs.ts";
 import type { ConfirmTerms, Mutation, MutationOutcome } from "./mutation.ts";
 import type { ObjectStore, Prepared, Touched } from "./objects.ts";
 import { storedOf } from "./objects-read.ts";
+import type { Preparation } from "./preparation.ts";
 import { digestOf, outcomeJson, RequestLog } from "./request-log.ts";
 import type { StoredAudit, StoredEvent, StoredPending, StoredState, StoredUndo, StoreRow } from "./rows.ts";
 
@@ -40,14 +41,25 @@ interface Parked {
   readonly atStart: boolean;
 }
 
+/** A change that is being checked. */
+interface Large {
+  readonly call: CallId | undefined;
+  readonly mutation: Mutation;
+  readonly digest: string;
+  readonly preparation: Preparation;
+}
+
 /** An event before it has a number. */
 type NewEvent = Pick<StoredEvent, "topic" | "object" | "severity" | "summary" | "facts">;
 
 export interface ChangesHost {
   persist(rows: readonly StoreRow[]): number;
   reply(call: CallId, outcome: MutationOutcome): void;
-  /** Objects changed and are durable: sessions, policies and tables follow. */
-  consequences(touched: readonly Touched[]): void;
+  /**
+   * Objects changed and are durable: sessions, policies and tables follow, those of a large change over several turns.
+   * @param done called when they have; at once for a small change
+   */
+  consequences(touched: readonly Touched[], done: () => void): void;
   /** Policy tests that fail when these objects have changed. */
   failedTests(touched: readonly Touched[]): Problem[];
   receipt(prefix: string, pathId: number, changed: boolean): ReturnType<Injection["receipt"]>;
@@ -83,6 +95,10 @@ export class Changes {
   private readonly requests: RequestLog;
   readonly confirmation: Confirmation;
   private parked: Parked[] = [];
+  /** Large changes that are checked over several turns, one after the other. */
+  private readonly large: Large[] = [];
+  /** Changes that wait for a large one that others overtook too often. */
+  private held: { readonly call: CallId | undefined; readonly mutation: Mutation }[] = [];
   /** The revert of the start that could not be written yet, and when to try again. */
   private startRevert: { readonly parked: Parked; readonly atMs: number } | undefined;
   /** Counts for the metrics: changes carried out and refused, by code. */
@@ -122,7 +138,7 @@ export class Changes {
 
   /** Checks and, unless it is a dry run, carries out a mutation. `call` undefined: nobody waits for the outcome. */
   mutate(call: CallId | undefined, mutation: Mutation): void {
-    if (this.parked.length >= limits.parkedRepliesMax) {
+    if (this.waiting >= limits.parkedRepliesMax) {
       const message = "too many changes wait to be made durable";
       this.refuse(call, mutation, [{ code: "BUSY", path: "", message, fix: "try again" }]);
       return;
@@ -137,6 +153,10 @@ export class Changes {
         return;
       }
     }
+    if (this.isOvertaken && changesObjects(mutation)) {
+      this.held.push({ call, mutation });
+      return;
+    }
     const [first] = mutation.ops;
     if (first?.op === "confirm" || first?.op === "abort") this.settle(call, mutation, first, digest);
     else if (first?.op === "pin") this.pin(call, mutation, first, digest);
@@ -144,8 +164,43 @@ export class Changes {
   }
 
   private change(call: CallId | undefined, mutation: Mutation, digest: string): void {
+    const preparation = this.objects.preparation(mutation, this.host.wallMs());
+    const change = { call, mutation, digest, preparation };
+    if (mutation.ops.length <= limits.wholeTurnOps) {
+      this.decide(change, preparation.finish());
+      return;
+    }
+    if (digest !== "") this.requests.begin(mutation.requestId, digest);
+    this.large.push(change);
+  }
+
+  /** Goes on with large changes for so many steps, each the work of one object. */
+  run(steps: number): void {
+    const [first] = this.large;
+    if (!first) return;
+    if (!first.preparation.step(Math.max(1, Math.floor(steps)))) return;
+    this.large.shift();
+    // Should nothing come of it, the id may be used again; `park` notes it anew.
+    if (first.digest !== "") this.requests.cancel(first.mutation.requestId);
+    this.decide(first, first.preparation.result());
+    const { held } = this;
+    this.held = [];
+    for (const { call, mutation } of held) this.mutate(call, mutation);
+  }
+
+  /** A large change was overtaken so often that others have to wait for it now. */
+  private get isOvertaken(): boolean {
+    const [first] = this.large;
+    return first !== undefined && first.preparation.restarts >= limits.preparationRestartsMax;
+  }
+
+  get hasWork(): boolean {
+    return this.large.length > 0;
+  }
+
+  private decide({ call, mutation, digest }: Large, checked: Result<Prepared>): void {
     const problems: Problem[] = mutation.confirm ? checkTerms(mutation.confirm) : [];
-    const prepared = this.tested(mutation, this.objects.prepare(mutation, this.host.wallMs()));
+    const prepared = this.tested(mutation, checked);
     if (!prepared.ok) problems.push(...prepared.problems);
     const plan = this.planner.plan(mutation, problems);
     const changesObjects = prepared.ok && prepared.value.changes.length > 0;
@@ -345,6 +400,15 @@ export class Changes {
   }
 
   private generationRow(mutation: Mutation, prepared: Prepared, time: number): StoreRow {
+    const { pieces, puts, deletes } = prepared;
+    const rows = pieces
+      ? { changes: [], puts: [], deletes: [], pieces }
+      : {
+          changes: prepared.changes.map((change) => toJson(ObjectChangeSchema, change)),
+          puts,
+          deletes,
+          undo: undoOf(prepared),
+        };
     return {
       table: "generation",
       generation: prepared.generation,
@@ -355,10 +419,7 @@ export class Changes {
       reason: mutation.reason,
       hash: this.objects.hash,
       restores: mutation.restores ?? 0,
-      changes: prepared.changes.map((change) => toJson(ObjectChangeSchema, change)),
-      puts: prepared.puts,
-      deletes: prepared.deletes,
-      undo: undoOf(prepared),
+      ...rows,
     };
   }
 
@@ -407,14 +468,16 @@ export class Changes {
       }
       for (const { prefix, pathId } of row.drop) this.injection.drop(prefix, pathId);
     }
+    const done = (): void => {
+      if (parked.settles === "begins") this.confirmation.arm(this.host.nowMs(), this.host.wallMs());
+      else if (parked.settles) this.confirmation.end();
+      if (event) this.host.releaseEvent(event);
+      if (call !== undefined) this.host.reply(call, this.outcome(prepared, plan, parked.hash, true));
+    };
     if (prepared.changes.length > 0 && !parked.atStart) {
       this.durable.became(prepared.touched);
-      this.host.consequences(prepared.touched);
-    }
-    if (parked.settles === "begins") this.confirmation.arm(this.host.nowMs(), wallMs);
-    else if (parked.settles) this.confirmation.end();
-    if (event) this.host.releaseEvent(event);
-    if (call !== undefined) this.host.reply(call, this.outcome(prepared, plan, parked.hash, true));
+      this.host.consequences(prepared.touched, done);
+    } else done();
   }
 
   /** The store could not write rows from `seq` on. */
@@ -427,7 +490,7 @@ export class Changes {
     // What came before may have missed objects that these had changed hands of (a neighbor that left its group).
     const touched = lost.flatMap(({ prepared, atStart }) => (atStart ? [] : prepared.touched));
     const asBefore = touched.map((each) => ({ ...each, after: this.durable.spec(each.kind, each.name) }));
-    if (asBefore.length > 0) this.host.consequences(asBefore);
+    if (asBefore.length > 0) this.host.consequences(asBefore, () => {});
   }
 
   private lose(parked: Parked, error: string): void {
@@ -455,7 +518,7 @@ export class Changes {
   }
 
   get waiting(): number {
-    return this.parked.length;
+    return this.parked.length + this.large.length + this.held.length;
   }
 
   private outcome(prepared: Prepared, plan: InjectionPlan, hash: string, changed: boolean): MutationOutcome {
@@ -483,6 +546,10 @@ function asked(
 ): Omit<Parked, "seq" | "hash"> {
   const nothing = { rows: [], settles: undefined, event: undefined, atStart: false };
   return { call, mutation, prepared, plan, ...nothing };
+}
+
+function changesObjects({ ops, dryRun }: Mutation): boolean {
+  return !dryRun && ops.some(({ op }) => op === "put" || op === "patch" || op === "delete");
 }
 
 /** A transaction that changes no object. */

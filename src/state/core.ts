@@ -55,6 +55,9 @@ export const emptyState: StoredState = {
 /** Microseconds of work that a turn is given by default; the runtime adapts it to the slice it wants. */
 export const defaultBudget = 6000;
 
+/** Microseconds of work in a step of a large change, with a share of the turn left to the others. */
+const microsPerStep = 60;
+
 /** Retractions of routes whose time is over, per turn. */
 const expiriesPerTurn = 1000;
 
@@ -246,7 +249,7 @@ export class Core {
     return {
       persist: (rows) => this.persist(rows),
       reply: (call, outcome) => this.effects.push({ kind: "reply", call, outcome }),
-      consequences: (touched) => this.neighbors.apply(touched),
+      consequences: (touched, done) => this.neighbors.apply(touched, done),
       failedTests: (touched) => failedTests(this.policies, touched),
       receipt: (prefix, pathId, changed) =>
         this.injection.receipt(prefix, pathId, changed, (family, row) =>
@@ -351,6 +354,8 @@ export class Core {
     this.wallMs = wallMs;
     this.sessions.dueTimers(nowMs);
     this.runUrgent();
+    this.changes.run(budget / microsPerStep);
+    this.neighbors.run(budget / microsPerStep);
     this.changes.tick();
     this.expire();
     // About 12 received bytes make one route, and a route costs about a microsecond.
@@ -537,7 +542,14 @@ export class Core {
 
   /** True when a turn would find something to do at once. */
   hasWork(): boolean {
-    return this.urgent.length > 0 || this.sessions.hasWork() || this.groups.hasWork() || this.jobs.size > 0;
+    return (
+      this.urgent.length > 0 ||
+      this.changes.hasWork ||
+      this.neighbors.hasWork ||
+      this.sessions.hasWork() ||
+      this.groups.hasWork() ||
+      this.jobs.size > 0
+    );
   }
 
   /** When the next turn is wanted if no input comes, monotonic milliseconds; Infinity for never. */

@@ -59,6 +59,8 @@ export class Neighbors {
   /** Numbers of neighbors that are gone with all their routes. */
   private readonly freeIds: NeighborId[] = [];
   private nextId = 1;
+  /** What follows from durable changes and is not carried out yet, oldest first. */
+  private readonly underWay: { readonly steps: Generator<undefined, void>; readonly done: () => void }[] = [];
   private readonly askLater = new Set<NeighborRecord>();
   global: GlobalConfig | undefined;
   /** Some neighbor counts differently for export since groups were last settled. */
@@ -111,8 +113,32 @@ export class Neighbors {
 
   // What a commit means
 
-  /** Carries out what follows from changed objects. */
-  apply(touched: readonly Touched[]): void {
+  /**
+   * Carries out what follows from changed objects, over several turns when many neighbors may notice. Changes are
+   * carried out one after the other.
+   * @param done called when everything is as declared
+   */
+  apply(touched: readonly Touched[], done: () => void): void {
+    this.underWay.push({ steps: this.applying(touched), done });
+    if (this.underWay.length === 1) this.run(limits.wholeTurnNeighbors);
+  }
+
+  get hasWork(): boolean {
+    return this.underWay.length > 0;
+  }
+
+  /** Goes on with changes for so many steps, each the work of one neighbor. */
+  run(steps: number): void {
+    for (let left = steps; left > 0; left--) {
+      const [first] = this.underWay;
+      if (!first) return;
+      if (!first.steps.next().done) continue;
+      this.underWay.shift();
+      first.done();
+    }
+  }
+
+  private *applying(touched: readonly Touched[]): Generator<undefined, void> {
     const { objects, durable, policies } = this.parts;
     const names = new Set<string>();
     const before = this.global;
@@ -135,11 +161,15 @@ export class Neighbors {
     }
     if (policyTouched) policies.refresh(touched);
     const reexport = new Set<NeighborRecord>();
-    for (const name of names) this.resolve(name, reexport);
+    for (const name of names) {
+      this.resolve(name, reexport);
+      yield;
+    }
     if (policyTouched) {
       for (const record of this.byName.values()) {
         this.rebindImport(record);
         reexport.add(record);
+        yield;
       }
     }
     if (this.global && (!before || bestPathChanged(before, this.global))) this.reselectAll();
@@ -147,8 +177,11 @@ export class Neighbors {
       for (const record of this.byName.values()) {
         this.reimport(record);
         reexport.add(record);
+        yield;
       }
     }
+    // Neighbors may have gone since they were looked at.
+    for (const record of reexport) if (record.removed) reexport.delete(record);
     this.reexport(reexport);
     this.protect();
   }

@@ -16,8 +16,9 @@ import type { Mutation } from "./mutation.ts";
 import { ReferenceIndex, type Referrer } from "./objects-index.ts";
 import { prepareMutation, prepareUndo } from "./objects-prepare.ts";
 import { readEntry, specJson } from "./objects-read.ts";
-import type { StoredObject, StoredUndo } from "./rows.ts";
-import { listReferences } from "./schema.ts";
+import { Preparation } from "./preparation.ts";
+import type { GenerationPiece, StoredObject, StoredUndo } from "./rows.ts";
+import { listReferences, type Reference } from "./schema.ts";
 import { redacted } from "./schema-diff.ts";
 import type { ObjectView } from "./view.ts";
 
@@ -60,6 +61,8 @@ export interface Prepared {
     readonly before: ObjectEntry | undefined;
     readonly after: ObjectEntry | undefined;
   }[];
+  /** Rows of a large transaction as text. */
+  readonly pieces?: readonly GenerationPiece[];
   /** What is allowed but looks wrong. */
   readonly warnings?: readonly Problem[];
 }
@@ -74,13 +77,16 @@ export class ObjectStore implements Specs {
   readonly #byKind = new Map<string, Map<string, ObjectEntry>>();
   readonly #sorted = new Map<string, readonly ObjectEntry[]>();
   readonly #views = new WeakMap<ObjectEntry, ObjectView>();
-  readonly #references = new ReferenceIndex();
+  readonly #index = new ReferenceIndex();
   readonly #digests = new WeakMap<ObjectEntry, bigint>();
+  readonly #named = new WeakMap<ObjectEntry, readonly Reference[]>();
   /** What the host can do: settings that need more are refused. */
   abilities: HostAbilities = everyAbility;
   /** Sum of the digests of all objects. */
   #sum = 0n;
   #generation: number;
+  /** Rises with every change of the objects, also when one is taken back. */
+  #version = 0;
 
   /** An empty store; see `load` for one with objects. */
   constructor(generation = 0) {
@@ -109,6 +115,11 @@ export class ObjectStore implements Specs {
     return this.#generation;
   }
 
+  /** Equal versions, equal objects: a generation that was taken back gives its number to the next. */
+  get version(): number {
+    return this.#version;
+  }
+
   /** Hash of everything declared, in hexadecimal; see config-hash.ts. */
   get hash(): string {
     return hashText(this.#sum);
@@ -122,6 +133,22 @@ export class ObjectStore implements Specs {
       if (after) sum = addDigest(sum, this.#digest(after));
     }
     return hashText(sum);
+  }
+
+  /** Works out ahead what a commit needs of an entry, so that the commit itself is short. */
+  weigh(entry: ObjectEntry | undefined): void {
+    if (!entry) return;
+    this.#digest(entry);
+    this.#references(entry);
+  }
+
+  #references(entry: ObjectEntry): readonly Reference[] {
+    let named = this.#named.get(entry);
+    if (!named) {
+      named = listReferences(entry.kind.desc, entry.spec);
+      this.#named.set(entry, named);
+    }
+    return named;
   }
 
   #digest(entry: ObjectEntry): bigint {
@@ -175,7 +202,7 @@ export class ObjectStore implements Specs {
 
   /** Objects whose fields name this object, for example the neighbors of a peer group. */
   referrers(kind: string, name: string): Referrer[] {
-    return this.#references.of(kind, name);
+    return this.#index.of(kind, name);
   }
 
   /**
@@ -186,6 +213,11 @@ export class ObjectStore implements Specs {
    */
   prepare(mutation: Mutation, wallMs: number): Result<Prepared> {
     return prepareMutation(this, mutation, wallMs);
+  }
+
+  /** The same in steps, for a transaction that may be large. */
+  preparation(mutation: Mutation, wallMs: number): Preparation {
+    return new Preparation(this, mutation, wallMs);
   }
 
   /**
@@ -204,6 +236,7 @@ export class ObjectStore implements Specs {
       if (after) this.#set(after);
     }
     this.#generation = prepared.generation;
+    this.#version++;
   }
 
   /** Takes the newest commit back. With several, the newest goes first. */
@@ -214,6 +247,7 @@ export class ObjectStore implements Specs {
       if (before) this.#set(before);
     }
     this.#generation = prepared.base;
+    this.#version++;
   }
 
   #set(entry: ObjectEntry): void {
@@ -221,7 +255,7 @@ export class ObjectStore implements Specs {
     this.#byKind.get(kind)!.set(entry.name, entry);
     this.#sum = addDigest(this.#sum, this.#digest(entry));
     this.#sorted.delete(kind);
-    this.#references.add(kind, entry.name, listReferences(entry.kind.desc, entry.spec));
+    this.#index.add(kind, entry.name, this.#references(entry));
   }
 
   #unset(entry: ObjectEntry): void {
@@ -230,7 +264,7 @@ export class ObjectStore implements Specs {
     this.#byKind.get(kind)!.delete(entry.name);
     this.#sum = removeDigest(this.#sum, this.#digest(entry));
     this.#sorted.delete(kind);
-    this.#references.remove(kind, entry.name, listReferences(entry.kind.desc, entry.spec));
+    this.#index.remove(kind, entry.name, this.#references(entry));
   }
 
   #view(entry: ObjectEntry): ObjectView {

@@ -90,6 +90,21 @@ export interface StoredAudit {
   readonly generation: number;
 }
 
+/** Some of the objects of a large generation, as JSON text. */
+export interface GenerationPiece {
+  /** A list of `ObjectChange`s. */
+  readonly changes: string;
+  /** `GenerationObjects` */
+  readonly objects: string;
+}
+
+/** The objects that a generation put and deleted, and what they were before. */
+export interface GenerationObjects {
+  readonly puts: readonly StoredObject[];
+  readonly deletes: readonly { readonly kind: string; readonly name: string }[];
+  readonly undo?: readonly StoredUndo[];
+}
+
 export type StoreRow =
   /** A new generation with the objects it put and deleted. */
   | {
@@ -110,6 +125,8 @@ export type StoreRow =
       readonly changes: JsonValue;
       readonly puts: readonly StoredObject[];
       readonly deletes: readonly { readonly kind: string; readonly name: string }[];
+      /** For a large generation everything is in these, and `changes`, `puts`, `deletes` and `undo` are empty. */
+      readonly pieces?: readonly GenerationPiece[];
     }
   /** Outcome of a request id, so that a repeated request gets the same answer for 24 hours. */
   | {
@@ -210,4 +227,19 @@ export interface AuditStep {
   /** Where to go on; 0 at the end. */
   readonly next: number;
   readonly hash: string;
+}
+
+type GenerationRow = Extract<StoreRow, { table: "generation" }>;
+
+/** The objects of a generation, whole or piece by piece. */
+export function* objectsOf(row: GenerationRow): Generator<GenerationObjects> {
+  if (row.pieces) for (const { objects } of row.pieces) yield JSON.parse(objects) as GenerationObjects;
+  else yield row;
+}
+
+/** The changes of a generation as JSON text. */
+export function changesText({ changes, pieces }: GenerationRow): string {
+  return pieces
+    ? `[${pieces.map((piece) => piece.changes.slice(1, -1)).join(",")}]`
+    : JSON.stringify(changes);
 }

@@ -132,6 +132,34 @@ test("every retained generation is told as it was, whatever was folded and pinne
   );
 });
 
+test("a generation in pieces is written as one that comes whole", () => {
+  const [whole, pieces] = [new World(), new World()];
+  const row = generationRow(
+    1,
+    ["a", "b"].map((name) => stored(name, 1)),
+    [],
+    ["a", "b"].map((name) => ({ kind: "Policy", name, before: null })),
+  );
+  assert.ok(row.table === "generation");
+  whole.journal.write([row]);
+  const { changes, puts, undo = [], ...rest } = row;
+  const piece = (i: number) => ({
+    changes: JSON.stringify((changes as unknown[]).slice(i, i + 1)),
+    objects: JSON.stringify({ puts: [puts[i]], deletes: [], undo: [undo[i]] }),
+  });
+  pieces.journal.write([{ ...rest, changes: [], puts: [], deletes: [], pieces: [piece(0), piece(1)] }]);
+  for (const ask of [
+    { ask: "objects", generation: 1 },
+    { ask: "compare", from: 1, to: 1 },
+  ] as const)
+    assert.deepEqual(pieces.journal.history.answer(ask), whole.journal.history.answer(ask));
+  assert.deepEqual(pieces.objectsAt(1), { a: { value: 1 }, b: { value: 1 } });
+});
+
+function stored(name: string, value: number): StoredObject {
+  return { kind: "Policy", name, spec: { value }, generation: 1, created: 1, updated: 1, managedBy: "test" };
+}
+
 test("two generations compared say what differs, in both directions", () => {
   const world = new World();
   world.commit({ a: 1, b: 1 });

@@ -1,7 +1,15 @@
 /** Writes rows, a group of messages to a transaction, and reads old events. Runs in the worker. */
 import { join } from "node:path";
 import { limits } from "../base/limits.ts";
-import type { StoredAudit, StoredEvent, StoredObject, StoreRow } from "../state/rows.ts";
+import {
+  changesText,
+  type GenerationObjects,
+  objectsOf,
+  type StoredAudit,
+  type StoredEvent,
+  type StoredObject,
+  type StoreRow,
+} from "../state/rows.ts";
 import { type ChainHead, chainHash, chainHead, pruneAudit } from "./audit-chain.ts";
 import { busyMs, databaseName, eventOf } from "./database.ts";
 import { History } from "./history.ts";
@@ -92,19 +100,13 @@ export class Journal {
           row.principal,
           row.source,
           row.reason,
-          JSON.stringify(row.changes),
+          changesText(row),
           row.parent ?? row.generation - 1,
           row.hash ?? "",
           row.restores ?? 0,
         );
-        for (const { kind, name, before } of row.undo ?? []) {
-          const text = before && JSON.stringify(before);
-          this.#run("INSERT INTO undo VALUES (?, ?, ?, ?, 0)", row.generation, kind, name, text);
-        }
+        for (const objects of objectsOf(row)) this.#writeObjects(row.generation, objects);
         this.#untilFold--;
-        for (const object of row.puts) this.#putObject(object);
-        for (const { kind, name } of row.deletes)
-          this.#run("DELETE FROM objects WHERE kind = ? AND name = ?", kind, name);
         break;
       case "mutation":
         this.#run(
@@ -156,6 +158,16 @@ export class Journal {
         for (const entry of row.entries) this.#putAudit(entry);
         break;
     }
+  }
+
+  #writeObjects(generation: number, { puts, deletes, undo = [] }: GenerationObjects): void {
+    for (const { kind, name, before } of undo) {
+      const text = before && JSON.stringify(before);
+      this.#run("INSERT INTO undo VALUES (?, ?, ?, ?, 0)", generation, kind, name, text);
+    }
+    for (const object of puts) this.#putObject(object);
+    for (const { kind, name } of deletes)
+      this.#run("DELETE FROM objects WHERE kind = ? AND name = ?", kind, name);
   }
 
   #setMeta(key: string, value: string): void {

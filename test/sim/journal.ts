@@ -2,12 +2,13 @@
  * A speaker's disk. Rows wait in a queue, one group at a time is committed after a delay, and the acknowledgement takes
  * time too. A crash loses exactly what was not committed; what was committed and not acknowledged stays.
  */
-import type {
-  StoredEvent,
-  StoredInjection,
-  StoredObject,
-  StoredState,
-  StoreRow,
+import {
+  objectsOf,
+  type StoredEvent,
+  type StoredInjection,
+  type StoredObject,
+  type StoredState,
+  type StoreRow,
 } from "../../src/state/rows.ts";
 import type { Clock } from "./clock.ts";
 import type { Dice } from "./dice.ts";
@@ -140,8 +141,10 @@ export class Journal {
     switch (row.table) {
       case "generation":
         this.generation = row.generation;
-        for (const put of row.puts) this.objects.set(`${put.kind}/${put.name}`, put);
-        for (const { kind, name } of row.deletes) this.objects.delete(`${kind}/${name}`);
+        for (const { puts, deletes } of objectsOf(row)) {
+          for (const put of puts) this.objects.set(`${put.kind}/${put.name}`, put);
+          for (const { kind, name } of deletes) this.objects.delete(`${kind}/${name}`);
+        }
         break;
       case "mutation":
         this.requests.set(row.requestId, row);
