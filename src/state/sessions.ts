@@ -77,6 +77,7 @@ export class Sessions {
     for (const attempt of peer.attempts()) {
       this.engine.dispatch(attempt, { kind: "settings", settings: settingsOf(config) });
     }
+    if (keysDiffer(was, config) && !reset && !config.shutdown) this.dialAgain(peer);
     const restarts = reset || was.shutdown;
     if (!config.shutdown && restarts && !peer.hold) this.begin(peer);
     this.engine.host.stateChanged(neighbor);
@@ -385,12 +386,23 @@ export class Sessions {
     if (parked) this.intake.list(parked);
   }
 
+  /** With another key an attempt under way would go on sending what nobody answers. */
+  private dialAgain(peer: Peer): void {
+    if (peer.main.session.state !== "Connect" || peer.candidates.length > 0) return;
+    this.stop(peer, cease.configurationChange);
+    this.begin(peer);
+  }
+
   private stop(peer: Peer, notice: Notice, silent = false): void {
     this.engine.timers.set(peer, PeerTimer.start, Number.POSITIVE_INFINITY);
     for (const attempt of peer.attempts())
       this.engine.dispatch(attempt, { kind: "stop", manual: true, notice, silent });
     this.door.dropParked(peer, notice);
   }
+}
+
+function keysDiffer(a: NeighborConfig, b: NeighborConfig): boolean {
+  return a.password !== b.password || JSON.stringify(a.keys) !== JSON.stringify(b.keys);
 }
 
 /** RFC 9003: Cease with a text for the operator on the other side. */
