@@ -275,13 +275,12 @@ function prefixLimits(
 
 function addPaths(entries: readonly AddPath[]): (AddPathConfig | undefined)[] {
   const byFamily: (AddPathConfig | undefined)[] = allFamilies.map(() => undefined);
-  for (const { family, receive, receiveMax, send, max } of entries) {
+  for (const { family, receive, send, max } of entries) {
     const choice = send === AddPath_Send.PER_NEIGHBOR_AS ? "perNeighborAs" : "first";
     const sends = send !== AddPath_Send.UNSPECIFIED && send !== AddPath_Send.NONE;
     const most = max ?? (send === AddPath_Send.BEST ? 2 : everyPath);
     byFamily[familyByName(family)!.index] = {
       receive,
-      receiveMax: receiveMax ?? everyPath,
       send: sends ? { choice, max: most } : undefined,
     };
   }

@@ -113,8 +113,6 @@ export interface DynamicOrigin {
 /** Several paths per prefix with a neighbor. */
 export interface AddPathConfig {
   readonly receive: boolean;
-  /** Paths of a prefix that are taken at most. */
-  readonly receiveMax: number;
   /** Undefined: only the best path is sent. */
   readonly send: AddPathSend | undefined;
 }

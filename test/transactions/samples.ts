@@ -121,11 +121,15 @@ export const samples: Readonly<Record<string, Sample>> = {
   "Neighbor.prefix_limits.family": { value: "ipv6-unicast" },
   "Neighbor.prefix_limits.max": { value: 900 },
   "Neighbor.prefix_limits.action": { value: "ACTION_STOP" },
+  "Neighbor.add_path.family": { value: "ipv6-unicast" },
+  "Neighbor.add_path.send": { value: "SEND_PER_NEIGHBOR_AS" },
+  "Neighbor.add_path.max": { value: 3 },
   "Neighbor.allow_own_as": { value: 1 },
   "Neighbor.remove_private_as": { value: "REMOVE_PRIVATE_AS_ALL" },
   "Neighbor.import": { value: ["other"] },
   "Neighbor.export": { value: ["other"] },
   "Neighbor.route_reflector_client": { value: true, on: "10.0.0.4" },
+  "Neighbor.long_lived_stale_time": { value: "60s", given: { graceful_restart: "GRACEFUL_RESTART_FULL" } },
   "Neighbor.import_default": { value: "POLICY_ACTION_ACCEPT" },
   "Neighbor.export_default": { value: "POLICY_ACTION_ACCEPT" },
   "Neighbor.max_as_path_length": { value: 4 },
@@ -250,6 +254,9 @@ function within(
 /** The object before the change, for all fields that begin so and have no `given` of their own; the longest counts. */
 export const givenWithin: Readonly<Record<string, JsonObject>> = {
   "Neighbor.strict_role": { role: "BGP_ROLE_PEER" },
+  "Neighbor.add_path": {
+    add_path: [{ family: "ipv4-unicast", receive: false, send: "SEND_BEST", max: 2 }],
+  },
   "Neighbor.prefix_limits": {
     prefix_limits: [
       {
