@@ -362,7 +362,7 @@ export class RouterWorld {
   private other(): RouteText {
     const { dice } = this;
     if (dice.chance(0.25)) return { other: `c02304${dice.pick(["0000fdea", "0000fdeb", "0000fde9"])}` };
-    if (dice.chance(0.05)) return { other: `d0630fa0${"ab".repeat(4000)}`.slice(0, 8 + 8000) };
+    if (dice.chance(0.12)) return { other: `d0630fa0${"ab".repeat(4000)}`.slice(0, 8 + 8000) };
     return dice.chance(0.1) ? { other: "c06302abcd" } : {};
   }
 

@@ -190,13 +190,6 @@ export class CoreRig {
     return this.core.hasWork();
   }
 
-  /** One turn with little to spend: what comes next meets work half done. @returns false when all is done */
-  turn(budget: number): boolean {
-    this.core.turn(this.nowMs, this.wallMs, budget);
-    this.carryOut();
-    return this.core.hasWork();
-  }
-
   /** Lets time pass; neighbors keep their sessions alive. */
   advance(ms: number): void {
     const until = this.nowMs + ms;
@@ -370,11 +363,6 @@ export class Peer {
 
   send(...messages: readonly Uint8Array[]): void {
     for (const bytes of messages) this.rig.input({ kind: "tcp.bytes", conn: this.conn, bytes });
-  }
-
-  /** Sends without waiting for what comes of it. */
-  post(bytes: Uint8Array): void {
-    this.rig.core.handle({ kind: "tcp.bytes", conn: this.conn, bytes }, this.rig.nowMs, this.rig.wallMs);
   }
 
   /** Sends without waiting for what comes of it. */
