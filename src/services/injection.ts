@@ -44,15 +44,23 @@ export function injectionService(services: ServiceContext): ServiceImpl<typeof I
       let added = 0;
       let deleted = 0;
       let unchanged = 0;
+      let generation = 0;
       for await (const request of requests) {
         const outcome = await applyBatch(services, context, request);
         const changed = outcome.receipts.filter((receipt) => receipt.changed).length;
         added += changed;
         unchanged += outcome.unchanged;
+        generation = outcome.generation;
         // What was neither added nor found unchanged was deleted.
         deleted += request.add.length + request.delete.length - changed - outcome.unchanged;
       }
-      return { added: BigInt(added), deleted: BigInt(deleted), unchanged: BigInt(unchanged) };
+      generation ||= services.owner.view.generation;
+      return {
+        added: BigInt(added),
+        deleted: BigInt(deleted),
+        unchanged: BigInt(unchanged),
+        generation: BigInt(generation),
+      };
     },
 
     async listInjected(request) {
@@ -101,10 +109,9 @@ function applyBatch(services: ServiceContext, context: HandlerContext, request: 
       }),
     ];
   });
-  const { reason, requestId } = request;
   // The core calls a path that comes alone `path`.
   const rename = (path: string): string => path.replace(/^path\./, "add[0].");
-  return mutate(services, context, { expectedGeneration: 0n, dryRun: false, reason, requestId }, ops, rename);
+  return mutate(services, context, request, ops, rename);
 }
 
 /** The path in canonical form. Everything that is wrong with it is found here, together with the rest of the request. */

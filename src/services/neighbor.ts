@@ -98,7 +98,7 @@ export function neighborService(services: ServiceContext): ServiceImpl<typeof Ne
       return { neighbors: list.items, ...list.page };
     },
 
-    watchNeighbors: (_, context) => watchNeighbors(services, context.signal),
+    watchNeighbors: ({ resumeFrom }, context) => watchNeighbors(services, Number(resumeFrom), context.signal),
 
     async enableNeighbor(request, context) {
       const address = addressOf(request.address);
@@ -196,6 +196,7 @@ function sessionTarget(check: RequestCheck, address: string, families: readonly 
 /** A snapshot, a bookmark, then whatever changed since the last message; the state seen is always the latest. */
 async function* watchNeighbors(
   services: ServiceContext,
+  resumeFrom: number,
   signal: AbortSignal,
 ): AsyncGenerator<WatchNeighborsResponse> {
   const { view } = services.owner;
@@ -203,24 +204,54 @@ async function* watchNeighbors(
   const wake = new Wake();
   slot.onRelease(view.subscribe("neighbors", wake.notify));
   const pacer = new Pacer();
+  const find = (address: string): Neighbor | undefined => view.neighbor(address);
+  /** What was told so far; 0: nothing yet. */
+  let told = resumeFrom;
+  slot.lag = () => view.changedNeighbors(told)?.names.length ?? 0;
+  const bookmark = (): WatchNeighborsResponse =>
+    create(WatchNeighborsResponseSchema, { type: WatchType.BOOKMARK, revision: BigInt(told) });
   try {
-    // The version is taken before the snapshot: a change in between is sent twice rather than missed.
-    let { version } = view.changedNeighbors(Number.MAX_SAFE_INTEGER);
-    yield* batches(view.neighborNames(), (address) => view.neighbor(address), WatchType.SNAPSHOT, pacer);
-    yield create(WatchNeighborsResponseSchema, { type: WatchType.BOOKMARK });
-    slot.lag = () => view.changedNeighbors(version).names.length;
-    for (;;) {
-      const changed = view.changedNeighbors(version);
-      version = changed.version;
-      const gone = changed.names.filter((address) => !view.neighbor(address));
-      yield* batches(gone, deleted, WatchType.DELETED, pacer);
-      yield* batches(changed.names, (address) => view.neighbor(address), WatchType.CHANGED, pacer);
+    for (let isFirst = true; ; isFirst = false) {
+      const changed = told === 0 ? undefined : view.changedNeighbors(told);
+      if (changed) {
+        const gone = changed.names.filter((address) => !view.neighbor(address));
+        const messages = inTurn(
+          batches(gone, deleted, WatchType.DELETED, pacer),
+          batches(changed.names, find, WatchType.CHANGED, pacer),
+        );
+        yield* lastWithRevision(messages, changed.revision);
+        told = changed.revision;
+        if (isFirst) yield bookmark();
+      } else {
+        if (told !== 0) yield create(WatchNeighborsResponseSchema, { type: WatchType.COMPACTED });
+        // The revision is taken before the snapshot: a change in between is sent twice rather than missed.
+        told = view.neighborRevision();
+        yield* batches(view.neighborNames(), find, WatchType.SNAPSHOT, pacer);
+        yield bookmark();
+      }
       await wake.wait(signal);
       pacer.restart();
     }
   } finally {
     slot.release();
   }
+}
+
+async function* inTurn<T>(...parts: readonly AsyncIterable<T>[]): AsyncGenerator<T> {
+  for (const part of parts) yield* part;
+}
+
+/** Only the last of the messages names the revision: a reader that leaves earlier has not seen all of it. */
+async function* lastWithRevision(
+  messages: AsyncIterable<WatchNeighborsResponse>,
+  revision: number,
+): AsyncGenerator<WatchNeighborsResponse> {
+  let held: WatchNeighborsResponse | undefined;
+  for await (const message of messages) {
+    if (held) yield held;
+    held = message;
+  }
+  if (held) yield { ...held, revision: BigInt(revision) };
 }
 
 async function* batches(

@@ -109,6 +109,45 @@ test("neighbors: snapshot, bookmark, changed, deleted", async () => {
   await watch.end();
 });
 
+test("neighbors: resumed from a revision, what changed comes first; too old says COMPACTED, and so does the future", async () => {
+  const harness = inProcess({ routes: 0 });
+  const neighbors = createClient(NeighborService, harness.transport);
+  const watching = (resumeFrom: bigint) =>
+    reader(harness, (signal) => neighbors.watchNeighbors({ resumeFrom }, { signal }));
+  const first = watching(0n);
+  assert.equal((await first.next()).revision, 0n, "the snapshot is not complete yet");
+  const { revision } = await first.next();
+  assert.ok(revision > 0n);
+  await first.end();
+
+  await neighbors.disableNeighbor({ address: "192.0.2.1", message: "maintenance" });
+  await neighbors.deleteNeighbor({ address: "192.0.2.2" });
+  const resumed = watching(revision);
+  const gone = await resumed.next();
+  assert.deepEqual([gone.type, gone.revision], [NeighborType.DELETED, 0n]);
+  assert.deepEqual(
+    gone.neighbors.map(({ spec }) => spec?.address),
+    ["192.0.2.2"],
+  );
+  const changed = await resumed.next();
+  assert.deepEqual([changed.type, changed.neighbors.length], [NeighborType.CHANGED, 1]);
+  const bookmark = await resumed.next();
+  assert.deepEqual([bookmark.type, bookmark.revision], [NeighborType.BOOKMARK, changed.revision]);
+  await resumed.end();
+
+  const idle = watching(bookmark.revision);
+  assert.equal((await idle.next()).type, NeighborType.BOOKMARK, "nothing has changed since");
+  await idle.end();
+  harness.owner.objects.compactedTo = Number(bookmark.revision) + 1;
+  for (const old of [revision, bookmark.revision + 1000n]) {
+    const compacted = watching(old);
+    assert.equal((await compacted.next()).type, NeighborType.COMPACTED);
+    assert.equal((await compacted.next()).type, NeighborType.SNAPSHOT);
+    assert.ok((await compacted.next()).revision >= bookmark.revision);
+    await compacted.end();
+  }
+});
+
 test("events: absent means new ones only", async () => {
   const harness = inProcess({ routes: 0 });
   const events = createClient(EventService, harness.transport);

@@ -245,7 +245,7 @@ export class Changes {
     if (!mutation.dryRun) this.audit(mutation, "nothing to change");
     if (call === undefined) return;
     const last = this.parked[this.parked.length - 1];
-    if (mutation.dryRun || !last) this.host.reply(call, this.outcome(prepared, plan, hash, false));
+    if (mutation.dryRun || !last) this.host.reply(call, this.outcome(prepared, plan, hash));
     else this.parked.push({ ...asked(call, mutation, prepared, plan), seq: last.seq, hash });
   }
 
@@ -382,7 +382,7 @@ export class Changes {
     } else if (settles) rows.push({ table: "pending", pending: null });
     const { hash } = this.objects;
     if (digest !== "") {
-      const outcome = outcomeJson(this.outcome(prepared, plan, hash, true));
+      const outcome = outcomeJson(this.outcome(prepared, plan, hash));
       const { requestId, principal } = mutation;
       rows.push({ table: "mutation", requestId, principal, time: wallMs, digest, outcome });
       this.requests.begin(requestId, digest);
@@ -472,7 +472,7 @@ export class Changes {
       if (parked.settles === "begins") this.confirmation.arm(this.host.nowMs(), this.host.wallMs());
       else if (parked.settles) this.confirmation.end();
       if (event) this.host.releaseEvent(event);
-      if (call !== undefined) this.host.reply(call, this.outcome(prepared, plan, parked.hash, true));
+      if (call !== undefined) this.host.reply(call, this.outcome(prepared, plan, parked.hash));
     };
     if (prepared.changes.length > 0 && !parked.atStart) {
       this.durable.became(prepared.touched);
@@ -521,9 +521,9 @@ export class Changes {
     return this.parked.length + this.large.length + this.held.length;
   }
 
-  private outcome(prepared: Prepared, plan: InjectionPlan, hash: string, changed: boolean): MutationOutcome {
+  private outcome(prepared: Prepared, plan: InjectionPlan, hash: string): MutationOutcome {
     const receipts = plan.puts.map(({ path, message, present }) =>
-      this.host.receipt(message.prefix, path.pathId, changed && !present),
+      this.host.receipt(message.prefix, path.pathId, !present),
     );
     return {
       ok: true,

@@ -235,9 +235,15 @@ export class CoreView implements View {
     return this.core.watchers.subscribe(topic, listener);
   }
 
-  changedNeighbors(version: number): { readonly version: number; readonly names: readonly string[] } {
-    const { watchers } = this.core;
-    return { version: watchers.neighborVersion, names: watchers.neighborsSince(version) };
+  neighborRevision(): number {
+    return this.revisionBase + this.core.watchers.neighborVersion;
+  }
+
+  changedNeighbors(
+    revision: number,
+  ): { readonly revision: number; readonly names: readonly string[] } | undefined {
+    const names = this.core.watchers.neighborsSince(revision - this.revisionBase);
+    return names && { revision: this.neighborRevision(), names };
   }
 
   get configHash(): string {

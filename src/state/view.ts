@@ -144,8 +144,15 @@ export interface CoreView {
   eventRange(): { readonly first: number; readonly last: number };
   /** Calls `listener` at the end of each turn in which something of the topic changed. */
   subscribe(topic: "events" | "neighbors", listener: () => void): () => void;
-  /** Addresses of neighbors whose state or spec changed after `version`; deleted ones too. */
-  changedNeighbors(version: number): { readonly version: number; readonly names: readonly string[] };
+  /** Counts changes of neighbors; larger in each run of the daemon than in the ones before. */
+  neighborRevision(): number;
+  /**
+   * Addresses of neighbors whose state or spec changed after `revision`; deleted ones too. Undefined when that is not
+   * known any more, or when the revision is none of this run.
+   */
+  changedNeighbors(
+    revision: number,
+  ): { readonly revision: number; readonly names: readonly string[] } | undefined;
   health(): Health[];
   /** Hash of everything declared, in hexadecimal. */
   readonly configHash: string;

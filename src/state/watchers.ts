@@ -21,6 +21,8 @@ export class Watchers {
   /** Version of the last change of each neighbor, by address; in order of change. */
   private readonly neighborVersions = new Map<string, number>();
   neighborVersion = 0;
+  /** Version of the newest change that is no longer known. */
+  private forgottenVersion = 0;
   private eventsDirty = false;
   private neighborsDirty = false;
 
@@ -43,14 +45,20 @@ export class Watchers {
     this.neighborVersions.delete(address);
     // Neighbors that are gone stay known for a while, so that watchers hear of it.
     if (this.neighborVersions.size >= limits.neighborsMax * 2) {
-      this.neighborVersions.delete(this.neighborVersions.keys().next().value!);
+      const [oldest, version] = this.neighborVersions.entries().next().value!;
+      this.neighborVersions.delete(oldest);
+      this.forgottenVersion = version;
     }
     this.neighborVersions.set(address, ++this.neighborVersion);
     this.neighborsDirty = true;
   }
 
-  /** Addresses whose last change is after `version`, newest first. */
-  neighborsSince(version: number): string[] {
+  /**
+   * Addresses whose last change is after `version`, newest first; undefined when that is not known any more, or when
+   * the version is none of this run.
+   */
+  neighborsSince(version: number): string[] | undefined {
+    if (version < this.forgottenVersion || version > this.neighborVersion) return undefined;
     const names: string[] = [];
     for (const [name, at] of [...this.neighborVersions].reverse()) {
       if (at <= version) break;

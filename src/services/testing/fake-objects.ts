@@ -115,9 +115,17 @@ export class FakeObjects {
     return found.sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
   }
 
-  changedNeighbors(version: number): { version: number; names: string[] } {
-    const names = [...this.#changed].filter(([, at]) => at > version).map(([name]) => name);
-    return { version: this.version, names };
+  /** Changes of neighbors up to this revision are forgotten. */
+  compactedTo = 1000;
+
+  neighborRevision(): number {
+    return 1000 + this.version;
+  }
+
+  changedNeighbors(revision: number): { revision: number; names: string[] } | undefined {
+    if (revision < this.compactedTo || revision > this.neighborRevision()) return undefined;
+    const names = [...this.#changed].filter(([, at]) => 1000 + at > revision).map(([name]) => name);
+    return { revision: this.neighborRevision(), names };
   }
 
   /** Says that a neighbor's state changed. */

@@ -213,8 +213,12 @@ export class FakeView implements CoreView {
     return topic === "events" ? this.#events.subscribe(listener) : this.#objects.subscribe(listener);
   }
 
-  changedNeighbors(version: number): { version: number; names: readonly string[] } {
-    return this.#objects.changedNeighbors(version);
+  neighborRevision(): number {
+    return this.#objects.neighborRevision();
+  }
+
+  changedNeighbors(revision: number): { revision: number; names: readonly string[] } | undefined {
+    return this.#objects.changedNeighbors(revision);
   }
 
   get configHash(): string {
