@@ -15,7 +15,7 @@ import type { ServiceContext } from "./context.ts";
 import { changeSet, mutate } from "./mutations.ts";
 import { Pacer } from "./pacer.ts";
 import { readPage } from "./paging.ts";
-import { refusal } from "./problems.ts";
+import { refusal, unwrap } from "./problems.ts";
 import { checked, type RequestCheck } from "./request.ts";
 
 /** Injected paths read from the owner in one step. */
@@ -75,18 +75,16 @@ export function injectionService(services: ServiceContext): ServiceImpl<typeof I
       for (;;) {
         await pacer.rest();
         const max = Math.min(stepPaths, page.size - paths.length);
-        const step = services.owner.view.injected(request.owner, family, position, max);
+        const { owner, filter } = request;
+        const step = unwrap(services.owner.view.injected(owner, family, filter, position, max));
         paths.push(...step.paths);
         total = step.total;
         position = step.position;
-        if (position === "" || step.paths.length < max || paths.length >= page.size) {
-          if (step.paths.length < max) position = "";
-          break;
-        }
+        if (position === "" || paths.length >= page.size) break;
       }
       const before = page.before + paths.length;
       const nextPageToken = position === "" ? "" : page.token(position, before);
-      if (request.owner !== "") total = nextPageToken === "" ? before : 0;
+      if (request.owner !== "" || request.filter) total = nextPageToken === "" ? before : 0;
       return { paths, nextPageToken, totalSize: BigInt(total) };
     },
   };

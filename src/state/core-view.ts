@@ -30,7 +30,7 @@ import { neighborMessage } from "./neighbor-view.ts";
 import { PlanJob, type PlanOptions } from "./plan.ts";
 import { policyStats, startTrial } from "./policy-trial.ts";
 import { routeMessage } from "./route-batch.ts";
-import { prepareFilter } from "./route-filter.ts";
+import { pathSelector, prepareFilter } from "./route-filter.ts";
 import { prefixText } from "./route-message.ts";
 import { AdvertisedWalk, BestWalk, ReceivedWalk, type WalkScope } from "./route-walk.ts";
 import { resumePoint, TableWatch } from "./route-watch.ts";
@@ -212,11 +212,27 @@ export class CoreView implements View {
   injected(
     owner: string,
     family: Family | undefined,
+    filter: RouteFilter | undefined,
     position: string,
     max: number,
-  ): { paths: Injected[]; position: string; total: number } {
-    const { injection, neighbors, wallMs } = this.core;
-    return injection.list(owner, family, position, max, wallMs, (of, row) => neighbors.advertisedTo(of, row));
+  ): Result<{ paths: Injected[]; position: string; total: number }> {
+    const { injection, neighbors, routing, wallMs } = this.core;
+    // A filter that names a prefix is one of that prefix's family.
+    const named = filter?.prefix
+      ? families.find(({ afi }) => (afi === 2) === filter.prefix.includes(":"))
+      : undefined;
+    const only = family ?? named;
+    const selectors = new Map<Family, (path: number) => boolean>();
+    for (const each of only ? [only] : families) {
+      const selector = pathSelector(routing, each, filter);
+      if (!selector.ok) return selector;
+      selectors.set(each, selector.value);
+    }
+    const selects = (table: RouteTable, path: number): boolean =>
+      selectors.get(table.family)?.(path) ?? false;
+    const advertisedTo = (of: Family, row: number): string[] => neighbors.advertisedTo(of, row);
+    const value = injection.list(owner, only, selects, position, max, wallMs, advertisedTo);
+    return { ok: true, value };
   }
 
   events(

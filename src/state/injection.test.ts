@@ -1,9 +1,13 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { type InjectedPath, InjectedPathSchema } from "../gen/cairn/v1/injection_service_pb.ts";
+import { RouteFilterSchema } from "../gen/cairn/v1/types_pb.ts";
+import type { RouteTable } from "../rib/route-table.ts";
+import { ipv4Unicast } from "../wire/family.ts";
 import { Injection } from "./injection.ts";
 import { type CheckedPath, checkInjectedPath } from "./injection-parse.ts";
+import { pathSelector } from "./route-filter.ts";
 import { Routing } from "./routing.ts";
 
 const nobody = (): string[] => [];
@@ -34,7 +38,7 @@ suite("Injection", () => {
     assert(injection.isPresent(one));
     assert(!injection.isPresent(checked({ asPathText: "64500 64501", owner: "me" })), "another MED");
     assert.equal(injection.count, 2);
-    const { paths, total } = injection.list("me", undefined, "", 10, 2000, nobody);
+    const { paths, total } = injection.list("me", undefined, () => true, "", 10, 2000, nobody);
     assert.equal(total, 2);
     assert.deepEqual(
       paths.map(({ path, principal }) => [
@@ -53,6 +57,27 @@ suite("Injection", () => {
     assert.equal(routing.attributes.count, 0);
   });
 
+  test("a filter selects among the injected paths", () => {
+    const routing = new Routing();
+    const injection = new Injection(routing);
+    injection.put(checked({ prefix: "10.1.0.0/16", communities: ["64500:7"] }), 0, 0, "");
+    injection.put(checked({ prefix: "10.2.0.0/16" }), 0, 0, "");
+    const listed = (filter: MessageInitShape<typeof RouteFilterSchema>): (string | undefined)[] => {
+      const selector = pathSelector(routing, ipv4Unicast, create(RouteFilterSchema, filter));
+      assert(selector.ok);
+      const selects = (_: RouteTable, path: number): boolean => selector.value(path);
+      const { paths } = injection.list("", ipv4Unicast, selects, "", 10, 0, nobody);
+      return paths.map(({ path }) => path?.prefix);
+    };
+    assert.deepEqual(listed({}), ["10.1.0.0/16", "10.2.0.0/16"]);
+    assert.deepEqual(listed({ prefix: "10.1.0.0/16" }), ["10.1.0.0/16"]);
+    assert.deepEqual(listed({ prefix: "10.0.0.0/8" }), []);
+    assert.deepEqual(listed({ prefix: "10.0.0.0/8", longer: true }), ["10.1.0.0/16", "10.2.0.0/16"]);
+    assert.deepEqual(listed({ communities: ["64500:7"] }), ["10.1.0.0/16"]);
+    assert.deepEqual(listed({ neighbor: "192.0.2.9" }), []);
+    assert(!pathSelector(routing, ipv4Unicast, create(RouteFilterSchema, { prefix: "10.0.0.1/8" })).ok);
+  });
+
   test("pages go on where the last one ended", () => {
     const injection = new Injection(new Routing());
     for (let i = 0; i < 10; i++) injection.put(checked({ prefix: `10.${i}.0.0/16` }), 0, 0, "");
@@ -60,7 +85,7 @@ suite("Injection", () => {
     const seen: (string | undefined)[] = [];
     let position = "";
     do {
-      const page = injection.list("", undefined, position, 3, 0, nobody);
+      const page = injection.list("", undefined, () => true, position, 3, 0, nobody);
       assert.equal(page.total, 11);
       seen.push(...page.paths.map(({ path }) => path?.prefix));
       position = page.position;

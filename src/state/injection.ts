@@ -14,6 +14,7 @@ import {
 } from "../gen/cairn/v1/injection_service_pb.ts";
 import type { AttrId } from "../rib/attribute-store.ts";
 import { RejectReason } from "../rib/path-flags.ts";
+import type { RouteTable } from "../rib/route-table.ts";
 import { encodeBlock } from "../wire/block.ts";
 import { type Family, families, unicastFamily } from "../wire/family.ts";
 import { MessageWriter } from "../wire/message-writer.ts";
@@ -34,6 +35,8 @@ interface InjectionRecord {
 
 /** A path whose time is over and that is still there is tried again after this. */
 const expiryRetryMs = 3_000;
+/** Records looked at in one step of a list. */
+const rowsPerList = 8_192;
 
 /** Neighbor number of the local speaker. */
 const local = 0;
@@ -203,10 +206,11 @@ export class Injection {
     });
   }
 
-  /** A page of injected paths in row order. */
+  /** Injected paths in row order, at most `max`; `position` is empty when these are the last. */
   list(
     owner: string,
     only: Family | undefined,
+    selects: (table: RouteTable, path: number) => boolean,
     position: string,
     max: number,
     nowMs: number,
@@ -215,6 +219,7 @@ export class Injection {
     const [startFamily, startRow] = position === "" ? [0, 1] : position.split(".").map(Number);
     const paths: Injected[] = [];
     let total = 0;
+    let left = rowsPerList;
     for (const family of families) if (!only || only === family) total += this.records[family.index].size;
     for (let f = startFamily; f < families.length; f++) {
       const family = families[f];
@@ -224,7 +229,8 @@ export class Injection {
       for (let row = f === startFamily ? startRow : 1; row < table.paths.rows; row++) {
         const record = records.get(row);
         if (!record || (owner !== "" && record.owner !== owner)) continue;
-        if (paths.length === max) return { paths, position: `${f}.${row}`, total };
+        if (paths.length === max || left-- === 0) return { paths, position: `${f}.${row}`, total };
+        if (!selects(table, row)) continue;
         paths.push(this.message(family, row, record, nowMs, advertisedTo));
       }
     }

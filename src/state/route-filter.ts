@@ -77,6 +77,29 @@ export class PreparedFilter {
   }
 }
 
+/** What a filter says of single paths of a table. @returns all that is wrong with it, by field */
+export function pathSelector(
+  routing: Routing,
+  family: Family,
+  filter: RouteFilter | undefined,
+): Result<(path: number) => boolean> {
+  const prepared = prepareFilter(routing, family, filter);
+  if (!prepared.ok) return prepared;
+  const { prefixes, paths } = routing.table(family);
+  const { exact } = prepared.value;
+  const exactRow = exact ? prefixes.find(exact.bytes, 0, exact.length) : 0;
+  const selects = (path: number): boolean => {
+    const prefix = paths.prefix[path];
+    if (exact && prefix !== exactRow) return false;
+    if (!prepared.value.matchesPrefix(prefixes, prefix)) return false;
+    return (
+      prepared.value.matchesNeighbor(paths.neighbor[path]) &&
+      prepared.value.matchesAttributes(paths.attr[path])
+    );
+  };
+  return { ok: true, value: selects };
+}
+
 interface FilterParts {
   readonly prefix: Prefix | undefined;
   readonly communities: readonly string[];

@@ -127,7 +127,10 @@ export interface CoreView {
     resumeFrom: number,
   ): Result<{ watch: RouteWatch; compacted: boolean }>;
   ribSummary(): GetRibSummaryResponse;
-  /** Injected routes in a stable order; `position` as for walks. */
+  /**
+   * Injected routes in a stable order, at most `max` of them and as many as one step finds; the answer's `position` is
+   * empty when there are no more. @returns problems of the filter
+   */
   injected(
     owner: string,
     family: Family | undefined,

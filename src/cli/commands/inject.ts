@@ -257,13 +257,29 @@ const injectedColumns: readonly Column<Injected>[] = [
 export const injectedCommand: Command = {
   name: "injected",
   summary: "Routes that were announced through the API",
-  options: [familyOption, { name: "owner", value: "TEXT", help: "Only those of this owner" }],
-  examples: [["cairnctl rib injected --owner ddos", "what that program announces"]],
+  args: [{ name: "PREFIX", help: "Only this prefix", optional: true }],
+  options: [
+    familyOption,
+    { name: "owner", value: "TEXT", help: "Only those of this owner" },
+    { name: "longer", help: "Also everything inside PREFIX" },
+    { name: "community", value: "TEXT", repeat: true, help: "Only with this community; repeat for several" },
+    { name: "next-hop", value: "ADDR", help: "Only with this next hop" },
+  ],
+  examples: [
+    ["cairnctl rib injected --owner ddos", "what that program announces"],
+    ["cairnctl rib injected 198.51.100.0/24 --longer", "inside one prefix"],
+  ],
   run: async (context, invocation) => {
     const family = invocation.option("family");
     const request = {
       owner: invocation.option("owner") ?? "",
       family: family === undefined ? "" : expandFamily(family),
+      filter: {
+        prefix: invocation.arg("PREFIX"),
+        longer: invocation.flag("longer"),
+        communities: [...invocation.options("community")],
+        nextHop: invocation.option("next-hop") ?? "",
+      },
     };
     if (!context.forPeople) return writeList(context, method.listInjected, request);
     const { out, width, style, format } = context;

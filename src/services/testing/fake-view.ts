@@ -184,17 +184,20 @@ export class FakeView implements CoreView {
   injected(
     owner: string,
     family: Family | undefined,
+    filter: RouteFilter | undefined,
     position: string,
     max: number,
-  ): { paths: Injected[]; position: string; total: number } {
+  ): Result<{ paths: Injected[]; position: string; total: number }> {
     const all = [...this.#tables.injections]
       .filter(([, { path }]) => owner === "" || path?.owner === owner)
+      .filter(([, { path }]) => !filter?.prefix || path?.prefix === filter.prefix)
       .filter(([, { path }]) => !family || path?.prefix.includes(":") === (family.afi === 2))
       .sort(([a], [b]) => (a < b ? -1 : 1));
     const rest = all.filter(([key]) => key > position).slice(0, max);
     const last = rest.at(-1)?.[0] ?? "";
     const more = last !== "" && last !== all.at(-1)?.[0];
-    return { paths: rest.map(([, injected]) => injected), position: more ? last : "", total: all.length };
+    const paths = rest.map(([, injected]) => injected);
+    return { ok: true, value: { paths, position: more ? last : "", total: all.length } };
   }
 
   events(
