@@ -30,10 +30,15 @@ export const pruneOption: Option = {
   help: "Also delete what a file declared earlier and this one lacks; objects of the API stay",
 };
 
+export const skipTestsOption: Option = {
+  name: "skip-policy-tests",
+  help: "Go on although policy tests fail",
+};
+
 export const gateOptions: readonly Option[] = [
   { name: "max-resets", value: "N", help: "Refuse when more than N sessions would be reset" },
   { name: "max-withdrawn", value: "N", help: "Refuse when neighbors would lose more than N routes" },
-  { name: "skip-policy-tests", help: "Go on although policy tests fail" },
+  skipTestsOption,
 ];
 
 export const confirmOptions: readonly Option[] = [

@@ -13,11 +13,13 @@ import {
   SetPolicyResponseSchema,
   type Statement,
 } from "../../gen/cairn/v1/policy_service_pb.ts";
+import { skipTestsOption } from "../config-source.ts";
 import { usageError } from "../exit.ts";
 import { safeText } from "../human.ts";
 import { mutationFields, mutationOptions, tellMutation } from "../mutate.ts";
 import { listAll, writeList } from "../paging.ts";
-import { fileOption, readDocument } from "../read-file.ts";
+import { applyPolicyText, policyTextEnding } from "../policy-text-source.ts";
+import { fileOption, readDocument, readText } from "../read-file.ts";
 import { specFields } from "../spec-fields.ts";
 import { readSpec, specFromFlags, specOptions } from "../spec-flags.ts";
 import type { Style } from "../style.ts";
@@ -136,11 +138,13 @@ const setCommand: Command = {
   name: "set",
   summary: "Creates or replaces a policy, from a file or from flags",
   details:
-    "-f takes the spec in JSON or YAML: statements with match, set and action, and default_action.\n" +
+    "-f takes the spec in JSON or YAML: statements with match, set and action, and default_action. From a policy text\n" +
+    "(its name ends in .policy, and NAME is left out) it takes all policies, sets and tests, as one transaction.\n" +
     "Flags make a policy of one statement; with --append they add one to the policy that is there.",
-  args: [nameArgument],
+  args: [{ ...nameArgument, optional: true }],
   options: [
     fileOption,
+    skipTestsOption,
     ...statementOptions,
     {
       name: "default-action",
@@ -162,11 +166,18 @@ const setCommand: Command = {
       "all but bogons",
     ],
     ["cairnctl policy set transit-in -f transit-in.yaml --dry-run", "what a file would change"],
+    ["cairnctl policy set -f policies/ixp.policy", "a whole library"],
   ],
   run: async (context, invocation) => {
-    const client = await context.client();
     const name = invocation.arg("NAME");
     const file = invocation.option("file");
+    if (name === "") {
+      if (file?.endsWith(policyTextEnding)) {
+        return applyPolicyText(context, invocation, file, await readText(context, file));
+      }
+      throw usageError("which policy?", `its name, or -f FILE${policyTextEnding} for a policy text`);
+    }
+    const client = await context.client();
     let value: Record<string, unknown>;
     if (file !== undefined) {
       value = await readDocument(context, file);
