@@ -17,7 +17,7 @@ import {
 } from "../gen/cairn/v1/rib_service_pb.ts";
 import type { RouteFilter } from "../gen/cairn/v1/types_pb.ts";
 import type { RouteTable } from "../rib/route-table.ts";
-import { type Family, unicastFamily } from "../wire/family.ts";
+import { type Family, families, unicastFamily } from "../wire/family.ts";
 import type { PendingState } from "./confirmation.ts";
 import type { Core } from "./core.ts";
 import { explainBestPath } from "./explain.ts";
