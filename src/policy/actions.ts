@@ -245,22 +245,30 @@ function replaceCommunities(attributes: PathAttributes, values: CommunityValues)
 
 /** Appends those of `values` that are not there yet. */
 function addCommunities(attributes: PathAttributes, values: CommunityValues): void {
-  if (values.standard.length > 0) {
-    attributes.communities = extended(attributes.communities, values.standard, Object.is);
-  }
-  if (values.extended.length > 0) {
-    attributes.extendedCommunities = extended(attributes.extendedCommunities, values.extended, Object.is);
-  }
-  if (values.large.length > 0) {
-    attributes.largeCommunities = extended(attributes.largeCommunities, values.large, (known, added) =>
-      known.every((part, i) => part === added[i]),
-    );
-  }
+  attributes.communities = extended(attributes.communities, values.standard, isSame);
+  attributes.extendedCommunities = extended(attributes.extendedCommunities, values.extended, isSame);
+  attributes.largeCommunities = extended(attributes.largeCommunities, values.large, isSameLarge);
 }
 
+function isSame(a: number | string, b: number | string): boolean {
+  return a === b;
+}
+
+function isSameLarge(a: readonly number[], b: readonly number[]): boolean {
+  return a[0] === b[0] && a[1] === b[1] && a[2] === b[2];
+}
+
+/** `known` and those of `added` that are not in it: a list of its own when there are any. */
 function extended<T>(known: T[], added: readonly T[], same: (a: T, b: T) => boolean): T[] {
-  const fresh = added.filter((each) => !known.some((other) => same(other, each)));
-  return fresh.length > 0 ? [...known, ...fresh] : known;
+  let all = known;
+  for (let i = 0; i < added.length; i++) {
+    let at = 0;
+    while (at < known.length && !same(known[at], added[i])) at++;
+    if (at < known.length) continue;
+    if (all === known) all = known.slice();
+    all.push(added[i]);
+  }
+  return all;
 }
 
 /** Keeps the communities that are in one of the sets, or with `inside` false those that are in none. */

@@ -108,7 +108,7 @@ function pathConditions(match: Match, sets: SetSource): AttributeCondition[] {
   const group = expressions.length > 0 ? sets.paths.add(expressions) : -1;
   const question = (bound: readonly AsPathSet[]) => {
     const tests = bound.flatMap((set) => set.tests);
-    return (draft: Draft) => (group >= 0 && draft.found(group)) || tests.some((test) => test(draft));
+    return (draft: Draft) => (group >= 0 && draft.found(group)) || holdsAny(tests, draft);
   };
   return [
     {
@@ -117,6 +117,12 @@ function pathConditions(match: Match, sets: SetSource): AttributeCondition[] {
       ...overSets(paths, question),
     },
   ];
+}
+
+/** A loop, since closures made anew for each question were most of the garbage of policy. */
+function holdsAny<T>(tests: readonly ((subject: T) => boolean)[], subject: T): boolean {
+  for (let i = 0; i < tests.length; i++) if (tests[i](subject)) return true;
+  return false;
 }
 
 /** A question that is asked of compiled sets, which may have to be bound to a session first. */
@@ -138,12 +144,10 @@ function communityConditions(match: Match, sets: SetSource): AttributeCondition[
     conditions.push({
       field: fieldOf("community_sets", match.communitySets, "communities", match.communities),
       text: list([...match.communitySets, ...match.communities]),
-      ...overSets(
-        any,
-        (bound) =>
-          ({ attributes }) =>
-            bound.some((set) => set.matches(attributes)),
-      ),
+      ...overSets(any, (bound) => {
+        const tests = bound.map((set) => set.matches);
+        return (draft) => holdsAny(tests, draft.attributes);
+      }),
     });
   }
   if (match.communitiesAll.length > 0) {

@@ -8,6 +8,7 @@
  */
 import { assert } from "../base/assert.ts";
 import { parseIp4 } from "../base/ip.ts";
+import { NumberSet } from "../base/number-set.ts";
 import { parseCommunity, parseExtendedCommunity, parseLargeCommunity } from "../wire/community-text.ts";
 import type { PathAttributes } from "../wire/path-attributes.ts";
 import { type AsnsRead, anyAsns, asnsReadBy, type SessionAsns, withAsns } from "./session-asns.ts";
@@ -119,7 +120,7 @@ export function joinValues(all: readonly CommunityValues[]): CommunityValues {
 }
 
 function compileFixed(texts: readonly string[]): CommunitySet {
-  const exact = new Set<number>();
+  const exactValues: number[] = [];
   const exactLarge = new Set<string>();
   const exactExtended = new Set<string>();
   const standard: Ranges[] = [];
@@ -133,12 +134,12 @@ function compileFixed(texts: readonly string[]): CommunitySet {
     else if (pattern.kind === "large") {
       if (isExact(pattern.ranges)) exactLarge.add(pattern.ranges.map((range) => range.low).join(":"));
       else large.push(pattern.ranges);
-    } else if (isExact(pattern.ranges)) exact.add(pattern.ranges[0].low * 65_536 + pattern.ranges[1].low);
+    } else if (isExact(pattern.ranges))
+      exactValues.push(pattern.ranges[0].low * 65_536 + pattern.ranges[1].low);
     else standard.push(pattern.ranges);
   }
-  const hasStandard = (value: number): boolean =>
-    exact.has(value) ||
-    standard.some(([high, low]) => inRange(high, value >>> 16) && inRange(low, value & 0xffff));
+  const exact = new NumberSet(exactValues);
+  const hasStandard = (value: number): boolean => exact.has(value) || inRanges(standard, value);
   const hasLarge = (parts: readonly [number, number, number]): boolean =>
     (exactLarge.size > 0 && exactLarge.has(parts.join(":"))) ||
     large.some((ranges) => ranges.every((range, i) => inRange(range, parts[i])));
@@ -149,14 +150,24 @@ function compileFixed(texts: readonly string[]): CommunitySet {
     hasLarge,
     hasExtended,
     values: compileCommunityValues(texts.filter(isCommunity)),
-    matches: (attributes) =>
-      attributes.communities.some(hasStandard) ||
-      attributes.largeCommunities.some(hasLarge) ||
-      attributes.extendedCommunities.some(hasExtended),
+    matches({ communities, largeCommunities, extendedCommunities }) {
+      for (let i = 0; i < communities.length; i++) {
+        if (exact.has(communities[i]) || inRanges(standard, communities[i])) return true;
+      }
+      return largeCommunities.some(hasLarge) || extendedCommunities.some(hasExtended);
+    },
     reads: 0,
     bind: () => set,
   };
   return set;
+}
+
+function inRanges(all: readonly Ranges[], value: number): boolean {
+  for (let i = 0; i < all.length; i++) {
+    const [high, low] = all[i];
+    if (inRange(high, value >>> 16) && inRange(low, value & 0xffff)) return true;
+  }
+  return false;
 }
 
 interface Range {

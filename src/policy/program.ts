@@ -241,7 +241,9 @@ export class Program {
   }
 
   private runPolicy(policy: CompiledPolicy, route: RouteKey, watcher?: Watcher): Decision {
-    for (const statement of policy.statements) {
+    const { statements } = policy;
+    for (let i = 0; i < statements.length; i++) {
+      const statement = statements[i];
       if (++this.visited > STATEMENTS_PER_ROUTE_MAX) {
         watcher?.tooLong(STATEMENTS_PER_ROUTE_MAX);
         return Decision.reject;
@@ -274,12 +276,15 @@ export class Program {
       }
     }
     if (!this.neighborHolds[statement.index]) return false;
-    for (const condition of this.attributeConditions[statement.index]) {
+    const conditions = this.attributeConditions[statement.index];
+    for (let i = 0; i < conditions.length; i++) {
+      const condition = conditions[i];
       const holds = condition.holds(this.draft);
       watcher?.condition(condition.field, condition.text, holds);
       if (!holds) return false;
     }
-    for (const condition of statement.route) {
+    for (let i = 0; i < statement.route.length; i++) {
+      const condition = statement.route[i];
       const holds = this.holdsForRoute(condition, route);
       watcher?.condition(condition.field, condition.text, holds);
       if (!holds) return false;
@@ -288,7 +293,7 @@ export class Program {
   }
 
   private holdsForRoute({ anyOf, negated }: RouteCondition, route: RouteKey): boolean {
-    for (const predicate of anyOf) if (this.ask(predicate, route)) return !negated;
+    for (let i = 0; i < anyOf.length; i++) if (this.ask(anyOf[i], route)) return !negated;
     return negated;
   }
 
