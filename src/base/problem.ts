@@ -19,6 +19,7 @@ export type ProblemCode =
   | "TEST_FAILED" // a policy test does not come out as it says
   | "GATE" // the plan exceeds what the caller allows
   | "STORE_FAILED" // could not be made durable; nothing changed
+  | "DAMAGED" // what is stored is not what was written
   | "BUSY"
   | "SYNTAX"
   | "SUSPECT"; // only ever a warning: allowed, but hardly meant

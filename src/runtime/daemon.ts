@@ -83,6 +83,8 @@ export class Daemon {
     this.store = store;
     const core = Core.create(store.load(Date.now()), Math.random, performance.now(), Date.now());
     if (!core.ok) {
+      const [first] = core.problems;
+      if (first.code === "DAMAGED") throw new StartError(store.damaged(first.message));
       throw new StartError(
         `the database holds what this version cannot read: ${core.problems.map(formatProblem).join("; ")}`,
       );

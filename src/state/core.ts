@@ -96,7 +96,7 @@ export class Core {
    * @returns problems when the database holds what this version cannot read
    */
   static create(stored: StoredState, random: Random, nowMs: number, wallMs: number): Result<Core> {
-    const objects = ObjectStore.load(stored.objects, stored.generation);
+    const objects = ObjectStore.load(stored.objects, stored.generation, stored.hash);
     if (!objects.ok) return objects;
     const { pending } = stored;
     let reverted: Prepared | undefined;

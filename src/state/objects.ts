@@ -96,9 +96,11 @@ export class ObjectStore implements Specs {
 
   /**
    * A store with what the database held. What this version cannot read (an unknown kind or field, written by a newer
-   * version) is a problem, because to drop it would change what is declared.
+   * version) is a problem, because to drop it would change what is declared; so are rows that are not those which the
+   * generation was made of.
+   * @param hash as noted with the generation; absent when an older version wrote it
    */
-  static load(rows: readonly StoredObject[], generation: number): Result<ObjectStore> {
+  static load(rows: readonly StoredObject[], generation: number, hash?: string): Result<ObjectStore> {
     const store = new ObjectStore(generation);
     const problems: Problem[] = [];
     for (const row of rows) {
@@ -108,7 +110,10 @@ export class ObjectStore implements Specs {
       store.#digests.set(entry, objectDigest(row.kind, row.name, row.spec));
       store.#set(entry);
     }
-    return problems.length > 0 ? { ok: false, problems } : { ok: true, value: store };
+    if (problems.length > 0) return { ok: false, problems };
+    if (hash === undefined || hash === store.hash) return { ok: true, value: store };
+    const message = `its ${rows.length} objects are not those of generation ${generation}: their hash is ${store.hash}, and ${hash} was noted`;
+    return { ok: false, problems: [{ code: "DAMAGED", path: "", message }] };
   }
 
   get generation(): number {

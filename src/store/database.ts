@@ -237,13 +237,17 @@ function explained(error: unknown, dir: string): Error {
   if (!code.startsWith("SQLITE_CORRUPT") && code !== "SQLITE_NOTADB" && !(error instanceof SyntaxError)) {
     return new StoreError(`the state database ${path} cannot be opened: ${sqlErrorText(error)}`);
   }
+  return new StoreError(damageText(dir, text(error)));
+}
+
+/** What an operator is told of a damaged database: what is wrong with it, and what can be done. */
+export function damageText(dir: string, reason: string): string {
+  const path = join(dir, databaseName);
   const last = lastBackup(dir);
   const remedy = last
     ? `the last backup is ${last}: stop all cairnd, move ${path}* away and copy the backup there`
     : `there is no backup in ${join(dir, "backups")}: move ${path}* away to start from the configuration file`;
-  return new StoreError(
-    `the state database ${path} is damaged (${text(error)}); nothing was changed. ${remedy}`,
-  );
+  return `the state database ${path} is damaged (${reason}); nothing was changed. ${remedy}`;
 }
 
 function lastBackup(dir: string): string | undefined {

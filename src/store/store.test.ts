@@ -4,7 +4,11 @@ import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import type { StoreRow } from "../state/rows.ts";
+import { create } from "@bufbuild/protobuf";
+import { GlobalSpecSchema } from "../gen/cairn/v1/global_service_pb.ts";
+import { Core } from "../state/core.ts";
+import { ObjectStore } from "../state/objects.ts";
+import type { StoredObject, StoreRow } from "../state/rows.ts";
 import { databaseName, prepareDatabase } from "./database.ts";
 import { Journal } from "./journal.ts";
 import { migrations } from "./migrations.ts";
@@ -259,3 +263,49 @@ test("a clean run acknowledges everything", async () => {
   assert.equal(child.status, 0, child.stderr);
   assert.ok(child.stdout.trim().endsWith("50"));
 });
+
+test("objects that are not those of the newest generation are told from what was written", async () => {
+  const dir = newDir();
+  const store = await openStore(dir);
+  const objects = declaredGlobal();
+  await persist(store, 1, [generationOf(1, objects.hash, objects.puts)]);
+  await store.close();
+  const start = async (): Promise<string> => {
+    const again = await openStore(dir);
+    const core = Core.create(again.load(Date.now()), () => 0.5, 0, Date.now());
+    const text = core.ok ? "" : again.damaged(core.problems[0].message);
+    await again.close();
+    return text;
+  };
+  assert.equal(await start(), "");
+  const sql = openSql(join(dir, databaseName), 0);
+  sql.exec(`UPDATE objects SET spec = replace(spec, '65001', '65002')`);
+  sql.close();
+  assert.match(
+    await start(),
+    /damaged \(its 1 objects are not those of generation 1: .*nothing was changed\. there is no backup/s,
+  );
+});
+
+/** The rows of a router with nothing but a Global. */
+function declaredGlobal(): { hash: string; puts: StoredObject[] } {
+  const objects = new ObjectStore();
+  const spec = create(GlobalSpecSchema, { asn: 65001, routerId: "192.0.2.1" });
+  const rest = {
+    expectedGeneration: 0,
+    dryRun: false,
+    reason: "",
+    requestId: "",
+    principal: "",
+    source: "api",
+  };
+  const prepared = objects.prepare({ ops: [{ op: "put", kind: "Global", spec }], ...rest }, 1);
+  assert.ok(prepared.ok);
+  objects.commit(prepared.value);
+  return { hash: objects.hash, puts: [...prepared.value.puts] };
+}
+
+function generationOf(generation: number, hash: string, puts: readonly StoredObject[]): StoreRow {
+  const who = { time: 1, principal: "test", source: "api", reason: "" };
+  return { table: "generation", generation, hash, ...who, changes: [], puts, deletes: [] };
+}

@@ -3,15 +3,13 @@
  * `committed` has named survives any crash; what it has not may or may not, but always as whole transactions.
  */
 import { Worker } from "node:worker_threads";
-import { create } from "@bufbuild/protobuf";
-import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { assert } from "../base/assert.ts";
-import { type Event, EventSchema, type Severity } from "../gen/cairn/v1/event_service_pb.ts";
+import type { Event } from "../gen/cairn/v1/event_service_pb.ts";
+import { eventMessage } from "../state/event-log.ts";
 import type {
   AuditQuery,
   AuditStep,
   StoredAuditEntry,
-  StoredEvent,
   StoredGeneration,
   StoredRevision,
   StoredState,
@@ -26,6 +24,7 @@ import type {
   HistorySpan,
 } from "../state/view.ts";
 import {
+  damageText,
   loadState,
   lockDirectory,
   prepareDatabase,
@@ -124,6 +123,11 @@ export class Store implements EventArchive, HistoryArchive {
    */
   load(nowMs: number): StoredState {
     return loadState(this.#dir, nowMs);
+  }
+
+  /** The sentence for the operator when what was loaded turns out not to be what was written. */
+  damaged(reason: string): string {
+    return damageText(this.#dir, reason);
   }
 
   /** Hands rows to the worker. Rows of one call are in one transaction, as may be those of several calls. */
@@ -250,17 +254,4 @@ export class Store implements EventArchive, HistoryArchive {
     this.#closed?.();
     if (this.#lastSeq > this.#ackedSeq) this.#callbacks.failed(this.#ackedSeq + 1, reason);
   }
-}
-
-function eventMessage(event: StoredEvent): Event {
-  return create(EventSchema, {
-    id: BigInt(event.id),
-    time: timestampFromMs(event.time),
-    topic: event.topic,
-    object: event.object,
-    severity: event.severity as Severity,
-    summary: event.summary,
-    facts: { ...event.facts },
-    generation: BigInt(event.generation),
-  });
 }
