@@ -96,7 +96,7 @@ function makeGroup(rib: RibFixture): UpdateGroup {
       nextHopSelf: true,
     },
     ...{ selfNextHop: Uint8Array.of(10, 0, 0, 254), onLinkBits: 0, program: undefined },
-    ...{ role: undefined, gracefulShutdown: false, perClient: 0, addPath: undefined },
+    ...{ role: undefined, gracefulShutdown: false, perClient: 0, addPath: undefined, extendedNextHop: false },
     ...{ acceptWithoutPolicy: true, defaultOriginate: false },
   });
   const session = { fourOctetAs: true, addPath: 0, maxMessageBytes: 4096 };

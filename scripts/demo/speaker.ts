@@ -274,6 +274,7 @@ function configOf(role: Role, port: number): NeighborConfig {
     softReconfiguration: false,
     prefixLimits: [],
     addPath: [],
+    extendedNextHop: false,
     acceptedLimits: [],
     minTtl: 0,
     password: undefined,

@@ -60,6 +60,8 @@ export interface LocalSide extends RestartConfig {
   readonly enhancedRefresh: boolean;
   /** RFC 7911, by family index; undefined for one path per prefix. */
   readonly addPath: readonly (AddPathOffer | undefined)[];
+  /** RFC 8950: IPv4 routes may have an IPv6 next hop. */
+  readonly extendedNextHop: boolean;
 }
 
 /** What is offered of RFC 7911 for one family. */
@@ -80,6 +82,8 @@ export interface Agreement {
   /** RFC 7911: families with path identifiers, one bit each. */
   readonly addPathReceive: number;
   readonly addPathSend: number;
+  /** RFC 8950: families of IPv4 whose next hop may be an IPv6 address, one bit each. */
+  readonly extendedNextHop: number;
   readonly extendedMessages: boolean;
   readonly maxMessageBytes: number;
   readonly holdTimeS: number;
@@ -100,6 +104,11 @@ export function localCapabilities(local: LocalSide, moment: RestartMoment = stea
   if (local.extendedMessages) capabilities.push({ kind: "extended-message" });
   if (local.role !== undefined) capabilities.push({ kind: "role", role: local.role });
   capabilities.push({ kind: "four-octet-as", asn: local.localAsn });
+  const overIp6 = local.extendedNextHop ? local.families.filter(({ afi }) => afi === 1) : [];
+  if (overIp6.length > 0) {
+    const list = overIp6.map(({ afi, safi }) => ({ afi, safi, nextHopAfi: 2 }));
+    capabilities.push({ kind: "extended-next-hop", families: list });
+  }
   const several = local.families.flatMap((family) => {
     const mode = addPathMode(local.addPath[family.index]);
     return mode === 0 ? [] : [{ afi: family.afi, safi: family.safi, mode }];
@@ -146,6 +155,7 @@ export function negotiate(
     restart: agreeRestart(local, moment, families, open.capabilities),
     addPathReceive: agreeAddPath(local, families, open.capabilities, receiveBit, sendBit),
     addPathSend: agreeAddPath(local, families, open.capabilities, sendBit, receiveBit),
+    extendedNextHop: agreeExtendedNextHop(local, families, open.capabilities),
     extendedMessages,
     maxMessageBytes: extendedMessages ? limits.messageBytesMaxExtended : limits.messageBytesMax,
     holdTimeS,
@@ -258,6 +268,25 @@ function agreeAddPath(
     if (both) mask |= 1 << family.index;
   }
   return mask;
+}
+
+/** Families of IPv4 for which both sides take an IPv6 next hop (RFC 8950 4). */
+function agreeExtendedNextHop(
+  local: LocalSide,
+  families: number,
+  capabilities: readonly Capability[],
+): number {
+  if (!local.extendedNextHop) return 0;
+  let mask = 0;
+  for (const { afi, safi, index } of local.families) {
+    const offered = capabilities.some(
+      (capability) =>
+        capability.kind === "extended-next-hop" &&
+        capability.families.some((each) => each.afi === afi && each.safi === safi && each.nextHopAfi === 2),
+    );
+    if (afi === 1 && offered) mask |= 1 << index;
+  }
+  return mask & families;
 }
 
 /** RFC 4271 4.4: a third of the hold time, never more often than once per second, none when the hold time is 0. */

@@ -33,6 +33,7 @@ const agreement: Agreement = {
   restart: noAgreement,
   addPathReceive: 0,
   addPathSend: 0,
+  extendedNextHop: 0,
   extendedMessages: false,
   maxMessageBytes: 4096,
   holdTimeS: 90,

@@ -72,6 +72,8 @@ export interface ExportConfig extends RewriteConfig {
   readonly bilateralPeer: boolean;
   /** The neighbor that has this group for itself, and is told of the next path when the best may not go; 0 for none. */
   readonly perClient: number;
+  /** RFC 8950: an IPv4 route may go out with an IPv6 next hop. */
+  readonly extendedNextHop: boolean;
   /** RFC 7911: several routes per prefix; undefined where they were not negotiated. */
   readonly addPath: AddPathSend | undefined;
   /** RFC 9494: the neighbors know what LLGR_STALE means. */
@@ -496,6 +498,8 @@ export class Exporter {
     if (config.routeServerClient) return undefined;
     // RFC 2545 3: a link-local address alone means nothing beyond the link that it came from.
     if (isLinkLocalAlone(this.block.bytes, found.at, found.length)) return own;
+    const isIp6 = firstAddressBytes(found.length) === 16;
+    if (isIp6 && this.table.family.addressBytes === 4 && !config.extendedNextHop) return own;
     if (!config.external) return config.nextHopSelf && !reflected ? own : undefined;
     if (local) return undefined;
     return !config.nextHopSelf && this.isOnLink() && !this.isOtherMember(source) ? undefined : own;
@@ -509,16 +513,14 @@ export class Exporter {
     if (this.memberAddresses.size === 0) return 0;
     this.attributes.block(attr, this.block);
     findNextHop(this.block, this.found);
-    const { addressBytes } = this.table.family;
-    if (this.found.length < addressBytes) return 0;
-    return this.memberAddresses.get(formatIp(this.block.bytes, this.found.at, addressBytes)) ?? 0;
+    return this.memberAddresses.get(this.foundText()) ?? 0;
   }
 
   /** True when the next hop in `attr` is this address of the family. */
   hasNextHop(attr: AttrId, address: Uint8Array): boolean {
     this.attributes.block(attr, this.block);
     findNextHop(this.block, this.found);
-    if (this.found.length < address.length) return false;
+    if (firstAddressBytes(this.found.length) !== address.length) return false;
     for (let i = 0; i < address.length; i++) {
       if (this.block.bytes[this.found.at + i] !== address[i]) return false;
     }
@@ -539,8 +541,13 @@ export class Exporter {
 
   /** True when the found next hop is a member of the group other than the source (RFC 4271 5.1.3). */
   private isOtherMember(source: number): boolean {
-    const text = formatIp(this.block.bytes, this.found.at, this.table.family.addressBytes);
+    const text = this.foundText();
     return this.memberAddresses.has(text) && text !== this.neighbors.text[source];
+  }
+
+  private foundText(): string {
+    const { at, length } = this.found;
+    return length === 0 ? "" : formatIp(this.block.bytes, at, firstAddressBytes(length));
   }
 
   private setKey(prefix: number, sourceFlags: number): void {
@@ -563,6 +570,11 @@ export class Exporter {
       key.w3 = prefixes.words[at + 3] | 0;
     }
   }
+}
+
+/** Bytes of the first address of a next hop that is 4, 16 or (with a link-local one) 32 bytes long. */
+function firstAddressBytes(length: number): number {
+  return Math.min(length, 16);
 }
 
 function isLinkLocalAlone(bytes: Uint8Array, at: number, length: number): boolean {

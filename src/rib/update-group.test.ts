@@ -70,6 +70,7 @@ class Speaker {
       gracefulShutdown: false,
       perClient: 0,
       addPath: this.addPath,
+      extendedNextHop: false,
       longLived: false,
       nextHopSelf: true,
       selfNextHop: Uint8Array.of(10, 0, 0, 254),

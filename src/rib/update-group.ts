@@ -236,7 +236,7 @@ export abstract class UpdateGroup<Follower extends Place = Place> {
     const { exporter, table } = this;
     exporter.memberAddresses.set(address, neighbor);
     const bytes = parseIp(address);
-    if (bytes?.length !== table.family.addressBytes) return;
+    if (!bytes) return;
     const named = new Map<AttrId, boolean>();
     this.eachAnnounced((row, attr) => {
       let names = named.get(attr);

@@ -1,4 +1,6 @@
 /** Writes UPDATEs for prefix rows of one table and the sessions of one update group, through a shared encoder. */
+import { AttributeType } from "../wire/attributes/descriptor.ts";
+import { attributeEnd, findAttribute, valueAt } from "../wire/block-walk.ts";
 import { ipv4Unicast } from "../wire/family.ts";
 import { AttributeBlock } from "../wire/scratch.ts";
 import type { EncodeContext, UpdateEncoder } from "../wire/update-encode.ts";
@@ -11,7 +13,6 @@ export class UpdateWriter {
   private readonly attributes: AttributeStore;
   private readonly encoder: UpdateEncoder;
   private readonly context: EncodeContext;
-  private readonly inBody: boolean;
   private readonly block = new AttributeBlock();
 
   constructor(table: RouteTable, attributes: AttributeStore, encoder: UpdateEncoder, context: EncodeContext) {
@@ -19,7 +20,11 @@ export class UpdateWriter {
     this.attributes = attributes;
     this.encoder = encoder;
     this.context = context;
-    this.inBody = table.family === ipv4Unicast;
+  }
+
+  /** IPv4 goes without MP_REACH_NLRI, unless its next hop is an IPv6 address (RFC 8950). */
+  private get isInBody(): boolean {
+    return this.table.family === ipv4Unicast;
   }
 
   reset(): void {
@@ -40,7 +45,7 @@ export class UpdateWriter {
   beginReach(attr: AttrId): boolean {
     const { block, encoder } = this;
     this.attributes.block(attr, block);
-    return this.inBody
+    return this.isInBody && !hasIp6NextHop(block)
       ? encoder.beginUpdate4(block.bytes, block.start, block.end)
       : encoder.beginUpdateMp(this.table.family, block.bytes, block.start, block.end);
   }
@@ -54,7 +59,7 @@ export class UpdateWriter {
   }
 
   beginWithdraw(): void {
-    if (this.inBody) this.encoder.beginWithdraw4();
+    if (this.isInBody) this.encoder.beginWithdraw4();
     else this.encoder.beginWithdrawMp(this.table.family);
   }
 
@@ -80,4 +85,9 @@ export class UpdateWriter {
     this.encoder.endOfRib(this.table.family);
     return this.take();
   }
+}
+
+function hasIp6NextHop({ bytes, start, end }: AttributeBlock): boolean {
+  const at = findAttribute(bytes, start, end, AttributeType.nextHop);
+  return at >= 0 && attributeEnd(bytes, at) - valueAt(bytes, at) >= 16;
 }

@@ -212,6 +212,7 @@ export class Groups {
       bilateralPeer: config.bilateralPeer,
       role: config.role,
       gracefulShutdown: config.gracefulShutdown,
+      extendedNextHop: takesIp6NextHop(record, family),
       perClient: config.perClientBest ? record.id : 0,
       addPath: addPathOf(record, family),
       longLived: record.negotiated!.restart.longLived,
@@ -247,6 +248,7 @@ export class Groups {
       config.bilateralPeer,
       config.role ?? -1,
       config.gracefulShutdown,
+      config.extendedNextHop,
       config.perClient,
       config.longLived,
       config.nextHopSelf,
@@ -268,7 +270,9 @@ export class Groups {
   ): { bytes: Uint8Array; onLinkBits: number } | undefined {
     const local = record.negotiated!.localAddress;
     const own = this.hostAddresses.find((entry) => entry.address === formatIp(local));
-    if (local.length === family.addressBytes) return { bytes: local, onLinkBits: own?.length ?? 0 };
+    if (local.length === family.addressBytes || takesIp6NextHop(record, family)) {
+      return { bytes: local, onLinkBits: own?.length ?? 0 };
+    }
     const other = this.hostAddresses.find(
       (entry) => entry.interface === own?.interface && isUsable(entry.address, family),
     );
@@ -311,6 +315,12 @@ export class Groups {
     for (const group of this.byKey.values()) sum += group.memoryBytes();
     return sum;
   }
+}
+
+/** IPv4 routes go to it with IPv6 next hops (RFC 8950). */
+function takesIp6NextHop({ negotiated }: NeighborRecord, family: Family): boolean {
+  const { localAddress, extendedNextHop } = negotiated!;
+  return localAddress.length === 16 && (extendedNextHop & (1 << family.index)) !== 0;
 }
 
 /** Which paths a neighbor is sent, where both sides said that there may be several. */

@@ -327,6 +327,7 @@ export class Neighbors {
     record.decode = {
       fourOctetAs: negotiated.fourOctetAs,
       addPath: negotiated.addPathReceive,
+      extendedNextHop: negotiated.extendedNextHop,
       external: record.config.external,
       families: negotiated.families,
     };

@@ -61,6 +61,8 @@ export interface NeighborConfig extends RestartConfig {
   readonly acceptedLimits: readonly (PrefixLimitConfig | undefined)[];
   /** RFC 7911, by family index; undefined for one path per prefix both ways. */
   readonly addPath: readonly (AddPathConfig | undefined)[];
+  /** RFC 8950. */
+  readonly extendedNextHop: boolean;
   readonly nextHopSelf: boolean;
   readonly allowOwnAs: number;
   readonly removePrivateAs: "none" | "remove" | "all" | "replace";
@@ -136,6 +138,8 @@ export interface Negotiated {
   readonly maxMessageBytes: number;
   readonly addPathReceive: number;
   readonly addPathSend: number;
+  /** RFC 8950: families of IPv4 whose next hop may be an IPv6 address. */
+  readonly extendedNextHop: number;
   readonly holdTimeS: number;
   readonly keepaliveS: number;
   readonly remoteRouterId: number;

@@ -390,6 +390,7 @@ function negotiatedOf(attempt: Attempt): Negotiated {
     maxMessageBytes: agreement.maxMessageBytes,
     addPathReceive: agreement.addPathReceive,
     addPathSend: agreement.addPathSend,
+    extendedNextHop: agreement.extendedNextHop,
     holdTimeS: agreement.holdTimeS,
     keepaliveS: agreement.keepaliveS,
     remoteRouterId: agreement.remoteRouterId,

@@ -4,6 +4,8 @@ export interface DecodeContext {
   readonly fourOctetAs: boolean;
   /** Families in which this neighbor sends path identifiers (RFC 7911). */
   readonly addPath: number;
+  /** Families of IPv4 whose next hop may be an IPv6 address (RFC 8950); none when absent. */
+  readonly extendedNextHop?: number;
   /** The neighbor is in another AS. */
   readonly external: boolean;
   /** Negotiated families. NLRI of others are ignored with a problem. */

@@ -278,8 +278,9 @@ function decodeMpReach(
   }
   const family = negotiatedFamily(bytes, at, mpReachType, context, out);
   if (!family) return nlriAt < end;
+  const takesIp6 = family.addressBytes === 16 || ((context.extendedNextHop ?? 0) & (1 << family.index)) !== 0;
   const expected =
-    nextHopBytes === family.addressBytes || (family.addressBytes === 16 && nextHopBytes === 32);
+    nextHopBytes === family.addressBytes || (takesIp6 && (nextHopBytes === 16 || nextHopBytes === 32));
   if (!expected) {
     report(out, Verdict.resetSession, 9, mpReachType, `has a next hop of ${nextHopBytes} bytes`);
     return false;

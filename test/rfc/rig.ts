@@ -56,6 +56,7 @@ export function config(change: Partial<NeighborConfig> = {}): NeighborConfig {
     softReconfiguration: true,
     prefixLimits: [],
     addPath: [],
+    extendedNextHop: false,
     acceptedLimits: [],
     nextHopSelf: false,
     allowOwnAs: 0,
