@@ -3,13 +3,15 @@ import { test } from "node:test";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { formatIp, parseIp } from "../base/ip.ts";
 import {
+  CommunitySetSpecSchema,
   PolicyAction,
+  type PolicySpec,
   PolicySpecSchema,
   PrefixSetSpecSchema,
   type StatementSchema,
 } from "../gen/cairn/v1/policy_service_pb.ts";
 import { formatAsPath, parseAsPath } from "../wire/as-path-text.ts";
-import { parseCommunity } from "../wire/community-text.ts";
+import { formatCommunity, parseCommunity } from "../wire/community-text.ts";
 import type { PathAttributes } from "../wire/path-attributes.ts";
 import { NextHopVerdict } from "./actions.ts";
 import { explainChain, rejectReason } from "./explain.ts";
@@ -17,7 +19,13 @@ import { FakeAttributeTable } from "./fake-table.ts";
 import { PolicyLibrary } from "./library.ts";
 import type { Program } from "./program.ts";
 import { RouteKey } from "./route-key.ts";
-import { validateAsPathSet, validateCommunitySet, validatePolicy, validatePrefixSet } from "./validate.ts";
+import {
+  checkCalls,
+  validateAsPathSet,
+  validateCommunitySet,
+  validatePolicy,
+  validatePrefixSet,
+} from "./validate.ts";
 
 type Statements = MessageInitShape<typeof StatementSchema>[];
 
@@ -226,6 +234,65 @@ test("a set update reaches the next program and no other; equal neighbors share 
   const { library } = bench;
   library.put("Policy", create(PolicySpecSchema, { ...library.policy("other")!, description: "new words" }));
   assert.equal(bench.program("other"), other, "a description is no reason to run routes again");
+});
+
+test("calls are checked in time linear in the policies that are called", () => {
+  const tenTimes = (name: string, callee: string) =>
+    create(PolicySpecSchema, { name, statements: Array.from({ length: 10 }, () => ({ call: callee })) });
+  const known = new Map<string, PolicySpec>();
+  for (let i = 1; i <= 15; i++) known.set(`p${i}`, tenTimes(`p${i}`, `p${i - 1}`));
+  let asked = 0;
+  const policyOf = (name: string): PolicySpec | undefined => {
+    asked++;
+    return known.get(name);
+  };
+  assert.deepEqual(checkCalls(tenTimes("top", "p14"), policyOf), []);
+  assert.ok(asked <= 16, `${asked} look-ups for 10^15 ways`);
+  known.set("p0", tenTimes("p0", "top"));
+  const circle = checkCalls(tenTimes("top", "p2"), policyOf);
+  assert.equal(circle.length, 10);
+  assert.equal(circle[0].message, "the policy calls itself: top -> p2 -> p1 -> p0 -> top");
+  known.set("a", tenTimes("a", "b"));
+  known.set("b", tenTimes("b", "a"));
+  assert.deepEqual(checkCalls(tenTimes("top", "a"), policyOf), [], "a circle beside it is told of a and b");
+  assert.match(checkCalls(tenTimes("a", "b"), policyOf)[0].message, /a -> b -> a$/);
+});
+
+test("words stand for the AS numbers of the session, in conditions, sets and changes", () => {
+  const bench = new Bench();
+  const { library, table } = bench;
+  const spec = create(CommunitySetSpecSchema, { name: "mine", communities: ["neighbor-asn:1", "7:*"] });
+  library.put("CommunitySet", spec);
+  bench.policy("words", [
+    {
+      match: { communitySets: ["mine"] },
+      set: { tag: 1, communitiesAdd: ["own-asn:neighbor-asn", "own-asn:1:2"] },
+    },
+    { match: { asPaths: ["neighbor neighbor-asn"] }, set: { weight: 5 } },
+    {
+      match: { not: { asPaths: ["_own-asn_"] } },
+      set: { communitiesRemove: ["neighbor-asn:*"] },
+      action: ACCEPT,
+    },
+  ]);
+  const run = (asn: number, localAs: number): PathAttributes => {
+    const neighbor = { ...context.neighbor, asn };
+    const program = library.program(["words"], "import", table, { ...context, neighbor, localAs });
+    return table.attributes(program.evaluate(bench.attr, bench.route));
+  };
+  const near = run(65_001, 65_000);
+  assert.deepEqual(near.communities.map(formatCommunity), ["65000:65001"]);
+  assert.deepEqual(near.largeCommunities, [[65_000, 1, 2]]);
+  assert.deepEqual(near.local, { weight: 5, tag: 1, discard: false });
+  const far = run(65_009, 65_000);
+  assert.deepEqual([far.communities.map(formatCommunity), far.local], [["65001:1"], undefined]);
+  // What does not fit matches nothing and adds nothing.
+  assert.deepEqual(run(4_200_000_001, 65_000).communities.map(formatCommunity), ["65001:1"]);
+  const programs = [65_001, 65_009, 65_001].map((asn) =>
+    library.program(["words"], "import", table, { ...context, neighbor: { ...context.neighbor, asn } }),
+  );
+  assert.equal(programs[0], programs[2]);
+  assert.notEqual(programs[0], programs[1]);
 });
 
 test("problems are told all at once, with their paths", () => {
