@@ -12,6 +12,7 @@ import { addPath } from "./add-path/suite.ts";
 import { bird } from "./bird/peer.ts";
 import { exabgp } from "./exabgp/peer.ts";
 import { twoOctets } from "./exabgp/two-octets.ts";
+import { extendedNextHop } from "./extended-next-hop/suite.ts";
 import { frr } from "./frr/peer.ts";
 import { gobgp } from "./gobgp/peer.ts";
 import { Checks } from "./lib/checks.ts";
@@ -22,6 +23,7 @@ import { openbgpd } from "./openbgpd/peer.ts";
 import { daemons } from "./policy/situation.ts";
 import { policySituations } from "./policy/suite.ts";
 import { betweenReflectors, reflects } from "./reflection/suite.ts";
+import { restarts } from "./restart/suite.ts";
 import { negotiate, onlyToCustomer } from "./roles/suite.ts";
 import { serves, servesRealClient } from "./route-server/suite.ts";
 import { gracefulShutdownAndBlackhole } from "./well-known/suite.ts";
@@ -71,6 +73,11 @@ const suites: readonly Suite[] = [
         ),
       ),
     ],
+  },
+  { name: "restart", scenarios: routerScenarios((kind) => `cairn and ${kind}`, ["bird", "frr"], restarts) },
+  {
+    name: "extended-next-hop",
+    scenarios: routerScenarios((kind) => `cairn and ${kind}`, ["frr", "bird"], extendedNextHop),
   },
   { name: "add-path", scenarios: routerScenarios((kind) => `cairn and ${kind}`, ["frr", "bird"], addPath) },
   {

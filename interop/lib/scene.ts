@@ -10,7 +10,7 @@ import { Speakers } from "./speakers.ts";
 export type Role = "provider" | "rs" | "rs-client" | "customer" | "peer";
 
 export interface NeighborPlan {
-  /** The router's address and the neighbor's, out of one /30. */
+  /** The router's address and the neighbor's, out of one /30 or /126. */
   readonly local: string;
   readonly remote: string;
   readonly asn: number;
@@ -21,6 +21,8 @@ export interface NeighborPlan {
   /** In the daemon's own words: fields of cairn's neighbor; lines of FRR's address family; of BIRD's channel; of OpenBGPD's. */
   readonly cairn?: object;
   readonly frr?: readonly string[];
+  /** Lines of FRR's neighbor outside of the address family. */
+  readonly frrSession?: readonly string[];
   readonly bird?: string;
   readonly openbgpd?: string;
 }
@@ -70,7 +72,8 @@ export async function withScene(
         const other = ownerOf(remote);
         if (other !== undefined && other < name) continue; // the other end made the link
         const end = other === undefined ? others : namespaces[other];
-        await lab.link(namespaces[name], [`${local}/30`], end, [`${remote}/30`]);
+        const bits = local.includes(":") ? 126 : 30;
+        await lab.link(namespaces[name], [`${local}/${bits}`], end, [`${remote}/${bits}`]);
       }
     }
     const routers = Object.fromEntries(
@@ -160,6 +163,7 @@ function frr(plan: RouterPlan, passive: (neighbor: NeighborPlan) => boolean): st
       ` neighbor ${neighbor.remote} timers connect 1`,
       ` neighbor ${neighbor.remote} advertisement-interval 0`,
       ...(passive(neighbor) ? [` neighbor ${neighbor.remote} passive`] : []),
+      ...(neighbor.frrSession ?? []).map((line) => ` neighbor ${neighbor.remote} ${line}`),
     ]),
     " address-family ipv4 unicast",
     ...plan.neighbors.flatMap((neighbor) => [
