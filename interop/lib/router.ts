@@ -75,7 +75,9 @@ const startPatienceMs = 60_000;
 
 export class Router {
   readonly kind: RouterKind;
-  readonly daemon: Daemon;
+  daemon: Daemon;
+  /** Its configuration file. */
+  readonly config: string;
   readonly #lab: Lab;
   readonly #namespace: Namespace;
   readonly #folder: string;
@@ -89,6 +91,7 @@ export class Router {
     const starter = starters[kind];
     const socket = kind === "openbgpd" ? `socket "${this.#folder}/bgpd.ctl"\n` : "";
     const file = lab.file(`${namespace.name}/${starter.file}`, socket + config);
+    this.config = file;
     chmodSync(this.#folder, 0o755);
     if (kind === "openbgpd") mkdirSync("/run/openbgpd", { recursive: true, mode: 0o755 }); // chroot
     this.daemon = lab.daemon(namespace, namespace.name, starter.command(file, this.#folder));
@@ -107,9 +110,27 @@ export class Router {
     }
   }
 
+  /** Starts it again after its end, with more arguments. */
+  async startAgain(...more: readonly string[]): Promise<void> {
+    const command = starters[this.kind].command(this.config, this.#folder);
+    this.daemon = this.#lab.daemon(this.#namespace, this.#namespace.name, [...command, ...more]);
+    await this.start();
+  }
+
   /** Runs one of the daemon's own commands. FRR's is one word: the whole line. */
   cli(...command: readonly string[]): Promise<string> {
     return this.#lab.in(this.#namespace, this.#command(command));
+  }
+
+  /**
+   * Hands FRR a configuration while it runs. It commits each line of the file that it starts with by itself, which takes
+   * longer with every line, but at once what vtysh reads from a file.
+   * @throws Error that names the first line that it does not know
+   */
+  async loadFrr(config: string): Promise<void> {
+    const file = this.#lab.file(`${this.#namespace.name}/loaded.conf`, config);
+    const vtysh = ["vtysh", "--vty_socket", this.#folder, "-d", "bgpd", "-f", file];
+    await this.#lab.in(this.#namespace, vtysh);
   }
 
   #command(command: readonly string[]): string[] {

@@ -26,6 +26,8 @@ export function render(daemon: DaemonName, situations: readonly Situation[]): st
 const block4 = ({ number }: Situation): string => `10.${number}.0.0/16`;
 const block6 = ({ number }: Situation): string => `2001:db8:${number}::/48`;
 
+const isIpv6 = ({ feed }: Situation): boolean => feed[0].prefix.includes(":");
+
 /** The spelling is a text of policies and sets with a policy sN. What it leaves undecided is rejected. */
 function cairn(imports: readonly Situation[], exports: readonly Situation[]): string {
   const guard = (each: Situation): string =>
@@ -64,16 +66,17 @@ function cairn(imports: readonly Situation[], exports: readonly Situation[]): st
 
 /** The spelling is configuration with a route-map SN. */
 function frr(imports: readonly Situation[], exports: readonly Situation[]): string {
-  const guard = (map: string, called: boolean) => (each: Situation) =>
-    [4, 6].flatMap((version) => [
-      `${version === 4 ? "ip" : "ipv6"} prefix-list B${each.number}-${version} permit ${
-        version === 4 ? `${block4(each)} le 32` : `${block6(each)} le 128`
-      }`,
-      `route-map ${map} permit ${each.number * 2 + (version === 6 ? 1 : 0)}`,
-      ` match ${version === 4 ? "ip" : "ipv6"} address prefix-list B${each.number}-${version}`,
-      ...(called ? [` call S${each.number}`] : []),
+  // FRR takes the longer for each line the more there are, so a guard is for the one family that is fed.
+  const guard = (map: string) => (each: Situation) => {
+    const [word, block] = isIpv6(each) ? ["ipv6", `${block6(each)} le 128`] : ["ip", `${block4(each)} le 32`];
+    return [
+      `${word} prefix-list B${each.number} permit ${block}`,
+      `route-map ${map} permit ${each.number}`,
+      ` match ${word} address prefix-list B${each.number}`,
+      ` call S${each.number}`,
       "exit",
-    ]);
+    ];
+  };
   const family = (name: string): string[] => [
     ` address-family ${name} unicast`,
     ...neighbors.flatMap((neighbor) => [
@@ -90,9 +93,10 @@ function frr(imports: readonly Situation[], exports: readonly Situation[]): stri
     "frr defaults traditional",
     "log stdout",
     ...[...imports, ...exports].map(({ spelling }) => spelling.frr as string),
-    ...imports.flatMap(guard("MAIN-IN", true)),
-    ...exports.flatMap(guard("MAIN-IN", false)),
-    ...exports.flatMap(guard("MAIN-OUT", true)),
+    ...imports.flatMap(guard("MAIN-IN")),
+    "route-map MAIN-IN permit 1000", // the others, which are about export
+    "exit",
+    ...exports.flatMap(guard("MAIN-OUT")),
     `router bgp ${lab.asn}`,
     ` bgp router-id ${routerId}`,
     " no bgp ebgp-requires-policy",
@@ -170,7 +174,7 @@ function gobgp(imports: readonly Situation[], exports: readonly Situation[]): st
   };
   const bgp: Record<string, object[]> = {};
   for (const situation of [...imports, ...exports]) {
-    const six = situation.feed[0].prefix.includes(":");
+    const six = isIpv6(situation);
     sets["prefix-sets"].push({
       "prefix-set-name": `block${situation.number}`,
       "prefix-list": [
