@@ -138,3 +138,65 @@ test("we offer families, refresh, long messages and our AS number", () => {
     ],
   );
 });
+
+describe("Add-Path (RFC 7911)", () => {
+  const both = { receive: true, send: { choice: "first", max: 2 } };
+  const offer = (...modes: number[]): Capability => ({
+    kind: "add-path",
+    families: modes.map((mode) => ({ afi: 1, safi: 1, mode })),
+  });
+  const masks = (capabilities: Capability[], side: Partial<LocalSide> = { addPath: [both] }): number[] => {
+    const { addPathReceive, addPathSend } = agreed({ capabilities: [four, v4, ...capabilities] }, side);
+    return [addPathReceive, addPathSend];
+  };
+  test("one side receives what the other sends", () => {
+    assert.deepEqual(masks([offer(3)]), [1, 1]);
+    assert.deepEqual(masks([offer(1)]), [0, 1]);
+    assert.deepEqual(masks([offer(2)]), [1, 0]);
+    assert.deepEqual(masks([offer(3)], { addPath: [{ ...both, receive: false }] }), [0, 1]);
+    assert.deepEqual(masks([offer(3)], { addPath: [{ receive: true, send: undefined }] }), [1, 0]);
+    assert.deepEqual(masks([offer(3)], { addPath: [] }), [0, 0]);
+    assert.deepEqual(masks([]), [0, 0]);
+  });
+  test("a mode that is not defined counts as nothing; of a family that is named twice the last one counts", () => {
+    assert.deepEqual(masks([offer(0)]), [0, 0]);
+    assert.deepEqual(masks([offer(7)]), [0, 0]);
+    assert.deepEqual(masks([offer(1, 2)]), [1, 0]);
+    assert.deepEqual(masks([offer(3), offer(1)]), [0, 1]);
+    assert.deepEqual(masks([{ kind: "add-path", families: [{ afi: 2, safi: 1, mode: 3 }] }]), [0, 0]);
+  });
+  test("a family that is not negotiated has none", () => {
+    assert.deepEqual(masks([offer(3)], { addPath: [both, both], families: [ipv4Unicast] }), [1, 1]);
+    const v6Only = agreed({ capabilities: [four, v6, offer(3)] }, { addPath: [both, both] });
+    assert.deepEqual([v6Only.addPathReceive, v6Only.addPathSend], [0, 0]);
+  });
+  test("what we offer", () => {
+    const told = localCapabilities({ ...local, addPath: [both, { receive: true, send: undefined }] });
+    assert.deepEqual(
+      told.find(({ kind }) => kind === "add-path"),
+      {
+        kind: "add-path",
+        families: [
+          { afi: 1, safi: 1, mode: 3 },
+          { afi: 2, safi: 1, mode: 1 },
+        ],
+      },
+    );
+    assert(!localCapabilities(local).some(({ kind }) => kind === "add-path"));
+  });
+});
+
+describe("extended next hop (RFC 8950)", () => {
+  const offer = (afi: number, nextHopAfi: number): Capability => ({
+    kind: "extended-next-hop",
+    families: [{ afi, safi: 1, nextHopAfi }],
+  });
+  const mask = (capability: Capability, extendedNextHop = true): number =>
+    agreed({ capabilities: [four, v4, v6, capability] }, { extendedNextHop }).extendedNextHop;
+  test("when both offer IPv6 next hops for an IPv4 family", () => {
+    assert.equal(mask(offer(1, 2)), 1);
+    assert.equal(mask(offer(1, 2), false), 0);
+    assert.equal(mask(offer(1, 1)), 0);
+    assert.equal(mask(offer(2, 2)), 0);
+  });
+});
