@@ -3,6 +3,7 @@
  * the generator has another, on one subnet, so that next hops resolve as between machines.
  */
 import { execFileSync, spawnSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
 
 /** The daemon under test listens here, on port 179. */
 export const daemonAddress4 = "10.99.0.1";
@@ -42,6 +43,8 @@ export function whyNoNamespace(): string {
 export function enterNamespace(): void {
   if (process.env[marker] === "1") {
     for (const words of commands) execFileSync("ip", words.split(" "));
+    // For IPv6 a local route alone does not let peers bind to its addresses.
+    writeFileSync("/proc/sys/net/ipv6/ip_nonlocal_bind", "1");
     return;
   }
   const words = [...flags(), process.execPath, ...process.execArgv, ...process.argv.slice(1)];

@@ -106,14 +106,12 @@ export class Sink {
     const withdrawnEnd = start + 21 + u16(bytes, start + 19);
     const attributesEnd = withdrawnEnd + 2 + u16(bytes, withdrawnEnd);
     if (withdrawnEnd > start + 21) this.prefixes(bytes, start + 21, withdrawnEnd, 0);
-    if (attributesEnd === withdrawnEnd + 2) return;
-    this.read(bytes, withdrawnEnd + 2, attributesEnd, end);
-    if (this.missing === 0) this.completeMs = performance.now();
+    if (attributesEnd > withdrawnEnd + 2) this.read(bytes, withdrawnEnd + 2, attributesEnd, end);
   }
 
   private read(bytes: Uint8Array, start: number, end: number, messageEnd: number): void {
     const { oracle } = this;
-    let origin = 0;
+    let origin = absent;
     let path = 0;
     let communities = 0;
     let large = 0;
@@ -163,6 +161,7 @@ export class Sink {
           break;
       }
       at = valueEnd;
+      if (at > end) this.fault ||= "attributes longer than their sum";
     }
     if (messageEnd > end) {
       reach = end;
@@ -181,6 +180,9 @@ export class Sink {
     const skip = table.shape.ipv6 ? 3 : 0;
     for (let at = from; at < to; ) {
       const length = bytes[at];
+      if (skip > 0 && (bytes[at + 1] !== 0x2a || bytes[at + 2] !== 0 || bytes[at + 3] !== 0)) {
+        this.fault ||= "an IPv6 prefix that nobody announced";
+      }
       let key = (bytes[at + 1 + skip] << 16) | (bytes[at + 2 + skip] << 8);
       if (length - skip * 8 > 16) key |= bytes[at + 3 + skip];
       at += 1 + ((length + 7) >> 3);
@@ -209,9 +211,13 @@ export class Sink {
     if (was === right) return;
     this.right[word] ^= bit;
     this.missing += right ? -1 : 1;
+    if (this.missing === 0) this.completeMs = performance.now();
     if (right) this.onRight?.(number);
   }
 }
+
+/** No ORIGIN came. */
+const absent = 255;
 
 function hashWords(seed: number, bytes: Uint8Array, from: number, to: number): number {
   let hash = seed;

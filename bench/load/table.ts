@@ -50,7 +50,8 @@ export class Table {
   /** First place of each set within a feeder's prefixes, and at the end their count. */
   readonly setStart: Uint32Array;
   private readonly setOf: Uint32Array;
-  private readonly byKey: Int32Array;
+  /** Number plus one, by key; 0 where there is none. */
+  private readonly byKey = new Int32Array(1 << 24);
 
   constructor(shape: TableShape) {
     this.shape = shape;
@@ -58,12 +59,11 @@ export class Table {
     this.count = prefixes * (overlap ? 1 : feeders);
     this.key = new Uint32Array(this.count);
     this.length = new Uint8Array(this.count);
-    this.byKey = new Int32Array(1 << 24).fill(-1);
     const random = seededRandom(prefixes + sets);
     if (shape.ipv6) this.allocate(lengths6, 48, () => true, random);
     else this.allocate(lengths4, 24, (key) => !avoided.has(key >>> 16) && key < 224 << 16, random);
     this.shuffle(random);
-    for (let i = 0; i < this.count; i++) this.byKey[this.key[i]] = i;
+    for (let i = 0; i < this.count; i++) this.byKey[this.key[i]] = i + 1;
     this.setStart = shareOut(prefixes, sets, random);
     this.setOf = new Uint32Array(prefixes);
     for (let set = 0; set < sets; set++) this.setOf.fill(set, this.setStart[set], this.setStart[set + 1]);
@@ -71,7 +71,7 @@ export class Table {
 
   /** The number of a prefix by its 24 bits; -1 when it is none of ours. */
   find(key: number, length: number): number {
-    const number = this.byKey[key];
+    const number = this.byKey[key] - 1;
     return number >= 0 && this.length[number] === length ? number : -1;
   }
 

@@ -39,7 +39,8 @@ function call(path: string): { client: http2.ClientHttp2Session; stream: http2.C
     createConnection: () => net.connect(path),
     settings: { initialWindowSize: 4 << 20 },
   });
-  client.setLocalWindowSize(8 << 20);
+  client.once("connect", () => client.setLocalWindowSize(8 << 20));
+  client.on("error", () => {}); // told by the stream
   const stream = client.request({
     ":method": "POST",
     ":path": "/cairn.v1.RibService/WatchRoutes",
