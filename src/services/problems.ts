@@ -37,6 +37,7 @@ const codes: readonly (readonly [ProblemCode, Code])[] = [
   ["LIMIT", Code.ResourceExhausted],
   ["BUSY", Code.Unavailable],
   ["STORE_FAILED", Code.Unavailable],
+  ["DAMAGED", Code.DataLoss],
 ];
 const codeOf = new Map(codes);
 const rankOf = new Map(codes.map(([problem], rank) => [problem, rank]));
@@ -64,7 +65,11 @@ export function refusal(problems: readonly Problem[]): ConnectError {
     }));
     error.details.push({ desc: BadRequestSchema, value: { fieldViolations } });
   }
-  const unmet = problems.filter((problem) => codeOf.get(problem.code) === Code.FailedPrecondition);
+  // Of several problems all are told; one alone is in the sentence and in ErrorInfo, if it is no precondition.
+  const unmet = problems.filter(
+    (problem) =>
+      codeOf.get(problem.code) === Code.FailedPrecondition || (problems.length > 1 && !bad.includes(problem)),
+  );
   if (unmet.length > 0) {
     const violations = unmet.map((problem) => ({
       type: problem.code,

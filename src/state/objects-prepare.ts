@@ -62,9 +62,8 @@ function finished<T>(steps: Steps<T>): T {
 
 /** See `ObjectStore.prepare`. The store must not change between the steps. */
 export function* preparing(store: ObjectStore, mutation: Mutation, wallMs: number): Steps<Result<Prepared>> {
-  const refusal = refuseWhole(store, mutation);
-  if (refusal) return { ok: false, problems: [refusal] };
-  const problems: Problem[] = [];
+  if (mutation.ops.length > limits.transactionOpsMax) return { ok: false, problems: [tooLarge(mutation)] };
+  const problems: Problem[] = staleness(store, mutation);
   const drafts = new Map<string, Draft>();
   for (const op of mutation.ops) {
     if (op.op !== "put" && op.op !== "patch" && op.op !== "delete") continue;
@@ -122,16 +121,17 @@ function atMost(problems: Problem[]): Problem[] {
   return [...problems.slice(0, problemsMax), { code: "LIMIT", path: "", message }];
 }
 
-function refuseWhole(store: ObjectStore, mutation: Mutation): Problem | undefined {
-  if (mutation.ops.length > limits.transactionOpsMax) {
-    const message = `a transaction holds at most ${limits.transactionOpsMax} operations, not ${mutation.ops.length}`;
-    return { code: "LIMIT", path: "", message, fix: "split it" };
-  }
-  if (mutation.expectedGeneration !== 0 && mutation.expectedGeneration !== store.generation) {
-    const message = `generation ${mutation.expectedGeneration} was expected, but ${store.generation} is in force`;
-    return { code: "STALE_GENERATION", path: "expected_generation", message, fix: "read again and retry" };
-  }
-  return undefined;
+function tooLarge({ ops }: Mutation): Problem {
+  const message = `a transaction holds at most ${limits.transactionOpsMax} operations, not ${ops.length}`;
+  return { code: "LIMIT", path: "", message, fix: "split it" };
+}
+
+/** First of all problems: what else is wrong may be so because the generation has moved. */
+function staleness({ generation }: ObjectStore, { expectedGeneration }: Mutation): Problem[] {
+  if (expectedGeneration === 0 || expectedGeneration === generation) return [];
+  const message = `generation ${expectedGeneration} was expected, but ${generation} is in force`;
+  const fix = "read again and retry";
+  return [{ code: "STALE_GENERATION", path: "expected_generation", message, fix }];
 }
 
 type ObjectOp = Extract<MutationOp, { op: "put" | "patch" | "delete" }>;

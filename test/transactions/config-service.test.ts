@@ -260,36 +260,6 @@ test("the event of a generation is on disk when the generation is", async (t) =>
   await world.stop();
 });
 
-test("50 writers that expect the generation they saw: each change is made once, none is lost", async (t) => {
-  const world = await World.start(stateDir(t));
-  const config = world.client(ConfigService);
-  await config.apply(file(base));
-  let aborted = 0;
-  const writer = async (n: number): Promise<bigint> => {
-    for (;;) {
-      const expectedGeneration = BigInt(world.loop.view.generation);
-      try {
-        const request = put(["PrefixSet", { name: `set-${n}` }]);
-        return (await config.apply({ ...request, expectedGeneration })).generation;
-      } catch (error) {
-        assert.match(String(error), /aborted/);
-        aborted++;
-      }
-    }
-  };
-  const generations = await Promise.all(Array.from({ length: 50 }, (_, n) => writer(n)));
-  assert.deepEqual(
-    [...generations].map(Number).sort((a, b) => a - b),
-    Array.from({ length: 50 }, (_, i) => i + 2),
-  );
-  assert.ok(aborted > 0, "writers met each other");
-  for (let i = 0; i < 50; i++) {
-    const { generation } = await config.getGeneration({ generation: generations[i] });
-    assert.deepEqual(generation?.objects, [`PrefixSet/set-${i}`]);
-  }
-  await world.stop();
-});
-
 test("metrics tell commits, refusals and a pending change", async (t) => {
   const world = await World.start(stateDir(t));
   const config = world.client(ConfigService);

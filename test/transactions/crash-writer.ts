@@ -20,7 +20,7 @@ const { core, view } = world.loop;
 const config = world.client(ConfigService);
 const say = (line: string): unknown => writeSync(1, `${line}\n`);
 
-killWhileCarryingOut(...at.split(":"));
+killWhileCarryingOut(at);
 const sorts = Object.keys(faults);
 const global = { kind: "Global", spec: { asn: 65001, router_id: "10.0.0.1" } };
 for (let i = 0; i < 1_000; i++) {
@@ -36,19 +36,23 @@ for (let i = 0; i < 1_000; i++) {
     random,
     present,
   );
-  const [applied] = await Promise.all([
-    config.apply(request).catch((error: unknown) => say(`WRONG valid: ${error}`)),
+  const applying = config.apply(request).then(
+    ({ generation, configHash }) => say(`done ${generation} ${configHash}`),
+    (error: unknown) => say(`WRONG valid: ${error}`),
+  );
+  await Promise.all([
+    applying,
     invalid &&
       failure(config.apply(requestOf(invalid)))
         .then(() => say(`refused ${sort}`))
         .catch(() => say(`WRONG taken: ${sort}`)),
   ]);
-  if (typeof applied === "object" && applied) say(`done ${applied.generation} ${applied.configHash}`);
 }
 await world.stop();
 
 /** Ends the process at the Nth time that a change comes to this step between durable and answered. */
-function killWhileCarryingOut(step: string, count = "1"): void {
+function killWhileCarryingOut(setting: string): void {
+  const [step, count] = setting.split(":");
   let left = Number(count);
   const reached = (): void => {
     if (--left === 0) process.kill(process.pid, "SIGKILL");
@@ -62,11 +66,11 @@ function killWhileCarryingOut(step: string, count = "1"): void {
     };
   } else if (step === "consequences") {
     const apply = neighbors.apply.bind(neighbors);
-    neighbors.apply = (touched) => {
+    neighbors.apply = (touched, ...more) => {
       // In the middle: one object has had its consequences, the others not.
-      apply(touched.slice(0, 1));
+      apply(touched.slice(0, 1), ...more);
       reached();
-      apply(touched);
+      apply(touched, ...more);
     };
   } else if (step === "answer") {
     const turn = core.turn.bind(core);

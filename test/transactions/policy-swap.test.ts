@@ -39,7 +39,7 @@ function outcome(i: number, swaps: number): Outcome {
 }
 
 function policyOf(swaps: number): MutationOp {
-  const statements = classes.map((prefix, i) => {
+  const statements = classes.map((prefix, i): JsonObject => {
     const communities = outcome(i, swaps);
     const match = { prefixes: [{ prefix, le: 24 }] };
     if (!communities) return { match, action: "POLICY_ACTION_REJECT" };
