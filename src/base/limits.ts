@@ -46,6 +46,8 @@ export const limits = {
   /** Rows a list answers with by default and at most. */
   pageSizeDefault: 1_000,
   pageSizeMax: 10_000,
+  /** Paths of one prefix in an answer that is not paged. */
+  pathsToldMax: 100,
   /** Routes in one message of a stream. */
   streamBatchRoutes: 512,
   watchersMax: 256,

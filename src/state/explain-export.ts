@@ -1,6 +1,6 @@
 /** What a neighbor is told of a prefix, or why it is told nothing. Told by the code that decides (rib/exporter.ts). */
 import { create } from "@bufbuild/protobuf";
-import { parsePrefix } from "../base/ip.ts";
+import { type Prefix, parsePrefix } from "../base/ip.ts";
 import type { Result } from "../base/problem.ts";
 import {
   type ExplainAdvertisedRouteResponse,
@@ -15,8 +15,12 @@ import type { UpdateGroup } from "../rib/update-group.ts";
 import { unicastFamily } from "../wire/family.ts";
 import type { Core } from "./core.ts";
 import { gateMessage, statementMessages } from "./explain-policy.ts";
+import { noPath, sessionGates } from "./explain-session.ts";
 import type { NeighborRecord } from "./neighbor-record.ts";
 import { routeMessage } from "./route-batch.ts";
+
+/** Refused paths that are named when there is no other. */
+const refusalsMax = 3;
 
 /** Paths that are told of one by one when the better ones may not go. */
 const storiesMax = 32;
@@ -36,9 +40,8 @@ export function explainAdvertised(
     return { ok: false, problems: [{ code: "INVALID", path: "prefix", message: parsed, value: prefix }] };
   }
   const table = core.routing.table(unicastFamily(parsed.bytes.length));
-  const row = table.prefixes.find(parsed.bytes, 0, parsed.length);
   const response = create(ExplainAdvertisedRouteResponseSchema, { neighbor, prefix });
-  new Telling(core, record, table, row, response).tell();
+  new Telling(core, record, table, parsed, response).tell();
   return { ok: true, value: response };
 }
 
@@ -46,6 +49,7 @@ class Telling {
   private readonly core: Core;
   private readonly record: NeighborRecord;
   private readonly table: RouteTable;
+  private readonly parsed: Prefix;
   private readonly row: number;
   private readonly response: ExplainAdvertisedRouteResponse;
   private readonly nowS: number;
@@ -54,25 +58,25 @@ class Telling {
     core: Core,
     record: NeighborRecord,
     table: RouteTable,
-    row: number,
+    parsed: Prefix,
     response: ExplainAdvertisedRouteResponse,
   ) {
     this.core = core;
     this.record = record;
     this.table = table;
-    this.row = row;
+    this.parsed = parsed;
+    this.row = table.prefixes.find(parsed.bytes, 0, parsed.length);
     this.response = response;
     this.nowS = Math.floor(core.wallMs / 1000);
   }
 
   tell(): void {
-    const { record, table, row, response } = this;
+    const { core, record, table, row, response } = this;
     const { family } = table;
-    const up = record.negotiated !== undefined;
-    if (!this.gate("session", up, up ? "the session is Established" : "there is no session")) return;
+    for (const { name, passed, text } of sessionGates(core, record, family)) {
+      if (!this.gate(name, passed, text)) return;
+    }
     const group = record.groups[family.index];
-    if (!this.gate("family", group !== undefined, `${family.name} is ${group ? "" : "not "}negotiated`))
-      return;
     response.inSync = group!.inSync(record.id);
     const originated = group!.defaultFor(row);
     if (originated !== 0) {
@@ -152,9 +156,18 @@ class Telling {
   }
 
   private whyNoBest(): string {
-    const { row, table } = this;
-    if (row === 0 || table.head[row] === 0) return "there is no path to it at all";
-    return "none of its paths may be chosen (rejected on import)";
+    const { core, row, table } = this;
+    const { paths } = table;
+    if (row === 0 || table.head[row] === 0) return noPath(table, this.parsed);
+    const refused: string[] = [];
+    let count = 0;
+    for (let path = table.head[row]; path !== 0; path = paths.next[path]) {
+      if (++count > refusalsMax) continue;
+      const record = core.neighbors.get(paths.neighbor[path]);
+      refused.push(`from ${record.config.address} by ${core.importer.refusal(record, table, path)}`);
+    }
+    const more = count > refused.length ? `, and ${count - refused.length} more` : "";
+    return `no path to it was let in: ${refused.join("; ")}${more}`;
   }
 
   private gate(name: string, passed: boolean, text: string): boolean {

@@ -1,6 +1,7 @@
 /** What became of a route that a neighbor sent, or why there is none. Told by the code that decides (importer.ts). */
 import { create } from "@bufbuild/protobuf";
 import { parsePrefix } from "../base/ip.ts";
+import { limits } from "../base/limits.ts";
 import type { Result } from "../base/problem.ts";
 import {
   type ExplainedGate,
@@ -8,10 +9,14 @@ import {
   ExplainImportResponseSchema,
 } from "../gen/cairn/v1/rib_service_pb.ts";
 import { rejectReasonText } from "../rib/path-flags.ts";
+import type { RouteTable } from "../rib/route-table.ts";
 import { unicastFamily } from "../wire/family.ts";
 import type { Core } from "./core.ts";
 import { gateMessage, statementMessages } from "./explain-policy.ts";
+import { sessionGates } from "./explain-session.ts";
 import type { ImportStory } from "./importer.ts";
+import type { NeighborRecord } from "./neighbor-record.ts";
+import { keepsRejected } from "./rejected.ts";
 import { routeMessage } from "./route-batch.ts";
 
 /** @param importer explains a path: checks, then policy */
@@ -39,13 +44,10 @@ export function explainImport(
   const gates: ExplainedGate[] = [];
   response.chain = [...record.config.importPolicies];
   if (path === 0) {
-    const up = record.negotiated !== undefined;
-    const agreed = up && (record.negotiated!.families & (1 << family.index)) !== 0;
-    gates.push(gateMessage("session", up, up ? "the session is Established" : "there is no session"));
-    if (up) {
-      gates.push(gateMessage("family", agreed, `${family.name} is ${agreed ? "" : "not "}negotiated`));
+    gates.push(...sessionGates(core, record, family));
+    if (gates.every(({ passed }) => passed)) {
+      gates.push(gateMessage("received", false, notReceived(record, table, row, pathId)));
     }
-    if (agreed) gates.push(gateMessage("received", false, notReceived(core, neighbor, row, pathId)));
     response.gates = gates;
     response.summary = `${neighbor} has no route to ${prefix} here: ${gates[gates.length - 1].text}`;
     return { ok: true, value: response };
@@ -66,24 +68,28 @@ export function explainImport(
     response.result = routeMessage(routing, table, path, paths.attr[path], nowS);
     response.best = table.bestOf(row) === path;
   }
-  const verdict = response.accepted ? "accepted" : "rejected";
-  const rank = response.best
-    ? ", and is the best path"
-    : response.accepted
-      ? ", and is not the best path"
-      : "";
-  response.summary = `${prefix} from ${neighbor} is ${verdict} by ${response.decidedBy}${rank}`;
+  response.summary = `${prefix} from ${neighbor} is ${summary(response, table, path)}`;
   return { ok: true, value: response };
 }
 
-function notReceived(core: Core, neighbor: string, row: number, pathId: number): string {
-  const record = core.neighbors.named(neighbor)!;
+function summary(
+  { accepted, best, decidedBy }: ExplainImportResponse,
+  table: RouteTable,
+  path: number,
+): string {
+  const joint = /^(policy |end of chain)/.test(decidedBy) ? " by " : ": ";
+  const verdict = `${accepted ? "accepted" : "rejected"}${joint}${decidedBy}`;
+  if (accepted !== table.paths.eligible(path)) return `${verdict}; the table is about to catch up`;
+  return accepted ? `${verdict}; it is ${best ? "" : "not "}the best path` : verdict;
+}
+
+function notReceived(record: NeighborRecord, table: RouteTable, row: number, pathId: number): string {
   const id = pathId === 0 ? "" : ` with path id ${pathId}`;
-  const others = row === 0 ? "" : "; others have it";
-  const kept = record.config.softReconfiguration
+  const others = row === 0 || table.head[row] === 0 ? "" : "; others have";
+  const dropped = keepsRejected(record, table, false)
     ? ""
-    : "; rejected routes are not kept (soft_reconfiguration is off)";
-  return `the neighbor has not announced it${id}${others}${kept}`;
+    : `, or it was refused and is not kept: of refused routes ${limits.rejectedKeptMax} are, as soft_reconfiguration is off`;
+  return `the neighbor has not announced it${id}${others}${dropped}`;
 }
 
 function policyText({ policy }: ImportStory): string {

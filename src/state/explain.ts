@@ -1,6 +1,7 @@
 /** Why a path is best: all candidates, each step, which step decided. Runs the very steps that chose. */
 import { create } from "@bufbuild/protobuf";
 import { parsePrefix } from "../base/ip.ts";
+import { limits } from "../base/limits.ts";
 import type { Result } from "../base/problem.ts";
 import {
   type BestPathCandidate,
@@ -11,6 +12,7 @@ import {
 } from "../gen/cairn/v1/rib_service_pb.ts";
 import type { RouteTable } from "../rib/route-table.ts";
 import { unicastFamily } from "../wire/family.ts";
+import { noPath } from "./explain-session.ts";
 import { routeMessage } from "./route-batch.ts";
 import type { Routing } from "./routing.ts";
 
@@ -30,26 +32,30 @@ export function explainBestPath(
   if (row === 0 || table.head[row] === 0) {
     return {
       ok: false,
-      problems: [{ code: "NOT_FOUND", path: "prefix", message: `there is no path to ${prefix}` }],
+      problems: [{ code: "NOT_FOUND", path: "prefix", message: `${prefix}: ${noPath(table, parsed)}` }],
     };
   }
   const { paths } = table;
   const ranked = routing.best.rank(paths, table.head[row]);
-  const candidates = ranked.map((path, i) => candidate(routing, table, ranked[0], path, i + 1, nowS));
-  const ineligible = [];
+  const candidates = ranked
+    .slice(0, limits.pathsToldMax)
+    .map((path, i) => candidate(routing, table, ranked[0], path, i + 1, nowS));
+  const refused: number[] = [];
   for (let path = table.head[row]; path !== 0; path = paths.next[path]) {
-    if (paths.eligible(path)) continue;
-    const route = routeMessage(routing, table, path, paths.received[path], nowS);
-    route.rejectReason = reasonOf(table, path);
-    ineligible.push(route);
+    if (!paths.eligible(path)) refused.push(path);
   }
+  const ineligible = refused.slice(0, limits.pathsToldMax).map((path) => {
+    const route = routeMessage(routing, table, path, paths.received[path], nowS);
+    return { ...route, rejectReason: reasonOf(table, path) };
+  });
   return {
     ok: true,
     value: create(ExplainBestPathResponseSchema, {
       prefix,
       candidates,
       ineligible,
-      summary: summary(candidates, ineligible.length),
+      summary: summary(candidates, ranked.length, refused.length),
+      omitted: ranked.length - candidates.length + refused.length - ineligible.length,
     }),
   };
 }
@@ -94,14 +100,18 @@ function candidate(
   });
 }
 
-function summary(candidates: readonly BestPathCandidate[], ineligible: number): string {
+function summary(candidates: readonly BestPathCandidate[], ranked: number, ineligible: number): string {
   const also = ineligible === 0 ? "" : `; ${ineligible} more may not be chosen`;
-  if (candidates.length === 0) return `no path may be chosen${also}`;
+  if (candidates.length === 0) {
+    return ineligible === 1
+      ? "the only path may not be chosen"
+      : `none of the ${ineligible} paths may be chosen`;
+  }
   const best = candidates[0].route!.neighbor;
   const from = best === "local" ? "the path injected here" : `the path from ${best}`;
   if (candidates.length === 1) return `${from} is the only candidate${also}`;
   const { steps, decidedBy } = candidates[1];
   const last = steps[steps.length - 1];
   const values = last.name === decidedBy ? ` (${last.bestValue} against ${last.candidateValue})` : "";
-  return `${candidates.length} candidates; ${from} wins by ${decidedBy}${values}${also}`;
+  return `${ranked} candidates; ${from} wins by ${decidedBy}${values}${also}`;
 }
