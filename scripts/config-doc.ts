@@ -96,6 +96,7 @@ const formats: Readonly<Record<number, string>> = {
   [Format.COMMUNITY]: "community",
   [Format.PATH]: "path",
   [Format.NEXT_HOP]: "next hop",
+  [Format.POLICY_COMMUNITY]: "community",
 };
 
 /** By ScalarType: uint64, uint32, bool, string. */

@@ -24,6 +24,22 @@ for (const file of files) {
   });
 }
 
+test("the policies in the documentation do what it says of them", () => {
+  let cases = 0;
+  for (const page of ["policy.md", "ixp.md"]) {
+    const text = readFileSync(path.join(folder, "../../docs", page), "utf8");
+    for (const [, block] of text.matchAll(/^```\n((?:policy|prefix-set|test) [^`]*)^```$/gm)) {
+      // A test that stands alone needs a policy to belong to.
+      const whole = block.startsWith("test") ? `policy shown { }\n${block}` : block;
+      const checked = checkPolicyText(whole, files.map(read));
+      const { errors, warnings, failures } = checked;
+      assert.deepEqual({ errors, warnings, failures }, { errors: [], warnings: [], failures: [] }, block);
+      cases += checked.cases;
+    }
+  }
+  assert.ok(cases >= 5, `${cases} cases`);
+});
+
 /** Members with the AS numbers 100, 200 and 210000 of route server 50000. */
 class Exchange {
   readonly rig = new CoreRig({ asn: 50_000 });
