@@ -109,7 +109,8 @@ export class DynamicNeighbors {
     for (const address of [...this.dynamic.addresses()]) {
       const member = this.dynamic.member(address)!;
       if (member.forgetAtMs > nowMs) continue;
-      if (this.host.isActive(address)) member.forgetAtMs = Number.POSITIVE_INFINITY;
+      // A connection that waits for the end of an idle hold comes and goes without a word: look again later.
+      if (this.host.isActive(address)) member.forgetAtMs = this.dynamic.lingers(member, nowMs) + 1;
       else this.remove(address, "it has no session any more");
     }
     this.dueMs = Number.POSITIVE_INFINITY;
