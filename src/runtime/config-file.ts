@@ -45,8 +45,12 @@ export function loadFile(path: string, colour: boolean): LoadedFile {
  * The file as one transaction: puts of everything in it, and deletes of what a file declared earlier and this one
  * lacks. What the API declared stays.
  */
-export function fileMutation(file: LoadedFile, view: CoreView, reason: string, dryRun = false): Mutation {
-  const { objects } = file.config;
+export function fileMutation(
+  objects: Config["objects"],
+  view: CoreView,
+  reason: string,
+  dryRun = false,
+): Mutation {
   return {
     ops: [
       ...objects.map(({ kind, spec }) => ({ op: "put", kind, spec }) as const),

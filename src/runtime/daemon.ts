@@ -18,8 +18,8 @@ import { type MetricsListener, startMetricsListener } from "../services/metrics-
 import { type RunningServices, startServices } from "../services/server.ts";
 import { Core } from "../state/core.ts";
 import { openStore, type Store } from "../store/store.ts";
-import { describeChanges, fileMutation, type LoadedFile, loadFile } from "./config-file.ts";
-import { configText } from "./config-text.ts";
+import { describeChanges, fileMutation, type LoadedFile } from "./config-file.ts";
+import { configText, parserThread } from "./config-text.ts";
 import { hostAddresses } from "./host-addresses.ts";
 import type { Log } from "./log.ts";
 import { OwnerLoop } from "./loop.ts";
@@ -127,12 +127,14 @@ export class Daemon {
         return;
       }
       await this.bindFirst(file);
-      const outcome = await this.loop.mutate(fileMutation(file, view, "first start"));
+      const outcome = await this.loop.mutate(fileMutation(file.config.objects, view, "first start"));
       if (!outcome.ok) throw new StartError(outcome.problems.map(formatProblem).join("\n"));
       return;
     }
     if (!file) return;
-    const outcome = await this.loop.mutate(fileMutation(file, view, "comparison at start", true));
+    const outcome = await this.loop.mutate(
+      fileMutation(file.config.objects, view, "comparison at start", true),
+    );
     if (outcome.ok && outcome.changes.length > 0) {
       this.log.write(
         "warn",
@@ -248,12 +250,13 @@ export class Daemon {
       return;
     }
     try {
-      const file = loadFile(this.options.config, false);
-      if (file.report !== "") throw new Error(`\n${file.report}`);
-      const outcome = await this.loop.mutate(fileMutation(file, this.loop.view, "SIGHUP"));
+      const path = this.options.config;
+      const { objects, report } = await parserThread.load(path);
+      if (report !== "") throw new Error(`\n${report}`);
+      const outcome = await this.loop.mutate(fileMutation(objects, this.loop.view, "SIGHUP"));
       if (!outcome.ok) throw new Error(outcome.problems.map(formatProblem).join("; "));
       this.log.write("info", "applied the file", {
-        file: file.path,
+        file: path,
         changes: outcome.changes.length,
         objects: describeChanges(outcome.changes),
         generation: outcome.generation,

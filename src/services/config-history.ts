@@ -276,7 +276,7 @@ async function declaredAt(services: ServiceContext, generation: number): Promise
 }
 
 async function diffFile(services: ServiceContext, from: number, file: ConfigFile) {
-  const { objects, problems } = services.configText.parse(file.name, file.content, file.policyFiles);
+  const { objects, problems } = await services.configText.parse(file.name, file.content, file.policyFiles);
   if (problems.length > 0) {
     throw refusal(
       problems.map(({ code, path, message, line, column, file: name }) => ({

@@ -6,7 +6,8 @@ import type { ConfigFile, ConfigOps, ConfigSource } from "../gen/cairn/v1/config
 import { kinds, objectName } from "../state/kinds.ts";
 import type { MutationOp } from "../state/mutation.ts";
 import type { HistoryComparison } from "../state/view.ts";
-import type { ConfigText, Locate, ServiceContext } from "./context.ts";
+import type { FileProblem, Locate, ServiceContext } from "./context.ts";
+import { Pacer } from "./pacer.ts";
 import { refusal } from "./problems.ts";
 
 export interface Transaction {
@@ -21,12 +22,10 @@ export interface Transaction {
   readonly locate?: Locate;
 }
 
-type Parsed = ReturnType<ConfigText["parse"]>;
-
 /** A refusal that knows lines and columns. */
 export class FileRefusal extends Error {
-  readonly problems: Parsed["problems"];
-  constructor(problems: Parsed["problems"]) {
+  readonly problems: readonly FileProblem[];
+  constructor(problems: readonly FileProblem[]) {
     super("the file has problems");
     this.problems = problems;
   }
@@ -47,9 +46,9 @@ export async function transactionOf(
   const value = source?.source;
   switch (value?.case) {
     case "ops":
-      return { ops: opsOf(value.value, managedBy), source: "api", base: 0, restores: 0 };
+      return { ops: await opsOf(value.value, managedBy), source: "api", base: 0, restores: 0 };
     case "file": {
-      const { ops, locate } = fileOps(services, value.value, managedBy || "file");
+      const { ops, locate } = await fileOps(services, value.value, managedBy || "file");
       return { ops, source: "file", base: 0, restores: 0, locate };
     }
     case "generation":
@@ -61,20 +60,22 @@ export async function transactionOf(
   }
 }
 
-function opsOf({ put, delete: drop }: ConfigOps, managedBy: string): MutationOp[] {
+async function opsOf({ put, delete: drop }: ConfigOps, managedBy: string): Promise<MutationOp[]> {
   const problems: Problem[] = [];
   const ops: MutationOp[] = [];
-  put.forEach(({ kind: name, spec }, i) => {
+  const pacer = new Pacer();
+  for (const [i, { kind: name, spec }] of put.entries()) {
+    await pacer.rest();
     const path = `source.ops.put[${i}]`;
     const kind = kinds.get(name);
     if (!kind) {
       const fix = `one of ${[...kinds.keys()].join(", ")}`;
       problems.push({ code: "UNKNOWN_KIND", path: `${path}.kind`, message: `there is no kind ${name}`, fix });
-      return;
+      continue;
     }
     const message = specOf(kind.desc, spec ?? {}, `${path}.spec`, problems);
     if (message) ops.push({ op: "put", kind: name, spec: message, ...(managedBy ? { managedBy } : {}) });
-  });
+  }
   for (const { kind, name } of drop) ops.push({ op: "delete", kind, name });
   if (problems.length > 0) throw refusal(problems);
   return ops;
@@ -105,12 +106,16 @@ function sentence(error: unknown): string {
 }
 
 /** Puts of everything in a file; with prune also deletes of what its owner declared and the file lacks. */
-export function fileOps(
+export async function fileOps(
   services: ServiceContext,
   file: ConfigFile,
   managedBy: string,
-): { ops: MutationOp[]; locate: Locate } {
-  const { objects, problems, locate } = services.configText.parse(file.name, file.content, file.policyFiles);
+): Promise<{ ops: MutationOp[]; locate: Locate }> {
+  const { objects, problems, locate } = await services.configText.parse(
+    file.name,
+    file.content,
+    file.policyFiles,
+  );
   if (problems.length > 0) throw new FileRefusal(problems);
   const ops = objects.map(({ kind, spec }): MutationOp => ({ op: "put", kind, spec, managedBy }));
   const pruned = file.prune ? pruneOps(services.owner.view, objects, managedBy) : [];

@@ -27,6 +27,8 @@ import { Pacer } from "./pacer.ts";
 import { refusal } from "./problems.ts";
 import { checked } from "./request.ts";
 
+/** Objects per step of checking what is to be planned. */
+const planObjects = 16;
 /** Prefixes per step of a plan, and how often one begins anew because another change came between. */
 const planRows = 2_048;
 const attemptsMax = 5;
@@ -97,9 +99,12 @@ export function configService(services: ServiceContext): ServiceImpl<typeof Conf
         const { ops, ...transaction } = await transactionOf(services, source, "");
         const mutation = mutationOf(services, context, planFields, { ops, ...transaction }, "");
         const outcome = await owner.mutate({ ...mutation, dryRun: true });
-        const placed = (problem: Problem) => ({ ...problem, ...transaction.locate?.(problem.path) });
-        const problems = outcome.ok ? [] : outcome.problems.map(placed);
-        const warnings = outcome.ok ? (outcome.warnings ?? []).map(placed) : [];
+        const placed = async (found: readonly Problem[]) => {
+          const places = await placesOf(found, transaction.locate);
+          return found.map((problem, i) => ({ ...problem, ...places[i] }));
+        };
+        const problems = outcome.ok ? [] : await placed(outcome.problems);
+        const warnings = outcome.ok ? await placed(outcome.warnings ?? []) : [];
         const objects = ops.filter(({ op }) => op === "put").length;
         return { valid: outcome.ok, problems, objects, warnings };
       } catch (error) {
@@ -164,7 +169,7 @@ async function apply(
         continue;
       }
       return settled(
-        outcome ? withPlaces(outcome, transaction.locate) : { ok: false, problems: [] },
+        outcome ? await withPlaces(outcome, transaction.locate) : { ok: false, problems: [] },
         context,
       );
     }
@@ -204,15 +209,23 @@ async function worked(
   mutation: Mutation,
   options: PlanOptions,
 ): Promise<PlanResponse | undefined> {
-  const begun = services.owner.view.plan(mutation, options);
+  const { view } = services.owner;
+  const pacer = new Pacer();
+  const preparation = view.preparation(mutation);
+  while (!preparation.step(planObjects)) await pacer.rest();
+  const begun = view.plan(mutation, options, preparation);
   if (!begun.ok) throw refusal(begun.problems);
   const plan = begun.value;
-  const pacer = new Pacer();
   while (!plan.step(planRows)) {
     await pacer.rest();
     if (!plan.isCurrent) return undefined;
   }
   return plan.result();
+}
+
+async function placesOf(problems: readonly Problem[], locate: Locate | undefined) {
+  if (!locate || problems.length === 0) return [];
+  return locate(problems.map(({ path }) => path));
 }
 
 function planOptions(gates: ConfigGates | undefined, routes: boolean): PlanOptions {
@@ -235,10 +248,11 @@ function overtaken(): ConnectError {
 }
 
 /** The outcome with the place in the file before each problem that has one. */
-function withPlaces(outcome: MutationOutcome, locate: Locate | undefined): MutationOutcome {
+async function withPlaces(outcome: MutationOutcome, locate: Locate | undefined): Promise<MutationOutcome> {
   if (outcome.ok || !locate) return outcome;
-  const problems = outcome.problems.map((problem) => {
-    const place = locate(problem.path);
+  const places = await placesOf(outcome.problems, locate);
+  const problems = outcome.problems.map((problem, i) => {
+    const place = places[i];
     if (!place) return problem;
     return { ...problem, message: `${place.file}:${place.line}:${place.column}: ${problem.message}` };
   });

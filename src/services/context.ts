@@ -32,21 +32,25 @@ export interface FilePlace {
 /** A problem of a file with its place in the text. */
 export interface FileProblem extends Problem, FilePlace {}
 
-/** Where what the path of a problem is about stands; undefined when it stands in no file. */
-export type Locate = (path: string) => FilePlace | undefined;
+/** Where what the paths of problems are about stands; undefined for what stands in no file. */
+export type Locate = (paths: readonly string[]) => Promise<readonly (FilePlace | undefined)[]>;
+
+/** What a file declares. */
+export interface ParsedFile {
+  /** In canonical form; none when there are problems. */
+  readonly objects: readonly { readonly kind: string; readonly spec: Message }[];
+  readonly problems: readonly FileProblem[];
+  readonly locate: Locate;
+}
 
 /** Configuration files as text. They come from clients: references to this host's files and environment are refused. */
 export interface ConfigText {
-  /** Objects in canonical form, or problems. The ending of the name tells the language. */
+  /** The ending of the name tells the language. A large file takes a while, and nothing waits for it. */
   parse(
     name: string,
     content: string,
     policyFiles: readonly { readonly name: string; readonly content: string }[],
-  ): {
-    readonly objects: readonly { readonly kind: string; readonly spec: Message }[];
-    readonly problems: readonly FileProblem[];
-    readonly locate: Locate;
-  };
+  ): Promise<ParsedFile>;
   write(
     objects: Iterable<{ readonly kind: string; readonly spec: Message }>,
     format: "toml" | "yaml",

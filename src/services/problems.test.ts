@@ -31,6 +31,7 @@ const expected: Readonly<Record<ProblemCode, string>> = {
   TEST_FAILED: "FAILED_PRECONDITION",
   GATE: "FAILED_PRECONDITION",
   STORE_FAILED: "UNAVAILABLE",
+  DAMAGED: "DATA_LOSS",
   BUSY: "UNAVAILABLE",
 };
 

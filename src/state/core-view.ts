@@ -1,6 +1,8 @@
 /** The core as the edges read it (view.ts). Nothing here changes what a turn would do. */
 import { create } from "@bufbuild/protobuf";
+import { assert } from "../base/assert.ts";
 import { formatIp, parseIp, parsePrefix } from "../base/ip.ts";
+import { limits } from "../base/limits.ts";
 import type { Problem, Result } from "../base/problem.ts";
 import type { Event, EventFilter } from "../gen/cairn/v1/event_service_pb.ts";
 import type { Injected } from "../gen/cairn/v1/injection_service_pb.ts";
@@ -29,6 +31,7 @@ import type { NeighborRecord } from "./neighbor-record.ts";
 import { neighborMessage } from "./neighbor-view.ts";
 import { PlanJob, type PlanOptions } from "./plan.ts";
 import { policyStats, startTrial } from "./policy-trial.ts";
+import { Preparation } from "./preparation.ts";
 import { routeMessage } from "./route-batch.ts";
 import { pathSelector, prepareFilter } from "./route-filter.ts";
 import { prefixText } from "./route-message.ts";
@@ -38,6 +41,7 @@ import type {
   Health,
   ObjectView,
   PolicyTrial,
+  PreparationWork,
   RouteWalk,
   RouteWatch,
   RouteTable as Table,
@@ -150,7 +154,10 @@ export class CoreView implements View {
       ok: true,
       value: create(LookupRouteResponseSchema, {
         prefix: prefixText(table.prefixes, row),
-        routes: ranked.map((path) => routeMessage(routing, table, path, table.paths.attr[path], nowS)),
+        routes: ranked
+          .slice(0, limits.pathsToldMax)
+          .map((path) => routeMessage(routing, table, path, table.paths.attr[path], nowS)),
+        omitted: Math.max(0, ranked.length - limits.pathsToldMax),
       }),
     };
   }
@@ -270,8 +277,17 @@ export class CoreView implements View {
     return this.core.changes.confirmation.state(this.core.nowMs, this.core.wallMs);
   }
 
-  plan(mutation: Mutation, options: PlanOptions): Result<PlanJob> {
-    return PlanJob.create(this.core, mutation, options);
+  preparation(mutation: Mutation): Preparation {
+    return this.core.objects.preparation({ ...mutation, dryRun: true }, this.core.wallMs);
+  }
+
+  plan(
+    mutation: Mutation,
+    options: PlanOptions,
+    preparation: PreparationWork = this.preparation(mutation),
+  ): Result<PlanJob> {
+    assert(preparation instanceof Preparation, "a plan rests on a preparation of the same view");
+    return PlanJob.create(this.core, preparation.finish(), options);
   }
 
   changeCounts(): { commits: number; refusals: ReadonlyMap<string, number> } {

@@ -20,7 +20,6 @@ import { Impact } from "../gen/cairn/v1/options_pb.ts";
 import { ObjectChange_Action } from "../gen/cairn/v1/types_pb.ts";
 import type { Core } from "./core.ts";
 import { kinds } from "./kinds.ts";
-import type { Mutation } from "./mutation.ts";
 import type { Prepared } from "./objects.ts";
 import { affectedNeighbors, type NeighborPlan, PlanScope } from "./plan-neighbors.ts";
 import { Counts, RoutePlan } from "./plan-routes.ts";
@@ -61,9 +60,8 @@ export class PlanJob {
   private routes: RoutePlan | undefined;
   private partial = false;
 
-  /** @returns problems as `prepare` finds them */
-  static create(core: Core, mutation: Mutation, options: PlanOptions): Result<PlanJob> {
-    const prepared = core.objects.prepare({ ...mutation, dryRun: true }, core.wallMs);
+  /** @param prepared for the objects as they are */
+  static create(core: Core, prepared: Result<Prepared>, options: PlanOptions): Result<PlanJob> {
     if (!prepared.ok) return prepared;
     return { ok: true, value: new PlanJob(core, prepared.value, options) };
   }

@@ -134,9 +134,10 @@ export interface CoreView {
   injected(
     owner: string,
     family: Family | undefined,
+    filter: RouteFilter | undefined,
     position: string,
     max: number,
-  ): { paths: Injected[]; position: string; total: number };
+  ): Result<{ paths: Injected[]; position: string; total: number }>;
   /** Events after `afterId` that are still in memory, oldest first, at most `max`. */
   events(
     afterId: number,
@@ -162,9 +163,17 @@ export interface CoreView {
   /** The change that waits for its confirmation. */
   pending(): PendingState | undefined;
   /** Begins to work out what a mutation would do; problems are those that the mutation would be refused with. */
-  plan(mutation: Mutation, options: PlanOptions): Result<PlanWork>;
+  plan(mutation: Mutation, options: PlanOptions, preparation?: PreparationWork): Result<PlanWork>;
+  /** Begins to check a mutation that is to be planned, in steps: a large one would take too long at once. */
+  preparation(mutation: Mutation): PreparationWork;
   /** Changes carried out and refused (by code) since the start. */
   changeCounts(): { readonly commits: number; readonly refusals: ReadonlyMap<string, number> };
+}
+
+/** A mutation that is checked in steps. */
+export interface PreparationWork {
+  /** Goes on for so many steps, each the work of one object. @returns true when `plan` can be called with it, at once */
+  step(count: number): boolean;
 }
 
 /** A plan that is worked out in steps. */

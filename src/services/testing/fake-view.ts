@@ -30,6 +30,7 @@ import type {
   ObjectView,
   PendingState,
   PlanWork,
+  PreparationWork,
   RouteTable,
   RouteWalk,
   RouteWatch,
@@ -230,6 +231,10 @@ export class FakeView implements CoreView {
 
   pending(): PendingState | undefined {
     return undefined;
+  }
+
+  preparation(): PreparationWork {
+    return { step: () => true };
   }
 
   plan(mutation: Mutation): Result<PlanWork> {

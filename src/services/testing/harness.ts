@@ -26,7 +26,7 @@ import { FakeOwner, type FakeOwnerOptions } from "./fake-owner.ts";
 
 /** Files of any text declare nothing. */
 const noConfigText: ConfigText = {
-  parse: () => ({ objects: [], problems: [], locate: () => undefined }),
+  parse: () => Promise.resolve({ objects: [], problems: [], locate: () => Promise.resolve([]) }),
   write: () => "",
 };
 
