@@ -14,7 +14,7 @@ import { CairnMetrics } from "../../src/services/metrics.ts";
 import { serviceRoutes } from "../../src/services/routes.ts";
 import { WatcherSlots } from "../../src/services/watchers.ts";
 import { Core } from "../../src/state/core.ts";
-import { openStore, type Store } from "../../src/store/store.ts";
+import { type OpenOptions, openStore, type Store } from "../../src/store/store.ts";
 
 export class World {
   readonly dir: string;
@@ -26,8 +26,8 @@ export class World {
   private static readonly running = new Set<World>();
   private stopped: Promise<void> | undefined;
 
-  static async start(dir: string): Promise<World> {
-    const world = new World(dir, await openStore(dir));
+  static async start(dir: string, options: OpenOptions = {}): Promise<World> {
+    const world = new World(dir, await openStore(dir, options));
     World.running.add(world);
     return world;
   }
