@@ -7,11 +7,18 @@ import { NeighborSchema } from "../gen/cairn/v1/neighbor_service_pb.ts";
 import { ListBestRoutesResponseSchema } from "../gen/cairn/v1/rib_service_pb.ts";
 import { RouteSchema } from "../gen/cairn/v1/types_pb.ts";
 import { eachElement, jsonTranscoder } from "./json-transcode.ts";
+import { TextBuffer } from "./text-buffer.ts";
+
+function jsonOf(schema: DescMessage, bytes: Buffer): string {
+  const out = new TextBuffer();
+  jsonTranscoder(schema)(bytes, 0, bytes.length, out);
+  return out.take().toString();
+}
 
 function check<D extends DescMessage>(schema: D, init: MessageInitShape<D>): void {
   const message = create(schema, init);
   const bytes = Buffer.from(toBinary(schema, message));
-  assert.deepEqual(JSON.parse(jsonTranscoder(schema)(bytes, 0, bytes.length)), toJson(schema, message));
+  assert.deepEqual(JSON.parse(jsonOf(schema, bytes)), toJson(schema, message));
 }
 
 const u32 = fc.integer({ min: 0, max: 0xffff_ffff });
@@ -69,7 +76,7 @@ test("fields out of order and unknown fields go the long way", () => {
     Buffer.concat([two, unknown, one]),
     Buffer.concat([two, two]),
   ]) {
-    const json = JSON.parse(jsonTranscoder(RouteSchema)(bytes, 0, bytes.length)) as { prefix: string };
+    const json = JSON.parse(jsonOf(RouteSchema, bytes)) as { prefix: string };
     assert.equal(json.prefix, "10.0.0.0/8");
   }
 });
@@ -82,8 +89,24 @@ test("a list is taken apart into its elements and the rest", () => {
   });
   const bytes = Buffer.from(toBinary(ListBestRoutesResponseSchema, page));
   const found: string[] = [];
-  const transcode = jsonTranscoder(RouteSchema);
-  const rest = eachElement(bytes, 1, (from, to) => found.push(transcode(bytes, from, to)));
+  const rest = eachElement(bytes, 1, (from, to) => found.push(jsonOf(RouteSchema, bytes.subarray(from, to))));
   assert.deepEqual(found, ['{"prefix":"a"}', '{"prefix":"b"}']);
   assert.equal(rest.length, bytes.length - 10);
+});
+
+test("numbers and texts of any size and kind", () => {
+  fc.assert(
+    fc.property(
+      fc.oneof(fc.maxSafeNat(), fc.nat({ max: 0xffff_ffff }), fc.nat({ max: 12 })),
+      fc.string({ unit: "binary" }),
+      (number, text) => {
+        const out = new TextBuffer();
+        out.number(number);
+        assert.equal(out.take().toString(), String(number));
+        const well = text.toWellFormed();
+        out.text(well);
+        assert.equal(out.take().toString(), well);
+      },
+    ),
+  );
 });

@@ -1,12 +1,14 @@
 /** Standard output with big chunks, backpressure, and quiet when its reader is gone. */
 import type { Writable } from "node:stream";
 import { OutputClosed } from "./exit.ts";
+import { TextBuffer } from "./text-buffer.ts";
 
-const chunkChars = 1 << 18;
+const chunkBytes = 1 << 18;
 
 export class Output {
+  /** What waits to go out. Who writes to it directly calls `flowing` after at most a few hundred kilobytes. */
+  readonly buffer = new TextBuffer();
   readonly #stream: Writable;
-  #buffer = "";
   #closed = false;
 
   constructor(stream: Writable) {
@@ -20,8 +22,8 @@ export class Output {
 
   /** Adds text; goes out in chunks. Follow with `flowing()` in loops over much data. */
   write(text: string): void {
-    this.#buffer += text;
-    if (this.#buffer.length >= chunkChars) this.#push();
+    this.buffer.text(text);
+    if (this.buffer.length >= chunkBytes) this.#push();
   }
 
   line(text = ""): void {
@@ -30,6 +32,7 @@ export class Output {
 
   /** Waits until the reader has taken enough. @throws OutputClosed when it is gone */
   async flowing(): Promise<void> {
+    if (this.buffer.length >= chunkBytes) this.#push();
     if (!this.#closed && this.#stream.writableNeedDrain) {
       await new Promise<void>((resolve) => this.#stream.once("drain", resolve));
     }
@@ -53,9 +56,8 @@ export class Output {
   }
 
   #push(): void {
-    if (this.#buffer === "") return;
-    const text = this.#buffer;
-    this.#buffer = "";
-    if (!this.#closed) this.#stream.write(text);
+    if (this.buffer.length === 0) return;
+    if (this.#closed) this.buffer.length = 0;
+    else this.#stream.write(this.buffer.take());
   }
 }

@@ -66,9 +66,9 @@ export async function writeList<I extends DescMessage>(
   let rest: Buffer = Buffer.alloc(0);
   for await (const bytes of pages(client, method, request)) {
     rest = eachElement(bytes, items.number, (from, to) => {
-      const text = transcode(bytes, from, to);
-      if (lines) out.write(`${text}\n`);
-      else out.write(count === 0 ? `{"${items.jsonName}":[\n${text}` : `,\n${text}`);
+      if (!lines) out.buffer.text(count === 0 ? `{"${items.jsonName}":[\n` : ",\n");
+      transcode(bytes, from, to, out.buffer);
+      if (lines) out.buffer.text("\n");
       count++;
     });
     await out.flowing();

@@ -158,12 +158,18 @@ function sessionLines(neighbor: Neighbor, state: NeighborState, style: Style, wi
         ["dynamic", dynamicText(state)],
         ["update group", up ? String(state.updateGroup) : ""],
         ["bad updates", badUpdates(state)],
+        ["graceful restart", restartText(state)],
       ],
       style,
     ),
   );
   if (state.families.length > 0)
-    lines.push("", style.bold("routes"), ...familyTable(state.families, style, width));
+    lines.push(
+      "",
+      style.bold("routes"),
+      ...familyTable(state.families, style, width),
+      ...staleLines(state.families, style),
+    );
   if (state.received || state.sent)
     lines.push("", style.bold("messages"), ...messageTable(state, style, width));
   if (state.capabilities.length > 0) {
@@ -231,6 +237,41 @@ function badUpdates(state: NeighborState): string {
   return `${state.treatAsWithdraw} treated as withdraw, ${state.attributeDiscard} with attributes discarded (RFC 7606)`;
 }
 
+/** What was agreed on graceful restart; empty when the neighbor does not offer it. */
+function restartText({ restart }: NeighborState): string {
+  if (!restart?.offered) return "";
+  const parts = [`the neighbor restarts in ${humanDuration(restart.restartTime)}`];
+  if (restart.remoteRestarting) parts.push("it has restarted");
+  if (restart.localRestarting) parts.push("we have restarted");
+  if (restart.notification) parts.push("also after a NOTIFICATION");
+  return parts.join(", ");
+}
+
+/** One line per family whose routes outlive their session, or wait for others. */
+function staleLines(families: readonly FamilyState[], style: Style): string[] {
+  const lines: string[] = [];
+  for (const { family, stale, stalePhase, staleTimeLeft, deferred } of families) {
+    if (stalePhase !== "") {
+      const left = staleTimeLeft ? `, ${humanDuration(staleTimeLeft)} left` : "";
+      lines.push(
+        `  ${style.warn(`${family}: ${humanCount(stale)} stale routes, ${staleWords[stalePhase]}${left}`)}`,
+      );
+    }
+    if (deferred) {
+      const text = "cairn has restarted and announces nothing until all neighbors have sent their routes";
+      lines.push(`  ${style.warn(`${family}: ${text}`)}`);
+    }
+  }
+  return lines;
+}
+
+const staleWords: Readonly<Record<string, string>> = {
+  restarting: "the neighbor restarts",
+  "long-lived": "the neighbor is away for long",
+  returned: "the neighbor is back and sends them again",
+  refreshing: "the neighbor sends them again",
+};
+
 function familyTable(families: readonly FamilyState[], style: Style, width: number): string[] {
   return renderTable<FamilyState>(
     [
@@ -256,6 +297,7 @@ function familyTable(families: readonly FamilyState[], style: Style, width: numb
         drop: 2,
       },
       { title: "END-OF-RIB", value: endOfRib, drop: 2 },
+      { title: "RESTART", value: restartColumn, drop: 3 },
       {
         title: "SYNC",
         value: ({ inSync }) => (inSync ? "in sync" : "sending"),
@@ -266,6 +308,13 @@ function familyTable(families: readonly FamilyState[], style: Style, width: numb
     width - 2,
     style,
   ).map(indent);
+}
+
+/** For how long routes outlive a session. */
+function restartColumn({ restartKept, forwardingKept, longLivedTime }: FamilyState): string {
+  if (!restartKept) return "-";
+  const long = longLivedTime ? `, then ${humanDuration(longLivedTime)}` : "";
+  return `kept${long}${forwardingKept ? "" : ", not forwarding"}`;
 }
 
 function endOfRib({ endOfRibReceived, endOfRibSent }: FamilyState): string {

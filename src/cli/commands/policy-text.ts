@@ -105,12 +105,16 @@ export const showCommand: Command = {
   },
 };
 
+/** In the order of `PolicyAttachPoint`. */
+const attachPlaces = ["global", "peer-group", "neighbor", "global-after"];
+
 export const testCommand: Command = {
   name: "test",
   summary: "What a policy text would do to the routes there are; nothing is changed",
   details:
     "The policies and sets of the text stand in for those of the same names. With --chain the neighbors are tried with\n" +
-    "these policies in place of their own.",
+    "these policies in place of their own, or with --attach in place of those that stand there now; an empty --attach\n" +
+    "takes these away.",
   args: [fileArgument],
   options: [
     { name: "direction", value: "import|export", help: "Default: import", from: ["import", "export"] },
@@ -122,11 +126,25 @@ export const testCommand: Command = {
       from: "neighbor",
     },
     { name: "chain", value: "NAME", repeat: true, help: "Policies to run, in order", from: "policy" },
+    {
+      name: "attach",
+      value: "PLACE",
+      help: "Where --chain stands; default: it is all there is",
+      from: attachPlaces,
+    },
+    { name: "peer-group", value: "NAME", help: "With --attach peer-group: which", from: "group" },
+    {
+      name: "default",
+      value: "accept|reject",
+      help: "For routes that the policies leave undecided, in place of the neighbors' own",
+      from: ["accept", "reject"],
+    },
     { name: "max", value: "N", help: "Differences per neighbor to list; default 1000" },
   ],
   examples: [
     ["cairnctl policy test transit.policy", "all neighbors whose chains use what is in it"],
     ["cairnctl policy test new.policy --chain new-in --neighbor 192.0.2.1", "one neighbor, another chain"],
+    ["cairnctl policy test new.policy --chain new-in --attach global", "in front of all other policies"],
   ],
   run: async (context, invocation) => {
     const client = await context.client();
@@ -137,6 +155,9 @@ export const testCommand: Command = {
       neighbors: [...invocation.options("neighbor")],
       chain: invocation.options("chain").flatMap((names) => names.split(",")),
       maxDifferences: Number(invocation.option("max") ?? 0),
+      attach: choice(invocation, "attach", attachPlaces) as PolicyAttachPoint,
+      peerGroup: invocation.option("peer-group") ?? "",
+      defaultAction: choice(invocation, "default", ["accept", "reject"]) as PolicyAction,
     };
     let changed = 0n;
     for await (const answer of client.stream(method.testPolicy, request, context.signal)) {
@@ -149,6 +170,14 @@ export const testCommand: Command = {
   },
 };
 
+/** Position of an option's word among those it may be, from 1; 0 when it is not given. */
+function choice(invocation: Invocation, name: string, words: readonly string[]): number {
+  const given = invocation.option(name);
+  const at = given === undefined ? 0 : words.indexOf(given) + 1;
+  if (given !== undefined && at === 0) throw usageError(`--${name} is one of ${words.join(", ")}`, `not ${given}`);
+  return at;
+}
+
 function tellAnswer(
   { out, style }: Context,
   { differences, counts }: { differences: readonly Difference[]; counts: readonly Count[] },
@@ -160,10 +189,11 @@ function tellAnswer(
     out.line(`${safeText(neighbor)}  ${safeText(prefix)}  ${tone(safeText(what))}${why}`);
   }
   for (const count of counts) {
-    const { neighbor, family, routes, accepted, rejected, newlyAccepted, newlyRejected, changed } = count;
+    const { neighbor, family, routes, accepted, rejected, newlyAccepted, newlyRejected, changed, partial } =
+      count;
     out.line(
       style.bold(
-        `${safeText(neighbor)} ${safeText(family)}: ${humanCount(routes)} routes, ${humanCount(accepted)} accepted, ` +
+        `${safeText(neighbor)} ${safeText(family)}: ${partial ? "at least " : ""}${humanCount(routes)} routes, ${humanCount(accepted)} accepted, ` +
           `${humanCount(rejected)} rejected; ${humanCount(newlyAccepted)} newly accepted, ` +
           `${humanCount(newlyRejected)} newly rejected, ${humanCount(changed)} changed`,
       ),
@@ -189,6 +219,7 @@ interface Count {
   readonly newlyAccepted: bigint;
   readonly newlyRejected: bigint;
   readonly changed: bigint;
+  readonly partial: boolean;
 }
 
 export const statsCommand: Command = {

@@ -24,7 +24,7 @@ import { listPages, writeList } from "../paging.ts";
 import { renderTable, wrapText } from "../table.ts";
 import type { Argument, Command, Invocation, Option } from "../tree.ts";
 import { explainPage } from "./explain.ts";
-import { advertisedPage, importPage } from "./explain-routes.ts";
+import { advertisedPage, importPage, type PageStyle } from "./explain-routes.ts";
 import { addCommand, deleteCommand, injectedCommand, loadCommand } from "./inject.ts";
 import { RouteTable, routeLine } from "./route-table.ts";
 
@@ -69,6 +69,7 @@ const receivedCommand: Command = {
     { name: "post", help: "After import policy" },
     { name: "explain", help: "With a PREFIX: what import made of it, step by step" },
     { name: "path-id", value: "N", help: "With --explain: the path of this id" },
+    { name: "all", short: "a", help: "With --explain: also what each check that was passed looked at" },
   ],
   examples: [
     ["cairnctl rib received 192.0.2.1", "all of it"],
@@ -193,7 +194,11 @@ export const ribCommand: Command = {
   options: [
     ...filterOptions,
     neighborFilter,
-    { name: "all", short: "a", help: "Also paths that are not best" },
+    {
+      name: "all",
+      short: "a",
+      help: "Also paths that are not best; with --explain --to, what each check looked at",
+    },
     { name: "explain", help: "With a PREFIX or address: why its best path was chosen" },
     {
       name: "to",
@@ -229,7 +234,7 @@ async function ribRun(context: Context, invocation: Invocation): Promise<void> {
   if (to !== undefined && !invocation.flag("explain")) {
     throw usageError("--to goes with --explain", "cairnctl rib 198.51.100.0/24 --explain --to 192.0.2.1");
   }
-  if (invocation.flag("explain")) return explain(context, target, to);
+  if (invocation.flag("explain")) return explain(context, invocation, target, to);
   if (target !== "" && parseIp(target)) return lookup(context, target, invocation);
   const { family, filter } = tableRequest(invocation, "TARGET");
   const exact = target !== "" && !invocation.flag("longer");
@@ -282,10 +287,15 @@ async function explainReceived(context: Context, invocation: Invocation): Promis
     pathId: Number(invocation.option("path-id") ?? 0),
   });
   if (!context.forPeople) return context.message(method.explainImport.output, response);
-  context.out.line(importPage(response, context.style, context.width).join("\n"));
+  context.out.line(importPage(response, pageStyle(context, invocation)).join("\n"));
 }
 
-async function explain(context: Context, target: string, to: string | undefined): Promise<void> {
+async function explain(
+  context: Context,
+  invocation: Invocation,
+  target: string,
+  to: string | undefined,
+): Promise<void> {
   if (target === "") throw usageError("--explain needs a prefix", "cairnctl rib 198.51.100.0/24 --explain");
   const client = await context.client();
   let prefix = target;
@@ -296,11 +306,15 @@ async function explain(context: Context, target: string, to: string | undefined)
   if (to !== undefined) {
     const told = await client.call(method.explainAdvertisedRoute, { neighbor: to, prefix });
     if (!context.forPeople) return context.message(method.explainAdvertisedRoute.output, told);
-    return context.out.line(advertisedPage(told, context.style, context.width).join("\n"));
+    return context.out.line(advertisedPage(told, pageStyle(context, invocation)).join("\n"));
   }
   const response = await client.call(method.explainBestPath, { prefix });
   if (!context.forPeople) return context.message(method.explainBestPath.output, response);
   context.out.line(explainPage(response, context.style, context.width).join("\n"));
+}
+
+function pageStyle({ style, width }: Context, invocation: Invocation): PageStyle {
+  return { style, width, allChecks: invocation.flag("all") };
 }
 
 /** Streams a table for people, or as ndjson. Answers how many routes came. */
@@ -318,7 +332,8 @@ async function streamRoutes<I extends DescMessage, O extends DescMessage>(
     let count = 0;
     for await (const bytes of client.streamRaw(stream, request, context.signal)) {
       eachElement(bytes, items.number, (from, to) => {
-        out.write(`${transcode(bytes, from, to)}\n`);
+        transcode(bytes, from, to, out.buffer);
+        out.buffer.text("\n");
         count++;
       });
       await out.flowing();
