@@ -31,8 +31,9 @@ export interface SessionReport {
   /** Capabilities of the neighbor's OPEN, code to hexadecimal value; of several values the last. */
   readonly capabilities: Readonly<Record<string, string>>;
   readonly routes: readonly WireRoute[];
-  /** UPDATE messages that came. */
+  /** UPDATE messages that came, and prefixes that they withdrew. */
   readonly updates: number;
+  readonly withdrawn: number;
 }
 
 export type SpeakerRequest =
@@ -53,6 +54,7 @@ class Session {
   #notification = "";
   #capabilities: Record<string, string> = {};
   #updates = 0;
+  #withdrawn = 0;
   #keepalives: ReturnType<typeof setInterval> | undefined;
 
   constructor(plan: SessionPlan) {
@@ -67,6 +69,7 @@ class Session {
       capabilities: this.#capabilities,
       routes: [...this.#routes.values()],
       updates: this.#updates,
+      withdrawn: this.#withdrawn,
     };
   }
 
@@ -121,6 +124,7 @@ class Session {
       case messageType.update: {
         this.#updates++;
         const { withdrawn, announced } = readUpdate(body);
+        this.#withdrawn += withdrawn.length;
         for (const prefix of withdrawn) this.#routes.delete(prefix);
         for (const route of announced) this.#routes.set(route.prefix, route);
       }

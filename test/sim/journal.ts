@@ -50,6 +50,7 @@ export class Journal {
   private readonly requests = new Map<string, StoredState["requests"][number]>();
   private events: StoredEvent[] = [];
   private lastEventId = 0;
+  private restart: StoredState["restart"];
 
   constructor(clock: Clock, dice: Dice, faults: JournalFaults) {
     this.clock = clock;
@@ -77,6 +78,7 @@ export class Journal {
       lastEventId: this.lastEventId,
       events: [...this.events],
       requests: [...this.requests.values()],
+      ...(this.restart ? { restart: this.restart } : {}),
     };
   }
 
@@ -148,6 +150,9 @@ export class Journal {
         break;
       case "mutation":
         this.requests.set(row.requestId, row);
+        break;
+      case "restart":
+        this.restart = row.restart ?? undefined;
         break;
       case "injected":
         for (const { prefix, pathId } of row.drop) this.injected.delete(`${prefix} ${pathId}`);

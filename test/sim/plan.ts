@@ -2,7 +2,7 @@
  * What a seed decides before anything runs: who speaks with whom, which faults there are, what the operators do. Most
  * weights are zero in most seeds (swarm testing), so that rare combinations get room.
  */
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import {
   BestPathOptionsSchema,
@@ -10,6 +10,7 @@ import {
   GlobalSpecSchema,
 } from "../../src/gen/cairn/v1/global_service_pb.ts";
 import {
+  GracefulRestart,
   type NeighborSpec,
   NeighborSpecSchema,
   PrefixLimit_Action,
@@ -53,6 +54,7 @@ export type Action =
   | "stall"
   | "reset"
   | "crash"
+  | "planned-restart"
   | "pause"
   | "wall-jump";
 
@@ -71,6 +73,8 @@ export interface Plan {
   readonly requirePolicy: boolean;
   readonly ipv6: boolean;
   readonly extendedMessages: boolean;
+  /** Share of the sides of sessions that ask to be kept over a restart (RFC 4724), or do not even help. */
+  readonly restarts: number;
   /** Prefixes that are announced and withdrawn, over all speakers. */
   readonly prefixes: number;
   /** Operations of one mutation at most. */
@@ -96,7 +100,7 @@ export function makePlan(seed: number, dice: Dice): Plan {
     dice.chance(share) ? dice.between(low, high) : 0;
   const preferences = topology === "hub";
   const alwaysCompareMed = dice.chance(0.3);
-  return {
+  const plan: Plan = {
     seed,
     speakers: dice.pick([2, 3, 4, 5, 5, 5, 5, 6]),
     topology,
@@ -130,6 +134,7 @@ export function makePlan(seed: number, dice: Dice): Plan {
       stall: on(0.5, 1, 6),
       reset: on(0.5, 1, 5),
       crash: on(0.4, 1, 3),
+      "planned-restart": 0,
       pause: on(0.4, 1, 5),
       "wall-jump": on(0.3, 1, 3),
     },
@@ -148,7 +153,11 @@ export function makePlan(seed: number, dice: Dice): Plan {
     },
     budgetMin: dice.skewed(20, 4000),
     budgetMax: 6000,
+    restarts: 0,
   };
+  // Drawn last, so that seeds without restarts are what they were before there were any.
+  if (!dice.chance(0.5)) return plan;
+  return { ...plan, restarts: 0.9, actions: { ...plan.actions, "planned-restart": on(0.6, 1, 4) } };
 }
 
 export function asnOf(plan: Plan, speaker: number): number {
@@ -222,6 +231,7 @@ export function neighborSpec(
     routeServerClient: routeServer && speaker === 0,
     routeReflectorClient: plan.topology === "reflector" && speaker === 0,
     extendedMessages: plan.extendedMessages,
+    ...restartSettings(plan, dice),
     prefixLimits:
       plain || dice.chance(0.9)
         ? []
@@ -241,6 +251,24 @@ export function neighborSpec(
     export: [`out-${dice.below(2)}`],
     description: `r${dice.below(1000)}`,
   });
+}
+
+/** Short times, so that a run sees all phases; what is long-lived is gone before the world comes to rest. */
+function restartSettings(plan: Plan, dice: Dice): MessageInitShape<typeof NeighborSpecSchema> {
+  if (plan.restarts === 0) return {};
+  const seconds = (...of: number[]) => durationFromMs(dice.pick(of) * 1000);
+  return {
+    gracefulRestart: dice.chance(plan.restarts)
+      ? GracefulRestart.FULL
+      : dice.pick([GracefulRestart.HELPER, GracefulRestart.OFF]),
+    restartTime: seconds(5, 30, 120),
+    staleTime: seconds(20, 200),
+    notificationRestart: dice.chance(0.7),
+    longLivedStaleTime: dice.chance(0.5) ? seconds(60) : undefined,
+    longLivedStaleMax: dice.chance(0.5) ? seconds(10, 100) : undefined,
+    preserveForwarding: dice.chance(0.8),
+    enhancedRefresh: dice.chance(0.8),
+  };
 }
 
 /** The policies `in-0`, `in-1`, `out-0`, `out-1` of a speaker. */
@@ -270,7 +298,9 @@ function statement(plan: Plan, exporting: boolean, dice: Dice): Statement {
     ];
   } else if (which === 2) match.asPathLengthGe = dice.between(1, 3);
   const what = dice.below(exporting ? 7 : 5);
-  if (what === 0) return create(StatementSchema, { match, action: PolicyAction.REJECT });
+  // What says nothing is not kept: the world compares specs as they were given.
+  const kept = toBinary(MatchSchema, match).length > 0 ? match : undefined;
+  if (what === 0) return create(StatementSchema, { match: kept, action: PolicyAction.REJECT });
   const set = create(SetActionsSchema, {});
   if (what === 1) set.communitiesAdd = [`65000:${dice.below(4)}`, "65010:7:9"];
   else if (what === 2) set.communitiesRemove = ["65000:*"];
@@ -281,5 +311,6 @@ function statement(plan: Plan, exporting: boolean, dice: Dice): Statement {
   } else if (what === 5) set.prepend = create(PrependSchema, { count: dice.between(1, 3) });
   else if (what === 6) set.nextHop = dice.pick(["self", "unchanged"]);
   const action = dice.chance(0.3) ? PolicyAction.ACCEPT : PolicyAction.UNSPECIFIED;
-  return create(StatementSchema, { match, set, action });
+  const given = toBinary(SetActionsSchema, set).length > 0 ? set : undefined;
+  return create(StatementSchema, { match: kept, set: given, action });
 }

@@ -108,6 +108,14 @@ export class Workload {
       case "crash":
         world.crash(speaker, dice.chance(0.4), dice.skewed(10, 60_000));
         break;
+      case "planned-restart":
+        world.restartAsPlanned(speaker, dice.skewed(10, 30_000));
+        // The other side too, sometimes, while the first one is away.
+        if (dice.chance(0.3)) {
+          const other = speakers[this.peerOf(speaker)];
+          world.clock.after(dice.skewed(1, 2000), () => world.crash(other, false, dice.skewed(10, 20_000)));
+        }
+        break;
       case "pause":
         speaker.pause(dice.skewed(1, 120_000));
         break;

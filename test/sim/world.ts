@@ -11,6 +11,7 @@ import { checkDurability, DurabilityModel } from "./checkers/durability.ts";
 import { checkOracle } from "./checkers/oracle.ts";
 import { WirePolicy } from "./checkers/policy.ts";
 import { checkEmpty, checkResources } from "./checkers/resources.ts";
+import { checkRestarts, waitsForRestart } from "./checkers/restarts.ts";
 import { checkSessions, sessionsReady } from "./checkers/sessions.ts";
 import { checkSymmetry } from "./checkers/symmetry.ts";
 import { checkTurn } from "./checkers/time.ts";
@@ -101,7 +102,10 @@ export class World implements SpeakerWorld {
 
   turned(speaker: Speaker): void {
     checkTurn(speaker);
-    if (this.turns % checkEveryTurns === 0) checkResources(speaker);
+    if (this.turns % checkEveryTurns === 0) {
+      checkResources(speaker);
+      checkRestarts(speaker);
+    }
   }
 
   tamper(speaker: Speaker, effect: Effect): boolean {
@@ -141,6 +145,16 @@ export class World implements SpeakerWorld {
     this.wire.forget(speaker.index);
     this.net.crash(speaker.index, machine);
     this.clock.after(downMs, () => this.restart(speaker));
+  }
+
+  /** `cairnctl shutdown --graceful`; the process ends a moment later and starts again. */
+  restartAsPlanned(speaker: Speaker, downMs: number): void {
+    speaker.operate({ op: "shutdown", message: "", hard: false, graceful: true }, () => {
+      const { runs } = speaker;
+      this.clock.after(300, () => {
+        if (speaker.runs === runs) this.crash(speaker, false, downMs);
+      });
+    });
   }
 
   private restart(speaker: Speaker): void {
@@ -256,6 +270,8 @@ export class World implements SpeakerWorld {
       const { core, index } = speaker;
       if (!core) return `speaker ${index} is down`;
       if (core.hasWork()) return `speaker ${index} has work`;
+      const waits = waitsForRestart(core);
+      if (waits !== "") return `speaker ${index} ${waits}`;
       if (speaker.waitingCalls > 0)
         return `speaker ${index} has ${speaker.waitingCalls} requests without answer`;
       if (!this.journals[index].idle) return `the disk of speaker ${index} is busy`;
@@ -267,6 +283,7 @@ export class World implements SpeakerWorld {
     checkSessions(this);
     for (const speaker of this.speakers) {
       checkResources(speaker);
+      checkRestarts(speaker);
       checkDurability(this, speaker);
       checkOracle(speaker);
     }
