@@ -3,7 +3,7 @@
  * outside the core (API calls, the loop) is counted here. Names start with `cairn_`, units are base units.
  */
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
-import type { Neighbor } from "../gen/cairn/v1/neighbor_service_pb.ts";
+import type { FamilyState, Neighbor } from "../gen/cairn/v1/neighbor_service_pb.ts";
 import { SessionStateSchema } from "../gen/cairn/v1/neighbor_service_pb.ts";
 import type { Owner } from "../state/view.ts";
 import { Pacer } from "./pacer.ts";
@@ -124,6 +124,21 @@ export class CairnMetrics {
     "tcp_refused_segments_total",
     "TCP segments that the kernel refused in this network namespace, by reason.",
     ["reason"],
+  );
+  readonly #stale = this.#gauge("neighbor_stale_routes", "Routes kept from an earlier session or refresh.", [
+    "neighbor",
+    "family",
+    "phase",
+  ]);
+  readonly #staleLeft = this.#gauge(
+    "neighbor_stale_seconds_left",
+    "Time until stale routes become long-lived or are withdrawn.",
+    ["neighbor", "family"],
+  );
+  readonly #deferred = this.#gauge(
+    "neighbor_selection_deferred",
+    "1 while routes of the family wait for those of the neighbors after a restart, else 0.",
+    ["neighbor", "family"],
   );
   readonly #ribPrefixes = this.#gauge("rib_prefixes", "Prefixes in the table.", ["family"]);
   readonly #ribPaths = this.#gauge("rib_paths", "Paths in the table, by kind: all, best, rejected.", [
@@ -249,6 +264,7 @@ export class CairnMetrics {
       this.#queue.set({ neighbor, direction: "received" }, Number(state.inQueueBytes));
       this.#queue.set({ neighbor, direction: "sent" }, Number(state.outQueueBytes));
       for (const family of state.families) {
+        this.#showStale(neighbor, family);
         for (const stage of ["received", "accepted", "rejected", "advertised"] as const) {
           this.#routes.set({ neighbor, family: family.family, stage }, Number(family[stage]));
         }
@@ -277,6 +293,13 @@ export class CairnMetrics {
       const reason = name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
       this.#refusedSegments.inc({ reason }, count);
     }
+  }
+
+  #showStale(neighbor: string, state: FamilyState): void {
+    const { family, stale, stalePhase: phase, staleTimeLeft: left } = state;
+    this.#deferred.set({ neighbor, family }, state.deferred ? 1 : 0);
+    if (phase !== "") this.#stale.set({ neighbor, family, phase }, Number(stale));
+    if (left) this.#staleLeft.set({ neighbor, family }, Number(left.seconds) + left.nanos / 1e9);
   }
 
   #showTables(): void {
