@@ -29,9 +29,9 @@ function controlOf(directory: string): string {
   return join(directory, "control");
 }
 
-function configText({ peers, ipv6, routeServer, filter }: Setup): string {
+function configText({ peers, ipv6, routeServer, filter, keepReceived }: Setup): string {
   const channel = (policy: string): string =>
-    `${ipv6 ? "ipv6" : "ipv4"} { import ${policy}; export all; ${routeServer ? "" : "next hop self; "}}`;
+    `${ipv6 ? "ipv6" : "ipv4"} { import ${policy}; ${keepReceived ? "import table on; " : ""}export all; ${routeServer ? "" : "next hop self; "}}`;
   const protocols = peers.map(
     ({ address, asn, feeds }, n) => `protocol bgp peer${n} {
   local ${ipv6 ? daemonAddress6 : daemonAddress4} as ${daemonAs};

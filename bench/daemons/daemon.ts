@@ -19,6 +19,8 @@ export interface Setup {
   readonly routeServer: boolean;
   /** Import policy of the feeders; absent: accept all. */
   readonly filter?: Filter;
+  /** Routes are kept as they were received, so that another policy needs no session anew. cairn always does. */
+  readonly keepReceived?: boolean;
 }
 
 export interface Started {

@@ -21,6 +21,7 @@ export interface RigShape extends TableShape {
   readonly routeServer?: boolean;
   /** Feeders are sinks too. */
   readonly feedersReceive?: boolean;
+  readonly keepReceived?: boolean;
   /** Import policy of the feeders, for this table. */
   filter?(table: Table): Filter;
 }
@@ -66,7 +67,8 @@ export class Rig {
       { length: count },
       (_, n): Peer => ({ address: peerAddress(n, ipv6), asn: firstPeerAs + n, feeds: n < shape.feeders }),
     );
-    const setup = { peers, ipv6, routeServer: shape.routeServer ?? false, filter: shape.filter?.(table) };
+    const { routeServer = false, keepReceived = false } = shape;
+    const setup = { peers, ipv6, routeServer, keepReceived, filter: shape.filter?.(table) };
     const daemon = await DaemonProcess.start(adapter.name, (directory) =>
       adapter.configure(setup, directory),
     );

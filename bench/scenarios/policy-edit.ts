@@ -16,7 +16,14 @@ export const policyEdit: Scenario = {
   can: (adapter) => adapter.changeFilter !== undefined,
   run: (adapter, size) => {
     const filter = (table: Table) => makeFilter(table, Math.min(setEntries, size / 20), 1);
-    const shape = { feeders: 1, prefixes: size, sets: Math.ceil(size / prefixesPerSet), sinks: 50, filter };
+    const shape = {
+      feeders: 1,
+      prefixes: size,
+      sets: Math.ceil(size / prefixesPerSet),
+      sinks: 50,
+      filter,
+      keepReceived: true,
+    };
     return withRig(adapter, shape, async (rig) => {
       const { setup, table, daemon } = rig;
       if (!setup.filter || !adapter.changeFilter) throw new Error("no filter");
