@@ -110,7 +110,13 @@ function markdown(all: readonly (readonly string[])[]): string {
   );
 }
 
-/** Ratios of cairn to the reference in what each scenario compares; scenarios without both are left out. */
+/** Cores kept busy by other processes above which times say little; CPU seconds and memory still do. */
+const foreignCoresMax = 0.3;
+
+/**
+ * Ratios of cairn to the reference in what each scenario compares; scenarios without both are left out, and so are times
+ * that were measured beside other work, and differences of two runs, which are mostly noise.
+ */
 export function ratiosOf(
   records: readonly RunRecord[],
   scenarios: readonly Scenario[],
@@ -119,7 +125,11 @@ export function ratiosOf(
   const found: Record<string, Ratios> = {};
   for (const { name, compared } of scenarios) {
     const ratios: Record<string, number> = {};
+    const isBusy = records.some(
+      (run) => run.scenario === name && run.metrics.foreign_cores > foreignCoresMax,
+    );
     for (const metric of compared) {
+      if (metric.startsWith("added_") || (isBusy && isWallTime(metric))) continue;
       const of = (daemon: string): number[] =>
         records.flatMap((run) =>
           run.ok && run.scenario === name && run.daemon === daemon ? (run.metrics[metric] ?? []) : [],
@@ -131,6 +141,10 @@ export function ratiosOf(
     if (Object.keys(ratios).length > 0) found[name] = ratios;
   }
   return found;
+}
+
+function isWallTime(metric: string): boolean {
+  return /_m?s$/.test(metric) && !metric.includes("cpu");
 }
 
 /** What is worse than the baseline by more than `tolerance` (0.25: a quarter). */

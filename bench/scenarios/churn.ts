@@ -12,7 +12,6 @@ export const churn: Scenario = {
   name: "churn",
   title: "10,000 updates/s for 10 s on 500,000 routes: changed, withdrawn, announced again; feeder to sink",
   size: 500_000,
-  quickSize: 100_000,
   compared: ["p99_ms", "cpu_s", "p50_ms"],
   targets: [{ metric: "p99_ms", of: "bird", most: 0.5 }, { metric: "p99_ms", plus: 10 }, ...loopTargets],
   run: (adapter, size) => {

@@ -4,7 +4,7 @@ export const fullTable: Scenario = {
   name: "full-table",
   title: "full table: 1 feeder x 1,000,000 IPv4, 100,000 attribute sets, 1 sink",
   size: 1_000_000,
-  quickSize: 1_000_000,
+  quickSize: 300_000,
   sizes: [10_000, 30_000, 100_000, 300_000, 1_000_000],
   compared: ["time_s", "cpu_s", "peak_mb"],
   targets: [

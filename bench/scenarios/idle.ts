@@ -7,7 +7,6 @@ export const idle: Scenario = {
   name: "idle",
   title: "no routes: time to listen, memory, CPU in percent of a core",
   size: 1,
-  quickSize: 1,
   compared: ["idle_mb", "cpu_percent", "listen_s"],
   targets: [
     { metric: "rss_mb", plus: 90 },

@@ -4,6 +4,7 @@ export const ipv6: Scenario = {
   name: "ipv6",
   title: "1 feeder x 200,000 IPv6, 1 sink",
   size: 200_000,
+  quickSize: 100_000,
   compared: ["time_s", "cpu_s", "peak_mb"],
   targets: [{ metric: "time_s", of: "bird", most: 0.7 }, ...otherTargets, ...loopTargets],
   run: (adapter, size) =>

@@ -4,7 +4,7 @@ export const routeServer: Scenario = {
   name: "route-server",
   title: "route server: 100 neighbors x 1,000, each receives all",
   size: 1000,
-  quickSize: 1000,
+  quickSize: 300,
   compared: ["time_s", "cpu_s", "peak_mb"],
   targets: [
     { metric: "time_s", of: "bird", most: 0.15 },

@@ -131,6 +131,8 @@ test("ratios, targets and regressions", () => {
   assert.match(text, /met {4}time_s at most 0\.8 x bird: 1\.00 \(0\.500 x\)/);
   const ratios = ratiosOf(records, [twoFeeders], "bird");
   assert.deepEqual(ratios, { [twoFeeders.name]: { time_s: 0.5, cpu_s: 1, peak_mb: 1 } });
+  const busy = records.map((each) => ({ ...each, metrics: { ...each.metrics, foreign_cores: 1 } }));
+  assert.deepEqual(ratiosOf(busy, [twoFeeders], "bird"), { [twoFeeders.name]: { cpu_s: 1, peak_mb: 1 } });
   assert.deepEqual(regressions(ratios, { [twoFeeders.name]: { time_s: 0.41 } }, 0.25), []);
   assert.equal(regressions(ratios, { [twoFeeders.name]: { time_s: 0.39 } }, 0.25).length, 1);
 });
