@@ -103,9 +103,23 @@ export function describeChanges(before: PathAttributes, after: PathAttributes): 
   for (const [field, read] of described) {
     const old = read(before);
     const now = read(after);
-    if (old !== now) changes.push(`${field} ${old || "none"} -> ${now || "none"}`);
+    if (old === now) continue;
+    changes.push(
+      lists.has(field) ? listChange(field, old, now) : `${field} ${old || "none"} -> ${now || "none"}`,
+    );
   }
   return changes;
+}
+
+const lists: ReadonlySet<string> = new Set(["communities", "extended_communities", "large_communities"]);
+
+/** `communities -65001:1 +65001:2`; `communities in another order`. */
+function listChange(field: string, old: string, now: string): string {
+  const [before, after] = [old, now].map((text) => text.split(" ").filter((word) => word !== ""));
+  const gone = before.filter((word) => !after.includes(word)).map((word) => `-${word}`);
+  const come = after.filter((word) => !before.includes(word)).map((word) => `+${word}`);
+  const words = [...gone, ...come];
+  return words.length === 0 ? `${field} in another order` : `${field} ${words.join(" ")}`;
 }
 
 const origins = ["igp", "egp", "incomplete"];

@@ -183,6 +183,30 @@ test("explanations name what decided, which condition failed and what changed", 
   assert.equal(rejectReason(bench.program("accept-all"), bench.attr, bench.route), "");
 });
 
+test("explaining leaves nothing behind: no counts, nothing remembered of ways that no route has taken", () => {
+  const bench = new Bench();
+  const bits = Array.from({ length: 8 }, (_, i) => ({
+    match: {
+      prefixes: [
+        { prefix: `${128 >> i}.0.0.0/8`, le: 32 },
+        { prefix: `${255 - i}.0.0.0/8`, le: 32 },
+      ],
+    },
+    set: { communitiesAdd: [`65000:${i}`], prepend: { asn: 0, count: 1 } },
+  }));
+  bench.policy("many", bits, ACCEPT);
+  const program = bench.program("many");
+  const before = program.memoBytes;
+  for (let first = 0; first < 256; first++) {
+    for (let second = 0; second < 4; second++) {
+      bench.route.setIp4((first << 24) | (second << 16), 16);
+      explainChain(program, bench.attr, bench.route);
+    }
+  }
+  assert.equal(program.memoBytes, before);
+  assert.ok(bench.library.hits("many")!.every((hits) => hits === 0));
+});
+
 test("hits are counted from memory too", () => {
   const bench = new Bench().policy(
     "counted",

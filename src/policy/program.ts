@@ -81,6 +81,7 @@ export class Program {
   private stamp = 0;
 
   // State of the walk under way.
+  /** Place of the attribute set in the memo; -1 while a route is only watched, which leaves nothing behind. */
   private place = -1;
   private linkKind: number = Link.root;
   private linkAt = 0;
@@ -166,7 +167,7 @@ export class Program {
 
   /** Bytes held in typed arrays by what is remembered. */
   get memoBytes(): number {
-    return this.memo.bytes;
+    return this.memo.bytes + this.trails.bytes;
   }
 
   /** The graph has no (living) answer: find it by walking, and put it there. */
@@ -234,7 +235,7 @@ export class Program {
       const decision = this.runPolicy(policy, route, watcher);
       if (decision !== Decision.none) return decision === Decision.accept;
     }
-    this.trail = this.trails.ended(this.trail);
+    if (this.place >= 0) this.trail = this.trails.ended(this.trail);
     const accepted = defaultAction === PolicyAction.ACCEPT;
     watcher?.decided(accepted);
     return accepted;
@@ -250,7 +251,7 @@ export class Program {
       }
       watcher?.statement(policy, statement);
       if (!this.holds(statement, route, watcher)) continue;
-      this.trail = this.trails.matched(this.trail, statement.index);
+      if (this.place >= 0) this.trail = this.trails.matched(this.trail, statement.index);
       if (statement.actions >= 0) this.change(statement.actions, route, watcher);
       if (statement.call) {
         const decision = this.runPolicy(statement.call, route, watcher);
@@ -264,7 +265,7 @@ export class Program {
     }
     const decision = decisionOf(policy.defaultAction);
     if (decision === Decision.none) return decision;
-    this.trail = this.trails.defaulted(this.trail, policy.index);
+    if (this.place >= 0) this.trail = this.trails.defaulted(this.trail, policy.index);
     watcher?.decided(decision === Decision.accept, policy);
     return decision;
   }
@@ -307,6 +308,7 @@ export class Program {
     const before = watcher && { ...draft.attributes };
     draft.apply((attributes) => actions.apply(attributes, context, isIpv6));
     if (watcher && before) watcher.changed(before, draft.attributes);
+    if (this.place < 0) return;
     const key = (this.changeList * this.chain.actions.length + index) * 2 + (isIpv6 ? 1 : 0);
     this.changeList = this.changeLists.get(key) ?? this.changeLists.size + 1;
     this.changeLists.set(key, this.changeList);

@@ -21,6 +21,11 @@ export class Trails {
     this.chain = chain;
   }
 
+  /** Bytes held in typed arrays. */
+  get bytes(): number {
+    return this.parent.byteLength + this.symbol.byteLength + this.hits.byteLength;
+  }
+
   /** `trail` followed by a match of a statement (its number in the chain). */
   matched(trail: number, statement: number): number {
     return this.extend(trail, statement);

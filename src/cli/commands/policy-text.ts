@@ -1,6 +1,8 @@
 /** policy fmt, check, show, test, stats: the text form, trying before doing, and counters. */
 import {
   GetPolicyStatsResponseSchema,
+  type PolicyAction,
+  type PolicyAttachPoint,
   PolicyDirection,
   PolicyService,
   TestPolicyResponseSchema,
@@ -16,7 +18,7 @@ import { humanCount, safeText } from "../human.ts";
 import { writeMessage } from "../message-output.ts";
 import { readText, writeText } from "../read-file.ts";
 import { renderTable } from "../table.ts";
-import type { Argument, Command } from "../tree.ts";
+import type { Argument, Command, Invocation } from "../tree.ts";
 
 const { method } = PolicyService;
 const fileArgument: Argument = { name: "FILE", help: "Policy text; - is standard input", from: "file" };
@@ -174,7 +176,7 @@ export const testCommand: Command = {
 function choice(invocation: Invocation, name: string, words: readonly string[]): number {
   const given = invocation.option(name);
   const at = given === undefined ? 0 : words.indexOf(given) + 1;
-  if (given !== undefined && at === 0) throw usageError(`--${name} is one of ${words.join(", ")}`, `not ${given}`);
+  if (given !== undefined && at === 0) throw usageError(`--${name} is one of ${words.join(", ")}`);
   return at;
 }
 

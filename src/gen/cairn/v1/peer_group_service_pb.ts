@@ -229,7 +229,8 @@ export type PeerGroupSpec = Message<"cairn.v1.PeerGroupSpec"> & {
   strictErrors?: boolean | undefined;
 
   /**
-   * Keep received attributes so that import policy can change without a route refresh.
+   * Keep received attributes so that import policy can change without a route refresh. Without it only accepted routes
+   * are kept, and the first 1,000 refused ones of a family to be seen.
    *
    * @generated from field: optional bool soft_reconfiguration = 30;
    */
