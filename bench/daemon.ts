@@ -24,7 +24,7 @@ export interface StartOptions {
   /** Added to the configuration file. */
   readonly more?: string;
   /** Puts a database into the state directory before the start. */
-  readonly prepare?: (stateDir: string) => void;
+  readonly prepare?: (stateDir: string, bgpPort: number) => void;
 }
 
 export class CairnDaemon {
@@ -46,7 +46,7 @@ export class CairnDaemon {
     const config = join(this.dir, "cairn.toml");
     const state = join(this.dir, "state");
     writeFileSync(config, configText(port, this.socket, peers) + more);
-    prepare?.(state);
+    prepare?.(state, port);
     this.spawnedMs = performance.now();
     const options = ["--state-dir", state, "--dataplane", "none", "--log-level", "error"];
     this.child = spawn(join(root, "bin/cairnd"), [config, ...options], {
