@@ -22,10 +22,10 @@ import { type Scenario, scenarios } from "./lib/scenarios.ts";
 import { openbgpd } from "./openbgpd/peer.ts";
 import { daemons } from "./policy/situation.ts";
 import { policySituations } from "./policy/suite.ts";
-import { betweenReflectors, reflects } from "./reflection/suite.ts";
+import { betweenReflectors, cairnIsClient as clientOfReflector, reflects } from "./reflection/suite.ts";
 import { restarts } from "./restart/suite.ts";
 import { negotiate, onlyToCustomer } from "./roles/suite.ts";
-import { serves, servesRealClient } from "./route-server/suite.ts";
+import { cairnIsClient as clientOfServer, serves, servesRealClient } from "./route-server/suite.ts";
 import { gracefulShutdownAndBlackhole } from "./well-known/suite.ts";
 
 interface Suite {
@@ -52,6 +52,7 @@ const suites: readonly Suite[] = [
     scenarios: [
       ...routerScenarios((kind) => `${kind} reflects`, ["cairn", "frr", "bird"], reflects),
       ...routerScenarios((kind) => `cairn and ${kind} reflect`, ["frr", "bird"], betweenReflectors),
+      ...routerScenarios((kind) => `${kind} reflects to cairn`, ["frr", "bird"], clientOfReflector),
     ],
   },
   {
@@ -59,6 +60,7 @@ const suites: readonly Suite[] = [
     scenarios: [
       ...routerScenarios((kind) => `${kind} serves`, ["cairn", "frr", "bird"], serves),
       ...routerScenarios((kind) => `cairn serves ${kind}`, ["frr", "bird"], servesRealClient),
+      ...routerScenarios((kind) => `${kind} serves cairn`, ["frr", "bird"], clientOfServer),
     ],
   },
   {

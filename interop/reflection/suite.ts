@@ -202,6 +202,60 @@ export async function betweenReflectors(checks: Checks, kind: RouterKind, folder
   );
 }
 
+/** e (external, scripted) - cairn - FRR as its reflector, which sends a client its own routes back - z (client, scripted). */
+export async function cairnIsClient(checks: Checks, kind: RouterKind, folder: string): Promise<void> {
+  const plans: Record<string, RouterPlan> = {
+    cairn: {
+      kind: "cairn",
+      asn,
+      routerId: "10.9.9.1",
+      neighbors: [
+        { local: "10.0.1.1", remote: "10.0.1.2", asn: 65010 },
+        { local: "10.0.3.1", remote: "10.0.3.2", asn },
+      ],
+    },
+    [`reflector-${kind}`]: {
+      kind,
+      asn,
+      routerId: "10.9.9.2",
+      clusterId,
+      neighbors: [
+        { local: "10.0.2.1", remote: "10.0.2.2", asn, reflectorClient: true },
+        { local: "10.0.3.2", remote: "10.0.3.1", asn, reflectorClient: true },
+      ],
+    },
+  };
+  const ends = [
+    { name: "e", asn: 65010, local: "10.0.1.2" },
+    { name: "z", asn, local: "10.0.2.2" },
+  ] as const;
+  await withScene(folder, plans, ends, async ({ speakers, routers: { cairn } }) => {
+    const fromE: WireRoute = {
+      prefix: "198.51.100.0/26",
+      origin: "igp",
+      asPath: "65010 65100",
+      nextHop: "10.0.1.2",
+      med: 5,
+    };
+    await speakers.announce("e", [fromE]);
+    await checks.check("the other client has cairn as ORIGINATOR_ID", () =>
+      eventually(
+        "at z",
+        [seen({ ...fromE, localPref: 100, originatorId: "10.9.9.1", clusterList: [clusterId] })],
+        async () => (await speakers.routes("z")).map(seen),
+      ),
+    );
+    if (kind !== "frr") return;
+    await checks.check("cairn's own route comes back and is refused by ORIGINATOR_ID", () =>
+      eventually("received", ["ORIGINATOR_ID is our own (RFC 4456)"], async () => {
+        const text = await cairn.cli("rib", "received", "10.0.3.2", "--json");
+        const { routes = [] } = JSON.parse(text) as { routes?: { rejectReason?: string }[] };
+        return routes.map(({ rejectReason = "accepted" }) => rejectReason);
+      }),
+    );
+  });
+}
+
 /** What a session was sent beside its own route (see `echoes` above). */
 async function others(speakers: Speakers, name: string, own: WireRoute): Promise<Seen[]> {
   return (await speakers.routes(name)).filter(({ prefix }) => prefix !== own.prefix).map(seen);

@@ -172,6 +172,54 @@ export async function servesRealClient(checks: Checks, kind: RouterKind, folder:
   });
 }
 
+/** a (scripted) - another route server - cairn as its client, which hands on to d (scripted) what it took. */
+export async function cairnIsClient(checks: Checks, kind: RouterKind, folder: string): Promise<void> {
+  const plans: Record<string, RouterPlan> = {
+    cairn: {
+      kind: "cairn",
+      asn: 65030,
+      routerId: "10.9.9.3",
+      neighbors: [
+        { local: "10.0.3.2", remote: "10.0.3.1", asn: 65001 },
+        { local: "10.0.4.1", remote: "10.0.4.2", asn: 65030 },
+      ],
+    },
+    [`server-${kind}`]: {
+      kind,
+      asn: 65001,
+      routerId: "10.9.9.9",
+      neighbors: [
+        { local: "10.0.1.1", remote: "10.0.1.2", asn: 65010, routeServerClient: true },
+        { local: "10.0.3.1", remote: "10.0.3.2", asn: 65030, routeServerClient: true },
+      ],
+    },
+  };
+  const ends: readonly SpeakerPlan[] = [
+    { name: "a", asn: 65010, local: "10.0.1.2" },
+    { name: "d", asn: 65030, local: "10.0.4.2" },
+  ];
+  await withScene(folder, plans, ends, async ({ speakers, routers: { cairn } }) => {
+    await speakers.announce("a", [fromA]);
+    await checks.check("a path without the server's AS is refused, and why", async () => {
+      const reasons = async (): Promise<string[]> => {
+        const text = await cairn.cli("rib", "received", "10.0.3.1", "--json");
+        const { routes = [] } = JSON.parse(text) as { routes?: { prefix: string; rejectReason?: string }[] };
+        return routes.map(({ prefix, rejectReason }) => `${prefix}: ${rejectReason}`);
+      };
+      await eventually(
+        "received",
+        [`${fromA.prefix}: first AS is not the neighbor's (enforce_first_as)`],
+        reasons,
+      );
+      await stays("inside the AS", [], () => speakers.routes("d"));
+    });
+    await checks.check("without enforce_first_as it is taken as the other client sent it", async () => {
+      await cairn.cli("neighbor", "set", "10.0.3.1", "--enforce-first-as=false");
+      await eventually("inside the AS", [{ ...fromA, localPref: 100 }], () => speakers.routes("d"));
+    });
+  });
+}
+
 async function announcedOnly(speakers: Speakers, name: string): Promise<WireRoute[]> {
   return (await speakers.routes(name)).filter(({ prefix }) => prefix !== fromA.prefix);
 }
