@@ -234,6 +234,7 @@ export class CairnMetrics {
   /** Starts every series anew, so that those of removed neighbors disappear. */
   #showNeighbors(neighbors: readonly Neighbor[]): void {
     const series = [this.#up, this.#established, this.#updates, this.#notifications, this.#bytes];
+    for (const metric of [this.#stale, this.#staleLeft, this.#deferred]) metric.reset();
     for (const metric of [
       ...series,
       this.#malformed,
