@@ -82,22 +82,26 @@ function declaredClass(method: DescMethod): AccessClass | undefined {
  */
 export function accessGate(options: GateOptions): (context: HandlerContext) => void {
   return (context) => {
+    const peer = context.values.get(peerKey);
+    // As far as it is known: who is refused stands in the audit too.
+    const calls = (principal: string): unknown => context.values.set(callerKey, { principal });
+    const named = (certificate: string | undefined): string =>
+      certificate ? `cert:${certificate}` : peer.name;
+    calls(named(peer.certificateNames[0]));
     if (options.rate && !options.rate.take()) {
       throw refusal([
         { code: "LIMIT", path: "", message: "too many requests on this listener", fix: "slow down" },
       ]);
     }
-    const peer = context.values.get(peerKey);
     const token = options.tokens && tokenName(options.tokens, context);
+    if (token) calls(`token:${token}`);
     const granted = grantedTo(peer, options);
+    if (!token) calls(named(granted.certificate ?? peer.certificateNames[0]));
     const wanted = accessClassOf(context.method);
     if (wanted === undefined || wanted > granted.level) {
       const name = wanted === undefined ? "unclassified" : className(wanted);
       throw denied("ACCESS_DENIED", `${context.method.name} is of class ${name}, which is not granted here`);
     }
-    const certificate = granted.certificate ?? peer.certificateNames[0];
-    const principal = token ? `token:${token}` : certificate ? `cert:${certificate}` : peer.name;
-    context.values.set(callerKey, { principal });
   };
 }
 

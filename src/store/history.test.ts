@@ -195,7 +195,7 @@ const attempt = (n: number): StoredAudit => ({
   generation: n,
 });
 
-test("audit rows are chained; a row that is changed or missing is found", () => {
+test("audit rows are chained; a row that is changed, put in or missing is found", () => {
   const world = new World();
   for (let n = 1; n <= 50; n++) world.journal.write([{ table: "audit", entries: [attempt(n)] }]);
   const ask = (from: number) => world.journal.history.answer({ ask: "verify", from, max: 20 });
@@ -227,6 +227,11 @@ test("audit rows are chained; a row that is changed or missing is found", () => 
   assert.equal(verify(), 30);
   tamper("UPDATE audit SET reason = 'reason 30' WHERE id = 30");
   assert.equal(verify(), 0);
+  const copied =
+    "time, principal, address, method, reason, request_id, accepted, code, detail, generation, hash";
+  tamper(`INSERT INTO audit (id, ${copied}) SELECT 51, ${copied} FROM audit WHERE id = 50`);
+  assert.equal(verify(), 51);
+  tamper("DELETE FROM audit WHERE id = 51");
   tamper("DELETE FROM audit WHERE id = 33");
   assert.equal(verify(), 33);
 });
