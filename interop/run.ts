@@ -10,6 +10,7 @@ import path from "node:path";
 import { parseArgs } from "node:util";
 import { addPath } from "./add-path/suite.ts";
 import { bird } from "./bird/peer.ts";
+import { comeAndGo } from "./dynamic/suite.ts";
 import { exabgp } from "./exabgp/peer.ts";
 import { twoOctets } from "./exabgp/two-octets.ts";
 import { extendedNextHop } from "./extended-next-hop/suite.ts";
@@ -19,9 +20,11 @@ import { Checks } from "./lib/checks.ts";
 import type { PeerKind } from "./lib/peer.ts";
 import { programsOf, type RouterKind } from "./lib/router.ts";
 import { type Scenario, scenarios } from "./lib/scenarios.ts";
+import { actionsOfLimits } from "./limits/suite.ts";
 import { openbgpd } from "./openbgpd/peer.ts";
 import { daemons } from "./policy/situation.ts";
 import { policySituations } from "./policy/suite.ts";
+import { protects } from "./protection/suite.ts";
 import { betweenReflectors, cairnIsClient as clientOfReflector, reflects } from "./reflection/suite.ts";
 import { restarts } from "./restart/suite.ts";
 import { negotiate, onlyToCustomer } from "./roles/suite.ts";
@@ -82,6 +85,15 @@ const suites: readonly Suite[] = [
     scenarios: routerScenarios((kind) => `cairn and ${kind}`, ["frr", "bird"], extendedNextHop),
   },
   { name: "add-path", scenarios: routerScenarios((kind) => `cairn and ${kind}`, ["frr", "bird"], addPath) },
+  { name: "protection", scenarios: routerScenarios((kind) => kind, ["frr", "bird"], protects) },
+  {
+    name: "dynamic",
+    scenarios: [{ name: "neighbors come and go", programs: programsOf.bird, run: comeAndGo }],
+  },
+  {
+    name: "limits",
+    scenarios: [{ name: "actions", programs: programsOf.bird, run: actionsOfLimits }],
+  },
   {
     name: "well-known",
     scenarios: routerScenarios((kind) => `cairn and ${kind}`, ["frr"], gracefulShutdownAndBlackhole),
