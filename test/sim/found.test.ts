@@ -55,8 +55,9 @@ class Bench {
   }
 
   prefixes(): string[] {
-    const { paths } = new CoreView(this.core).injected("", undefined, "", 100);
-    return paths.map(({ path }) => `${path!.prefix} ${path!.med ?? "-"}`).sort();
+    const listed = new CoreView(this.core).injected("", undefined, undefined, "", 100);
+    assert.ok(listed.ok);
+    return listed.value.paths.map(({ path }) => `${path!.prefix} ${path!.med ?? "-"}`).sort();
   }
 }
 

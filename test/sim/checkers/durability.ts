@@ -18,6 +18,8 @@ export class DurabilityModel {
   private readonly injected = new Map<string, InjectedPath>();
   /** Requests without an answer, in order. */
   private readonly pending = new Map<string, readonly MutationOp[]>();
+  /** Requests that were answered with a change of objects. */
+  readonly acknowledged = new Set<string>();
   /** Highest generation that an answer named. */
   generation = 0;
   readonly problems: string[] = [];
@@ -35,6 +37,7 @@ export class DurabilityModel {
       return;
     }
     this.generation = Math.max(this.generation, outcome.generation);
+    if (outcome.changes.length > 0) this.acknowledged.add(requestId);
     if (ops) this.apply(ops);
   }
 
@@ -106,6 +109,9 @@ export function checkDurability(world: World, speaker: Speaker): void {
   if (core.objects.generation < model.generation) {
     fail(`generation ${core.objects.generation}, but ${model.generation} was acknowledged`);
   }
+  for (const requestId of model.acknowledged) {
+    if (!speaker.journal.audited.has(requestId)) fail(`the audit does not know request ${requestId}`);
+  }
   const declared = new Set<string>();
   for (const kind of kinds.values()) {
     for (const entry of core.objects.entries(kind.name)) declared.add(`${kind.name}/${entry.name}`);
@@ -127,9 +133,10 @@ export function checkDurability(world: World, speaker: Speaker): void {
 function checkInjected(speaker: Speaker, model: DurabilityModel, fail: (text: string) => never): void {
   const present = new Map<string, string>();
   for (let position = "", first = true; first || position !== ""; first = false) {
-    const page = speaker.view!.injected("", undefined, position, 1000);
-    for (const { path } of page.paths) present.set(`${path!.prefix} ${path!.pathId}`, pathText(path!));
-    position = page.position;
+    const page = speaker.view!.injected("", undefined, undefined, position, 1000);
+    if (!page.ok) fail("injected paths cannot be listed");
+    for (const { path } of page.value.paths) present.set(`${path!.prefix} ${path!.pathId}`, pathText(path!));
+    position = page.value.position;
   }
   for (const [key, path] of model.injectedEntries()) {
     const found = present.get(key);
