@@ -89,3 +89,13 @@ function detailsOf(error: ConnectError, typeName: string): unknown[] {
     "desc" in detail && detail.desc.typeName === typeName ? [detail.value] : [],
   );
 }
+
+test("thousands of problems are told as far as a trailer goes, and counted", () => {
+  const many = Array.from({ length: 5_000 }, (_, i): Problem => {
+    return { code: "INVALID", path: `Neighbor/10.0.0.${i}.remote_asn`, message: "is wrong", fix: "mend it" };
+  });
+  const error = refusal(many);
+  assert.match(error.rawMessage, /^Neighbor\/10\.0\.0\.0\.remote_asn: .*\(and 4999 more\)$/);
+  const bytes = JSON.stringify(error.details.map(({ value }) => value)).length;
+  assert.ok(bytes > 3_000 && bytes < 12_000, `${bytes} characters of details`);
+});

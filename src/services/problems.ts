@@ -45,7 +45,23 @@ const rankOf = new Map(codes.map(([problem], rank) => [problem, rank]));
 /** How long a client should wait before it asks a busy daemon again. */
 const retryMs = 250;
 
-/** The error for these problems (at least one). */
+/**
+ * Characters of problems in the details of an error. They go into a trailer, and clients take some 8 KiB of these; a
+ * larger one ends the call without any word.
+ */
+const toldCharactersMax = 4_500;
+
+/** As many as fit into the details of an error, at least one. The sentence counts the others. */
+function fitting(problems: readonly Problem[]): readonly Problem[] {
+  let left = toldCharactersMax;
+  const end = problems.findIndex((problem, i) => {
+    left -= problem.code.length + problem.path.length + formatProblem({ ...problem, path: "" }).length + 12;
+    return left < 0 && i > 0;
+  });
+  return end < 0 ? problems : problems.slice(0, end);
+}
+
+/** The error for these problems (at least one); those that do not fit are counted. */
 export function refusal(problems: readonly Problem[]): ConnectError {
   const rank = (problem: Problem): number => rankOf.get(problem.code) ?? codes.length;
   const first = problems.reduce((best, problem) => (rank(problem) < rank(best) ? problem : best));
@@ -56,7 +72,8 @@ export function refusal(problems: readonly Problem[]): ConnectError {
   const metadata: Record<string, string> = first.path === "" ? {} : { field: first.path };
   if (first.value !== undefined) metadata.value = first.value;
   error.details.push({ desc: ErrorInfoSchema, value: { reason: first.code, domain: errorDomain, metadata } });
-  const bad = problems.filter((problem) => codeOf.get(problem.code) === Code.InvalidArgument);
+  const told = fitting(problems);
+  const bad = told.filter((problem) => codeOf.get(problem.code) === Code.InvalidArgument);
   if (bad.length > 0) {
     const fieldViolations = bad.map((problem) => ({
       field: problem.path,
@@ -66,7 +83,7 @@ export function refusal(problems: readonly Problem[]): ConnectError {
     error.details.push({ desc: BadRequestSchema, value: { fieldViolations } });
   }
   // Of several problems all are told; one alone is in the sentence and in ErrorInfo, if it is no precondition.
-  const unmet = problems.filter(
+  const unmet = told.filter(
     (problem) =>
       codeOf.get(problem.code) === Code.FailedPrecondition || (problems.length > 1 && !bad.includes(problem)),
   );
