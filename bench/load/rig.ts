@@ -169,7 +169,8 @@ export class Rig {
     const sum = (read: (session: Session) => number): number =>
       this.sessions.reduce((total, session) => total + read(session), 0);
     const delays = this.loopDelay();
-    const ours = this.daemon.cpuS() - this.cpuBefore + ownCpuS() - this.ownBefore;
+    const generator = ownCpuS() - this.ownBefore;
+    const ours = this.daemon.cpuS() - this.cpuBefore + generator;
     const foreign = machineCpuS() - this.machineBefore - ours;
     return {
       listen_s: this.daemon.listenS,
@@ -180,6 +181,7 @@ export class Rig {
       sent_messages: sum(({ updatesIn }) => updatesIn),
       sent_routes: this.sinks.reduce((total, { announcements }) => total + announcements, 0),
       echoed_routes: this.sinks.reduce((total, { echoes }) => total + echoes, 0),
+      generator_cpu_s: generator,
       foreign_cores: Math.max(0, foreign / ((performance.now() - this.startedMs) / 1000)),
       ...(delays ? { loop_p99_ms: delays.p99Ms, loop_max_ms: delays.maxMs } : {}),
     };

@@ -20,6 +20,7 @@ export class Oracle {
   /** Others that may be seen on the way, in scenarios that change attributes. */
   readonly passing = new Set<number>();
   readonly sinks: Sink[] = [];
+  readonly transcript = new Transcript();
   readonly nextHops: readonly number[];
   readonly ownNextHop: number;
 
@@ -60,6 +61,41 @@ export class Oracle {
   }
 }
 
+/** What a message says: prefixes by number, with the fingerprint that it gives them, 0 for withdrawn ones. */
+interface Part {
+  readonly print: number;
+  readonly numbers: Uint32Array;
+}
+
+/** Sinks from which on they share what one of them has read. */
+const sharingSinks = 8;
+const transcriptBytesMax = 1 << 28;
+
+/**
+ * Messages that some sink has read, by their place in its stream. Where a thousand sinks are told the same, each compares
+ * bytes and spares itself reading them; what the message says is held against every sink all the same.
+ */
+class Transcript {
+  private readonly messages: (Uint8Array | undefined)[] = [];
+  private readonly parts: (readonly Part[])[] = [];
+  private bytes = 0;
+
+  /** What the message at this place says; undefined when it is another one or nobody has read it. */
+  find(place: number, bytes: Uint8Array, start: number, end: number): readonly Part[] | undefined {
+    const known = this.messages[place];
+    if (known?.length !== end - start) return undefined;
+    if (Buffer.compare(known, bytes.subarray(start, end)) !== 0) return undefined;
+    return this.parts[place];
+  }
+
+  put(place: number, bytes: Uint8Array, start: number, end: number, parts: readonly Part[]): void {
+    if (this.messages[place] || this.bytes > transcriptBytesMax) return;
+    this.messages[place] = bytes.slice(start, end);
+    this.parts[place] = parts;
+    this.bytes += end - start;
+  }
+}
+
 export class Sink {
   /** Prefixes that are not yet as they must be. */
   missing: number;
@@ -73,6 +109,9 @@ export class Sink {
   completeMs = 0;
   /** Told when a prefix becomes right. */
   onRight: ((number: number) => void) | undefined;
+  private messages = 0;
+  /** What the message under way says, to be shared; undefined when it is not. */
+  private parts: Part[] | undefined;
   private readonly oracle: Oracle;
   private readonly right: Uint32Array;
   /** Prefixes `[ownFrom, ownTo)` are its own announcements. */
@@ -103,6 +142,24 @@ export class Sink {
   }
 
   update(bytes: Uint8Array, start: number, end: number): void {
+    const { transcript, sinks } = this.oracle;
+    const place = this.messages++;
+    if (sinks.length < sharingSinks) {
+      this.parse(bytes, start, end);
+      return;
+    }
+    const known = transcript.find(place, bytes, start, end);
+    if (known) {
+      for (const { print, numbers } of known) for (const number of numbers) this.take(number, print);
+      return;
+    }
+    this.parts = [];
+    this.parse(bytes, start, end);
+    if (this.fault === "") transcript.put(place, bytes, start, end, this.parts);
+    this.parts = undefined;
+  }
+
+  private parse(bytes: Uint8Array, start: number, end: number): void {
     const withdrawnEnd = start + 21 + u16(bytes, start + 19);
     const attributesEnd = withdrawnEnd + 2 + u16(bytes, withdrawnEnd);
     if (withdrawnEnd > start + 21) this.prefixes(bytes, start + 21, withdrawnEnd, 0);
@@ -175,8 +232,8 @@ export class Sink {
 
   /** Takes in NLRI with this fingerprint, 0 for withdrawn ones. */
   private prefixes(bytes: Uint8Array, from: number, to: number, print: number): void {
-    const { oracle } = this;
-    const { table, target } = oracle;
+    const { table } = this.oracle;
+    const numbers: number[] = [];
     const skip = table.shape.ipv6 ? 3 : 0;
     for (let at = from; at < to; ) {
       const length = bytes[at];
@@ -191,17 +248,24 @@ export class Sink {
         this.fault ||= `prefix ${key.toString(16)}/${length} that nobody announced`;
         continue;
       }
-      if (print === 0) this.withdrawals++;
-      else this.announcements++;
-      if (number >= this.ownFrom && number < this.ownTo) {
-        this.echoes++;
-        continue;
-      }
-      const right = target[number] === print;
-      if (!right && print !== 0 && !oracle.isKnown(number, print))
-        this.fault ||= `${table.text(number)} with attributes that nobody announced`;
-      this.mark(number, right);
+      if (this.parts) numbers.push(number);
+      this.take(number, print);
     }
+    this.parts?.push({ print, numbers: Uint32Array.from(numbers) });
+  }
+
+  private take(number: number, print: number): void {
+    const { oracle } = this;
+    if (print === 0) this.withdrawals++;
+    else this.announcements++;
+    if (number >= this.ownFrom && number < this.ownTo) {
+      this.echoes++;
+      return;
+    }
+    const right = oracle.target[number] === print;
+    if (!right && print !== 0 && !oracle.isKnown(number, print))
+      this.fault ||= `${oracle.table.text(number)} with attributes that nobody announced`;
+    this.mark(number, right);
   }
 
   private mark(number: number, right: boolean): void {

@@ -92,6 +92,25 @@ function isFlagOrMed(message: Buffer, wanted: number): boolean {
   return false;
 }
 
+test("many sinks share what one of them has read; what differs for one of them is noticed there", () => {
+  const { table, messages } = world(false);
+  const oracle = new Oracle(table, 20, true);
+  const sinks = Array.from({ length: 10 }, (_, n) => new Sink(oracle, n + 1));
+  for (const sink of sinks.slice(0, 8)) receive(sink, messages);
+  const broken = messages.map((message) => Buffer.from(message));
+  broken[3][broken[3].length - 2] ^= 1;
+  receive(sinks[8], broken);
+  receive(sinks[9], messages.slice(1));
+  assert.deepEqual(
+    sinks.map(({ complete }) => complete),
+    sinks.map((_, n) => n < 8),
+  );
+  assert.deepEqual(
+    sinks.map(({ fault }) => fault !== ""),
+    sinks.map((_, n) => n === 8),
+  );
+});
+
 test("overlapping feeders: only the shortest path is right, the others may be seen on the way", () => {
   const table = new Table({ feeders: 3, prefixes, sets: 50, overlap: true });
   const sink = new Sink(new Oracle(table, 4, true), 3);
