@@ -1,6 +1,7 @@
 /** Settings of a neighbor that the RFCs speak of: RFC 8212, 7947, 4486, private AS numbers, loops, defaults. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { limits } from "../../src/base/limits.ts";
 import { PrefixLimit_Action, RemovePrivateAs } from "../../src/gen/cairn/v1/neighbor_service_pb.ts";
 import { CoreRig } from "./core-rig.ts";
 
@@ -288,11 +289,16 @@ describe("RFC 4486 1, prefix limits", () => {
 
 describe("soft_reconfiguration off", () => {
   const off = { softReconfiguration: false };
-  test("rejected routes are not kept", () => {
+  test("of rejected routes the first are kept, to be seen with what rejected them", () => {
     const rig = new CoreRig();
     const a = rig.peer("192.0.2.2", { ...off, import: ["reject-all"] });
-    a.announce(p);
-    assert.equal(rig.rejection(a.address, p), undefined);
+    const many = Array.from({ length: limits.rejectedKeptMax + 1 }, (_, i) => `10.${i >> 8}.${i & 255}.0/24`);
+    for (let at = 0; at < many.length; at += 500) a.announce(many.slice(at, at + 500));
+    assert.equal(rig.rejection(a.address, many[0]), "policy reject-all, default action");
+    assert.equal(rig.rejection(a.address, many[many.length - 1]), undefined);
+    const told = rig.view.explainImport(a.address, many[many.length - 1], 0);
+    assert(told.ok);
+    assert.match(told.value.summary, /has not announced it, or it was refused and is not kept/);
   });
   test("a route that is rejected takes back the one before", () => {
     const rig = new CoreRig();
