@@ -13,7 +13,7 @@ import { unwrap } from "./problems.ts";
 import { checked } from "./request.ts";
 
 /** Rows looked at between rests, and differences in one message. */
-const rowsPerStep = 1024;
+const rowsPerStep = 256;
 const differencesPerMessage = 256;
 const candidatesMax = 10_000;
 
