@@ -19,9 +19,10 @@ export const cairn: Adapter = {
     const file = join(directory, "cairn.toml");
     writeFileSync(file, configText(setup, directory));
     const words = ["--state-dir", join(directory, "state"), "--dataplane", "none", "--log-level", "error"];
+    const command = [join(root, "bin/cairnd"), file, ...words];
+    if (setup.unwatched) return { command };
     const options = process.env.CAIRN_NODE_OPTIONS ?? "";
-    const env = { CAIRN_NODE_OPTIONS: `${options} --import=${delayProbe}`.trim() };
-    return { command: [join(root, "bin/cairnd"), file, ...words], env };
+    return { command, env: { CAIRN_NODE_OPTIONS: `${options} --import=${delayProbe}`.trim() } };
   },
   list({ ipv6 }, directory) {
     const family = ipv6 ? "ipv6" : "ipv4";

@@ -21,6 +21,8 @@ export interface Setup {
   readonly filter?: Filter;
   /** Routes are kept as they were received, so that another policy needs no session anew. cairn always does. */
   readonly keepReceived?: boolean;
+  /** Nothing is loaded into the daemon that looks at its event loop, which would wake it up all the time. */
+  readonly unwatched?: boolean;
 }
 
 export interface Started {

@@ -22,6 +22,7 @@ export interface RigShape extends TableShape {
   /** Feeders are sinks too. */
   readonly feedersReceive?: boolean;
   readonly keepReceived?: boolean;
+  readonly unwatched?: boolean;
   /** Import policy of the feeders, for this table. */
   filter?(table: Table): Filter;
 }
@@ -67,8 +68,8 @@ export class Rig {
       { length: count },
       (_, n): Peer => ({ address: peerAddress(n, ipv6), asn: firstPeerAs + n, feeds: n < shape.feeders }),
     );
-    const { routeServer = false, keepReceived = false } = shape;
-    const setup = { peers, ipv6, routeServer, keepReceived, filter: shape.filter?.(table) };
+    const { routeServer = false, keepReceived, unwatched } = shape;
+    const setup = { peers, ipv6, routeServer, keepReceived, unwatched, filter: shape.filter?.(table) };
     const daemon = await DaemonProcess.start(adapter.name, (directory) =>
       adapter.configure(setup, directory),
     );
@@ -189,7 +190,7 @@ export class Rig {
 
   /** How late cairn's event loop ran since the last call; undefined for other daemons. */
   loopDelay(): { p99Ms: number; maxMs: number } | undefined {
-    if (this.adapter.name !== "cairn" || this.daemon.gone) return undefined;
+    if (this.adapter.name !== "cairn" || this.setup.unwatched || this.daemon.gone) return undefined;
     const file = join(this.daemon.directory, delayFile);
     const before = stamp(file);
     this.daemon.signal("SIGUSR2");

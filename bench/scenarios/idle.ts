@@ -14,7 +14,7 @@ export const idle: Scenario = {
     { metric: "listen_s", plus: 0.6 },
   ],
   run: (adapter) =>
-    withRig(adapter, { feeders: 1, prefixes: 1, sets: 1, sinks: 1 }, async (rig) => {
+    withRig(adapter, { feeders: 1, prefixes: 1, sets: 1, sinks: 1, unwatched: true }, async (rig) => {
       await delay(2000);
       rig.begin();
       const before = rig.daemon.cpuS();
