@@ -37,6 +37,9 @@ export const limits = {
   /** Generations that can be gone back to, and for how long; pinned ones stay. */
   generationsMax: 10_000,
   generationsAgeMs: 400 * 24 * 3600 * 1000,
+  /** How long a request id gives the same answer, and how many of them are kept in memory. */
+  requestsKeptMs: 24 * 3600 * 1000,
+  requestsKeptMax: 131_072,
   /** Attempts kept in the audit. */
   auditStoredMax: 200_000,
   /** Prefixes and evaluations that a plan looks at before its counts become lower bounds: a few seconds. */

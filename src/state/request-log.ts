@@ -12,8 +12,6 @@ import { kinds } from "./kinds.ts";
 import type { Mutation, MutationOp, MutationOutcome } from "./mutation.ts";
 import { specText } from "./schema-diff.ts";
 
-const dayMs = 24 * 3600 * 1000;
-
 interface Remembered {
   readonly requestId: string;
   readonly digest: string;
@@ -35,7 +33,7 @@ export class RequestLog {
   /** The answer to a request whose id was seen before; undefined for a new one. */
   lookup(requestId: string, digest: string, wallMs: number): MutationOutcome | undefined {
     const known = this.done.get(requestId);
-    const fresh = known && wallMs - known.time < dayMs ? known : undefined;
+    const fresh = known && wallMs - known.time < limits.requestsKeptMs ? known : undefined;
     const other = fresh ? fresh.digest : this.running.get(requestId);
     if (other === undefined) return undefined;
     const refuse = (code: Problem["code"], message: string, fix: string): MutationOutcome => {
@@ -59,7 +57,7 @@ export class RequestLog {
     this.done.set(request.requestId, request);
     this.running.delete(request.requestId);
     for (const [id, { time }] of this.done) {
-      if (time >= wallMs - dayMs && this.done.size <= limits.parkedRepliesMax * 16) break;
+      if (time >= wallMs - limits.requestsKeptMs && this.done.size <= limits.requestsKeptMax) break;
       this.done.delete(id);
     }
   }

@@ -27,7 +27,6 @@ export const databaseName = "cairn.db";
 export const busyMs = 1000;
 /** A larger database is checked as a whole only after an unclean end. */
 const checkAlwaysBytes = 64 << 20;
-const requestsKeptMs = 24 * 3600 * 1000;
 
 /** Held by one daemon at a time; the kernel drops it when the process dies, however it dies. */
 export interface StateLock {
@@ -96,7 +95,7 @@ export function loadState(dir: string, nowMs: number): StoredState {
     events.reverse();
     const requests = sql
       .prepare("SELECT * FROM mutations WHERE time > ? ORDER BY time")
-      .all(nowMs - requestsKeptMs);
+      .all(nowMs - limits.requestsKeptMs);
     const hash = sql.prepare("SELECT hash FROM generations ORDER BY generation DESC LIMIT 1").get()?.hash;
     const restart = sql.prepare("SELECT value FROM meta WHERE key = 'restart'").get()?.value;
     const pending = sql.prepare("SELECT value FROM meta WHERE key = 'pending'").get()?.value;

@@ -16,7 +16,6 @@ import { History } from "./history.ts";
 import { defaultRetention, foldGenerations, type Retention } from "./retention.ts";
 import { openSql, type Sql, type SqlStatement } from "./sqlite.ts";
 
-const requestsKeptMs = 24 * 3600 * 1000;
 /** Old rows are looked for once in so many new ones. */
 const pruneEvery = 1024;
 /** Old generations are folded together once in so many new ones. */
@@ -234,7 +233,10 @@ export class Journal {
     this.#untilPrune = pruneEvery;
     this.#run("DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - ?", limits.eventsStoredMax);
     pruneAudit(this.#sql, limits.auditStoredMax);
-    this.#run("DELETE FROM mutations WHERE time < (SELECT max(time) FROM mutations) - ?", requestsKeptMs);
+    this.#run(
+      "DELETE FROM mutations WHERE time < (SELECT max(time) FROM mutations) - ?",
+      limits.requestsKeptMs,
+    );
   }
 
   #run(text: string, ...values: (string | number | null)[]): void {
