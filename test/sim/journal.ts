@@ -12,6 +12,7 @@ import {
 } from "../../src/state/rows.ts";
 import type { Clock } from "./clock.ts";
 import type { Dice } from "./dice.ts";
+import { violated } from "./failure.ts";
 
 export interface JournalFaults {
   /** Longest time of one commit. */
@@ -45,6 +46,10 @@ export class Journal {
   durableSeq = 0;
 
   private generation = 0;
+  private hash: string | undefined;
+  private pending: StoredState["pending"];
+  /** Request ids of the accepted changes that the audit knows. */
+  readonly audited = new Set<string>();
   private readonly objects = new Map<string, StoredObject>();
   private readonly injected = new Map<string, StoredInjection>();
   private readonly requests = new Map<string, StoredState["requests"][number]>();
@@ -79,6 +84,8 @@ export class Journal {
       events: [...this.events],
       requests: [...this.requests.values()],
       ...(this.restart ? { restart: this.restart } : {}),
+      ...(this.hash === undefined ? {} : { hash: this.hash }),
+      ...(this.pending ? { pending: this.pending } : {}),
     };
   }
 
@@ -142,7 +149,10 @@ export class Journal {
   private write(row: StoreRow): void {
     switch (row.table) {
       case "generation":
+        if (row.generation !== this.generation + 1)
+          violated("journal", `generation ${row.generation} is written after ${this.generation}`);
         this.generation = row.generation;
+        this.hash = row.hash;
         for (const { puts, deletes } of objectsOf(row)) {
           for (const put of puts) this.objects.set(`${put.kind}/${put.name}`, put);
           for (const { kind, name } of deletes) this.objects.delete(`${kind}/${name}`);
@@ -161,6 +171,16 @@ export class Journal {
       case "events":
         this.events = [...this.events, ...row.events].slice(-eventsKept);
         this.lastEventId = Math.max(this.lastEventId, ...row.events.map((event) => event.id));
+        break;
+      case "pending":
+        if (row.pending && this.pending)
+          violated("journal", `generation ${row.pending.generation} waits beside ${this.pending.generation}`);
+        this.pending = row.pending ?? undefined;
+        break;
+      case "audit":
+        for (const { accepted, requestId } of row.entries) if (accepted) this.audited.add(requestId);
+        break;
+      case "pin": // No generation is gone back to here.
     }
   }
 }

@@ -110,7 +110,8 @@ export function checkDurability(world: World, speaker: Speaker): void {
     fail(`generation ${core.objects.generation}, but ${model.generation} was acknowledged`);
   }
   for (const requestId of model.acknowledged) {
-    if (!speaker.journal.audited.has(requestId)) fail(`the audit does not know request ${requestId}`);
+    if (!world.journals[speaker.index].audited.has(requestId))
+      fail(`the audit does not know request ${requestId}`);
   }
   const declared = new Set<string>();
   for (const kind of kinds.values()) {
