@@ -1,9 +1,13 @@
 /** ConfigService on a real store: generations, differences, rollback, blame, export, idempotency, audit. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import { ConfigFormat, ConfigService } from "../../src/gen/cairn/v1/config_service_pb.ts";
 import { EventService, WatchEventsResponse_Type } from "../../src/gen/cairn/v1/event_service_pb.ts";
-import { InjectionService } from "../../src/gen/cairn/v1/injection_service_pb.ts";
+import {
+  InjectionService,
+  type InjectPathsRequestSchema,
+} from "../../src/gen/cairn/v1/injection_service_pb.ts";
 import { NeighborService } from "../../src/gen/cairn/v1/neighbor_service_pb.ts";
 import { ObjectChange_Action } from "../../src/gen/cairn/v1/types_pb.ts";
 import { base, failure, file, put, remove, stateDir, World } from "./world.ts";
@@ -227,6 +231,31 @@ test("the audit pages in both directions and holds accepted changes of all servi
     if (pageToken === "") break;
   }
   assert.deepEqual(seen, ["Apply true ", "AddPath true ", "AddPath false INVALID"]);
+  await world.stop();
+});
+
+test("injection in bulk: dry runs count and do nothing, a stale generation is refused, the answer names it", async (t) => {
+  const world = await World.start(stateDir(t));
+  await world.client(ConfigService).apply(file(base));
+  const injection = world.client(InjectionService);
+  const add = [{ prefix: "203.0.113.0/24" }, { prefix: "203.0.114.0/24" }];
+  const inject = (...requests: MessageInitShape<typeof InjectPathsRequestSchema>[]) =>
+    injection.injectPaths(
+      (async function* () {
+        yield* requests;
+      })(),
+    );
+  const counts = async (...requests: Parameters<typeof inject>) => {
+    const { added, deleted, unchanged, generation } = await inject(...requests);
+    return [added, deleted, unchanged, generation].map(Number);
+  };
+  assert.deepEqual(await counts({ add, dryRun: true }), [2, 0, 0, 1]);
+  assert.equal((await injection.listInjected({})).totalSize, 0n);
+  assert.match(await failure(inject({ add, expectedGeneration: 7n })), /aborted.*7 was expected/);
+  assert.deepEqual(await counts({ add, expectedGeneration: 1n }), [2, 0, 0, 1]);
+  const drop = [{ prefix: "203.0.113.0/24" }, { prefix: "203.0.115.0/24" }];
+  assert.deepEqual(await counts({ add, delete: drop, dryRun: true }), [0, 1, 3, 1]);
+  assert.equal((await injection.listInjected({})).totalSize, 2n);
   await world.stop();
 });
 

@@ -9,6 +9,7 @@ import { parseCondition } from "../../src/state/conditions.ts";
 import { Core, emptyState } from "../../src/state/core.ts";
 import type { ConfirmTerms, Mutation, MutationOp, MutationOutcome } from "../../src/state/mutation.ts";
 import type { StoredObject, StoredPending, StoredState, StoreRow } from "../../src/state/rows.ts";
+import { CoreRig, Peer } from "../rfc/core-rig.ts";
 
 const global = create(GlobalSpecSchema, { asn: 65001, routerId: "192.0.2.1" });
 const neighbor = (description: string): MutationOp => ({
@@ -269,4 +270,58 @@ test("subjects of conditions", () => {
   const bad = ["bgp", "neighbor/x.state == idle", "neighbor/198.51.100.2.ipv9-unicast.accepted > 0", "a = 1"];
   for (const text of [...bad, "bgp.established => 3", "bgp.established >="])
     assert.ok(!parseCondition(text, "").ok, text);
+});
+
+/** A change of objects on a router with sessions that has to be confirmed. */
+function applyUntilConfirmed(rig: CoreRig, ops: readonly MutationOp[], conditions: readonly string[]): void {
+  const mutation = { ops, expectedGeneration: 0, dryRun: false, reason: "", requestId: "", principal: "me" };
+  const confirm = { withinMs: 60_000, conditions, holdMs: 5_000, graceMs: 20_000 };
+  rig.input({ kind: "mutate", call: 1, mutation: { ...mutation, source: "api", confirm } });
+}
+
+test("a change that ends a session and does not let it come back is taken back, and the session is there again", () => {
+  for (const [conditions, afterMs] of [
+    [["bgp.established >= 2"], 20_250],
+    [["neighbor/192.0.2.2.accepted > 0"], 20_250],
+    [[], 60_000],
+  ] as const) {
+    const rig = new CoreRig();
+    const peer = rig.peer("192.0.2.2", { remoteAsn: 65002 });
+    const other = rig.peer("192.0.2.3", { remoteAsn: 65003 });
+    peer.announce("203.0.113.0/24");
+    const { hash } = rig.core.objects;
+    const wrong = { address: "192.0.2.2", remoteAsn: 65099, passive: true, import: ["accept-all"] };
+    applyUntilConfirmed(
+      rig,
+      [{ op: "put", kind: "Neighbor", spec: create(NeighborSpecSchema, wrong) }],
+      conditions,
+    );
+    assert.match(peer.notification, /^6\/6/);
+    assert.equal(other.has("203.0.113.0/24"), false);
+    rig.advance(afterMs - 500);
+    assert.notEqual(rig.core.objects.hash, hash, `${conditions}: still waiting`);
+    rig.advance(500);
+    assert.equal(rig.core.objects.hash, hash, `${conditions}: taken back on time`);
+    const again = rig.peer("192.0.2.2", { remoteAsn: 65002 });
+    again.announce("203.0.113.0/24");
+    assert.ok(other.has("203.0.113.0/24"));
+  }
+});
+
+test("a change that cuts every session (the way that the operator came) is taken back without anybody", () => {
+  const rig = new CoreRig();
+  const peers = [65002, 65003, 65004].map((remoteAsn, i) => rig.peer(`192.0.2.${i + 2}`, { remoteAsn }));
+  peers[0].announce("203.0.113.0/24");
+  const ops = peers.map(({ address }): MutationOp => ({ op: "delete", kind: "Neighbor", name: address }));
+  applyUntilConfirmed(rig, ops, ["bgp.established >= 3"]);
+  for (const peer of peers) assert.match(peer.notification, /^6\/3/, "de-configured");
+  rig.advance(20_250);
+  assert.equal(rig.core.neighbors.size, 3);
+  rig.advance(10_000);
+  for (const { address, asn } of peers) {
+    const again = new Peer(rig, address, asn, {});
+    again.connect();
+    assert.ok(again.up);
+  }
+  assert.equal([...rig.core.neighbors.all()].filter(({ negotiated }) => negotiated).length, 3);
 });
