@@ -18,7 +18,7 @@ const ours = ["203.0.113.0/24", "198.51.100.0/24"];
 const restartTimeS = 8;
 const longLivedS = 12;
 /** Of cairn, which takes longer to start than the others do. */
-const ownRestartTimeS = 30;
+const ownRestartTimeS = 60;
 const holdTimeS = 6;
 const other = "10.0.9.2";
 

@@ -223,6 +223,7 @@ export class Core {
       event: this.event,
       stateChanged: (record) => {
         this.deferral.changed(record);
+        this.dynamic.touched(record.config.address);
         this.watchers.neighborChanged(record.config.address);
       },
     });
@@ -460,7 +461,8 @@ export class Core {
 
   private isActive(address: string): boolean {
     const record = this.neighbors.named(address);
-    return record !== undefined && this.sessions.isActive(record.id);
+    // A neighbor that restarts is expected back.
+    return record !== undefined && (this.sessions.isActive(record.id) || record.stale.some(Boolean));
   }
 
   private identify(id: number, asn: number): NeighborConfig | string {

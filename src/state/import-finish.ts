@@ -88,6 +88,7 @@ export function describeDue(due: number, config: NeighborConfig): string[] {
   if (due & Due.lowest) told.push("GRACEFUL_SHUTDOWN: local preference 0 (RFC 8326)");
   if (due & Due.noAdvertise) told.push("BLACKHOLE: discard, NO_ADVERTISE added (RFC 7999)");
   if (due & Due.noExport) told.push("BLACKHOLE: discard, NO_EXPORT added (RFC 7999)");
+  if (due & Due.llgrStale) told.push("LLGR_STALE put on: the neighbor is away for long (RFC 9494)");
   if (due & Due.otc) told.push(`ONLY_TO_CUSTOMER AS${config.remoteAsn} put on (RFC 9234)`);
   return told;
 }

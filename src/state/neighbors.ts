@@ -52,6 +52,9 @@ export interface NeighborsParts {
 /** A neighbor whose routes over a limit were not kept is asked for them at most this often. */
 const skippedAskMs = 30_000;
 
+/** Settings that make routes of an earlier session those of somebody else. */
+const identityFields: ReadonlySet<string> = new Set(["remote_asn", "local_asn", "global.asn"]);
+
 export class Neighbors {
   private readonly parts: NeighborsParts;
   private readonly byId: (NeighborRecord | undefined)[] = [];
@@ -295,6 +298,8 @@ export class Neighbors {
     if (!config.dynamic) this.parts.keys.setNeighbor(config.addressBytes, config);
     sessions.update(record.id, config, this.parts.nowMs(), change.reset);
     if (config.shutdown) this.restarts.drop(record, "the neighbor was shut down");
+    else if (change.fields.some((field) => identityFields.has(field)))
+      this.restarts.drop(record, "it is another neighbor now");
     else if (config.gracefulRestart === "off") this.restarts.drop(record, "graceful restart was turned off");
     if (change.policy && !change.reset) {
       if (!this.rebindImport(record)) this.reimport(record);

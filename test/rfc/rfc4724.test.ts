@@ -1,11 +1,13 @@
 /** RFC 4724, graceful restart: the capability, the helper, the restarting speaker. A whole core in virtual time. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { create } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
-import { GracefulRestart } from "../../src/gen/cairn/v1/neighbor_service_pb.ts";
+import { DynamicRangeSpecSchema, GracefulRestart } from "../../src/gen/cairn/v1/neighbor_service_pb.ts";
+import { PeerGroupSpecSchema } from "../../src/gen/cairn/v1/peer_group_service_pb.ts";
 import type { Capability } from "../../src/wire/capabilities.ts";
 import { decodeOpen } from "../../src/wire/open.ts";
-import { CoreRig, type Peer, type PeerOptions } from "./core-rig.ts";
+import { CoreRig, Peer, type PeerOptions } from "./core-rig.ts";
 
 type Restart = Extract<Capability, { kind: "graceful-restart" }>;
 
@@ -272,6 +274,32 @@ describe("RFC 4724 4.2, receiving speaker", () => {
     peer.drop();
     rig.operate({ op: "hard-reset", address, message: "" });
     assert.equal(third.routes.size, 0);
+  });
+  test("another AS number of the neighbor: stale routes go", () => {
+    const { rig, peer, third } = helper();
+    peer.drop();
+    rig.neighbor({ address, remoteAsn: 65009 });
+    rig.run();
+    assert.equal(third.routes.size, 0);
+  });
+  test("a dynamic neighbor is not forgotten while its routes are kept, and is when they are gone", () => {
+    const rig = new CoreRig();
+    const third = rig.peer(observer, { remoteAsn: 65003 });
+    const group = { name: "g", remoteAsn: 65002, import: ["accept-all"], export: ["accept-all"] };
+    rig.mutate({ op: "put", kind: "PeerGroup", spec: create(PeerGroupSpecSchema, group) });
+    const range = { name: "r", prefix: "192.0.2.0/29", peerGroup: "g" };
+    rig.mutate({ op: "put", kind: "DynamicRange", spec: create(DynamicRangeSpecSchema, range) });
+    const peer = new Peer(rig, address, 65002, restart({ restartTimeS: 300 }));
+    peer.connect();
+    peer.announce(prefixes);
+    rig.run();
+    peer.drop();
+    rig.advance(290_000);
+    assert.equal(third.routes.size, 2);
+    rig.advance(11_000);
+    assert.equal(third.routes.size, 0);
+    rig.advance(300_000);
+    assert.equal(rig.view.neighbor(address), undefined);
   });
   test("a neighbor that is removed while it restarts leaves nothing", () => {
     const { rig, peer, third } = helper();
