@@ -167,9 +167,9 @@ async function neighborOf(cairn: Router, i: number): Promise<State | undefined> 
   return neighbors.find(({ spec }) => spec.address === remote(i))?.state;
 }
 
-/** A case that a key at cairn like the neighbor's brings up. */
-function isMended({ up, dynamic, cairnKey, neighborKey }: Case): boolean {
-  return !up && !dynamic && (cairnKey ?? "") !== (neighborKey ?? "");
+/** A case that a key at cairn like the neighbor's brings up; one family will do. */
+function isMended({ up, six, dynamic, cairnKey, neighborKey }: Case): boolean {
+  return !up && !six && !dynamic && (cairnKey ?? "") !== (neighborKey ?? "");
 }
 
 /** The neighbor's kernel waits longer and longer between SYNs that nobody answers. */

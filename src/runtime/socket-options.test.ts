@@ -88,7 +88,7 @@ function end() {
 type End = ReturnType<typeof end>;
 type Keys = Pick<KeyEffect, "md5" | "ao">;
 
-const loopback = { "127.0.0.1": "127.0.0.0/8", "::1": "::/64" } as const;
+const loopback = { "127.0.0.1": "127.0.0.0/8", "::1": "::1/128" } as const;
 type Address = keyof typeof loopback;
 
 /** Keys of a range that holds the loopback address. */
@@ -118,7 +118,7 @@ const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout
 const troubles = (...all: End[]): unknown[] =>
   all.flatMap(({ inputs, logs }) => [...inputs.filter(({ kind }) => kind === "tcp.closed"), ...logs]);
 
-describe("TCP MD5 on live sockets", { skip: abilities.md5 !== "" && abilities.md5, timeout: 30_000 }, () => {
+describe("TCP MD5 on live sockets", { skip: abilities.md5 !== "" && abilities.md5, timeout: 120_000 }, () => {
   const md5 = (password: string | undefined): Keys => ({ md5: password, ao: [] });
 
   for (const address of ["127.0.0.1", "::1"] as const) {
