@@ -56,16 +56,31 @@ export function runOracle(
   defaultAction: PolicyAction = PolicyAction.REJECT,
   callable: readonly PolicySpec[] = chain,
 ): PathAttributes | undefined {
-  const fill = <T>(value: T): T => filled(value, context);
-  return runFilled(
-    fill(chain),
-    fillSets(sets, fill),
-    context,
-    route,
-    attributes,
-    defaultAction,
-    fill(callable),
-  );
+  const texts = fillTexts(chain, sets, context, callable);
+  return runFilled(texts.chain, texts.sets, context, route, attributes, defaultAction, texts.callable);
+}
+
+interface Texts {
+  readonly chain: readonly PolicySpec[];
+  readonly sets: OracleSets;
+  readonly callable: readonly PolicySpec[];
+}
+
+/** What was filled in last, and for whom: many routes are run through the same. */
+let lastFilled: (Texts & { readonly from: readonly unknown[] }) | undefined;
+
+function fillTexts(
+  chain: readonly PolicySpec[],
+  sets: OracleSets,
+  context: OracleContext,
+  callable: readonly PolicySpec[],
+): Texts {
+  const from = [chain, sets, context, callable];
+  if (!lastFilled?.from.every((each, i) => each === from[i])) {
+    const fill = <T>(value: T): T => filled(value, context);
+    lastFilled = { from, chain: fill(chain), sets: fillSets(sets, fill), callable: fill(callable) };
+  }
+  return lastFilled;
 }
 
 /** The words own-asn and neighbor-asn as numbers, wherever they stand. */
