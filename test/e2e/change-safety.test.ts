@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { openSql } from "../../src/store/sqlite.ts";
 import { Daemon, type Json, neighborToml, root, run, scratch, until } from "./harness.ts";
+import { Speaker } from "./speaker.ts";
 
 const address = "127.0.0.2";
 const apply = (spec: Json, more: Json = {}): Json => ({
@@ -42,6 +43,12 @@ access = "read_only"
     "ConfigService/Apply",
     apply({ description: "new" }, { reason: "why", requestId: "r-1" }),
   );
+  await Speaker.establish(t, { local: address, port: daemon.bgpPort });
+  await daemon.refused(
+    "ConfigService/Apply",
+    apply({ port: 1179 }, { reason: "gate", gates: { maxResets: 0 } }),
+  );
+  assert.equal((await daemon.neighbor(address)).state.sessionState, "SESSION_STATE_ESTABLISHED");
   await daemon.call("NeighborService/HardReset", { address });
   await daemon.refused("NeighborService/HardReset", { address: "127.0.0.9" });
   await daemon.call("ConfigService/Apply", apply({ description: "dry" }, { dryRun: true }));
@@ -49,7 +56,7 @@ access = "read_only"
 
   const rows = (await until("all rows", async () => {
     const all = await entries();
-    return all.length >= start + 8 && all;
+    return all.length >= start + 9 && all;
   })) as Json[];
   const uid = `unix:${process.getuid?.()}`;
   const told = rows.slice(start).map((row: Json) => {
@@ -70,6 +77,7 @@ access = "read_only"
     [uid, uid, "Apply", "no source", false, "REQUIRED"],
     [uid, uid, "DeleteNeighbor", "not there", false, "NOT_FOUND"],
     [uid, uid, "Apply", "why", true, ""],
+    [uid, uid, "Apply", "gate", false, "GATE"],
     [uid, uid, "HardReset", "", true, ""],
     [uid, uid, "HardReset", "", false, "NOT_FOUND"],
   ]);
