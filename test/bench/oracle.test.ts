@@ -151,6 +151,7 @@ test("ratios, targets and regressions", () => {
   const ratios = ratiosOf(records, [twoFeeders], "bird");
   assert.deepEqual(ratios, { [twoFeeders.name]: { time_s: 0.5, cpu_s: 1, peak_mb: 1 } });
   const busy = records.map((each) => ({ ...each, metrics: { ...each.metrics, foreign_cores: 1 } }));
+  assert.match(report(busy, [twoFeeders], "bird"), /busy {3}time_s at most/);
   assert.deepEqual(ratiosOf(busy, [twoFeeders], "bird"), { [twoFeeders.name]: { cpu_s: 1, peak_mb: 1 } });
   assert.deepEqual(regressions(ratios, { [twoFeeders.name]: { time_s: 0.41 } }, 0.25), []);
   assert.equal(regressions(ratios, { [twoFeeders.name]: { time_s: 0.39 } }, 0.25).length, 1);
