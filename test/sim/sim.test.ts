@@ -74,6 +74,7 @@ const plainActions = {
   stall: 0,
   reset: 0,
   crash: 0,
+  "planned-restart": 0,
   pause: 0,
   "wall-jump": 0,
 };
