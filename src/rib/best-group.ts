@@ -5,7 +5,7 @@
 import { assert } from "../base/assert.ts";
 import { grown } from "../base/columns.ts";
 import type { AttrId } from "./attribute-store.ts";
-import { type ChosenPath, ExportGate } from "./exporter.ts";
+import { type ChosenPath, ExportGate } from "./export-gates.ts";
 import { everybody } from "./update-batch.ts";
 import { type GroupParts, type Place, UpdateGroup } from "./update-group.ts";
 

@@ -8,7 +8,7 @@
 import { assert } from "../base/assert.ts";
 import { grown } from "../base/columns.ts";
 import type { AttrId } from "./attribute-store.ts";
-import type { ChosenPath } from "./exporter.ts";
+import type { ChosenPath } from "./export-gates.ts";
 import { PathOut } from "./path-out.ts";
 import { type GroupParts, type Place, UpdateGroup } from "./update-group.ts";
 

@@ -1,7 +1,7 @@
 /** An Adj-RIB-Out with several routes per prefix (RFC 7911): chains of entries, in columns. Row 0 of the entries is none. */
 import { grown } from "../base/columns.ts";
 import type { AttrId, AttributeStore } from "./attribute-store.ts";
-import type { ChosenPath } from "./exporter.ts";
+import type { ChosenPath } from "./export-gates.ts";
 
 export class PathOut {
   private readonly attributes: AttributeStore;

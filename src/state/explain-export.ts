@@ -9,7 +9,7 @@ import {
   ExplainedExportSchema,
 } from "../gen/cairn/v1/rib_service_pb.ts";
 import type { Explanation } from "../policy/explain.ts";
-import { type ChosenPath, exportGateText, type PathStory, pathReason } from "../rib/exporter.ts";
+import { type ChosenPath, exportGateText, type PathStory, pathReason } from "../rib/export-gates.ts";
 import type { RouteTable } from "../rib/route-table.ts";
 import type { UpdateGroup } from "../rib/update-group.ts";
 import { unicastFamily } from "../wire/family.ts";

@@ -1,7 +1,8 @@
 /** Which update group a neighbor belongs to, and the groups themselves. */
 import { formatIp, parseIp } from "../base/ip.ts";
 import { BestGroup } from "../rib/best-group.ts";
-import { type AddPathSend, type ExportConfig, Exporter } from "../rib/exporter.ts";
+import type { AddPathSend, ExportConfig } from "../rib/export-gates.ts";
+import { Exporter } from "../rib/exporter.ts";
 import { NeighborFlag } from "../rib/neighbor-columns.ts";
 import { PathGroup } from "../rib/path-group.ts";
 import type { GroupHost, UpdateGroup } from "../rib/update-group.ts";

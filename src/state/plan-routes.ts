@@ -9,7 +9,8 @@
  */
 import type { FamilyImpact, RouteCounts } from "../gen/cairn/v1/config_service_pb.ts";
 import { BestPath, type StepName } from "../rib/best-path.ts";
-import { type ChosenPath, Exporter } from "../rib/exporter.ts";
+import type { ChosenPath } from "../rib/export-gates.ts";
+import { Exporter } from "../rib/exporter.ts";
 import { NeighborColumns } from "../rib/neighbor-columns.ts";
 import { PathColumns } from "../rib/path-columns.ts";
 import { reasonMask } from "../rib/path-flags.ts";

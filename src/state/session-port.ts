@@ -3,7 +3,7 @@
  * and counters of every neighbor; the core behind `SessionHost` owns routes. Route bytes do not travel through the FSM.
  */
 import type { RestartAgreement, RestartConfig } from "../fsm/graceful-restart.ts";
-import type { AddPathSend } from "../rib/exporter.ts";
+import type { AddPathSend } from "../rib/export-gates.ts";
 import type { BgpRole } from "../wire/bgp-role.ts";
 import type { Family } from "../wire/family.ts";
 

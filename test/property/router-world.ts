@@ -4,17 +4,21 @@
  */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { create } from "@bufbuild/protobuf";
-import { BgpRole, type NeighborSpec, NeighborSpecSchema } from "../../src/gen/cairn/v1/neighbor_service_pb.ts";
 import { type GlobalSpec, GlobalSpecSchema } from "../../src/gen/cairn/v1/global_service_pb.ts";
+import {
+  BgpRole,
+  type NeighborSpec,
+  NeighborSpecSchema,
+} from "../../src/gen/cairn/v1/neighbor_service_pb.ts";
 import { type PeerGroupSpec, PeerGroupSpecSchema } from "../../src/gen/cairn/v1/peer_group_service_pb.ts";
 import { PolicyAction, type PolicySpec, PolicySpecSchema } from "../../src/gen/cairn/v1/policy_service_pb.ts";
 import type { MutationOp } from "../../src/state/mutation.ts";
+import { prefixText } from "../../src/state/route-message.ts";
 import { counterpart, type BgpRole as WireRole } from "../../src/wire/bgp-role.ts";
+import { AttributeBlock } from "../../src/wire/scratch.ts";
 import { CoreRig, type Peer } from "../rfc/core-rig.ts";
 import { type RouteText, readUpdate } from "../rfc/wire-text.ts";
 import { Dice } from "../sim/dice.ts";
-import { prefixText } from "../../src/state/route-message.ts";
-import { AttributeBlock } from "../../src/wire/scratch.ts";
 import { toHex } from "../support/wire.ts";
 
 export type NeighborInit = MessageInitShape<typeof NeighborSpecSchema>;
