@@ -180,7 +180,8 @@ export class KeyTable {
   }
 }
 
-function covers(prefix: Uint8Array, length: number, address: Uint8Array): boolean {
+/** True when the first `length` bits agree. */
+export function covers(prefix: Uint8Array, length: number, address: Uint8Array): boolean {
   if (prefix.length !== address.length) return false;
   const whole = length >> 3;
   for (let i = 0; i < whole; i++) if (prefix[i] !== address[i]) return false;

@@ -20,7 +20,7 @@ import type { ConnectEffect, Effect } from "../state/effects.ts";
 import type { ConnId, Input } from "../state/inputs.ts";
 import { type Listener, openListener, type TcpLog } from "./listen.ts";
 import { encodeSocketAddress, errnoName, native, nativeMissing, sys } from "./native.ts";
-import { changeKeys, KeyTable, type SocketKey, setMinTtl, setTtl } from "./socket-options.ts";
+import { type Guarded, Protection } from "./protection.ts";
 
 export type TcpEffect = Extract<Effect, { kind: `tcp.${string}` }>;
 export type TcpInput = Extract<Input, { kind: `tcp.${string}` }>;
@@ -31,15 +31,11 @@ const lingerMs = 3_000;
 const readBufferBytes = 1 << 16;
 
 /** One connection that the core knows of. */
-interface Conn {
+interface Conn extends Guarded {
   readonly id: ConnId;
   readonly socket: net.Socket;
-  /** The socket's descriptor; -1 without the addon. Only to be used while the socket is not destroyed. */
+  /** Only to be used while the socket is not destroyed. */
   readonly fd: number;
-  /** Canonical text of the neighbor's address. */
-  readonly remote: string;
-  /** Keys that the socket has. */
-  key: SocketKey | undefined;
   connected: boolean;
   paused: boolean;
   /** Chunks of this drain, not yet handed to the socket, and their bytes. */
@@ -58,22 +54,17 @@ export class TcpPort {
   /** Sockets that the core has let go of and that still carry their last bytes. */
   readonly #lingering = new Set<net.Socket>();
   readonly #listeners: Listener[] = [];
-  readonly #keys = new KeyTable();
-  /** Keys that a listener did not take, as `ADDRESS/LENGTH`: who connects from there is not let in. */
-  readonly #unkeyed = new Set<string>();
-  /** By address family of the listener. */
-  readonly #listenTtl = new Map<4 | 6, { readonly ttl: number; readonly minTtl: number }>();
+  readonly #protection: Protection;
   readonly #toFlush: Conn[] = [];
   readonly #toReport: Conn[] = [];
   #flushDue = false;
   #reportDue = false;
   #lastAccepted = 0;
-  #ttlWarned = false;
-  #protected = false;
 
   constructor(post: (input: TcpInput) => void, log: TcpLog) {
     this.#post = post;
     this.#log = log;
+    this.#protection = new Protection(log);
     if (nativeMissing) log("warn", `${nativeMissing}; TTL settings of neighbors have no effect`);
   }
 
@@ -95,8 +86,7 @@ export class TcpPort {
         };
         const listener = await openListener(text, accept, this.#log);
         this.#listeners.push(listener);
-        this.#limitTtl(listener);
-        for (const key of this.#keys.all()) this.#keyListener(listener, undefined, key);
+        this.#protection.listen(listener);
       }
     } catch (error) {
       this.stopListening();
@@ -116,13 +106,11 @@ export class TcpPort {
       return;
     }
     if (effect.kind === "tcp.key") {
-      this.#changeKey(effect);
+      this.#protection.setKey(effect, this.#listeners, this.#conns.values());
       return;
     }
     if (effect.kind === "tcp.listen-ttl") {
-      this.#listenTtl.set(effect.family, effect);
-      for (const listener of this.#listeners)
-        if (familyOf(listener.address) === effect.family) this.#limitTtl(listener);
+      this.#protection.setListenTtl(effect, this.#listeners);
       return;
     }
     const conn = this.#conns.get(effect.conn);
@@ -153,79 +141,7 @@ export class TcpPort {
 
   /** True once there are keys or TTLs whose breach the kernel counts. */
   get isProtecting(): boolean {
-    return this.#keys.size > 0 || this.#protected;
-  }
-
-  // --------------------------------------------------------------------------------------------- protection
-
-  #changeKey(key: SocketKey): void {
-    const before = this.#keys.set(key);
-    const after = this.#keys.get(`${key.address}/${key.length}`);
-    this.#unkeyed.delete(`${key.address}/${key.length}`);
-    for (const listener of this.#listeners) this.#keyListener(listener, before, after);
-    for (const conn of this.#conns.values()) this.#keyConnection(conn);
-  }
-
-  /** A listener that does not take a key lets nobody in from there. */
-  #keyListener(listener: Listener, before: SocketKey | undefined, after: SocketKey | undefined): void {
-    const key = after ?? before;
-    if (!key || familyOf(listener.address) !== familyOf(key.address)) return;
-    const error = listener.fd < 0 ? "ENOSYS" : changeKeys(listener.fd, before, after, true);
-    if (error === undefined) return;
-    const where = `${key.address}/${key.length}`;
-    if (after) this.#unkeyed.add(where);
-    this.#log("error", "a listening socket does not take a key; connections from there are refused", {
-      prefix: where,
-      listener: `${listener.address}:${listener.port}`,
-      error,
-      fix: error === "ENOMEM" ? "raise the sysctl net.core.optmem_max and restart" : "",
-    });
-  }
-
-  /** Brings a live connection to the keys for its address as they are now. */
-  #keyConnection(conn: Conn): void {
-    const wanted = this.#keys.find(conn.remote);
-    if (wanted === conn.key || conn.socket.destroyed) return;
-    const before = conn.key;
-    // Whatever prefix the key came by, this socket has it for its own address (MD5) or as the listener had it (AO).
-    const place =
-      before && before.ao.length > 0
-        ? { address: before.address, length: before.length }
-        : ownPrefix(conn.remote);
-    const at = (key: SocketKey | undefined): SocketKey | undefined => key && { ...key, ...place };
-    const error = conn.fd < 0 ? "ENOSYS" : changeKeys(conn.fd, at(before), at(wanted), false);
-    conn.key = wanted && { ...wanted, ...place };
-    if (error === undefined) return;
-    this.#log("warn", "a live connection does not take a changed key; reset it to use the new one", {
-      neighbor: conn.remote,
-      error,
-    });
-  }
-
-  #configure(conn: Conn, ttl: number, minTtl: number): void {
-    if (conn.socket.destroyed) return;
-    const family = familyOf(conn.remote);
-    const inherited = (this.#listenTtl.get(family)?.ttl ?? 0) > 0;
-    if (ttl > 0 || inherited) this.#setTtl(conn.fd, family === 6, ttl || -1);
-    if (minTtl > 0) this.#protected = true;
-    const result = conn.fd < 0 ? -sys.ENOSYS : setMinTtl(conn.fd, family === 6, minTtl);
-    if (result < 0 && minTtl > 0) this.#refuse(conn, errnoName(result));
-  }
-
-  /** What must protect a connection cannot be had, so there is none. */
-  #refuse(conn: Conn, error: string): void {
-    process.nextTick(() => this.#ended(conn, error));
-  }
-
-  #limitTtl(listener: Listener): void {
-    const six = familyOf(listener.address) === 6;
-    const wanted = this.#listenTtl.get(six ? 6 : 4);
-    if (!wanted || listener.fd < 0) return; // without the addon, connections are refused one by one
-    if (wanted.minTtl > 0) this.#protected = true;
-    const results = [setTtl(listener.fd, six, wanted.ttl || -1), setMinTtl(listener.fd, six, wanted.minTtl)];
-    const failed = results.find((result) => result < 0);
-    if (failed !== undefined)
-      this.#log("warn", "TTLs of a listening socket were not set", { error: errnoName(failed) });
+    return this.#protection.isActive;
   }
 
   /** Stops listening. Connections stay. */
@@ -271,16 +187,13 @@ export class TcpPort {
       return;
     }
     const remote = canonical(remoteAddress);
-    const key = this.#keys.find(remote);
-    if (key && (fd < 0 || this.#unkeyed.has(`${key.address}/${key.length}`))) {
+    if (!this.#protection.admits(fd, remote)) {
       socket.on("error", () => {});
-      socket.destroy(); // the kernel did not check its segments
+      socket.destroy();
       return;
     }
     const conn = this.#adopt(id, socket, fd, remote);
-    // The kernel copies keys from the listener, unless the connection is older than the key.
-    conn.key = key;
-    if (key?.md5 !== undefined) changeKeys(fd, undefined, { ...key, ...ownPrefix(remote), ao: [] }, false);
+    this.#protection.accepted(conn);
     conn.connected = true;
     socket.setNoDelay(true);
     this.#post({
@@ -305,10 +218,9 @@ export class TcpPort {
       this.#failLater(effect.conn, fd);
       return;
     }
-    if (fd < 0 && effect.ttl > 0) this.#setTtl(fd, family === 6, effect.ttl);
-    const key = this.#keys.find(effect.remoteAddress);
-    if (fd < 0 && (key || effect.minTtl > 0)) {
-      this.#failLater(effect.conn, "ENOSYS");
+    const failure = fd < 0 ? this.#protect(fd, effect) : undefined;
+    if (failure !== undefined) {
+      this.#failLater(effect.conn, failure);
       return;
     }
     let socket: net.Socket;
@@ -320,7 +232,7 @@ export class TcpPort {
       return;
     }
     const conn = this.#adopt(effect.conn, socket, fd, effect.remoteAddress);
-    conn.key = key && { ...key, ...ownPrefix(effect.remoteAddress) };
+    this.#protection.dialled(conn);
     conn.timer = setTimeout(() => this.#ended(conn, "ETIMEDOUT"), connectTimeoutMs);
     socket.once("connect", () => {
       clearTimeout(conn.timer);
@@ -347,8 +259,7 @@ export class TcpPort {
   #clientFd(effect: ConnectEffect, six: boolean): number | string {
     const fd = native!.socket(six ? sys.AF_INET6 : sys.AF_INET, sys.SOCK_STREAM, 0);
     if (fd < 0) return errnoName(fd);
-    if (effect.ttl > 0) this.#setTtl(fd, six, effect.ttl);
-    const error = this.#protect(fd, six, effect);
+    const error = this.#protect(fd, effect);
     if (error !== undefined) {
       native!.close(fd);
       return error;
@@ -364,25 +275,14 @@ export class TcpPort {
     return fd;
   }
 
-  /** Keys and the lowest TTL, before the first packet. @returns the errno name when one cannot be set */
-  #protect(fd: number, six: boolean, { remoteAddress, minTtl }: ConnectEffect): string | undefined {
-    if (minTtl > 0) {
-      this.#protected = true;
-      const result = setMinTtl(fd, six, minTtl);
-      if (result < 0) return errnoName(result);
-    }
-    const key = this.#keys.find(remoteAddress);
-    return key && changeKeys(fd, undefined, { ...key, ...ownPrefix(remoteAddress) }, false);
+  #protect(fd: number, { remoteAddress, ttl, minTtl }: ConnectEffect): string | undefined {
+    return this.#protection.beforeConnect(fd, remoteAddress, ttl, minTtl);
   }
 
-  #setTtl(fd: number, six: boolean, ttl: number): void {
-    const result = fd >= 0 && native ? setTtl(fd, six, ttl) : undefined;
-    if (result === 0 || (result === undefined && this.#ttlWarned)) return;
-    this.#ttlWarned ||= result === undefined;
-    this.#log("warn", "TTL of a BGP connection was not set", {
-      ttl,
-      error: result === undefined ? (nativeMissing ?? "") : errnoName(result),
-    });
+  #configure(conn: Conn, ttl: number, minTtl: number): void {
+    if (conn.socket.destroyed) return;
+    const error = this.#protection.configure(conn, ttl, minTtl);
+    if (error !== undefined) process.nextTick(() => this.#ended(conn, error));
   }
 
   // ------------------------------------------------------------------------------------- life of a connection
@@ -529,13 +429,4 @@ function canonical(text: string): string {
   const ip = parseIp(address);
   if (!ip) return text;
   return zone === undefined ? formatIp(ip) : `${formatIp(ip)}%${zone}`;
-}
-
-function familyOf(address: string): 4 | 6 {
-  return address.includes(":") ? 6 : 4;
-}
-
-/** The prefix that is one address. */
-function ownPrefix(address: string): { readonly address: string; readonly length: number } {
-  return { address: address.split("%")[0], length: familyOf(address) === 4 ? 32 : 128 };
 }
