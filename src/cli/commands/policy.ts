@@ -103,6 +103,11 @@ function policyPage(spec: PolicySpec, style: Style): string[] {
   lines.push(
     `  otherwise  ${last === "" ? "the next policy of the chain decides; at its end: reject" : verdictText(last, style)}`,
   );
+  for (const { name, cases } of spec.tests) {
+    lines.push(
+      `  test       ${safeText(name)} ${style.dim(`(${cases.length} case${cases.length === 1 ? "" : "s"})`)}`,
+    );
+  }
   return lines;
 }
 
