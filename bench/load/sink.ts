@@ -90,7 +90,8 @@ class Transcript {
 
   put(place: number, bytes: Uint8Array, start: number, end: number, parts: readonly Part[]): void {
     if (this.messages[place] || this.bytes > transcriptBytesMax) return;
-    this.messages[place] = bytes.slice(start, end);
+    // A copy: the bytes are lent, and `slice` of a Buffer is a view.
+    this.messages[place] = Uint8Array.prototype.slice.call(bytes, start, end);
     this.parts[place] = parts;
     this.bytes += end - start;
   }

@@ -28,8 +28,11 @@ function split(stream: Buffer): Buffer[] {
   return messages;
 }
 
+/** What all sinks read into, as sockets do. */
+const lent = Buffer.alloc(4096);
+
 function receive(sink: Sink, messages: readonly Buffer[]): Sink {
-  for (const message of messages) sink.update(message, 0, message.length);
+  for (const message of messages) sink.update(lent, 0, message.copy(lent));
   return sink;
 }
 
