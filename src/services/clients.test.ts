@@ -45,6 +45,21 @@ const requests: Readonly<Record<string, JsonObject>> = {
   "cairn.v1.PeerGroupService/AttachNeighbor": { address: "2001:db8::7", peer_group: "ix" },
   "cairn.v1.PeerGroupService/GetPeerGroup": { name: "ix" },
   "cairn.v1.PeerGroupService/DetachNeighbor": { address: "2001:db8::7" },
+  "cairn.v1.NeighborService/AddDynamicRange": {
+    spec: { name: "r", prefix: "192.0.2.0/24", peer_group: "ix", remote_asns: ["any"] },
+  },
+  "cairn.v1.NeighborService/SetDynamicRange": {
+    spec: { name: "r", prefix: "192.0.2.0/24", peer_group: "ix", remote_asns: ["65000-65010"] },
+  },
+  "cairn.v1.NeighborService/GetDynamicRange": { name: "r" },
+  "cairn.v1.NeighborService/ListDynamicRanges": {},
+  "cairn.v1.NeighborService/DeleteDynamicRange": { name: "r" },
+  "cairn.v1.KeychainService/SetKeychain": {
+    spec: { name: "k", keys: [{ id: "a", send_id: 1, receive_id: 1, secret: "x" }] },
+  },
+  "cairn.v1.KeychainService/GetKeychain": { name: "k" },
+  "cairn.v1.KeychainService/ListKeychains": {},
+  "cairn.v1.KeychainService/DeleteKeychain": { name: "k" },
   "cairn.v1.PeerGroupService/DeletePeerGroup": { name: "ix" },
   "cairn.v1.NeighborService/DeleteNeighbor": { address: "2001:db8::7" },
   ...Object.fromEntries(
