@@ -11,10 +11,8 @@ import {
   type JsonValue,
   type Message,
   ScalarType,
-  toJson,
 } from "@bufbuild/protobuf";
 import { Format, Impact } from "../../src/gen/cairn/v1/options_pb.ts";
-import { RouteSchema } from "../../src/gen/cairn/v1/types_pb.ts";
 import { type Kind, kinds } from "../../src/state/kinds.ts";
 import type { MutationOp } from "../../src/state/mutation.ts";
 import { RouteBatch } from "../../src/state/route-batch.ts";
@@ -192,8 +190,8 @@ export class Lab {
         while (!walk.value.next(routes, 1000, 100_000));
         told[`from ${address}, ${prePolicy ? "as it came" : "after policy"}`] = Object.fromEntries(
           routes.routes().map((route) => {
-            const { age, receivedAt, ...json } = toJson(RouteSchema, route) as JsonObject;
-            return [route.prefix, json];
+            const { age, receivedAt, ...timeless } = route;
+            return [route.prefix, timeless];
           }),
         );
       }
