@@ -52,7 +52,7 @@ async function measure(): Promise<void> {
     if (options.sweep) return sizes !== undefined;
     return !options.quick || quickSize !== undefined;
   });
-  const reps = Number(options.reps ?? (options.quick ? 3 : options.sweep ? 1 : 5));
+  const reps = Number(options.reps ?? (options.quick ? 2 : options.sweep ? 1 : 5));
   const wanted = options.daemons?.split(",") ?? (options.quick ? [reference] : undefined);
   const daemons = installed().filter(({ name }) => name === "cairn" || !wanted || wanted.includes(name));
   const startedAt = new Date().toISOString();
