@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import type { KeyEffect } from "../state/effects.ts";
 import type { TcpAoKey } from "../state/session-port.ts";
+import { native } from "./native.ts";
 import { parseNetstat } from "./refused-segments.ts";
 import {
   encodeAoAdd,
@@ -168,6 +169,19 @@ describe("TCP MD5 on live sockets", { skip: abilities.md5 !== "" && abilities.md
     say(a, "unsigned");
     await pause(250);
     assert.equal(b.text(), "");
+  });
+});
+
+describe("without the native addon", { skip: native !== undefined && "it is there", timeout: 30_000 }, () => {
+  test("nothing passes that should be protected, in neither direction", async () => {
+    const keyed = { md5: "one", ao: [] };
+    const out = await ends("127.0.0.1", keyed, { md5: undefined, ao: [] });
+    await out.a.until(() => out.a.inputs.length > 0);
+    assert.deepEqual(out.a.inputs, [{ kind: "tcp.closed", conn: 1, error: "ENOSYS" }]);
+    const into = await ends("127.0.0.1", { md5: undefined, ao: [] }, keyed);
+    await into.a.until(() => into.a.inputs.some(({ kind }) => kind === "tcp.closed"));
+    assert.equal(accepted(into.b)(), false);
+    assert.match(into.b.logs.join(), /does not take a key; connections from there are refused/);
   });
 });
 

@@ -91,7 +91,7 @@ export class Dynamic implements Specs {
         const declared = base.spec(kind, name);
         if (declared || kind !== "Neighbor") return declared;
         const member = this.members.get(name);
-        return member && specOf(member);
+        return member && isBacked(member, base) ? specOf(member) : undefined;
       },
     };
   }
@@ -225,6 +225,13 @@ export class Dynamic implements Specs {
     }
     return tally;
   }
+}
+
+/** Its range and group are declared there, and give it an AS number or a choice of them. */
+function isBacked({ range }: Member, base: Specs): boolean {
+  const group = base.spec("PeerGroup", range.peerGroup) as PeerGroupSpec | undefined;
+  if (!group || !base.spec("DynamicRange", range.name)) return false;
+  return range.asns !== undefined || group.remoteAsn !== undefined;
 }
 
 function specOf({ address, range, asn }: Member): Message {

@@ -51,7 +51,8 @@ export function neighborMessage(core: Core, address: string): Neighbor | undefin
 function dynamicView(core: Core, address: string): ObjectView | undefined {
   const { dynamic } = core.dynamic;
   const member = dynamic.member(address);
-  if (!member) return undefined;
+  const spec = dynamic.spec("Neighbor", address);
+  if (!member || !spec) return undefined;
   const time = timestampFromMs(member.createdWallMs);
   const metadata = create(MetadataSchema, {
     kind: "Neighbor",
@@ -60,7 +61,7 @@ function dynamicView(core: Core, address: string): ObjectView | undefined {
     updated: time,
     managedBy: `dynamic:${member.range.name}`,
   });
-  return { metadata, spec: dynamic.spec("Neighbor", address)! };
+  return { metadata, spec };
 }
 
 function protection(core: Core, { config, negotiated }: NeighborRecord, state: NeighborState): void {

@@ -44,6 +44,8 @@ const errnoText: Readonly<Record<string, string>> = {
   EADDRNOTAVAIL: "the local address is not on this host",
   EACCES: "not permitted",
   EPERM: "not permitted",
+  ENOSYS: "this host cannot protect the connection as declared",
+  ENOPROTOOPT: "this kernel cannot protect the connection as declared",
 };
 
 /** What RFC 8212 asks of an external neighbor and is not there. */

@@ -180,6 +180,24 @@ describe("the end", () => {
     rig.mutate({ op: "delete", kind: "DynamicRange", name: "r" });
     assert.equal(peer.notification, "");
   });
+  test("a plan tells that neighbors of a range go with it, also when its group goes too", () => {
+    const rig = new CoreRig();
+    rig.mutate(group({ remoteAsn: 65100 }), range({ remoteAsns: [] }));
+    const { peer } = come(rig, "192.0.2.77");
+    const ops: MutationOp[] = [
+      { op: "delete", kind: "DynamicRange", name: "r" },
+      { op: "delete", kind: "PeerGroup", name: "g" },
+    ];
+    const mutation = { ops, expectedGeneration: 0, dryRun: true, reason: "", requestId: "", principal: "" };
+    const options = { routes: true, maxResets: 0, maxWithdrawn: undefined, skipPolicyTests: false };
+    const planned = rig.view.plan({ ...mutation, source: "api" }, options);
+    assert.ok(planned.ok);
+    while (!planned.value.step(100));
+    assert.equal(planned.value.result().resets, 1);
+    assert.equal(peer.notification, "");
+    rig.mutate(...ops);
+    assert.deepEqual([peer.notification.split(" ")[0], rig.view.neighborNames()], ["6/3", []]);
+  });
   test("a change of the group reaches its neighbors", () => {
     const rig = lab();
     const { peer } = come(rig, "192.0.2.77");
