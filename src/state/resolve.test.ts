@@ -126,7 +126,8 @@ test("only what matters to the session resets it", () => {
     [],
     "a default spelled out",
   );
-  assert.deepEqual(compareConfigs(base, resolve({}, { remoteAsn: 65002 })).fields, [], "moved to a group");
+  const moved = compareConfigs(base, resolve({}, { remoteAsn: 65002 }));
+  assert.deepEqual([moved.fields, moved.reset], [["peer_group"], false], "policies may ask for the group");
   const change = (after: object, global: object = {}) =>
     compareConfigs(base, resolve({ remoteAsn: 65002, ...after }, undefined, global));
   assert.equal(change({ description: "x", holdTime: durationFromMs(30_000) }).reset, false);
