@@ -79,7 +79,10 @@ const suites: readonly Suite[] = [
       ),
     ],
   },
-  { name: "restart", scenarios: routerScenarios((kind) => `cairn and ${kind}`, ["bird", "frr"], restarts) },
+  ...(["bird", "frr", "gobgp"] as const).map((kind) => ({
+    name: `restart-${kind}`,
+    scenarios: routerScenarios((each) => `cairn and ${each}`, [kind], restarts),
+  })),
   {
     name: "extended-next-hop",
     scenarios: routerScenarios((kind) => `cairn and ${kind}`, ["frr", "bird"], extendedNextHop),
