@@ -35,6 +35,8 @@ export class Memo {
   private readonly limits: MemoLimits;
   /** Roots by open addressing on the attribute id; 0 marks a free place. */
   key: Uint32Array = new Uint32Array(64);
+  /** 32 less the bits of a place. */
+  private shift = 32 - Math.log2(this.key.length);
   keyEpoch: Uint32Array = new Uint32Array(64);
   root: Int32Array = new Int32Array(64);
   /** First result row of the root; 0 for none. */
@@ -156,7 +158,8 @@ export class Memo {
 
   private place(id: number): number {
     const last = this.key.length - 1;
-    let at = (Math.imul(id, 0x9e3779b1) >>> 7) & last;
+    // The leading bits of the product: ids come in order, and those in the middle put them side by side.
+    let at = Math.imul(id, 0x9e3779b1) >>> this.shift;
     while (this.key[at] !== 0 && this.key[at] !== id) at = (at + 1) & last;
     return at;
   }
@@ -164,6 +167,7 @@ export class Memo {
   private rehash(): void {
     const { key, keyEpoch, root, rootResults } = this;
     const capacity = key.length * 2;
+    this.shift--;
     this.key = new Uint32Array(capacity);
     this.keyEpoch = new Uint32Array(capacity);
     this.root = new Int32Array(capacity);
