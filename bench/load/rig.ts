@@ -33,6 +33,8 @@ export type Metrics = Record<string, number>;
 /** Work that goes on after the last route arrived counts as CPU of the run. */
 const settleMs = 1000;
 const timeoutS = 300;
+/** Sessions that come up together; some daemons have a short queue. */
+const connectAtOnce = 50;
 
 export class Rig {
   readonly adapter: Adapter;
@@ -75,10 +77,13 @@ export class Rig {
     );
     const rig = new Rig(adapter, shape, table, setup, daemon);
     try {
-      await delay(300);
+      await delay(300 + count * 3); // a daemon may listen before it knows all of its neighbors
       rig.idleMb = daemon.memory().rssMb;
-      for (let n = 0; n < shape.feeders + shape.sinks; n++) rig.connect(n);
-      await Promise.all(rig.sessions.map(({ established }) => established));
+      for (let n = 0; n < shape.feeders + shape.sinks; n += connectAtOnce) {
+        const upTo = Math.min(n + connectAtOnce, shape.feeders + shape.sinks);
+        for (let peer = n; peer < upTo; peer++) rig.connect(peer);
+        await Promise.all(rig.sessions.map(({ established }) => established));
+      }
       await delay((adapter.warmUpS ?? 1) * 1000);
       rig.loopDelay(); // what came before does not count
       return rig;
