@@ -8,6 +8,8 @@ import { Peer, type PeerKind, type PeerSession, type PeerSetup } from "../lib/pe
 import { type Family, families, type Route, route } from "../lib/routes.ts";
 
 export class ExaBgp extends Peer {
+  /** With enhanced refresh agreed on, ExaBGP 4.2 closes the connection when it is asked for its routes. */
+  override readonly cairnSettings = ["enhanced_refresh = false"];
   protected readonly can = { path: true, set: true, aggregate: true, atomic: true };
   readonly daemon: Daemon;
   readonly #commands: string;

@@ -13,6 +13,8 @@ export interface CairnNeighbor {
   readonly passive: boolean;
   readonly nextHopSelf?: boolean;
   readonly export?: string;
+  /** Further lines. */
+  readonly settings?: readonly string[];
 }
 
 /** The parts of proto3 JSON that checks look at. Numbers of 64 bits are text there. */
@@ -139,6 +141,7 @@ function configText(asn: number, routerId: string, neighbors: readonly CairnNeig
       'connect_retry_time = "1s"',
       'import = ["accept-all"]',
       `export = [${quoted(neighbor.export ?? "accept-all")}]`,
+      ...(neighbor.settings ?? []),
     ].join("\n"),
   );
   const globals = `[global]\nasn = ${asn}\nrouter_id = ${quoted(routerId)}\nlisten = ["0.0.0.0:179", "[::]:179"]`;

@@ -43,6 +43,8 @@ export abstract class Peer {
   readonly setup: PeerSetup;
   protected abstract readonly can: Origination;
   abstract readonly daemon: Daemon;
+  /** Lines of cairn's neighbor that this daemon needs. */
+  readonly cairnSettings: readonly string[] = [];
   /** Prefixes that it does not announce at the moment. */
   protected readonly withdrawn = new Set<string>();
 

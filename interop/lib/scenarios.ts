@@ -424,6 +424,7 @@ function neighborsOf(peer: Peer, passive: boolean, nextHopSelf = false, exportPo
     passive,
     nextHopSelf,
     export: exportPolicy,
+    settings: peer.cairnSettings,
   }));
 }
 
