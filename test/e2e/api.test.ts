@@ -343,7 +343,7 @@ test("injection: receipts, owners, bulk, time to live, restart", async (t) => {
     { delete: [{ prefix: "10.0.0.0/32" }, { prefix: "172.16.0.0/12" }], ...batch(1) },
   ];
   for await (const answer of daemon.stream("InjectionService/InjectPaths", ...batches)) answers.push(answer);
-  assert.deepEqual(answers, [{ added: "1000", deleted: "1", unchanged: "501" }]);
+  assert.deepEqual(answers, [{ added: "1000", deleted: "1", unchanged: "501", generation: "1" }]);
   await a.until("1,000 routes", () => a.routes.size === 1_000);
   const bulk = await daemon.call("InjectionService/ListInjected", { owner: "bulk", pageSize: 600 });
   assert.deepEqual([bulk.paths.length, bulk.totalSize ?? "0"], [600, "0"], "not known before the end");

@@ -7,7 +7,7 @@ import { mutate, target } from "./config.ts";
 
 const folder = join(import.meta.dirname, "../../config");
 
-for (const name of readdirSync(folder)) {
+for (const name of readdirSync(folder).filter((each) => /\.(toml|yaml)$/.test(each))) {
   test(`fuzz: mutations of config/${name}`, () => {
     const seed = new Uint8Array(readFileSync(join(folder, name)));
     const random = seededRandom(1);

@@ -30,7 +30,10 @@ export const targets: Readonly<Record<string, FuzzTarget>> = {
   config: {
     ...config,
     text: true,
-    seeds: () => readdirSync(configFolder).map((name) => readFileSync(join(configFolder, name))),
+    seeds: () =>
+      readdirSync(configFolder)
+        .filter((name) => /\.(toml|yaml)$/.test(name))
+        .map((name) => readFileSync(join(configFolder, name))),
   },
   api: { ...api, text: true },
 };
