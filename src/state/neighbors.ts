@@ -58,6 +58,8 @@ const identityFields: ReadonlySet<string> = new Set(["remote_asn", "local_asn", 
 export class Neighbors {
   private readonly parts: NeighborsParts;
   private readonly byId: (NeighborRecord | undefined)[] = [];
+  /** How many neighbors ask for which lowest TTL, by IP version: listeners take what all agree to. */
+  private readonly minTtls: Readonly<Record<4 | 6, Map<number, number>>> = { 4: new Map(), 6: new Map() };
   private readonly byName = new Map<string, NeighborRecord>();
   /** Numbers of neighbors that are gone with all their routes. */
   private readonly freeIds: NeighborId[] = [];
@@ -220,13 +222,19 @@ export class Neighbors {
     keys.setRanges(ranges);
     for (const family of [4, 6] as const) {
       const bytes = family === 4 ? 4 : 16;
-      const minTtls: number[] = [];
-      for (const { config } of this.byName.values())
-        if (config.addressBytes.length === bytes) minTtls.push(config.minTtl);
+      const minTtls = [...this.minTtls[family].keys()];
       for (const { range, secrets } of ranges)
         if (!range.prefix || range.prefix.bytes.length === bytes) minTtls.push(secrets.minTtl);
       keys.setListenTtl(family, minTtls);
     }
+  }
+
+  /** Notes that a neighbor with this configuration came (1) or went (-1). */
+  private countTtl({ addressBytes, minTtl }: NeighborConfig, change: 1 | -1): void {
+    const counts = this.minTtls[addressBytes.length === 4 ? 4 : 6];
+    const count = (counts.get(minTtl) ?? 0) + change;
+    if (count > 0) counts.set(minTtl, count);
+    else counts.delete(minTtl);
   }
 
   /** Brings a dynamic neighbor to what it is now. @returns false when there is none of this address */
@@ -240,7 +248,9 @@ export class Neighbors {
   /** A dynamic neighbor told its AS number, which its settings follow from now on. */
   identified(id: NeighborId): NeighborConfig {
     const record = this.get(id);
+    this.countTtl(record.config, -1);
     record.config = this.configOf(record.config.address)!;
+    this.countTtl(record.config, 1);
     this.parts.routing.neighbors.flags[id] = neighborFlags(record);
     return record.config;
   }
@@ -270,6 +280,7 @@ export class Neighbors {
       return;
     }
     const record = newNeighborRecord(id, config);
+    this.countTtl(config, 1);
     this.byId[id] = record;
     this.byName.set(config.address, record);
     if (!config.dynamic) this.parts.keys.setNeighbor(config.addressBytes, config);
@@ -291,6 +302,8 @@ export class Neighbors {
   private update(record: NeighborRecord, config: NeighborConfig, reexport: Set<NeighborRecord>): void {
     const { sessions, routing } = this.parts;
     const change = compareConfigs(record.config, config);
+    this.countTtl(record.config, -1);
+    this.countTtl(config, 1);
     record.config = config;
     const flags = neighborFlags(record);
     if (flags !== routing.neighbors.flags[record.id] && !change.reset) this.flagsChanged = true;
@@ -314,6 +327,7 @@ export class Neighbors {
 
   private remove(record: NeighborRecord): void {
     record.removed = true;
+    this.countTtl(record.config, -1);
     this.parts.sessions.remove(record.id, this.parts.nowMs());
     if (!record.config.dynamic) this.parts.keys.setNeighbor(record.config.addressBytes, undefined);
     this.byName.delete(record.config.address);
