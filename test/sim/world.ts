@@ -134,7 +134,7 @@ export class World implements SpeakerWorld {
     const model = this.models[speaker.index];
     model.submitted(requestId, ops);
     speaker.mutate(mutation, (outcome) => {
-      model.answered(requestId, outcome);
+      model.answered(requestId, outcome, this.journals[speaker.index].state());
       done();
     });
   }

@@ -16,8 +16,10 @@ export class DurabilityModel {
   /** Specs by `Kind/name`, paths by `prefix pathId`. */
   private readonly objects = new Map<string, Message>();
   private readonly injected = new Map<string, InjectedPath>();
-  /** Requests without an answer, in order. */
+  /** Requests that the disk does not know yet. */
   private readonly pending = new Map<string, readonly MutationOp[]>();
+  /** Requests that were answered with a change before the disk had it. */
+  readonly lost = new Set<string>();
   /** Requests that were answered with a change of objects. */
   readonly acknowledged = new Set<string>();
   /** Highest generation that an answer named. */
@@ -28,24 +30,36 @@ export class DurabilityModel {
     this.pending.set(requestId, ops);
   }
 
-  answered(requestId: string, outcome: MutationOutcome): void {
-    const ops = this.pending.get(requestId);
-    this.pending.delete(requestId);
-    if (!outcome.ok) {
+  answered(requestId: string, outcome: MutationOutcome, stored: StoredState): void {
+    if (outcome.ok) {
+      this.generation = Math.max(this.generation, outcome.generation);
+      if (outcome.changes.length > 0) this.acknowledged.add(requestId);
+      this.follow(stored);
+    } else {
       for (const problem of outcome.problems)
         this.problems.push(`${problem.code} ${problem.path} ${problem.message}`);
-      return;
     }
-    this.generation = Math.max(this.generation, outcome.generation);
-    if (outcome.changes.length > 0) this.acknowledged.add(requestId);
-    if (ops) this.apply(ops);
+    // Accepted, and the disk does not know it: then it must have changed nothing.
+    const isLost = this.pending.delete(requestId) && outcome.ok && changesSomething(outcome);
+    if (isLost) this.lost.add(requestId);
   }
 
   /** The process died: what has no answer counts when the disk knows its request. */
   crashed(stored: StoredState): void {
-    const known = new Set(stored.requests.map(({ requestId }) => requestId));
-    for (const [requestId, ops] of this.pending) if (known.has(requestId)) this.apply(ops);
+    this.follow(stored);
     this.pending.clear();
+  }
+
+  /**
+   * Applies what the disk knows, in its order: requests that are under way together may be carried out in any, a small
+   * one before a large one that takes several turns.
+   */
+  private follow(stored: StoredState): void {
+    for (const { requestId } of stored.requests) {
+      const ops = this.pending.get(requestId);
+      if (ops) this.apply(ops);
+      this.pending.delete(requestId);
+    }
   }
 
   private apply(ops: readonly MutationOp[]): void {
@@ -101,6 +115,10 @@ export class DurabilityModel {
   }
 }
 
+function changesSomething(outcome: Extract<MutationOutcome, { ok: true }>): boolean {
+  return outcome.changes.length > 0 || outcome.receipts.some(({ changed }) => changed);
+}
+
 /** Compares a speaker that has nothing under way with what its operators were told. */
 export function checkDurability(world: World, speaker: Speaker): void {
   const model = world.models[speaker.index];
@@ -113,6 +131,7 @@ export function checkDurability(world: World, speaker: Speaker): void {
     if (!world.journals[speaker.index].audited.has(requestId))
       fail(`the audit does not know request ${requestId}`);
   }
+  for (const requestId of model.lost) fail(`request ${requestId} was acknowledged before it was durable`);
   const declared = new Set<string>();
   for (const kind of kinds.values()) {
     for (const entry of core.objects.entries(kind.name)) declared.add(`${kind.name}/${entry.name}`);
