@@ -90,8 +90,14 @@ export function compileCommunitySet(texts: readonly string[]): CommunitySet {
     ...fixed,
     reads,
     bind(asns) {
-      const filled = worded.map((text) => withAsns(text, asns));
-      return joinSets(fixed, compileFixed(filled.filter((text) => typeof readPattern(text) !== "string")));
+      const fill = (some: readonly string[]): string[] =>
+        some.map((text) => withAsns(text, asns)).filter((text) => typeof readPattern(text) !== "string");
+      const bound = joinSets(fixed, compileFixed(fill(worded)));
+      // Values are set in the order in which they stand in the set. Most sets are only matched, so nobody asks.
+      let values: CommunityValues | undefined;
+      return Object.defineProperty(bound, "values", {
+        get: () => (values ??= compileFixed(fill(texts)).values),
+      });
     },
   };
 }
