@@ -1,5 +1,6 @@
 /** Tables that fit the terminal: columns shrink, then go, before a line is allowed to break. */
 import stringWidth from "string-width";
+import type { Context } from "./context.ts";
 import { safeText } from "./human.ts";
 import type { Style } from "./style.ts";
 
@@ -170,4 +171,14 @@ export function wrapText(text: string, width: number): string[] {
     }
   }
   return [...lines, line];
+}
+
+/** Writes a table as wide as the terminal, or with all its columns where wide output was asked for. */
+export function writeTable<Row>(
+  context: Context,
+  columns: readonly Column<Row>[],
+  rows: readonly Row[],
+): void {
+  const { out, style, width, format } = context;
+  out.line(renderTable(columns, rows, width, style, format === "wide").join("\n"));
 }

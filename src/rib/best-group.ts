@@ -89,6 +89,15 @@ export class BestGroup extends UpdateGroup<Follower> {
     if (oldAttr !== 0 && attr !== oldAttr) this.attributes.release(oldAttr);
   }
 
+  /** What goes out for a prefix now; `withheld` of the exporter is the member that must not hear it. */
+  private choose(row: number): AttrId {
+    const { exporter } = this;
+    const attr = this.defaultFor(row);
+    if (attr === 0) return exporter.choose(row);
+    exporter.withheld = 0;
+    return attr;
+  }
+
   private tell(row: number, oldAttr: AttrId, oldSource: number, attr: AttrId, source: number): void {
     const { batch } = this;
     if (attr === 0) batch.withdraw(row, oldSource);

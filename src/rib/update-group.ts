@@ -422,15 +422,6 @@ export abstract class UpdateGroup<Follower extends Place = Place> {
     }
   }
 
-  /** What goes out for a prefix of one route; `withheld` of the exporter is the member that must not hear it. */
-  protected choose(row: number): AttrId {
-    const { exporter } = this;
-    const attr = this.defaultFor(row);
-    if (attr === 0) return exporter.choose(row);
-    exporter.withheld = 0;
-    return attr;
-  }
-
   protected uncount(source: number): void {
     this.count--;
     const left = (this.countBySource.get(source) ?? 0) - 1;

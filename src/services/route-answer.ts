@@ -13,14 +13,23 @@ export function takesBinary(context: HandlerContext): boolean {
   return !(context.requestHeader.get("content-type") ?? "json").includes("json");
 }
 
-/** A response with the batch in it. With `binary` it is valid until the batch changes: it is encoded first. */
+/**
+ * The routes of a batch for a repeated field of `response`. With `binary` the batch goes into the response as it is, and
+ * the response is valid until the batch changes: it is encoded first.
+ */
+export function routesFor(response: Message, batch: RouteBatch, binary: boolean): Route[] {
+  if (!binary || batch.count === 0) return batch.routes();
+  response.$unknown = [batch.asField()];
+  return [];
+}
+
+/** A response with the batch in `routes`, see `routesFor`. */
 export function withRoutes<Response extends RoutesResponse>(
   answer: GenMessage<Response>,
   batch: RouteBatch,
   binary: boolean,
 ): Response {
   const response = create(answer);
-  if (binary && batch.count > 0) response.$unknown = [batch.asField()];
-  else response.routes = batch.routes();
+  response.routes = routesFor(response, batch, binary);
   return response;
 }

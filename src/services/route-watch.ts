@@ -13,7 +13,7 @@ import type { ServiceContext } from "./context.ts";
 import { Pacer } from "./pacer.ts";
 import { unwrap } from "./problems.ts";
 import { checked } from "./request.ts";
-import { takesBinary } from "./route-answer.ts";
+import { routesFor, takesBinary } from "./route-answer.ts";
 import { checkQuery } from "./route-query.ts";
 import { Wake } from "./watchers.ts";
 
@@ -52,8 +52,7 @@ export async function* watchRoutes(
       if (updated.count + withdrawn.length > 0) {
         const init = { type, withdrawn, revision: BigInt(revision) };
         const response = create(WatchRoutesResponseSchema, init);
-        if (!binary) response.updated = updated.routes();
-        else if (updated.count > 0) response.$unknown = [updated.asField()];
+        response.updated = routesFor(response, updated, binary);
         yield response;
       }
       if (!caughtUp) continue;

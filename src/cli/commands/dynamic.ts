@@ -15,7 +15,7 @@ import { mutationFields, mutationOptions, tellMutation } from "../mutate.ts";
 import { listAll, writeList } from "../paging.ts";
 import { specFields } from "../spec-fields.ts";
 import { clearedFields, clearOption, readSpec, specFromFlags, specOptions } from "../spec-flags.ts";
-import { renderFields, renderTable } from "../table.ts";
+import { renderFields, writeTable } from "../table.ts";
 import type { Argument, Command } from "../tree.ts";
 
 const { method } = NeighborService;
@@ -32,7 +32,8 @@ const listCommand: Command = {
       return context.out.line("no ranges: cairnctl dynamic add NAME --prefix PREFIX --group GROUP");
     const refused = ({ state }: DynamicRange): bigint =>
       (state?.refusedLimit ?? 0n) + (state?.refusedRate ?? 0n);
-    const lines = renderTable<DynamicRange>(
+    writeTable<DynamicRange>(
+      context,
       [
         { title: "RANGE", value: ({ spec }) => spec?.name ?? "" },
         { title: "PREFIX", value: ({ spec }) => spec?.prefix || "any" },
@@ -45,11 +46,7 @@ const listCommand: Command = {
         { title: "DESCRIPTION", value: ({ spec }) => spec?.description ?? "", min: 10, drop: 1 },
       ],
       dynamicRanges,
-      context.width,
-      context.style,
-      context.format === "wide",
     );
-    context.out.line(lines.join("\n"));
   },
 };
 

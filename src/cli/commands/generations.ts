@@ -24,7 +24,7 @@ import { exitCode, usageError } from "../exit.ts";
 import { humanTime, safeText } from "../human.ts";
 import { changeLines, mutationFields, mutationOptions, tellMutation } from "../mutate.ts";
 import { listAll, writeList } from "../paging.ts";
-import { renderTable } from "../table.ts";
+import { writeTable } from "../table.ts";
 import type { Argument, Command } from "../tree.ts";
 
 const { method } = ConfigService;
@@ -77,7 +77,8 @@ export const historyCommand: Command = {
         : await client.call(method.listGenerations, { ...request, pageSize: Number(lines) });
     if (!context.forPeople) return context.message(method.listGenerations.output, response);
     if (response.generations.length === 0) return out.line("no generations");
-    const rows = renderTable<Generation>(
+    writeTable<Generation>(
+      context,
       [
         { title: "GEN", value: (row) => `${row.generation}${row.pinned ? "*" : ""}`, align: "right" },
         { title: "TIME", value: (row) => humanTime(row.time) },
@@ -88,11 +89,7 @@ export const historyCommand: Command = {
         { title: "NOTE", value: noteText },
       ],
       response.generations,
-      context.width,
-      style,
-      context.format === "wide",
     );
-    out.line(rows.join("\n"));
   },
 };
 
@@ -190,7 +187,8 @@ export const blameCommand: Command = {
       field: invocation.arg("FIELD"),
     });
     if (!context.forPeople) return context.message(BlameResponseSchema, response);
-    const lines = renderTable<BlameLine>(
+    writeTable<BlameLine>(
+      context,
       [
         { title: "FIELD", value: (line) => line.path },
         { title: "VALUE", value: (line) => safeText(line.value), min: 10 },
@@ -200,11 +198,7 @@ export const blameCommand: Command = {
         { title: "REASON", value: (line) => safeText(line.reason), min: 8, drop: 1 },
       ],
       response.lines,
-      context.width,
-      context.style,
-      context.format === "wide",
     );
-    context.out.line(lines.join("\n"));
   },
 };
 

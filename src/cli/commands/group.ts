@@ -18,7 +18,7 @@ import { listAll, writeList } from "../paging.ts";
 import { fileOption, readDocument } from "../read-file.ts";
 import { specFields } from "../spec-fields.ts";
 import { clearedFields, clearOption, isSecret, readSpec, specFromFlags, specOptions } from "../spec-flags.ts";
-import { renderFields, renderTable } from "../table.ts";
+import { renderFields, writeTable } from "../table.ts";
 import type { Argument, Command } from "../tree.ts";
 
 const { method } = PeerGroupService;
@@ -33,7 +33,8 @@ const listCommand: Command = {
     if (!context.forPeople) return writeList(context, method.listPeerGroups, {});
     const { peerGroups } = await listAll(await context.client(), method.listPeerGroups, {});
     if (peerGroups.length === 0) return context.out.line("no groups: cairnctl group set NAME ...");
-    const lines = renderTable<PeerGroup>(
+    writeTable<PeerGroup>(
+      context,
       [
         { title: "GROUP", value: ({ spec }) => spec?.name ?? "" },
         { title: "AS", value: ({ spec }) => String(spec?.remoteAsn ?? "-"), align: "right" },
@@ -44,11 +45,7 @@ const listCommand: Command = {
         { title: "DESCRIPTION", value: ({ spec }) => spec?.description ?? "", min: 10, drop: 1 },
       ],
       peerGroups,
-      context.width,
-      context.style,
-      context.format === "wide",
     );
-    context.out.line(lines.join("\n"));
   },
 };
 

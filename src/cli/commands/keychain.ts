@@ -14,7 +14,7 @@ import { listAll, writeList } from "../paging.ts";
 import { fileOption, readDocument } from "../read-file.ts";
 import { specFields } from "../spec-fields.ts";
 import { readSpec, specFromFlags, specOptions } from "../spec-flags.ts";
-import { renderFields, renderTable } from "../table.ts";
+import { renderFields, writeTable } from "../table.ts";
 import type { Argument, Command } from "../tree.ts";
 
 const { method } = KeychainService;
@@ -29,18 +29,15 @@ const listCommand: Command = {
     const { keychains } = await listAll(await context.client(), method.listKeychains, {});
     if (keychains.length === 0)
       return context.out.line("no keychains: cairnctl keychain set NAME --keys ...");
-    const lines = renderTable<Keychain>(
+    writeTable<Keychain>(
+      context,
       [
         { title: "KEYCHAIN", value: ({ spec }) => spec?.name ?? "" },
         { title: "KEYS", value: ({ spec }) => spec?.keys.map(({ id }) => id).join(", ") ?? "", min: 8 },
         { title: "DESCRIPTION", value: ({ spec }) => spec?.description ?? "", min: 10, drop: 1 },
       ],
       keychains,
-      context.width,
-      context.style,
-      context.format === "wide",
     );
-    context.out.line(lines.join("\n"));
   },
 };
 
