@@ -18,7 +18,7 @@ export interface AttributeTable {
   /** First and last AS of the path; 0 for an empty path or one that starts (ends) with a set. */
   readonly neighborAs: Uint32Array;
   readonly originAs: Uint32Array;
-  readonly flags: Uint16Array;
+  readonly flags: Uint32Array;
   /**
    * Incremented whenever the id is freed, so that whoever remembers an id without holding a reference (policy memos)
    * can tell that it has become another set, or none: (id, epoch) names one attribute set for ever.

@@ -16,7 +16,7 @@ export class FakeAttributeTable implements AttributeTable {
   readonly pathLength = new Uint16Array(CAPACITY);
   readonly neighborAs = new Uint32Array(CAPACITY);
   readonly originAs = new Uint32Array(CAPACITY);
-  readonly flags = new Uint16Array(CAPACITY);
+  readonly flags = new Uint32Array(CAPACITY);
   readonly epoch = new Uint32Array(CAPACITY);
   /** References held by id. */
   readonly references = new Uint32Array(CAPACITY);

@@ -43,7 +43,7 @@ export class AttributeStore implements AttributeTable {
   pathLength = new Uint16Array(this.capacity);
   neighborAs = new Uint32Array(this.capacity);
   originAs = new Uint32Array(this.capacity);
-  flags = new Uint16Array(this.capacity);
+  flags = new Uint32Array(this.capacity);
   /** ORIGINATOR_ID, 0 when absent. */
   originatorId = new Uint32Array(this.capacity);
   /** Number of cluster ids, at most 255. */
@@ -173,7 +173,7 @@ export class AttributeStore implements AttributeTable {
 
   /** Bytes in columns, hash and arena. */
   memoryBytes(): number {
-    return this.capacity * 48 + this.slots.byteLength + this.chunks.length * chunkBytes;
+    return this.capacity * 50 + this.slots.byteLength + this.chunks.length * chunkBytes;
   }
 
   private rehash(slotCount: number): void {
