@@ -10,23 +10,31 @@ import type { AttributeStore } from "./attribute-store.ts";
 import { type NeighborColumns, NeighborFlag } from "./neighbor-columns.ts";
 import type { PathColumns } from "./path-columns.ts";
 
+interface StepRule {
+  readonly name: string;
+  /** It only picks one of paths that are equally good: multipath does not ask it. */
+  readonly breaksTies?: boolean;
+}
+
 /** Steps by number, in the default order. Names are those of the configuration. */
-export const stepNames = [
-  "stale",
-  "weight",
-  "local-pref",
-  "local-origin",
-  "as-path-length",
-  "origin",
-  "med",
-  "external",
-  "oldest",
-  "router-id",
-  "cluster-list-length",
-  "neighbor-address",
-  "path-id",
-] as const;
-export type StepName = (typeof stepNames)[number];
+const stepRules = [
+  { name: "stale" },
+  { name: "weight" },
+  { name: "local-pref" },
+  { name: "local-origin" },
+  { name: "as-path-length" },
+  { name: "origin" },
+  { name: "med" },
+  { name: "external" },
+  { name: "oldest", breaksTies: true },
+  { name: "router-id", breaksTies: true },
+  { name: "cluster-list-length", breaksTies: true },
+  { name: "neighbor-address", breaksTies: true },
+  { name: "path-id", breaksTies: true },
+] as const satisfies readonly StepRule[];
+export type StepName = (typeof stepRules)[number]["name"];
+export const stepNames: readonly StepName[] = stepRules.map(({ name }) => name);
+const breaksTies = (step: number): boolean => (stepRules[step] as StepRule).breaksTies === true;
 
 const Step = {
   stale: 0,
@@ -75,6 +83,8 @@ export class BestPath {
   private readonly neighbors: NeighborColumns;
   private config: BestPathConfig = defaultBestPath;
   private order: readonly number[] = [];
+  /** Those of the steps that do not only break ties. */
+  private merits: readonly number[] = [];
   /** Paths under selection, reused. */
   private readonly candidates: number[] = [];
 
@@ -103,6 +113,7 @@ export class BestPath {
       wanted.push(last);
     }
     this.order = wanted;
+    this.merits = wanted.filter((step) => !breaksTies(step));
   }
 
   /**
@@ -110,9 +121,17 @@ export class BestPath {
    * @returns negative when `a` is better, positive when `b` is; 0 only for the same path
    */
   compare(paths: PathColumns, a: number, b: number): number {
-    const order = this.order;
-    for (let i = 0; i < order.length; i++) {
-      const result = this.step(order[i], paths, a, b);
+    return this.compareBy(this.order, paths, a, b);
+  }
+
+  /** Compares without the steps that only break ties: 0 when neither path is better than the other. */
+  compareMerit(paths: PathColumns, a: number, b: number): number {
+    return this.compareBy(this.merits, paths, a, b);
+  }
+
+  private compareBy(steps: readonly number[], paths: PathColumns, a: number, b: number): number {
+    for (let i = 0; i < steps.length; i++) {
+      const result = this.step(steps[i], paths, a, b);
       if (result !== 0) return result;
     }
     return 0;
