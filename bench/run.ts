@@ -108,7 +108,7 @@ function sizesOf({ size, quickSize, sizes }: Scenario): readonly number[] {
 }
 
 function suits(scenario: Scenario, adapter: Adapter): boolean {
-  const setup: Setup = { peers: [], ipv6: false, routeServer: false };
+  const setup: Setup = { peers: [], ipv6: false, routeServer: false, holdTimeS: 240 };
   return (scenario.can?.(adapter) ?? true) && (adapter.can?.(setup) ?? true);
 }
 

@@ -29,7 +29,7 @@ function controlOf(directory: string): string {
   return join(directory, "control");
 }
 
-function configText({ peers, ipv6, routeServer, filter, keepReceived }: Setup): string {
+function configText({ peers, ipv6, routeServer, holdTimeS, filter, keepReceived }: Setup): string {
   const channel = (policy: string): string =>
     `${ipv6 ? "ipv6" : "ipv4"} { import ${policy}; ${keepReceived ? "import table on; " : ""}export all; ${routeServer ? "" : "next hop self; "}}`;
   const protocols = peers.map(
@@ -37,7 +37,7 @@ function configText({ peers, ipv6, routeServer, filter, keepReceived }: Setup): 
   local ${ipv6 ? daemonAddress6 : daemonAddress4} as ${daemonAs};
   neighbor ${address} as ${asn};
   passive on;
-  hold time 240;
+  hold time ${holdTimeS};
   ${routeServer ? "rs client;" : ""}
   ${channel(filter && feeds ? "filter bench" : "all")};
 }

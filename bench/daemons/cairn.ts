@@ -58,7 +58,7 @@ export async function call(socketPath: string, rpc: string, body: object = {}): 
   return JSON.parse(text);
 }
 
-function configText({ peers, ipv6, routeServer, filter }: Setup, directory: string): string {
+function configText({ peers, ipv6, routeServer, holdTimeS, filter }: Setup, directory: string): string {
   const listen = ipv6 ? `[${daemonAddress6}]:179` : `${daemonAddress4}:179`;
   const head = `[global]
 asn = ${daemonAs}
@@ -74,7 +74,7 @@ unix_socket = "${socketOf(directory)}"
 address = "${address}"
 remote_asn = ${asn}
 passive = true
-hold_time = 240
+hold_time = ${holdTimeS}
 families = ["${ipv6 ? "ipv6-unicast" : "ipv4-unicast"}"]
 import = ["${filter && feeds ? "bench" : "accept-all"}"]
 export = ["accept-all"]

@@ -17,6 +17,10 @@ export interface Setup {
   readonly ipv6: boolean;
   /** Route server: AS path and next hop untouched. Else plain eBGP with ourselves as next hop. */
   readonly routeServer: boolean;
+  /** Hold time of all sessions, seconds. */
+  readonly holdTimeS: number;
+  /** All threads of the daemon share one core. */
+  readonly oneCore?: boolean;
   /** Import policy of the feeders; absent: accept all. */
   readonly filter?: Filter;
   /** Routes are kept as they were received, so that another policy needs no session anew. cairn always does. */

@@ -26,7 +26,7 @@ export const frr: Adapter = {
   },
 };
 
-function configText({ peers, ipv6, routeServer }: Setup): string {
+function configText({ peers, ipv6, routeServer, holdTimeS }: Setup): string {
   const neighbors = peers.map(
     ({ address, asn }) => ` neighbor ${address} remote-as ${asn}\n neighbor ${address} peer-group peers\n`,
   );
@@ -39,7 +39,7 @@ router bgp ${daemonAs}
  no bgp default ipv4-unicast
  no bgp network import-check
  neighbor peers peer-group
- neighbor peers timers 80 240
+ neighbor peers timers ${holdTimeS / 3} ${holdTimeS}
  neighbor peers passive
 ${neighbors.join("")} address-family ${ipv6 ? "ipv6" : "ipv4"} unicast
   neighbor peers activate

@@ -18,7 +18,7 @@ export const gobgp: Adapter = {
   list: ({ ipv6 }) => ["gobgp", "-u", api[0], "-p", api[1], "global", "rib", "-a", ipv6 ? "ipv6" : "ipv4"],
 };
 
-function configText({ peers, ipv6, routeServer }: Setup): string {
+function configText({ peers, ipv6, routeServer, holdTimeS }: Setup): string {
   const listen = ipv6 ? daemonAddress6 : daemonAddress4;
   const neighbors = peers.map(
     ({ address, asn }) => `
@@ -29,7 +29,7 @@ peer-as = ${asn}
 [neighbors.transport.config]
 passive-mode = true
 [neighbors.timers.config]
-hold-time = 240
+hold-time = ${holdTimeS}
 ${routeServer ? "[neighbors.route-server.config]\nroute-server-client = true\n" : ""}[[neighbors.afi-safis]]
 [neighbors.afi-safis.config]
 afi-safi-name = "${ipv6 ? "ipv6-unicast" : "ipv4-unicast"}"

@@ -19,13 +19,13 @@ export const openbgpd: Adapter = {
   list: (_, directory) => ["bgpctl", "-s", join(directory, "control"), "show", "rib", "selected"],
 };
 
-function configText({ peers, ipv6, routeServer }: Setup, directory: string): string {
+function configText({ peers, ipv6, routeServer, holdTimeS }: Setup, directory: string): string {
   const neighbors = peers.map(({ address, asn }) => `  neighbor ${address} { remote-as ${asn} }`);
   return `AS ${daemonAs}
 router-id ${routerId}
 listen on ${ipv6 ? daemonAddress6 : daemonAddress4}
 socket "${join(directory, "control")}"
-holdtime 240
+holdtime ${holdTimeS}
 fib-update no
 nexthop qualify via default
 ${routeServer ? "transparent-as yes" : ""}

@@ -23,6 +23,9 @@ export interface RigShape extends TableShape {
   readonly feedersReceive?: boolean;
   readonly keepReceived?: boolean;
   readonly unwatched?: boolean;
+  /** Default 240. */
+  readonly holdTimeS?: number;
+  readonly oneCore?: boolean;
   /** Import policy of the feeders, for this table. */
   filter?(table: Table): Filter;
 }
@@ -46,6 +49,8 @@ export class Rig {
   readonly sinks: Sink[] = [];
   readonly sessions: Session[] = [];
   private readonly shape: RigShape;
+  /** Seconds from the start of the daemon until all sessions were up. */
+  upS = 0;
   private idleMb = 0;
   private startedMs = 0;
   private cpuBefore = 0;
@@ -70,11 +75,14 @@ export class Rig {
       { length: count },
       (_, n): Peer => ({ address: peerAddress(n, ipv6), asn: firstPeerAs + n, feeds: n < shape.feeders }),
     );
-    const { routeServer = false, keepReceived, unwatched } = shape;
-    const setup = { peers, ipv6, routeServer, keepReceived, unwatched, filter: shape.filter?.(table) };
-    const daemon = await DaemonProcess.start(adapter.name, (directory) =>
-      adapter.configure(setup, directory),
-    );
+    const { routeServer = false, holdTimeS = 240, keepReceived, unwatched, oneCore } = shape;
+    const filter = shape.filter?.(table);
+    const setup = { peers, ipv6, routeServer, holdTimeS, keepReceived, unwatched, oneCore, filter };
+    const startedMs = performance.now();
+    const daemon = await DaemonProcess.start(adapter.name, (directory) => {
+      const started = adapter.configure(setup, directory);
+      return oneCore ? { ...started, command: ["taskset", "-c", "0", ...started.command] } : started;
+    });
     const rig = new Rig(adapter, shape, table, setup, daemon);
     try {
       await delay(300 + count * 3); // a daemon may listen before it knows all of its neighbors
@@ -84,6 +92,7 @@ export class Rig {
         for (let peer = n; peer < upTo; peer++) rig.connect(peer);
         await Promise.all(rig.sessions.map(({ established }) => established));
       }
+      rig.upS = (performance.now() - startedMs) / 1000;
       await delay((adapter.warmUpS ?? 1) * 1000);
       rig.loopDelay(); // what came before does not count
       return rig;
@@ -103,6 +112,7 @@ export class Rig {
       address,
       asn,
       ipv6: this.setup.ipv6,
+      holdTimeS: this.setup.holdTimeS,
       routerId: (10 << 24) + (98 << 16) + n + 1,
       update: sink && ((bytes, start, end) => sink.update(bytes, start, end)),
     });
@@ -158,6 +168,15 @@ export class Rig {
     this.check();
     if (!sinks.every(({ complete }) => complete)) throw new Error("routes were lost after they had arrived");
     return { timeS, cpuS: this.daemon.cpuS() - this.cpuBefore };
+  }
+
+  /** Waits until no session was sent anything but keepalives for two seconds: feeders are not checked as sinks are. */
+  async quiet(): Promise<void> {
+    const updates = (): number => this.sessions.reduce((sum, { updatesIn }) => sum + updatesIn, 0);
+    for (let before = -1; before !== updates(); await delay(2000)) {
+      this.check();
+      before = updates();
+    }
   }
 
   /** @throws Error when something is wrong already */

@@ -7,12 +7,13 @@ export interface SessionOptions {
   readonly asn: number;
   readonly ipv6: boolean;
   readonly routerId: number;
+  /** Hold time that is offered, seconds; keepalives go out three times in it. */
+  readonly holdTimeS: number;
   /** Called with each UPDATE: `bytes[start, end)`, header included; the bytes are only lent. */
   update?(bytes: Uint8Array, start: number, end: number): void;
 }
 
 const headerBytes = 19;
-const holdTimeS = 240;
 const writeBytes = 1 << 18;
 
 /** Sockets read one after the other, and what they read is dealt with at once: one buffer serves all. */
@@ -35,7 +36,7 @@ export class Session {
 
   constructor(options: SessionOptions) {
     this.options = options;
-    const { address: localAddress, ipv6 } = options;
+    const { address: localAddress, ipv6, holdTimeS } = options;
     const onread = { buffer: shared, callback: (count: number) => this.read(count) };
     this.socket = net.connect({
       host: ipv6 ? daemonAddress6 : daemonAddress4,
@@ -135,7 +136,7 @@ function u32(value: number): number[] {
 }
 
 /** OPEN with one family and four-octet AS numbers. */
-function open({ asn, ipv6, routerId }: SessionOptions): Buffer {
+function open({ asn, ipv6, routerId, holdTimeS }: SessionOptions): Buffer {
   const capabilities = [1, 4, 0, ipv6 ? 2 : 1, 0, 1, 65, 4, ...u32(asn)];
   const parameters = [2, capabilities.length, ...capabilities];
   const as2 = asn > 65_535 ? 23_456 : asn;

@@ -7,13 +7,14 @@ import { idle } from "./idle.ts";
 import { ipv6 } from "./ipv6.ts";
 import { lateSink } from "./late-sink.ts";
 import { list } from "./list.ts";
-import { lostNeighbor } from "./lost-neighbor.ts";
+import { lostBest, lostNeighbor } from "./lost-neighbor.ts";
 import { manySinks } from "./many-sinks.ts";
 import { overlap } from "./overlap.ts";
 import { policy } from "./policy.ts";
 import { policyEdit } from "./policy-edit.ts";
 import { routeServer } from "./route-server.ts";
 import type { Scenario } from "./scenario.ts";
+import { thousandNeighbors } from "./thousand-neighbors.ts";
 import { watch } from "./watch.ts";
 
 export const scenarios: readonly Scenario[] = [
@@ -26,8 +27,10 @@ export const scenarios: readonly Scenario[] = [
   routeServer,
   overlap,
   manySinks,
+  thousandNeighbors,
   churn,
   lostNeighbor,
+  lostBest,
   ipv6,
   fourPaths,
   policy,
