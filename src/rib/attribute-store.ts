@@ -8,9 +8,10 @@
  */
 import { assert } from "../base/assert.ts";
 import { grown } from "../base/columns.ts";
-import type { AttributeTable } from "../policy/attribute-table.ts";
+import { AttributeFlag, type AttributeTable } from "../policy/attribute-table.ts";
 import { DerivedAttributes, deriveBlock } from "../wire/block.ts";
 import type { AttributeBlock } from "../wire/scratch.ts";
+import type { NextHops } from "./next-hops.ts";
 
 /** Names an interned attribute set; 0 is none. */
 export type AttrId = number;
@@ -50,9 +51,20 @@ export class AttributeStore implements AttributeTable {
   clusterLength = new Uint8Array(this.capacity);
   /** Weight that policy set, else 0. */
   weight = new Uint32Array(this.capacity);
+  /** `NextHops` id where these are tracked, else 0. */
+  nextHop = new Uint32Array(this.capacity);
+  readonly nextHops: NextHops | undefined;
+  /** Halves of the AIGP metric where `flags` has `hasAigp`; empty until the first one comes. */
+  aigpHigh = new Uint32Array(0);
+  aigpLow = new Uint32Array(0);
 
   /** Sets alive. */
   count = 0;
+
+  /** @param nextHops where next hops are interned, when they are tracked */
+  constructor(nextHops?: NextHops) {
+    this.nextHops = nextHops;
+  }
 
   /** @inheritdoc */
   intern(bytes: Uint8Array, start: number, end: number): AttrId {
@@ -103,10 +115,23 @@ export class AttributeStore implements AttributeTable {
     this.originatorId[id] = derived.originatorId;
     this.clusterLength[id] = Math.min(255, derived.clusterListLength);
     this.weight[id] = derived.weight;
+    if (this.nextHops) {
+      this.nextHop[id] = this.nextHops.intern(bytes, start + derived.nextHopAt, derived.nextHopLength);
+    }
+    if ((derived.flags & AttributeFlag.hasAigp) !== 0) this.setAigp(id);
     this.count++;
     if (this.count * 2 > this.slots.length) this.rehash(this.slots.length * 2);
     else this.slots[slot] = id;
     return id;
+  }
+
+  private setAigp(id: AttrId): void {
+    if (id >= this.aigpHigh.length) {
+      this.aigpHigh = grown(this.aigpHigh, this.capacity);
+      this.aigpLow = grown(this.aigpLow, this.capacity);
+    }
+    this.aigpHigh[id] = this.derived.aigpHigh;
+    this.aigpLow[id] = this.derived.aigpLow;
   }
 
   private allocate(size: number): number {
@@ -149,6 +174,7 @@ export class AttributeStore implements AttributeTable {
     const sizeClass = sizeClassOf(this.size[id]);
     (this.freePlaces[sizeClass] ??= []).push(this.offset[id]);
     this.epoch[id]++;
+    this.nextHops?.release(this.nextHop[id]);
     this.freeIds.push(id);
     this.count--;
   }
@@ -173,7 +199,8 @@ export class AttributeStore implements AttributeTable {
 
   /** Bytes in columns, hash and arena. */
   memoryBytes(): number {
-    return this.capacity * 50 + this.slots.byteLength + this.chunks.length * chunkBytes;
+    const aigp = this.aigpHigh.byteLength * 2;
+    return this.capacity * 54 + aigp + this.slots.byteLength + this.chunks.length * chunkBytes;
   }
 
   private rehash(slotCount: number): void {
@@ -206,6 +233,7 @@ export class AttributeStore implements AttributeTable {
     this.originatorId = grown(this.originatorId, n);
     this.clusterLength = grown(this.clusterLength, n);
     this.weight = grown(this.weight, n);
+    this.nextHop = grown(this.nextHop, n);
   }
 }
 

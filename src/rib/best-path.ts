@@ -26,6 +26,7 @@ const stepRules = [
   { name: "origin" },
   { name: "med" },
   { name: "external" },
+  { name: "igp-metric" },
   { name: "oldest", breaksTies: true },
   { name: "router-id", breaksTies: true },
   { name: "cluster-list-length", breaksTies: true },
@@ -45,11 +46,12 @@ const Step = {
   origin: 5,
   med: 6,
   external: 7,
-  oldest: 8,
-  routerId: 9,
-  clusterLength: 10,
-  neighborAddress: 11,
-  pathId: 12,
+  igpMetric: 8,
+  oldest: 9,
+  routerId: 10,
+  clusterLength: 11,
+  neighborAddress: 12,
+  pathId: 13,
 } as const;
 
 export interface BestPathConfig {
@@ -102,6 +104,7 @@ export class BestPath {
     const wanted = order.filter(
       (step) =>
         !(step === Step.asPathLength && config.ignoreAsPathLength) &&
+        !(step === Step.igpMetric && !this.attributes.nextHops && config.steps.length === 0) &&
         !(step === Step.oldest && !config.preferOldest && config.steps.length === 0),
     );
     const staleAt = wanted.indexOf(Step.stale);
@@ -127,6 +130,12 @@ export class BestPath {
   /** Compares without the steps that only break ties: 0 when neither path is better than the other. */
   compareMerit(paths: PathColumns, a: number, b: number): number {
     return this.compareBy(this.merits, paths, a, b);
+  }
+
+  /** The first step by which `compareMerit` tells two paths apart; undefined when neither is better. */
+  decidingMerit(paths: PathColumns, a: number, b: number): StepName | undefined {
+    const step = this.merits.find((merit) => this.step(merit, paths, a, b) !== 0);
+    return step === undefined ? undefined : stepNames[step];
   }
 
   private compareBy(steps: readonly number[], paths: PathColumns, a: number, b: number): number {
@@ -162,6 +171,8 @@ export class BestPath {
         return this.comparesMed(attrA, attrB) ? this.medOf(attrA) - this.medOf(attrB) : 0;
       case Step.external:
         return this.internalRank(paths.neighbor[a]) - this.internalRank(paths.neighbor[b]);
+      case Step.igpMetric:
+        return this.igpMetric(attrA, paths.neighbor[a]) - this.igpMetric(attrB, paths.neighbor[b]);
       case Step.oldest:
         return this.ageRank(paths, a) - this.ageRank(paths, b);
       case Step.routerId:
@@ -184,6 +195,12 @@ export class BestPath {
   private medOf(attr: number): number {
     const present = (this.attributes.flags[attr] & AttributeFlag.hasMed) !== 0;
     return present ? this.attributes.med[attr] : this.config.missingMedWorst ? 0x1_0000_0000 : 0;
+  }
+
+  /** Metric of our route to the next hop; 0 for our own routes, and where next hops are not tracked. */
+  igpMetric(attr: number, neighbor: number): number {
+    const { nextHops, nextHop } = this.attributes;
+    return nextHops && neighbor !== 0 ? nextHops.metric[nextHop[attr]] : 0;
   }
 
   private isExternal(neighbor: number): boolean {
@@ -328,6 +345,8 @@ export class BestPath {
           : "none";
       case Step.external:
         return this.isExternal(neighbor) ? "external" : "internal";
+      case Step.igpMetric:
+        return String(this.igpMetric(attr, neighbor));
       case Step.oldest:
         return String(paths.time[path]);
       case Step.routerId:

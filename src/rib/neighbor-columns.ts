@@ -5,7 +5,14 @@
 import { grown } from "../base/columns.ts";
 import { formatIp } from "../base/ip.ts";
 
-export const NeighborFlag = { external: 1, reflectorClient: 2, routeServerClient: 4, local: 8 } as const;
+export const NeighborFlag = {
+  external: 1,
+  reflectorClient: 2,
+  routeServerClient: 4,
+  local: 8,
+  /** Its next hops must be on a link of ours: external, and one hop away. */
+  connected: 64,
+} as const;
 
 export class NeighborColumns {
   private capacity = 64;

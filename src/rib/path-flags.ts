@@ -17,27 +17,39 @@ export const RejectReason = {
   routeLeak: 9,
   prefixLimit: 10,
   acceptedLimit: 11,
+  /** Policy accepted it, and `attr` is what policy made of it; it waits for its next hop. */
+  nextHop: 14,
+  /** Policy accepted it; it is suppressed until it has been quiet for a while (RFC 2439). */
+  damped: 15,
 } as const;
 export type RejectReason = (typeof RejectReason)[keyof typeof RejectReason];
 
-/** Text per reason; policy rejections are told in more detail by the policy itself. */
-export const rejectReasonText: readonly string[] = [
-  "",
-  "own AS in AS_PATH",
-  "first AS is not the neighbor's (enforce_first_as)",
-  "ORIGINATOR_ID is our own (RFC 4456)",
-  "own cluster id in CLUSTER_LIST (RFC 4456)",
-  "no import policy on an eBGP neighbor (RFC 8212)",
-  "import policy",
-  "next hop is our own address",
-  "AS_PATH is longer than max_as_path_length",
-  "route leak: ONLY_TO_CUSTOMER says that it must not come this way (RFC 9234)",
-  "prefix limit",
-  "prefix limit after policy",
-];
+/** Text per reason; policy rejections are told in more detail by the policy itself, next hops by their tracker. */
+export const rejectReasonText: Readonly<Record<number, string>> = {
+  [RejectReason.none]: "",
+  [RejectReason.ownAs]: "own AS in AS_PATH",
+  [RejectReason.firstAs]: "first AS is not the neighbor's (enforce_first_as)",
+  [RejectReason.originatorLoop]: "ORIGINATOR_ID is our own (RFC 4456)",
+  [RejectReason.clusterLoop]: "own cluster id in CLUSTER_LIST (RFC 4456)",
+  [RejectReason.noPolicy]: "no import policy on an eBGP neighbor (RFC 8212)",
+  [RejectReason.policy]: "import policy",
+  [RejectReason.nextHopIsSelf]: "next hop is our own address",
+  [RejectReason.pathTooLong]: "AS_PATH is longer than max_as_path_length",
+  [RejectReason.routeLeak]: "route leak: ONLY_TO_CUSTOMER says that it must not come this way (RFC 9234)",
+  [RejectReason.prefixLimit]: "prefix limit",
+  [RejectReason.acceptedLimit]: "prefix limit after policy",
+  [RejectReason.damped]: "suppressed: it has flapped too often (RFC 2439)",
+  [RejectReason.nextHop]: "next hop cannot be reached (RFC 4271 9.1.2)",
+};
 
 export const reasonMask = 0x0f;
 export const epochShift = 4;
 export const epochMask = 0x70;
 /** Epochs are counted modulo this. */
 export const epochs = 8;
+
+/** Import let the path in: it is chosen from, or would be if its next hop could be reached. */
+export function isAccepted(flags: number): boolean {
+  const reason = flags & reasonMask;
+  return reason === RejectReason.none || reason === RejectReason.nextHop;
+}

@@ -13,9 +13,12 @@ import type { Family } from "../wire/family.ts";
 import type { AttrId, AttributeStore } from "./attribute-store.ts";
 import type { BestPath } from "./best-path.ts";
 import { after, ChangeList } from "./change-list.ts";
+import { Multipath, type MultipathConfig } from "./multipath.ts";
 import type { NeighborColumns } from "./neighbor-columns.ts";
+import { NextHopPaths } from "./next-hop-paths.ts";
+import type { NextHops } from "./next-hops.ts";
 import { PathColumns, type PathId } from "./path-columns.ts";
-import { epochMask, epochShift, epochs, RejectReason, reasonMask } from "./path-flags.ts";
+import { epochMask, epochShift, epochs, isAccepted, RejectReason, reasonMask } from "./path-flags.ts";
 import { markerLength, type PrefixId, PrefixTable4, PrefixTable16 } from "./prefix-table.ts";
 
 const queuedDead = 1;
@@ -37,7 +40,9 @@ export class RouteTable {
   /** Prefixes that lost their last path, until all cursors have passed them. */
   private dead: PrefixId[] = [];
   private deadHead = 0;
-  /** Paths per neighbor: all, and those that are eligible. */
+  /** Paths by next hop, where these are tracked. */
+  readonly nextHopPaths: NextHopPaths | undefined;
+  /** Paths per neighbor: all, and those that import accepted. */
   received = new Uint32Array(64);
   accepted = new Uint32Array(64);
   /** Those that a prefix limit keeps out, before and after policy. */
@@ -54,11 +59,20 @@ export class RouteTable {
   bestPathRuns = 0;
   /** Some consumer looks at paths behind the best one: a change of any eligible path moves its prefix to the tail. */
   followsAllPaths = false;
+  /** Which paths are used side by side with the best one; undefined as long as that was never asked for. */
+  multipath: Multipath | undefined;
   /** Latest revision of a prefix that was forgotten: a watch cannot go on from before it. */
   forgottenRevision = 0;
 
-  constructor(family: Family, attributes: AttributeStore, best: BestPath, neighbors: NeighborColumns) {
+  constructor(
+    family: Family,
+    attributes: AttributeStore,
+    best: BestPath,
+    neighbors: NeighborColumns,
+    nextHops?: NextHops,
+  ) {
     this.family = family;
+    this.nextHopPaths = nextHops && new NextHopPaths(nextHops);
     this.prefixes = family.addressBytes === 4 ? new PrefixTable4() : new PrefixTable16();
     this.attributes = attributes;
     this.best = best;
@@ -66,6 +80,13 @@ export class RouteTable {
     this.capacity = this.prefixes.capacity;
     this.head = new Uint32Array(this.capacity);
     this.state = new Uint8Array(this.capacity);
+  }
+
+  /** Sets how many paths are used side by side; every prefix must be selected again when that changes. */
+  configureMultipath(config: MultipathConfig): void {
+    if (!this.multipath && config.external <= 1 && config.internal <= 1) return;
+    this.multipath ??= new Multipath(this.attributes, this.neighbors, this.best);
+    this.multipath.configure(config);
   }
 
   /** Makes room for a neighbor's counters. */
@@ -150,10 +171,13 @@ export class RouteTable {
       this.attributes.retain(attr);
       this.received[neighbor]++;
       this.insert(prefix, path, head);
-      if (reason === 0) {
+      if (isAccepted(reason)) {
         this.accepted[neighbor]++;
+        this.nextHopPaths?.add(path, this.attributes.nextHop[attr]);
+      }
+      if (reason === 0) {
         this.challenge(prefix, path);
-        if (this.followsAllPaths) this.changes.touch(prefix);
+        this.lookBehind(prefix, false);
       } else this.countOver(neighbor, reason, 1);
       return true;
     }
@@ -179,6 +203,12 @@ export class RouteTable {
     const wasEligible = (before & reasonMask) === 0;
     const isEligible = (flags & reasonMask) === 0;
     const wasBest = wasEligible && this.head[prefix] === path;
+    const wasAccepted = isAccepted(before);
+    const nowAccepted = isAccepted(flags);
+    if (this.nextHopPaths && (attr !== attrBefore || wasAccepted !== nowAccepted)) {
+      if (wasAccepted) this.nextHopPaths.remove(path, this.attributes.nextHop[attrBefore]);
+      if (nowAccepted) this.nextHopPaths.add(path, this.attributes.nextHop[attr]);
+    }
     this.attributes.retain(received);
     this.attributes.retain(attr);
     if (paths.received[path] !== received || attrBefore !== attr || ((before ^ flags) & ~epochMask) !== 0) {
@@ -189,7 +219,7 @@ export class RouteTable {
     paths.received[path] = received;
     paths.attr[path] = attr;
     paths.flags[path] = flags;
-    this.accepted[paths.neighbor[path]] += Number(isEligible) - Number(wasEligible);
+    this.accepted[paths.neighbor[path]] += Number(nowAccepted) - Number(wasAccepted);
     if (((before ^ flags) & reasonMask) !== 0) {
       this.countOver(paths.neighbor[path], before & reasonMask, -1);
       this.countOver(paths.neighbor[path], flags & reasonMask, 1);
@@ -202,7 +232,9 @@ export class RouteTable {
       if (wasEligible) this.choose(prefix, this.head[prefix], false);
       else this.challenge(prefix, path);
     } else if (wasEligible) this.choose(prefix, this.head[prefix], false);
-    if (this.followsAllPaths && (wasEligible || isEligible)) this.changes.touch(prefix);
+    if (wasEligible || isEligible) {
+      this.lookBehind(prefix, attr !== attrBefore && this.multipath?.has(path) === true);
+    }
   }
 
   /** The eligible paths of a prefix, best first. */
@@ -227,17 +259,20 @@ export class RouteTable {
     const prefix = paths.prefix[path];
     const neighbor = paths.neighbor[path];
     const wasEligible = paths.eligible(path);
+    const wasAccepted = isAccepted(paths.flags[path]);
+    if (wasAccepted) this.nextHopPaths?.remove(path, this.attributes.nextHop[paths.attr[path]]);
     if (!wasEligible) this.countOver(neighbor, paths.flags[path] & reasonMask, -1);
     const bestBefore = this.bestOf(prefix);
+    const wasUsed = this.multipath?.forget(path) === true;
     if (this.isStale(path)) this.stale[neighbor]--;
     this.unlink(prefix, path);
     this.attributes.release(paths.received[path]);
     this.attributes.release(paths.attr[path]);
     paths.remove(path);
     this.received[neighbor]--;
-    if (wasEligible) this.accepted[neighbor]--;
+    if (wasAccepted) this.accepted[neighbor]--;
     if (wasEligible) this.choose(prefix, bestBefore, bestBefore === path);
-    if (wasEligible && this.followsAllPaths) this.changes.touch(prefix);
+    if (wasEligible) this.lookBehind(prefix, wasUsed);
     if (this.head[prefix] === 0) this.bury(prefix);
   }
 
@@ -257,8 +292,19 @@ export class RouteTable {
 
   /** Chooses the best path of a prefix anew (after a change of the steps or of neighbor columns). */
   reselect(prefix: PrefixId): void {
-    // The order behind the best path may be another one now.
-    this.choose(prefix, this.bestOf(prefix), this.followsAllPaths);
+    const wasUsed = this.multipath?.has(this.bestOf(prefix)) === true;
+    this.choose(prefix, this.bestOf(prefix), false);
+    // The order behind the best path may be another one now, and so may weights.
+    this.lookBehind(prefix, wasUsed);
+  }
+
+  /**
+   * Tells those of an eligible path that came, changed or went who look behind the best one.
+   * @param wasUsed it was one of several that are used side by side, and is not what it was
+   */
+  private lookBehind(prefix: PrefixId, wasUsed: boolean): void {
+    const isAnother = this.multipath?.settle(this.paths, this.head[prefix], wasUsed);
+    if (isAnother || this.followsAllPaths) this.changes.touch(prefix);
   }
 
   /** A new eligible path against the present best: only when it wins, or there is none, is anything to be done. */
@@ -423,7 +469,11 @@ export class RouteTable {
 
   memoryBytes(): number {
     return (
-      this.capacity * 5 + this.prefixes.memoryBytes() + this.paths.memoryBytes() + this.changes.memoryBytes()
+      this.capacity * 5 +
+      this.prefixes.memoryBytes() +
+      this.paths.memoryBytes() +
+      this.changes.memoryBytes() +
+      (this.nextHopPaths?.memoryBytes() ?? 0)
     );
   }
 }

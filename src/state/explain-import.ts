@@ -8,7 +8,7 @@ import {
   type ExplainImportResponse,
   ExplainImportResponseSchema,
 } from "../gen/cairn/v1/rib_service_pb.ts";
-import { rejectReasonText } from "../rib/path-flags.ts";
+import { RejectReason, rejectReasonText } from "../rib/path-flags.ts";
 import type { RouteTable } from "../rib/route-table.ts";
 import { unicastFamily } from "../wire/family.ts";
 import type { Core } from "./core.ts";
@@ -56,7 +56,7 @@ export function explainImport(
   response.route = routeMessage(routing, table, path, paths.received[path], nowS);
   const story = core.importer.explain(record, table, path);
   for (const { name, passes, reason, passed } of story.gates) {
-    const text = name === "policy" ? policyText(story) : passed ? passes : rejectReasonText[reason];
+    const text = name === "policy" ? policyText(story) : passed ? passes : refusal(story, reason);
     gates.push(gateMessage(name, passed, text));
   }
   for (const text of story.changes) gates.push(gateMessage("after-policy", true, text));
@@ -90,6 +90,11 @@ function notReceived(record: NeighborRecord, table: RouteTable, row: number, pat
     ? ""
     : `, or it was refused and is not kept: of refused routes ${limits.rejectedKeptMax} are, as soft_reconfiguration is off`;
   return `the neighbor has not announced it${id}${others}${dropped}`;
+}
+
+/** A next hop is told of in more detail than by the check's text. */
+function refusal({ decidedBy }: ImportStory, reason: RejectReason): string {
+  return reason === RejectReason.nextHop ? decidedBy : rejectReasonText[reason];
 }
 
 function policyText({ policy }: ImportStory): string {

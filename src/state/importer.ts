@@ -9,7 +9,7 @@ import type { Program } from "../policy/program.ts";
 import { RouteKey, RouteType } from "../policy/route-key.ts";
 import type { AttrId } from "../rib/attribute-store.ts";
 import { findNextHop } from "../rib/export-rewrite.ts";
-import { RejectReason, reasonMask, rejectReasonText } from "../rib/path-flags.ts";
+import { isAccepted, RejectReason, reasonMask, rejectReasonText } from "../rib/path-flags.ts";
 import type { RouteTable } from "../rib/route-table.ts";
 import { AttributeFlag } from "../wire/attribute-flags.ts";
 import { decodeBlock } from "../wire/block.ts";
@@ -179,6 +179,7 @@ export class Importer {
     const { at, length, pathId } = list;
     const refused = reason !== RejectReason.none;
     const limited = dropsExcess(record, table.family);
+    const standing = refused ? reason : this.nextHopVerdict(record, attr);
     let added = false;
     for (let i = 0; i < list.count; i++) {
       if (limited) {
@@ -191,7 +192,7 @@ export class Importer {
         continue;
       }
       const prefix = table.prefix(bytes, at[i], length[i]);
-      if (table.announce(record.id, prefix, pathId[i], received, attr, reason, nowS)) added = true;
+      if (table.announce(record.id, prefix, pathId[i], received, attr, standing, nowS)) added = true;
     }
     if (added || record.config.acceptedLimits[table.family.index]) this.countPrefixes(record, table);
   }
@@ -210,12 +211,13 @@ export class Importer {
   ): boolean {
     const known = table.prefixes.find(bytes, at[i], length[i]);
     const path = known === 0 ? 0 : table.find(record.id, known, pathId[i]);
-    const was = path === 0 ? undefined : ((table.paths.flags[path] & reasonMask) as RejectReason);
+    const was = path === 0 ? undefined : reasonOf(table, path);
     const now = limitReason(record, table, was, reason);
     if (now === RejectReason.none || record.config.softReconfiguration) {
       const prefix = known || table.prefix(bytes, at[i], length[i]);
       const kept = now === RejectReason.none ? attr : received;
-      return table.announce(record.id, prefix, pathId[i], received, kept, now, nowS);
+      const standing = now === RejectReason.none ? this.nextHopVerdict(record, attr) : now;
+      return table.announce(record.id, prefix, pathId[i], received, kept, standing, nowS);
     }
     if (isLimit(now)) record.limitSkipped[table.family.index] = true;
     if (path !== 0) table.removePath(path);
@@ -253,12 +255,19 @@ export class Importer {
         continue;
       }
       const prefix = table.prefix(bytes, at[i], length[i]);
-      const reason = attr === 0 ? RejectReason.policy : RejectReason.none;
+      const reason = attr === 0 ? RejectReason.policy : this.nextHopVerdict(record, attr);
       if (table.announce(record.id, prefix, pathId[i], received, attr || received, reason, nowS))
         added = true;
       if (attr !== 0) attributes.release(attr);
     }
     if (added || record.config.acceptedLimits[table.family.index]) this.countPrefixes(record, table);
+  }
+
+  /** Whether an accepted route may be chosen, by what is known of its next hop. */
+  private nextHopVerdict(record: NeighborRecord, attr: AttrId): RejectReason {
+    const { nextHops, attributes, neighbors } = this.routing;
+    if (!nextHops) return RejectReason.none;
+    return nextHops.verdict(attributes.nextHop[attr], neighbors.flags[record.id]);
   }
 
   /** Looks whether limits are near or passed; to be called after routes came in or policy ran again. */
@@ -326,9 +335,14 @@ export class Importer {
     const attr = this.decide(record, table, path);
     const { reason } = this;
     const { due } = this.finish;
+    const nextHop = reason === RejectReason.nextHop ? nextHopText(this.routing, attr) : "";
     if (attr !== 0) attributes.release(attr);
     const limited = dropsExcess(record, table.family);
-    const order = gatesInOrder.filter((gate) => limited || !isLimit(gate.reason));
+    const order = gatesInOrder.filter(
+      (gate) =>
+        (limited || !isLimit(gate.reason)) &&
+        (this.routing.nextHops !== undefined || gate.reason !== RejectReason.nextHop),
+    );
     const last = order.findIndex((gate) => gate.reason === reason);
     const reached = last < 0 ? order : order.slice(0, last + 1);
     const gates = reached.map((gate) => ({ ...gate, passed: gate.reason !== reason }));
@@ -339,7 +353,7 @@ export class Importer {
     return {
       gates,
       policy,
-      decidedBy: decidedBy(reason, policy),
+      decidedBy: nextHop || decidedBy(reason, policy),
       accepted: reason === RejectReason.none,
       changes: attr === 0 ? [] : describeDue(due, record.config),
     };
@@ -348,6 +362,7 @@ export class Importer {
   /** Why a kept path is refused, as a text of what decided. */
   refusal(record: NeighborRecord, table: RouteTable, path: number): string {
     const reason = (table.paths.flags[path] & reasonMask) as RejectReason;
+    if (reason === RejectReason.nextHop) return nextHopText(this.routing, table.paths.attr[path]);
     if (reason !== RejectReason.policy || !record.importProgram) return rejectReasonText[reason];
     this.setKey(record, table, table.paths.prefix[path]);
     return (
@@ -407,8 +422,8 @@ export class Importer {
       const { reason } = this;
       if (isLimit(reason) && !record.config.softReconfiguration)
         record.limitSkipped[table.family.index] = true;
-      const wasRejected = !paths.eligible(path);
-      if (reason !== RejectReason.none && !keepsRejected(record, table, wasRejected)) {
+      const wasRejected = !isAccepted(paths.flags[path]);
+      if (!isAccepted(reason) && !keepsRejected(record, table, wasRejected)) {
         table.removePath(path);
         continue;
       }
@@ -434,7 +449,8 @@ export class Importer {
   /**
    * What the checks and import policy make of a kept path, with the settings of `record`; `reason` says why it is
    * refused. Nothing is changed, and nothing counted.
-   * @returns the attributes after import, retained for the caller; 0 when it is refused
+   * @returns the attributes after import, retained for the caller; 0 when it is refused. A path that is accepted and
+   * waits for its next hop has attributes, and that as its reason
    */
   decide(
     record: NeighborRecord,
@@ -459,7 +475,9 @@ export class Importer {
     const longLived = isLongLived(record, table, path);
     const attr = this.accept(record, received, record.importProgram, longLived);
     if (attr === 0) this.reason = RejectReason.policy;
-    return this.withinLimits(record, table, path, attr);
+    const limited = this.withinLimits(record, table, path, attr);
+    if (limited !== 0) this.reason = this.nextHopVerdict(record, limited);
+    return limited;
   }
 
   private setKey(record: NeighborRecord, table: RouteTable, prefix: number): void {
@@ -472,12 +490,22 @@ export class Importer {
   /** What prefix limits make of a decision; `attr` is given back when they keep the path out. */
   private withinLimits(record: NeighborRecord, table: RouteTable, path: number, attr: AttrId): AttrId {
     if (!dropsExcess(record, table.family)) return attr;
-    const was = (table.paths.flags[path] & reasonMask) as RejectReason;
-    this.reason = limitReason(record, table, was, this.reason);
+    this.reason = limitReason(record, table, reasonOf(table, path), this.reason);
     if (attr === 0 || this.reason === RejectReason.none) return attr;
     this.routing.attributes.release(attr);
     return 0;
   }
+}
+
+/** Why an accepted path may not be chosen all the same. */
+export function nextHopText({ nextHops, attributes }: Routing, attr: AttrId): string {
+  return nextHops?.refusal(attributes.nextHop[attr]) ?? "";
+}
+
+/** Why a kept path is refused; a limit counts one that waits for its next hop as accepted. */
+function reasonOf(table: RouteTable, path: number): RejectReason {
+  const { flags } = table.paths;
+  return isAccepted(flags[path]) ? RejectReason.none : ((flags[path] & reasonMask) as RejectReason);
 }
 
 /** True for a stale path of a neighbor that has been away for longer than its restart time. */
@@ -495,6 +523,7 @@ const gatesInOrder: readonly ImportGate[] = [
     passes: "within the prefix limit for accepted routes",
     reason: RejectReason.acceptedLimit,
   },
+  { name: "next-hop", passes: "the next hop can be reached", reason: RejectReason.nextHop },
 ];
 
 /** A path on its way in, told by `Importer.explain`. */

@@ -13,7 +13,7 @@ import type { ChosenPath } from "../rib/export-gates.ts";
 import { Exporter } from "../rib/exporter.ts";
 import { NeighborColumns } from "../rib/neighbor-columns.ts";
 import { PathColumns } from "../rib/path-columns.ts";
-import { reasonMask } from "../rib/path-flags.ts";
+import { isAccepted, reasonMask } from "../rib/path-flags.ts";
 import type { RouteTable } from "../rib/route-table.ts";
 import type { UpdateGroup } from "../rib/update-group.ts";
 import { neighborFlags, originatesDefault } from "./groups.ts";
@@ -286,7 +286,7 @@ export class RoutePlan {
     const { importer } = this.scope.core;
     const attr = importer.decide(after, table, path, this.scope.requirePolicy);
     if (attr !== 0) this.held.push(attr);
-    const accepted = (paths.flags[path] & reasonMask) === 0;
+    const accepted = isAccepted(paths.flags[path]);
     scratch.attr[copy] = attr === 0 ? paths.received[path] : attr;
     scratch.flags[copy] = (paths.flags[path] & ~reasonMask) | importer.reason;
     const counts = this.received.get(neighbor)![table.family.index];

@@ -26,7 +26,7 @@ import { parsePolicyText } from "../policy/text/parse.ts";
 import type { AttrId } from "../rib/attribute-store.ts";
 import { pathReason } from "../rib/export-gates.ts";
 import { Exporter } from "../rib/exporter.ts";
-import { RejectReason, reasonMask } from "../rib/path-flags.ts";
+import { isAccepted } from "../rib/path-flags.ts";
 import type { RouteTable } from "../rib/route-table.ts";
 import { decodeBlock } from "../wire/block.ts";
 import { type Family, families, familyByName } from "../wire/family.ts";
@@ -297,7 +297,7 @@ class Trial implements PolicyTrial {
         if (paths.neighbor[path] !== record.id || paths.received[path] === 0) return [];
         const after = core.importer.decide(tried, table, path);
         if (after !== 0) held.push(after);
-        const wasAccepted = (paths.flags[path] & reasonMask) === RejectReason.none;
+        const wasAccepted = isAccepted(paths.flags[path]);
         const comparison: Comparison = {
           prefix: paths.prefix[path],
           pathId: paths.idOf(path),

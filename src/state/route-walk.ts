@@ -1,5 +1,5 @@
 /** Walks over tables for lists. A position is a row: rows stay what they are while their route is there. */
-import { RejectReason, reasonMask } from "../rib/path-flags.ts";
+import { isAccepted, RejectReason, reasonMask } from "../rib/path-flags.ts";
 import type { RouteTable } from "../rib/route-table.ts";
 import type { UpdateGroup } from "../rib/update-group.ts";
 import type { RouteBatch } from "./route-batch.ts";
@@ -144,8 +144,9 @@ export class ReceivedWalk extends RowWalk {
     const { paths } = table;
     if (paths.neighbor[path] !== this.neighbor || paths.received[path] === 0) return;
     const reason = paths.flags[path] & reasonMask;
-    if (this.kind === "accepted" && reason !== RejectReason.none) return;
-    if (this.kind === "rejected" && reason === RejectReason.none) return;
+    const accepted = isAccepted(reason);
+    if (this.kind === "accepted" && !accepted) return;
+    if (this.kind === "rejected" && accepted) return;
     if (!filter.matchesPrefix(table.prefixes, paths.prefix[path])) return;
     const attr = this.kind === "accepted" ? paths.attr[path] : paths.received[path];
     if (!filter.matchesAttributes(attr)) return;

@@ -3,22 +3,35 @@ import { AttributeStore } from "../rib/attribute-store.ts";
 import { BestPath } from "../rib/best-path.ts";
 import { ExportCache } from "../rib/export-cache.ts";
 import { NeighborColumns } from "../rib/neighbor-columns.ts";
+import { NextHops } from "../rib/next-hops.ts";
 import { RouteTable } from "../rib/route-table.ts";
 import { UpdateBatch } from "../rib/update-batch.ts";
 import { type Family, families } from "../wire/family.ts";
 import { UpdateEncoder } from "../wire/update-encode.ts";
 
 export class Routing {
-  readonly attributes = new AttributeStore();
+  /** Undefined when every next hop counts as reachable. */
+  readonly nextHops: NextHops | undefined;
+  readonly attributes: AttributeStore;
   readonly neighbors = new NeighborColumns();
-  readonly best = new BestPath(this.attributes, this.neighbors);
+  readonly best: BestPath;
   /** One table per family, by family index. */
-  readonly tables: readonly RouteTable[] = families.map(
-    (family) => new RouteTable(family, this.attributes, this.best, this.neighbors),
-  );
-  readonly exportCache = new ExportCache(this.attributes);
-  readonly batch = new UpdateBatch(this.attributes);
+  readonly tables: readonly RouteTable[];
+  readonly exportCache: ExportCache;
+  readonly batch: UpdateBatch;
   readonly encoder = new UpdateEncoder();
+
+  /** @param tracksNextHops whether paths wait for their next hops */
+  constructor(tracksNextHops = false) {
+    this.nextHops = tracksNextHops ? new NextHops() : undefined;
+    this.attributes = new AttributeStore(this.nextHops);
+    this.best = new BestPath(this.attributes, this.neighbors);
+    this.tables = families.map(
+      (family) => new RouteTable(family, this.attributes, this.best, this.neighbors, this.nextHops),
+    );
+    this.exportCache = new ExportCache(this.attributes);
+    this.batch = new UpdateBatch(this.attributes);
+  }
 
   table(family: Family): RouteTable {
     return this.tables[family.index];
