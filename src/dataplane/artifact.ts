@@ -1,0 +1,76 @@
+/**
+ * An artifact is one piece of kernel state that an object asks for: an address on a link, a route, a rule, a sysctl.
+ * It is named by its class and its key, which is what the kernel tells entries of the class apart by; its facts are what
+ * the object asks of it, and say nothing about what it leaves to the kernel.
+ */
+
+/** A value in the facts of an artifact; JSON, so that the ledger can keep it. */
+export type Fact = string | number | boolean | readonly Fact[] | { readonly [name: string]: Fact };
+export type Facts = Readonly<Record<string, Fact>>;
+
+export interface ArtifactName {
+  /** Name of an `ArtifactClass`. */
+  readonly class: string;
+  /** Canonical text, for example `eth0 192.0.2.1/24`. */
+  readonly key: string;
+}
+
+export interface Artifact extends ArtifactName {
+  readonly facts: Facts;
+  /** Take over an entry that is there already and is not ours, instead of reporting a conflict. */
+  readonly adopt: boolean;
+  /** Put right what somebody else altered or removed; otherwise it is only reported. */
+  readonly repair: boolean;
+}
+
+/** What the kernel holds under a name. */
+export interface Observed {
+  readonly facts: Facts;
+  /**
+   * What tells this entry from another one of the same name: the index of a link, the protocol mark of a route. Empty
+   * where the kernel keeps nothing of the kind.
+   */
+  readonly identity: string;
+}
+
+export interface ArtifactClass {
+  readonly name: string;
+  /** Classes of a lower order are made earlier and removed later: a link before its addresses, these before routes. */
+  readonly order: number;
+  /**
+   * `entry`: is made and deleted. `setting`: is there whether we want it or not (a sysctl, the MTU of a link that is not
+   * ours); it is altered, and given back as it was found.
+   */
+  readonly nature: "entry" | "setting";
+  /** The fact that is the identity of what we make, where that is known beforehand: the protocol mark of a route. */
+  readonly mark?: string;
+}
+
+/** One text for an artifact, in maps and for people. */
+export function artifactText({ class: name, key }: ArtifactName): string {
+  return `${name} ${key}`;
+}
+
+/** Whether the kernel holds what is asked for: every fact that is asked for, whatever it holds besides. */
+export function satisfies(observed: Facts, asked: Facts): boolean {
+  for (const name in asked) if (!sameFact(observed[name], asked[name])) return false;
+  return true;
+}
+
+/** Both ask for the same, no more and no less. */
+export function sameFacts(a: Facts, b: Facts): boolean {
+  return Object.keys(a).length === Object.keys(b).length && satisfies(a, b);
+}
+
+function sameFact(a: Fact | undefined, b: Fact): boolean {
+  if (a === b) return true;
+  if (typeof a !== "object" || typeof b !== "object") return false;
+  if (isList(a) || isList(b)) {
+    return isList(a) && isList(b) && a.length === b.length && a.every((item, i) => sameFact(item, b[i]));
+  }
+  return sameFacts(a, b);
+}
+
+function isList(fact: Fact): fact is readonly Fact[] {
+  return Array.isArray(fact);
+}

@@ -1,0 +1,17 @@
+/** The classes of artifacts, in the order in which they stand on each other. To add one: a row here, and its codec in the host. */
+import type { ArtifactClass } from "./artifact.ts";
+
+export const artifactClasses: readonly ArtifactClass[] = [
+  /** A link that cairn makes. Key: its name. Identity: its index. */
+  { name: "link", order: 10, nature: "entry" },
+  /** One property of any link. Key: `NAME PROPERTY`. */
+  { name: "link-setting", order: 20, nature: "setting" },
+  /** Key: the name with dots. */
+  { name: "sysctl", order: 25, nature: "setting" },
+  /** Key: `LINK ADDRESS/LENGTH`. */
+  { name: "address", order: 30, nature: "entry" },
+  /** Key: `TABLE PREFIX METRIC`. Identity: the protocol mark. */
+  { name: "route", order: 50, nature: "entry", mark: "protocol" },
+  /** Key: `FAMILY PRIORITY SELECTOR`. Identity: the protocol mark. */
+  { name: "rule", order: 60, nature: "entry", mark: "protocol" },
+];

@@ -1,0 +1,124 @@
+/**
+ * What to do about one artifact, given what is asked for, what the kernel holds and what the ledger says. The table, for
+ * entries (`ours`: a ledger row whose identity, where both are known, is that of the kernel's entry):
+ *
+ *   asked  kernel   ledger   decision
+ *   yes    none     none     create
+ *   yes    none     row      create; drift, if it was confirmed
+ *   yes    same     ours     nothing
+ *   yes    same     none     adopt if asked to, else conflict
+ *   yes    differs  ours     update; drift, if not because another thing is asked for
+ *   yes    differs  none     update if asked to adopt, else conflict
+ *   no     present  ours     delete
+ *   no     none     row      forget
+ *   no     present  other's  forget the row, leave the entry
+ *   no     present  none     nothing: foreign
+ *
+ * Settings are never made, deleted or foreign: `update` alters them and keeps what was there, and what becomes of them
+ * when nobody asks any more is `restore`, unless somebody has altered them since.
+ */
+import { type Artifact, type ArtifactClass, type Observed, sameFacts, satisfies } from "./artifact.ts";
+import type { LedgerRow } from "./ledger.ts";
+
+/**
+ * `keep`: nothing in the kernel. `forget`: drop the ledger row and leave the kernel alone. `adopt`: as it should be, and
+ * ours from now on. `conflict`: something that is not ours is in the way. `unsupported`: this kernel has no such setting.
+ */
+export type Verb =
+  | "keep"
+  | "create"
+  | "update"
+  | "delete"
+  | "restore"
+  | "adopt"
+  | "forget"
+  | "conflict"
+  | "unsupported";
+
+export interface Decision {
+  readonly verb: Verb;
+  /** Somebody else has altered or removed what is ours. */
+  readonly drift: boolean;
+}
+
+/**
+ * @param asked what an object asks for, if any does
+ * @param observed what the kernel holds; undefined: nothing. Never what it held some time ago
+ * @param row what the ledger says
+ */
+export function decide(
+  { nature }: ArtifactClass,
+  asked: Artifact | undefined,
+  observed: Observed | undefined,
+  row: LedgerRow | undefined,
+): Decision {
+  return nature === "setting" ? decideSetting(asked, observed, row) : decideEntry(asked, observed, row);
+}
+
+function decideEntry(
+  asked: Artifact | undefined,
+  observed: Observed | undefined,
+  row: LedgerRow | undefined,
+): Decision {
+  if (!observed) {
+    if (asked) return verdict("create", row?.phase === "confirmed");
+    return verdict(row ? "forget" : "keep");
+  }
+  const isOurs = row !== undefined && isSame(row, observed);
+  if (!asked) return verdict(isOurs ? "delete" : row ? "forget" : "keep");
+  const isRight = satisfies(observed.facts, asked.facts);
+  if (!isOurs) {
+    // Drift, when there was one of ours: somebody took it away and put another in its place.
+    const drift = row?.phase === "confirmed";
+    return asked.adopt ? verdict(isRight ? "adopt" : "update", drift) : verdict("conflict", drift);
+  }
+  if (isRight) return verdict("keep");
+  return verdict("update", row.phase === "confirmed" && !satisfies(observed.facts, row.facts));
+}
+
+function decideSetting(
+  asked: Artifact | undefined,
+  observed: Observed | undefined,
+  row: LedgerRow | undefined,
+): Decision {
+  if (!observed) return verdict(asked ? "unsupported" : row ? "forget" : "keep");
+  if (asked) {
+    if (satisfies(observed.facts, asked.facts)) return verdict(row ? "keep" : "adopt");
+    return verdict("update", row?.phase === "confirmed" && !satisfies(observed.facts, row.facts));
+  }
+  if (!row) return verdict("keep");
+  // Only what still is as we made it goes back: a later hand knows better.
+  const goesBack = row.before !== undefined && !sameFacts(row.before, row.facts);
+  return verdict(goesBack && satisfies(observed.facts, row.facts) ? "restore" : "forget");
+}
+
+function isSame(row: LedgerRow, observed: Observed): boolean {
+  return row.identity === "" || observed.identity === "" || row.identity === observed.identity;
+}
+
+function verdict(verb: Verb, drift = false): Decision {
+  return { verb, drift };
+}
+
+/** Verbs that change the kernel. */
+export function touchesKernel(verb: Verb): boolean {
+  return verb === "create" || verb === "update" || verb === "delete" || verb === "restore";
+}
+
+/**
+ * Orders operations: what is made comes before what goes, so that nothing is missing in between; each class after those
+ * that it stands on, and removed before them.
+ */
+export function inOrder<T extends { readonly verb: Verb; readonly class: string; readonly key: string }>(
+  operations: readonly T[],
+  orderOf: (name: string) => number,
+): T[] {
+  const rank = (verb: Verb): number => (verb === "delete" || verb === "restore" ? 1 : 0);
+  return [...operations].sort((a, b) => {
+    const late = rank(a.verb) - rank(b.verb);
+    if (late !== 0) return late;
+    const step = orderOf(a.class) - orderOf(b.class);
+    if (step !== 0) return rank(a.verb) === 1 ? -step : step;
+    return a.key < b.key ? -1 : a.key > b.key ? 1 : 0;
+  });
+}
