@@ -17,25 +17,46 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   wire: ["base"],
   policy: ["base", "gen", "wire"],
   fsm: ["base", "wire"],
+  bfd: ["base"],
   rib: ["base", "gen", "wire", "policy"],
+  rpki: ["base", "wire", "policy"],
   dataplane: ["base"],
   resources: ["base", "gen", "dataplane"],
-  state: ["base", "gen", "wire", "policy", "fsm", "rib", "dataplane", "resources"],
+  state: ["base", "gen", "wire", "policy", "fsm", "bfd", "rib", "rpki", "dataplane", "resources"],
   config: ["base", "gen", "policy", "state", "resources"],
   services: ["base", "gen", "wire", "state", "resources"],
   store: ["base", "gen", "state"],
   "dataplane/host": ["base", "dataplane"],
   cli: ["base", "gen", "policy", "resources"],
-  runtime: ["base", "gen", "wire", "policy", "fsm", "rib", "dataplane", "resources", "state"].concat([
-    "config",
-    "services",
-    "store",
-    "dataplane/host",
-  ]),
+  runtime: [
+    "base",
+    "gen",
+    "wire",
+    "policy",
+    "fsm",
+    "bfd",
+    "rib",
+    "rpki",
+    "dataplane",
+    "resources",
+    "state",
+  ].concat(["config", "services", "store", "dataplane/host"]),
 };
 
 /** Rooms that run the same in production, simulation and replay. */
-const deterministic = ["base", "gen", "wire", "policy", "fsm", "rib", "dataplane", "resources", "state"];
+const deterministic = [
+  "base",
+  "gen",
+  "wire",
+  "policy",
+  "fsm",
+  "bfd",
+  "rib",
+  "rpki",
+  "dataplane",
+  "resources",
+  "state",
+];
 
 /** What would let the outside into a deterministic room. */
 const outside: readonly [RegExp, string][] = [

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { Random } from "../../src/base/random.ts";
 import { fromHex, toHex } from "../support/wire.ts";
 import * as api from "./api.ts";
+import * as bfd from "./bfd.ts";
 import * as config from "./config.ts";
 import * as framer from "./framer.ts";
 import * as open from "./open.ts";
@@ -27,6 +28,7 @@ export const targets: Readonly<Record<string, FuzzTarget>> = {
   framer,
   open,
   update,
+  bfd,
   config: {
     ...config,
     text: true,

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { seededRandom } from "../../src/base/random.ts";
 import { fromHex, toHex } from "../support/wire.ts";
+import * as bfd from "./bfd.ts";
 import * as framer from "./framer.ts";
 import * as open from "./open.ts";
 import * as update from "./update.ts";
@@ -11,7 +12,7 @@ import * as update from "./update.ts";
 /** Over all seeds of a target. */
 const mutations = 18_000;
 
-for (const [name, fuzz] of Object.entries({ framer, open, update })) {
+for (const [name, fuzz] of Object.entries({ bfd, framer, open, update })) {
   test(`fuzz: ${name} holds over its corpus and mutations of it`, () => {
     const lines = readFileSync(join(import.meta.dirname, "corpus", `${name}.hex`), "utf8")
       .trim()
