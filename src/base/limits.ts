@@ -56,8 +56,24 @@ export const limits = {
   watchersMax: 256,
   /** Refused routes kept of one neighbor and family without soft reconfiguration. */
   rejectedKeptMax: 1_000,
+  /** BGP routes that lead on from one to the next on the way to a next hop, and those looked at to find it. */
+  nextHopDepthMax: 8,
+  nextHopLookupsMax: 64,
+  /** Next hops worked out in one turn, and prefixes looked at whether they lead to one. */
+  nextHopsPerTurn: 256,
+  nextHopChangesPerTurn: 8_192,
+  /** Next hops found and lost that are told one by one in one turn; the rest is counted. */
+  nextHopEventsPerTurn: 16,
   /** Routes injected over the API. */
   injectedMax: 4_000_000,
+  /** Validated ROA payloads of all sources together, and of one prefix (RFC 6811). */
+  vrpsMax: 4_000_000,
+  vrpsPerPrefixMax: 1_024,
+  /** Customers with an ASPA in one source. */
+  aspasMax: 200_000,
+  /** RPKI caches, and files of each kind: every source has a slot and needs a second one while it changes, of 32. */
+  rpkiCachesMax: 8,
+  rpkiFilesMax: 6,
   /** Time slice of one turn, in milliseconds. */
   turnSliceMs: 6,
 } as const;
@@ -65,3 +81,5 @@ export const limits = {
 assert(limits.connInboxBytesMax >= 2 * limits.messageBytesMaxExtended);
 assert(limits.connOutboxBytesMax >= limits.messageBytesMaxExtended);
 assert(limits.pageSizeDefault <= limits.pageSizeMax);
+// Local exceptions of SLURM are one more source.
+assert((limits.rpkiCachesMax + limits.rpkiFilesMax + 1) * 2 <= 32);
