@@ -6,6 +6,7 @@
  */
 import { assert } from "../base/assert.ts";
 import { AttributeFlag } from "../policy/attribute-table.ts";
+import { addAigp } from "../wire/attributes/aigp.ts";
 import type { AttributeStore } from "./attribute-store.ts";
 import { type NeighborColumns, NeighborFlag } from "./neighbor-columns.ts";
 import type { PathColumns } from "./path-columns.ts";
@@ -22,6 +23,7 @@ const stepRules = [
   { name: "weight" },
   { name: "local-pref" },
   { name: "local-origin" },
+  { name: "aigp" },
   { name: "as-path-length" },
   { name: "origin" },
   { name: "med" },
@@ -42,16 +44,17 @@ const Step = {
   weight: 1,
   localPref: 2,
   localOrigin: 3,
-  asPathLength: 4,
-  origin: 5,
-  med: 6,
-  external: 7,
-  igpMetric: 8,
-  oldest: 9,
-  routerId: 10,
-  clusterLength: 11,
-  neighborAddress: 12,
-  pathId: 13,
+  aigp: 4,
+  asPathLength: 5,
+  origin: 6,
+  med: 7,
+  external: 8,
+  igpMetric: 9,
+  oldest: 10,
+  routerId: 11,
+  clusterLength: 12,
+  neighborAddress: 13,
+  pathId: 14,
 } as const;
 
 export interface BestPathConfig {
@@ -163,6 +166,8 @@ export class BestPath {
         return attributes.localPref[attrB] - attributes.localPref[attrA];
       case Step.localOrigin:
         return Number(paths.neighbor[a] !== 0) - Number(paths.neighbor[b] !== 0);
+      case Step.aigp:
+        return this.compareAigp(paths, a, b);
       case Step.asPathLength:
         return attributes.pathLength[attrA] - attributes.pathLength[attrB];
       case Step.origin:
@@ -201,6 +206,27 @@ export class BestPath {
   igpMetric(attr: number, neighbor: number): number {
     const { nextHops, nextHop } = this.attributes;
     return nextHops && neighbor !== 0 ? nextHops.metric[nextHop[attr]] : 0;
+  }
+
+  /** RFC 7311 4.1: one with the attribute goes before one without, then the shorter way counts. */
+  private compareAigp(paths: PathColumns, a: number, b: number): number {
+    const { flags } = this.attributes;
+    const attrA = paths.attr[a];
+    const attrB = paths.attr[b];
+    if (((flags[attrA] | flags[attrB]) & AttributeFlag.hasAigp) === 0) return 0;
+    if (((flags[attrA] ^ flags[attrB]) & AttributeFlag.hasAigp) !== 0) {
+      return (flags[attrB] & AttributeFlag.hasAigp) - (flags[attrA] & AttributeFlag.hasAigp);
+    }
+    const difference = this.aigpOf(attrA, paths.neighbor[a]) - this.aigpOf(attrB, paths.neighbor[b]);
+    return difference < 0n ? -1 : difference > 0n ? 1 : 0;
+  }
+
+  /** The metric with that to the next hop; -1 without one. */
+  private aigpOf(attr: number, neighbor: number): bigint {
+    const { flags, aigpHigh, aigpLow } = this.attributes;
+    if ((flags[attr] & AttributeFlag.hasAigp) === 0) return -1n;
+    const metric = (BigInt(aigpHigh[attr]) << 32n) | BigInt(aigpLow[attr]);
+    return addAigp(metric, this.igpMetric(attr, neighbor));
   }
 
   private isExternal(neighbor: number): boolean {
@@ -335,6 +361,10 @@ export class BestPath {
         return String(this.attributes.localPref[attr]);
       case Step.localOrigin:
         return neighbor === 0 ? "local" : "learned";
+      case Step.aigp: {
+        const total = this.aigpOf(attr, neighbor);
+        return total < 0 ? "none" : String(total);
+      }
       case Step.asPathLength:
         return String(this.attributes.pathLength[attr]);
       case Step.origin:

@@ -13,13 +13,24 @@ const config: RewriteConfig = {
   routeServerClient: false,
   localAsn: 65000,
   globalAsn: 65000,
+  confederationMember: false,
+  localAsReplaces: false,
+  overriddenAsn: 0,
+  aigp: false,
+  longLived: true,
   removePrivateAs: "none",
   clusterId: 0x0a00_0001,
   role: undefined,
   gracefulShutdown: false,
 };
 const internal: RewriteConfig = { ...config, external: false };
-const asIs: RewriteRoute = { nextHop: undefined, reflected: false, sourceRouterId: 77 };
+const asIs: RewriteRoute = {
+  nextHop: undefined,
+  reflected: false,
+  sourceRouterId: 77,
+  flags: 0,
+  interiorCost: 0,
+};
 
 function blockOf(attributes: Partial<PathAttributes>): AttributeBlock {
   const writer = new MessageWriter();

@@ -3,16 +3,21 @@
  * one pass over a canonical block into another canonical block, without decoding into values.
  *
  *                    external              internal                reflected (internal to internal)   route server
- *   AS_PATH          own AS in front       as it is                as it is                           as it is
+ *   AS_PATH          own AS in front       as it is                as it is                           as it is (export-path.ts)
  *   NEXT_HOP         self or third party   as it is, or self       as it is                           as it is
  *   MED              dropped               kept                    kept                               kept
  *   LOCAL_PREF       dropped               kept, 100 when absent   kept                               dropped
  *   ORIGINATOR_ID    dropped               as it is                added when absent                  dropped
  *   CLUSTER_LIST     dropped               as it is                own cluster id in front            dropped
+ *   AIGP             where it is switched on for the neighbor, further away by the interior cost when the next hop changes
+ *
+ * To another member AS of our confederation (RFC 5065) as to an internal neighbor, but our member AS comes in front of
+ * the path, and ORIGINATOR_ID and CLUSTER_LIST stay in the member AS.
  *
  * Local marks (type 0) are dropped everywhere. MED is dropped before export policy runs (`stripMed`), so that a MED which policy sets is sent.
  */
-import { assert } from "../base/assert.ts";
+import { AttributeFlag } from "../wire/attribute-flags.ts";
+import { addAigp, aigpMetricAt } from "../wire/attributes/aigp.ts";
 import { AttributeType, FlagBit } from "../wire/attributes/descriptor.ts";
 import { type BgpRole, isToBelow } from "../wire/bgp-role.ts";
 import { decodeBlock, encodeBlock } from "../wire/block.ts";
@@ -20,21 +25,23 @@ import { attributeEnd, findAttribute, valueAt } from "../wire/block-walk.ts";
 import { WellKnownCommunity } from "../wire/community-text.ts";
 import { MessageWriter } from "../wire/message-writer.ts";
 import type { PathAttributes } from "../wire/path-attributes.ts";
-import { SegmentType } from "../wire/path-attributes.ts";
-import { isPrivateAs } from "../wire/private-as.ts";
 import type { AttributeBlock } from "../wire/scratch.ts";
-
-export type RemovePrivate = "none" | "remove" | "all" | "replace";
+import {
+  changesPath,
+  ownAses,
+  type PathConfig,
+  pathForExport,
+  prependsIn,
+  writePrepended,
+} from "./export-path.ts";
+import { writeHeader } from "./write-header.ts";
 
 /** What is the same for all routes that go to one update group. */
-export interface RewriteConfig {
-  readonly external: boolean;
-  readonly routeServerClient: boolean;
-  /** AS to prepend toward external neighbors. */
-  readonly localAsn: number;
-  /** Global AS, prepended before `localAsn` when the two differ. */
-  readonly globalAsn: number;
-  readonly removePrivateAs: RemovePrivate;
+export interface RewriteConfig extends PathConfig {
+  /** AIGP goes to the neighbor (RFC 7311). */
+  readonly aigp: boolean;
+  /** RFC 9494 4.6: LLGR_STALE goes with NO_EXPORT and local preference 0. */
+  readonly longLived: boolean;
   readonly clusterId: number;
   /** RFC 9234: our role; undefined for none. */
   readonly role: BgpRole | undefined;
@@ -50,6 +57,10 @@ export interface RewriteRoute {
   reflected: boolean;
   /** Router id of the neighbor that it came from, for ORIGINATOR_ID. */
   sourceRouterId: number;
+  /** `AttributeFlag` bits of the block. */
+  flags: number;
+  /** What AIGP grows by: the cost of the way to the next hop that is replaced; 0 where it is not. */
+  interiorCost: number;
 }
 
 /** Attributes that were decoded, changed and written again before the pass. */
@@ -67,17 +78,19 @@ export function rewriteForExport(
 ): void {
   let { bytes, start, end } = block;
   const transparent = config.routeServerClient;
-  const stripsPrivate = config.external && !transparent && config.removePrivateAs !== "none";
+  const isOtherPath = changesPath(config, route.flags);
   // RFC 9234 5: toward a customer, a peer or a client of our route server.
   const marksOtc =
     config.role !== undefined &&
     isToBelow(config.role) &&
     findAttribute(bytes, start, end, AttributeType.onlyToCustomer) < 0;
-  if (stripsPrivate || marksOtc || config.gracefulShutdown) {
+  const isLastResort = !config.longLived && (route.flags & AttributeFlag.llgrStale) !== 0;
+  if (isOtherPath || marksOtc || config.gracefulShutdown || isLastResort) {
     const attributes = decodeBlock(bytes, start, end);
-    if (stripsPrivate) removePrivateAs(attributes, config.removePrivateAs, config.localAsn);
+    if (isOtherPath) attributes.asPath = pathForExport(attributes.asPath, config);
     if (marksOtc) attributes.otc = config.localAsn;
     if (config.gracefulShutdown) shutDownGracefully(attributes, config.external);
+    if (isLastResort) makeLastResort(attributes);
     prepared.reset();
     encodeBlock(attributes, prepared);
     bytes = prepared.bytes;
@@ -85,6 +98,7 @@ export function rewriteForExport(
     end = prepared.at;
   }
   const internal = !config.external;
+  const prependType = prependsIn(config);
   let wroteLocalPref = false;
   let wroteOriginator = false;
   let wroteCluster = false;
@@ -124,7 +138,7 @@ export function rewriteForExport(
       case AttributeType.local:
         break;
       case AttributeType.asPath:
-        if (config.external && !transparent) writePrepended(out, config, bytes, value, length);
+        if (prependType) writePrepended(out, ownAses(config), prependType, bytes, value, length);
         else out.copy(bytes, at, next);
         break;
       case AttributeType.nextHop:
@@ -133,9 +147,14 @@ export function rewriteForExport(
         else out.copy(bytes, at, next);
         break;
       case AttributeType.localPref:
+        if (internal) out.copy(bytes, at, next);
+        break;
       case AttributeType.originatorId:
       case AttributeType.clusterList:
-        if (internal) out.copy(bytes, at, next);
+        if (internal && !config.confederationMember) out.copy(bytes, at, next);
+        break;
+      case AttributeType.aigp:
+        if (config.aigp) writeAigp(out, bytes, at, next, route.interiorCost);
         break;
       case AttributeType.extendedCommunities:
         if (config.external && !transparent) writeTransitiveCommunities(out, bytes, at, value, length);
@@ -185,6 +204,16 @@ function writeNextHop(out: MessageWriter, nextHop: Uint8Array): void {
   out.copy(nextHop);
 }
 
+/** RFC 7311 3.4.3: the metric grows by what the way to the replaced next hop costs, and no other TLV changes. */
+function writeAigp(out: MessageWriter, bytes: Uint8Array, at: number, next: number, cost: number): void {
+  const start = out.at;
+  out.copy(bytes, at, next);
+  const metricAt = aigpMetricAt(out.bytes, valueAt(out.bytes, start), out.at);
+  if (cost === 0 || metricAt < 0) return;
+  const view = new DataView(out.bytes.buffer, out.bytes.byteOffset);
+  view.setBigUint64(metricAt, addAigp(view.getBigUint64(metricAt), cost));
+}
+
 function writeClusterList(
   out: MessageWriter,
   own: number,
@@ -195,36 +224,6 @@ function writeClusterList(
   writeHeader(out, 0x80, AttributeType.clusterList, length + 4);
   out.u32(own);
   out.copy(bytes, at, at + length);
-}
-
-function writeHeader(out: MessageWriter, flags: number, type: number, length: number): void {
-  if (length > 255) {
-    out.u8(flags | 0x10);
-    out.u8(type);
-    out.u16(length);
-  } else {
-    out.u8(flags);
-    out.u8(type);
-    out.u8(length);
-  }
-}
-
-/** Own AS in front: into the first segment when that is a sequence with room, else as a segment of its own. */
-function writePrepended(
-  out: MessageWriter,
-  config: RewriteConfig,
-  bytes: Uint8Array,
-  at: number,
-  length: number,
-): void {
-  const own = config.localAsn === config.globalAsn ? 1 : 2;
-  const joins = length > 0 && bytes[at] === SegmentType.sequence && bytes[at + 1] + own <= 255;
-  writeHeader(out, 0x40, AttributeType.asPath, length + own * 4 + (joins ? 0 : 2));
-  out.u8(SegmentType.sequence);
-  out.u8(own + (joins ? bytes[at + 1] : 0));
-  out.u32(config.localAsn);
-  if (own === 2) out.u32(config.globalAsn);
-  out.copy(bytes, joins ? at + 2 : at, at + length);
 }
 
 /** Extended communities whose type has the non-transitive bit stay inside the AS (RFC 4360 6). */
@@ -242,6 +241,15 @@ function writeTransitiveCommunities(
   for (let i = 0; i < length; i += 8) if ((bytes[at + i] & 0x40) === 0) out.copy(bytes, at + i, at + i + 8);
 }
 
+/** RFC 9494 4.6: to a neighbor that does not know what LLGR_STALE means. */
+function makeLastResort(attributes: PathAttributes): void {
+  const { noExport } = WellKnownCommunity;
+  if (!attributes.communities.includes(noExport)) {
+    attributes.communities = [...attributes.communities, noExport];
+  }
+  attributes.localPref = 0;
+}
+
 /** RFC 8326 4.1, 4.2. */
 function shutDownGracefully(attributes: PathAttributes, external: boolean): void {
   const { gracefulShutdown } = WellKnownCommunity;
@@ -249,16 +257,4 @@ function shutDownGracefully(attributes: PathAttributes, external: boolean): void
     attributes.communities = [...attributes.communities, gracefulShutdown];
   }
   if (!external) attributes.localPref = 0;
-}
-
-function removePrivateAs(attributes: PathAttributes, mode: RemovePrivate, localAsn: number): void {
-  assert(mode !== "none", "nothing to remove");
-  if (mode === "remove" && !attributes.asPath.every((segment) => segment.asns.every(isPrivateAs))) return;
-  for (const segment of attributes.asPath) {
-    segment.asns =
-      mode === "replace"
-        ? segment.asns.map((asn) => (isPrivateAs(asn) ? localAsn : asn))
-        : segment.asns.filter((asn) => !isPrivateAs(asn));
-  }
-  attributes.asPath = attributes.asPath.filter((segment) => segment.asns.length > 0);
 }

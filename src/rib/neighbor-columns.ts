@@ -10,6 +10,8 @@ export const NeighborFlag = {
   reflectorClient: 2,
   routeServerClient: 4,
   local: 8,
+  /** In another member AS of our confederation. One that is neither this nor external nor local is internal. */
+  confederationMember: 16,
   /** Its next hops must be on a link of ours: external, and one hop away. */
   connected: 64,
 } as const;
@@ -40,8 +42,9 @@ export class NeighborColumns {
     }
   }
 
-  setAddress(neighbor: number, bytes: Uint8Array): void {
-    this.text[neighbor] = formatIp(bytes);
+  /** @param name what the neighbor is called, when that is not its address alone */
+  setAddress(neighbor: number, bytes: Uint8Array, name = formatIp(bytes)): void {
+    this.text[neighbor] = name;
     const words = bytes.length / 4;
     for (let i = 0; i < 4; i++) {
       const at = (i - (4 - words)) * 4;

@@ -8,6 +8,7 @@ import { readU32 } from "../wire/message.ts";
 import type { AttributeBlock } from "../wire/scratch.ts";
 import { isLeak, otcOf } from "./import-finish.ts";
 import type { NeighborRecord } from "./neighbor-record.ts";
+import { beginsInOwnAs, countOwnAs, firstMemberAs } from "./own-as.ts";
 import type { NeighborConfig } from "./session-port.ts";
 
 /** What the checks look at. One object, filled again for each attribute set. */
@@ -48,14 +49,18 @@ export const importChecks: readonly ImportCheck[] = [
     name: "own-as",
     passes: "our own AS is not in the path more often than allowed",
     reason: RejectReason.ownAs,
-    refuses: ({ config, block }) => countOwnAs(block, config.localAsn, config.globalAsn) > config.allowOwnAs,
+    refuses: ({ config, block, attributes, attr }) =>
+      countOwnAs(block, config) > config.allowOwnAs &&
+      !(config.allowOwnAsOrigin && beginsInOwnAs(attributes.originAs[attr], config)),
   },
   {
     name: "first-as",
     passes: "the first AS is the neighbor's, or is not enforced",
     reason: RejectReason.firstAs,
-    refuses: ({ config, attributes, attr }) =>
-      config.external && config.enforceFirstAs && attributes.neighborAs[attr] !== config.remoteAsn,
+    refuses: ({ config, attributes, attr, block }) =>
+      config.enforceFirstAs &&
+      ((config.external && attributes.neighborAs[attr] !== config.remoteAsn) ||
+        (config.confederationMember && firstMemberAs(block) !== config.remoteAsn)),
   },
   {
     name: "originator-id",
@@ -98,23 +103,6 @@ export const importChecks: readonly ImportCheck[] = [
       config.external && config.importPolicies.length === 0 && requirePolicy,
   },
 ];
-
-/** How often our own AS stands in the AS_PATH. */
-function countOwnAs(block: AttributeBlock, localAsn: number, globalAsn: number): number {
-  const { bytes, start, end } = block;
-  const path = findAttribute(bytes, start, end, AttributeType.asPath);
-  if (path < 0) return 0;
-  const pathEnd = attributeEnd(bytes, path);
-  let count = 0;
-  for (let at = valueAt(bytes, path); at < pathEnd; ) {
-    const segmentEnd = at + 2 + bytes[at + 1] * 4;
-    for (at += 2; at < segmentEnd; at += 4) {
-      const asn = readU32(bytes, at);
-      if (asn === localAsn || asn === globalAsn) count++;
-    }
-  }
-  return count;
-}
 
 function hasCluster(block: AttributeBlock, clusterId: number): boolean {
   const { bytes, start, end } = block;

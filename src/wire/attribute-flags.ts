@@ -19,4 +19,7 @@ export const AttributeFlag = {
   discard: 16384,
   /** RFC 9494: the community LLGR_STALE. */
   llgrStale: 32768,
+  hasAigp: 65536,
+  /** Confederation segments in AS_PATH (RFC 5065). */
+  hasConfederation: 131072,
 } as const;

@@ -3,6 +3,7 @@
  * them. All of these trust their input: blocks come from the decoder or from `encodeBlock`.
  */
 import { AttributeFlag } from "./attribute-flags.ts";
+import { aigpMetricAt } from "./attributes/aigp.ts";
 import { pathHops } from "./attributes/as-path.ts";
 import { AttributeType, FlagBit, optionalTransitive } from "./attributes/descriptor.ts";
 import { LocalBit } from "./attributes/local.ts";
@@ -124,6 +125,9 @@ export class DerivedAttributes {
   clusterListLength = 0;
   /** Local mark; 0 when unset. */
   weight = 0;
+  /** The two halves of the AIGP metric (RFC 7311), when `flags` has `hasAigp`. */
+  aigpHigh = 0;
+  aigpLow = 0;
 }
 
 /** Derives all columns from the canonical block `bytes[start, end)` in one pass, without allocation. */
@@ -149,7 +153,7 @@ export function deriveBlock(bytes: Uint8Array, start: number, end: number, out: 
         out.origin = bytes[valueAt];
         break;
       case AttributeType.asPath:
-        derivePath(bytes, valueAt, valueEnd, out);
+        flags |= derivePath(bytes, valueAt, valueEnd, out);
         break;
       case AttributeType.nextHop:
         out.nextHopAt = valueAt - start;
@@ -179,6 +183,14 @@ export function deriveBlock(bytes: Uint8Array, start: number, end: number, out: 
         out.clusterListLength = (valueEnd - valueAt) >>> 2;
         flags |= AttributeFlag.hasClusterList;
         break;
+      case AttributeType.aigp: {
+        const metric = aigpMetricAt(bytes, valueAt, valueEnd);
+        if (metric < 0) break;
+        flags |= AttributeFlag.hasAigp;
+        out.aigpHigh = readU32(bytes, metric);
+        out.aigpLow = readU32(bytes, metric + 4);
+        break;
+      }
       case AttributeType.extendedCommunities:
       case AttributeType.largeCommunities:
         break;
@@ -197,7 +209,9 @@ export function deriveBlock(bytes: Uint8Array, start: number, end: number, out: 
   out.flags = flags;
 }
 
-function derivePath(bytes: Uint8Array, at: number, end: number, out: DerivedAttributes): void {
+/** @returns `AttributeFlag` bits */
+function derivePath(bytes: Uint8Array, at: number, end: number, out: DerivedAttributes): number {
+  let flags = 0;
   out.pathLength = Math.min(pathHops(bytes, at, end, 4), 0xffff);
   let first = true;
   for (let next = at; next < end; ) {
@@ -211,9 +225,12 @@ function derivePath(bytes: Uint8Array, at: number, end: number, out: DerivedAttr
     } else if (type === SegmentType.set) {
       out.originAs = 0;
       first = false;
+    } else {
+      flags = AttributeFlag.hasConfederation;
     }
     next = segmentEnd;
   }
+  return flags;
 }
 
 function wellKnownFlags(bytes: Uint8Array, at: number, end: number): number {

@@ -51,6 +51,8 @@ export interface PathAttributes {
   extendedCommunities: string[];
   /** RFC 8092: global, local 1, local 2. */
   largeCommunities: (readonly [number, number, number])[];
+  /** Value of AIGP (RFC 7311), TLVs as they stand; empty when there is none. See attributes/aigp.ts. */
+  aigp: Uint8Array;
   /** ONLY_TO_CUSTOMER (RFC 9234). */
   otc: number | undefined;
   /** Marks of policy that are local to this router and never on the wire. */
@@ -78,6 +80,7 @@ export function emptyAttributes(): PathAttributes {
     clusterList: [],
     extendedCommunities: [],
     largeCommunities: [],
+    aigp: noBytes,
     otc: undefined,
     local: undefined,
     unknown: [],

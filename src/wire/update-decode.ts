@@ -194,12 +194,17 @@ function judgeAttributes(bytes: Uint8Array, context: DecodeContext, out: UpdateS
     if (((flags ^ row.flags) & 0xc0) !== 0 || (!transitive && (flags & FlagBit.partial) !== 0)) {
       // RFC 7606 3(c), 5.3.
       const verdict =
-        type === mpReachType || type === mpUnreachType ? Verdict.resetSession : Verdict.treatAsWithdraw;
+        type === mpReachType || type === mpUnreachType
+          ? Verdict.resetSession
+          : row.flagsDiscard
+            ? Verdict.discardAttribute
+            : Verdict.treatAsWithdraw;
+      if (verdict === Verdict.discardAttribute) spans.dropped[slot] = 1;
       reportAttribute(out, verdict, 4, bytes, slot, "has wrong flags");
       continue;
     }
     const as4 = type === as4PathType || type === as4AggregatorType;
-    if ((context.external && row.internalOnly === true) || (context.fourOctetAs && as4)) {
+    if (row.ignores?.(context) === true || (context.fourOctetAs && as4)) {
       spans.dropped[slot] = 1;
       canonical = false;
       continue;

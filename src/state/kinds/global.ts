@@ -1,10 +1,10 @@
 /** Global: the speaker's own identity. */
 import type { Message } from "@bufbuild/protobuf";
 import { nearestName, type Problem } from "../../base/problem.ts";
-import type { GlobalSpec } from "../../gen/cairn/v1/global_service_pb.ts";
+import type { Confederation, GlobalSpec } from "../../gen/cairn/v1/global_service_pb.ts";
 import { stepNames } from "../../rib/best-path.ts";
 import { duplicates, invalid, type KindRules } from "./rules.ts";
-import { checkAsn, checkHoldTime } from "./session-fields.ts";
+import { checkAsn, checkDamping, checkHoldTime } from "./session-fields.ts";
 
 export const globalRules: KindRules = {
   permanent: true,
@@ -13,11 +13,32 @@ export const globalRules: KindRules = {
     return [
       ...checkAsn("asn", spec.asn),
       ...checkHoldTime("hold_time", spec.holdTime),
+      ...checkConfederation(spec.confederation),
       ...duplicates("listen", spec.listen, "address"),
+      ...checkDamping(spec.damping),
       ...checkSteps(spec.bestPath?.steps ?? []),
+      ...duplicates(
+        "multipath",
+        spec.multipath.map(({ family }) => family),
+        "address family",
+      ),
     ];
   },
 };
+
+function checkConfederation(confederation: Confederation | undefined): Problem[] {
+  if (!confederation) return [];
+  const { identifier, memberAses } = confederation;
+  const path = "confederation.member_ases";
+  return [
+    ...checkAsn("confederation.identifier", identifier),
+    ...memberAses.flatMap((asn, i) => checkAsn(`${path}[${i}]`, asn)),
+    ...duplicates(path, memberAses.map(String), "member AS"),
+    ...(memberAses.includes(identifier)
+      ? [invalid(path, `${identifier} is the AS of the confederation itself, not of a member`)]
+      : []),
+  ];
+}
 
 function checkSteps(steps: readonly string[]): Problem[] {
   const known: readonly string[] = stepNames;

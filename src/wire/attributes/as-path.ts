@@ -19,7 +19,10 @@ export const asPath: AttributeDescriptor = {
   name: "AS_PATH",
   flags: wellKnown,
   check(bytes, at, end, context: DecodeContext) {
-    return withdrawFaults[checkSegments(bytes, at, end, context.fourOctetAs ? 4 : 2, !context.external)];
+    const found = checkSegments(bytes, at, end, context.fourOctetAs ? 4 : 2, !context.external);
+    // RFC 5065 4: the neighbor put its member AS in front.
+    const lacks = context.confederation === true && (at === end || bytes[at] !== SegmentType.confedSequence);
+    return found === Segments.good && lacks ? withoutMemberAs : withdrawFaults[found];
   },
   read(bytes, at, end, into) {
     into.asPath = readSegments(bytes, at, end);
@@ -90,6 +93,10 @@ const withdrawFaults: readonly (AttributeFault | undefined)[] = segmentsText.map
 );
 const discardFaults: readonly (AttributeFault | undefined)[] = segmentsText.map((text) =>
   text === "" ? undefined : discardFault(9, text),
+);
+const withoutMemberAs = withdrawFault(
+  11,
+  "the path of a confederation member begins with no AS_CONFED_SEQUENCE",
 );
 const emptyAs4Path = discardFault(9, "the path is empty");
 

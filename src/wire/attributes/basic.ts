@@ -66,7 +66,7 @@ export const localPref: AttributeDescriptor = {
   code: AttributeType.localPref,
   name: "LOCAL_PREF",
   flags: wellKnown,
-  internalOnly: true,
+  ignores: ({ external }) => external,
   check: (_bytes, at, end) => (end - at === 4 ? undefined : lengthNot4),
   read(bytes, at, _end, into) {
     into.localPref = readU32(bytes, at);
@@ -80,7 +80,7 @@ export const originatorId: AttributeDescriptor = {
   code: AttributeType.originatorId,
   name: "ORIGINATOR_ID",
   flags: optionalNonTransitive,
-  internalOnly: true,
+  ignores: ({ external, confederation }) => external || confederation === true,
   check: (_bytes, at, end) => (end - at === 4 ? undefined : lengthNot4),
   read(bytes, at, _end, into) {
     into.originatorId = readU32(bytes, at);
@@ -94,7 +94,7 @@ export const clusterList: AttributeDescriptor = {
   code: AttributeType.clusterList,
   name: "CLUSTER_LIST",
   flags: optionalNonTransitive,
-  internalOnly: true,
+  ignores: ({ external, confederation }) => external || confederation === true,
   check: (_bytes, at, end) => (end > at && (end - at) % 4 === 0 ? undefined : notMultipleOf4),
   read(bytes, at, end, into) {
     for (let i = at; i < end; i += 4) into.clusterList.push(readU32(bytes, i));

@@ -22,6 +22,7 @@ export const AttributeType = {
   extendedCommunities: 16,
   as4Path: 17,
   as4Aggregator: 18,
+  aigp: 26,
   ipv6ExtendedCommunities: 25,
   onlyToCustomer: 35,
   largeCommunities: 32,
@@ -47,8 +48,10 @@ export interface AttributeDescriptor {
   readonly name: string;
   /** The Optional and Transitive bits it must have. */
   readonly flags: number;
-  /** From an external neighbor it is discarded without a word (RFC 7606 7.5, 7.9, 7.10). */
-  readonly internalOnly?: boolean;
+  /** From such a neighbor it is discarded without a word (RFC 7606 7.5, 7.9, 7.10). */
+  ignores?(context: DecodeContext): boolean;
+  /** Wrong flags mean that only the attribute is discarded, not the routes (RFC 7606 3 c). */
+  readonly flagsDiscard?: boolean;
   /** cairn carries it without acting on it, so the Partial bit is set on the way (RFC 4271 5). */
   readonly opaque?: boolean;
   /** Judges the value `bytes[at, end)` as it stands on the wire, flags already checked (RFC 7606 section 7). */

@@ -1,5 +1,6 @@
 /** The table of path attributes, in order of their codes. */
 import { aggregator, as4Aggregator, atomicAggregate } from "./aggregator.ts";
+import { aigp } from "./aigp.ts";
 import { as4Path, asPath } from "./as-path.ts";
 import { clusterList, localPref, med, nextHop, origin, originatorId } from "./basic.ts";
 import {
@@ -35,6 +36,7 @@ export const attributeRows: readonly AttributeDescriptor[] = [
   as4Path,
   as4Aggregator,
   ipv6ExtendedCommunities,
+  aigp,
   largeCommunities,
   onlyToCustomer,
 ];
