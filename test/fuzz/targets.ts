@@ -7,6 +7,7 @@ import * as api from "./api.ts";
 import * as bfd from "./bfd.ts";
 import * as config from "./config.ts";
 import * as framer from "./framer.ts";
+import * as mrt from "./mrt.ts";
 import * as open from "./open.ts";
 import * as update from "./update.ts";
 
@@ -26,6 +27,7 @@ const configFolder = join(import.meta.dirname, "../../config");
 
 export const targets: Readonly<Record<string, FuzzTarget>> = {
   framer,
+  mrt,
   open,
   update,
   bfd,

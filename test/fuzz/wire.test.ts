@@ -6,13 +6,14 @@ import { seededRandom } from "../../src/base/random.ts";
 import { fromHex, toHex } from "../support/wire.ts";
 import * as bfd from "./bfd.ts";
 import * as framer from "./framer.ts";
+import * as mrt from "./mrt.ts";
 import * as open from "./open.ts";
 import * as update from "./update.ts";
 
 /** Over all seeds of a target. */
 const mutations = 18_000;
 
-for (const [name, fuzz] of Object.entries({ bfd, framer, open, update })) {
+for (const [name, fuzz] of Object.entries({ bfd, framer, mrt, open, update })) {
   test(`fuzz: ${name} holds over its corpus and mutations of it`, () => {
     const lines = readFileSync(join(import.meta.dirname, "corpus", `${name}.hex`), "utf8")
       .trim()

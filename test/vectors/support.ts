@@ -20,7 +20,7 @@ export interface VectorRow {
 }
 
 /** `CAIRN_SHARED`, else `../shared` beside the project. */
-const sharedFolder: string = process.env.CAIRN_SHARED ?? join(import.meta.dirname, "../../../shared");
+export const sharedFolder: string = process.env.CAIRN_SHARED ?? join(import.meta.dirname, "../../../shared");
 
 /** A test over the rows of some vector files; skipped with a message when the shared folder is missing. */
 export function vectorTest(
