@@ -51,7 +51,7 @@ export type MultipathVerdict =
   | { readonly kind: "used" }
   /** A step of best path tells it from the best one. */
   | { readonly kind: "worse"; readonly step: StepName }
-  | { readonly kind: "side" | "neighbor-as" | "as-path" | "discards" | "beyond-limit" }
+  | { readonly kind: "side" | "neighbor-as" | "as-path" | "nowhere" | "beyond-limit" }
   /** Another path of its neighbor AS has a better MED. */
   | { readonly kind: "med"; readonly other: PathId }
   | { readonly kind: "same-next-hop"; readonly other: PathId };
@@ -221,9 +221,7 @@ export class Multipath {
     // Steps may be left out of the configured order; these two are never told apart by a FIB.
     if (this.isExternal(bestFrom) !== this.isExternal(from)) return { kind: "side" };
     const [a, b] = [paths.attr[best], paths.attr[path]];
-    if (((attributes.flags[a] | attributes.flags[b]) & AttributeFlag.discard) !== 0) {
-      return { kind: "discards" };
-    }
+    if (this.leadsNowhere(a) || this.leadsNowhere(b)) return { kind: "nowhere" };
     if (this.config.relaxAsPath) return used;
     if (attributes.neighborAs[a] !== attributes.neighborAs[b]) return { kind: "neighbor-as" };
     if (!this.isExternal(from) && !this.isSame(a, b, AttributeType.asPath)) return { kind: "as-path" };
@@ -252,6 +250,16 @@ export class Multipath {
       else told?.set(path, { kind: "med", other: first });
     }
     candidates.length = left;
+  }
+
+  /** True for a route that drops its traffic, and for one that was injected without a next hop. */
+  private leadsNowhere(attr: AttrId): boolean {
+    if ((this.attributes.flags[attr] & AttributeFlag.discard) !== 0) return true;
+    const [block] = this.blocks;
+    this.attributes.block(attr, block);
+    const { bytes, start, end } = block;
+    const at = findAttribute(bytes, start, end, AttributeType.nextHop);
+    return at < 0 || isZero(bytes, valueAt(bytes, at), attributeEnd(bytes, at));
   }
 
   private isExternal(neighbor: number): boolean {
@@ -290,6 +298,11 @@ export class Multipath {
   memoryBytes(): number {
     return this.marks.byteLength;
   }
+}
+
+function isZero(bytes: Uint8Array, from: number, to: number): boolean {
+  for (let at = from; at < to; at++) if (bytes[at] !== 0) return false;
+  return true;
 }
 
 /** Weights of a set from its bandwidths in bytes per second, 0 for a path without one. */

@@ -141,10 +141,16 @@ export class CairnMetrics {
     ["neighbor", "family"],
   );
   readonly #ribPrefixes = this.#gauge("rib_prefixes", "Prefixes in the table.", ["family"]);
-  readonly #ribPaths = this.#gauge("rib_paths", "Paths in the table, by kind: all, best, rejected.", [
-    "family",
-    "kind",
-  ]);
+  readonly #ribPaths = this.#gauge(
+    "rib_paths",
+    "Paths in the table, by kind: all, best, multipath (used side by side), rejected.",
+    ["family", "kind"],
+  );
+  readonly #ribMultipath = this.#gauge(
+    "rib_multipath_prefixes",
+    "Prefixes for which several paths are used side by side.",
+    ["family"],
+  );
   readonly #ribMemory = this.#gauge("rib_memory_bytes", "Bytes in columns and attribute storage.", []);
   readonly #attributeSets = this.#gauge("attribute_sets", "Distinct sets of path attributes.", []);
   readonly #updateGroups = this.#gauge(
@@ -305,11 +311,14 @@ export class CairnMetrics {
 
   #showTables(): void {
     const summary = this.#owner.view.ribSummary();
-    for (const { family, prefixes, paths, bestPaths, rejectedPaths } of summary.families) {
+    for (const one of summary.families) {
+      const { family, prefixes, paths, bestPaths, rejectedPaths, multipathPrefixes, multipathPaths } = one;
       this.#ribPrefixes.set({ family }, Number(prefixes));
       this.#ribPaths.set({ family, kind: "all" }, Number(paths));
       this.#ribPaths.set({ family, kind: "best" }, Number(bestPaths));
       this.#ribPaths.set({ family, kind: "rejected" }, Number(rejectedPaths));
+      this.#ribPaths.set({ family, kind: "multipath" }, Number(multipathPaths));
+      this.#ribMultipath.set({ family }, Number(multipathPrefixes));
     }
     this.#ribMemory.set(Number(summary.memoryBytes));
     this.#attributeSets.set(Number(summary.attributeSets));

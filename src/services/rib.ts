@@ -3,6 +3,7 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import {
   ListAdvertisedRoutesRequestSchema,
   ListAdvertisedRoutesResponseSchema,
+  type ListBestRoutesRequest,
   ListBestRoutesRequestSchema,
   ListBestRoutesResponseSchema,
   ListReceivedRoutesRequestSchema,
@@ -11,9 +12,11 @@ import {
   ListRejectedRoutesResponseSchema,
   type RibService,
   StreamAdvertisedRoutesResponseSchema,
+  type StreamBestRoutesRequest,
   StreamBestRoutesResponseSchema,
   StreamReceivedRoutesResponseSchema,
 } from "../gen/cairn/v1/rib_service_pb.ts";
+import type { PathChoice } from "../state/view.ts";
 import type { ServiceContext } from "./context.ts";
 import { unwrap } from "./problems.ts";
 import { checked } from "./request.ts";
@@ -45,7 +48,7 @@ export function ribService(services: ServiceContext): ServiceImpl<typeof RibServ
         context,
         () => ({
           table: "best",
-          allPaths: request.allPaths,
+          paths: pathChoice(request),
         }),
       ),
     listAdvertisedRoutes: (request, context) =>
@@ -82,7 +85,7 @@ export function ribService(services: ServiceContext): ServiceImpl<typeof RibServ
     streamBestRoutes: (request, context) =>
       streamRoutes(services, StreamBestRoutesResponseSchema, request, context, () => ({
         table: "best",
-        allPaths: request.allPaths,
+        paths: pathChoice(request),
       })),
     streamAdvertisedRoutes: (request, context) =>
       streamRoutes(services, StreamAdvertisedRoutesResponseSchema, request, context, (check) => ({
@@ -110,4 +113,8 @@ export function ribService(services: ServiceContext): ServiceImpl<typeof RibServ
     watchRoutes: (request, context) => watchRoutes(services, request, context),
     getRibSummary: () => view.ribSummary(),
   };
+}
+
+function pathChoice({ allPaths, multipath }: ListBestRoutesRequest | StreamBestRoutesRequest): PathChoice {
+  return allPaths ? "all" : multipath ? "multipath" : "best";
 }

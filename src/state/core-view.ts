@@ -122,7 +122,7 @@ export class CoreView implements View {
     position: string,
     record: NeighborRecord | undefined,
   ): RouteWalk {
-    if (table.table === "best") return new BestWalk(scope, position, table.allPaths);
+    if (table.table === "best") return new BestWalk(scope, position, table.paths);
     const { id } = record!;
     if (table.table === "advertised") {
       return new AdvertisedWalk(scope, position, id, record!.groups[scope.table.family.index]);
@@ -206,6 +206,8 @@ export class CoreView implements View {
         prefixes: BigInt(table.prefixes.count),
         paths: BigInt(table.paths.count),
         bestPaths: BigInt(table.bestCount),
+        multipathPrefixes: BigInt(table.multipath?.prefixCount ?? 0),
+        multipathPaths: BigInt(table.multipath?.pathCount ?? 0),
         rejectedPaths: BigInt(table.paths.count - table.accepted.reduce((sum, n) => sum + n, 0)),
         revision: BigInt(this.revisionBase + table.changes.changes),
       })),

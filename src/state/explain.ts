@@ -13,6 +13,7 @@ import {
 import type { RouteTable } from "../rib/route-table.ts";
 import { unicastFamily } from "../wire/family.ts";
 import { noPath } from "./explain-session.ts";
+import { multipathText } from "./multipath-message.ts";
 import { routeMessage } from "./route-batch.ts";
 import type { Routing } from "./routing.ts";
 
@@ -37,9 +38,13 @@ export function explainBestPath(
   }
   const { paths } = table;
   const ranked = routing.best.rank(paths, table.head[row]);
-  const candidates = ranked
-    .slice(0, limits.pathsToldMax)
-    .map((path, i) => candidate(routing, table, ranked[0], path, i + 1, nowS));
+  const verdicts = table.multipath?.explain(paths, ranked[0] ?? 0);
+  const candidates = ranked.slice(0, limits.pathsToldMax).map((path, i) => {
+    const told = candidate(routing, table, ranked[0], path, i + 1, nowS);
+    told.multipath = table.multipath?.has(path) === true;
+    told.multipathText = multipathText(routing, table, path, verdicts?.get(path));
+    return told;
+  });
   const refused: number[] = [];
   for (let path = table.head[row]; path !== 0; path = paths.next[path]) {
     if (!paths.eligible(path)) refused.push(path);

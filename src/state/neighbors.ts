@@ -4,7 +4,6 @@
  */
 import { assert } from "../base/assert.ts";
 import { limits } from "../base/limits.ts";
-import type { StepName } from "../rib/best-path.ts";
 import type { RouteTable } from "../rib/route-table.ts";
 import { type Family, families } from "../wire/family.ts";
 import type { Dynamic } from "./dynamic.ts";
@@ -17,7 +16,6 @@ import type { ObjectStore, Specs, Touched } from "./objects.ts";
 import type { Policies } from "./policies.ts";
 import { hasRoom } from "./prefix-excess.ts";
 import {
-  bestPathChanged,
   compareConfigs,
   type GlobalConfig,
   groupProtection,
@@ -26,6 +24,7 @@ import {
 } from "./resolve.ts";
 import { Restarts, type RestartsHost } from "./restarts.ts";
 import type { Routing } from "./routing.ts";
+import { Selection } from "./selection.ts";
 import type { SessionKeys } from "./session-keys.ts";
 import type { Negotiated, NeighborConfig, NeighborId } from "./session-port.ts";
 import type { Sessions } from "./sessions.ts";
@@ -71,10 +70,12 @@ export class Neighbors {
   /** Some neighbor counts differently for export since groups were last settled. */
   private flagsChanged = false;
   readonly restarts: Restarts;
+  private readonly selection: Selection;
 
   constructor(parts: NeighborsParts) {
     this.parts = parts;
     const { routing, jobs, nowMs, event } = parts;
+    this.selection = new Selection(routing, jobs);
     this.restarts = new Restarts({
       ...{ routing, jobs, nowMs, event },
       reimport: (record, table) => this.reimportTable(record, table),
@@ -111,7 +112,7 @@ export class Neighbors {
 
   /** Takes everything that is declared at start. */
   start(): void {
-    this.applyBestPath();
+    if (this.global) this.selection.start(this.global);
     for (const entry of this.parts.objects.entries("Neighbor")) this.resolve(entry.name, new Set());
     this.protect();
   }
@@ -177,7 +178,7 @@ export class Neighbors {
         yield;
       }
     }
-    if (this.global && (!before || bestPathChanged(before, this.global))) this.reselectAll();
+    if (this.global) this.selection.change(before, this.global);
     if (before && this.global && before.requirePolicy !== this.global.requirePolicy) {
       for (const record of this.byName.values()) {
         this.reimport(record);
@@ -509,28 +510,6 @@ export class Neighbors {
   /** Sends ROUTE-REFRESH. @returns families in which the neighbor did not offer it */
   askAgain(record: NeighborRecord, wanted: readonly Family[]): Family[] {
     return wanted.filter((family) => !this.parts.sessions.refresh(record.id, family, this.parts.nowMs()));
-  }
-
-  private applyBestPath(): void {
-    if (!this.global) return;
-    const { steps, ...options } = this.global.bestPath;
-    this.parts.routing.best.configure({ ...options, steps: steps as StepName[] });
-  }
-
-  /** Chooses all best paths anew after a change of the steps. */
-  private reselectAll(): void {
-    this.applyBestPath();
-    for (const table of this.parts.routing.tables) {
-      let row = 1;
-      this.parts.jobs.start({
-        key: `select ${table.family.index}`,
-        step: (rows) => {
-          const end = Math.min(table.prefixes.rows, row + rows);
-          for (; row < end; row++) if (!table.isMarker(row) && table.head[row] !== 0) table.reselect(row);
-          return row === table.prefixes.rows;
-        },
-      });
-    }
   }
 
   /** Address of a number; empty when the neighbor is gone. */

@@ -11,6 +11,7 @@ import {
   BestPathOptionsSchema,
   type GlobalSpec,
   GlobalSpecSchema,
+  type Multipath,
 } from "../gen/cairn/v1/global_service_pb.ts";
 import { KeyAlgorithm, type KeychainSpec } from "../gen/cairn/v1/keychain_service_pb.ts";
 import {
@@ -57,6 +58,7 @@ export interface GlobalConfig {
   /** RFC 8212. */
   readonly requirePolicy: boolean;
   readonly bestPath: BestPathOptions;
+  readonly multipath: readonly Multipath[];
   readonly importPolicies: readonly string[];
   readonly exportPolicies: readonly string[];
   readonly gracefulShutdown: boolean;
@@ -80,6 +82,7 @@ export function resolveGlobal(objects: Specs): GlobalConfig | undefined {
     holdTimeS: durationMs(globalHoldTime(spec)) / 1000,
     requirePolicy: spec.requirePolicy ?? true,
     bestPath: spec.bestPath ?? create(BestPathOptionsSchema),
+    multipath: spec.multipath,
     importPolicies: spec.import,
     exportPolicies: spec.export,
     gracefulShutdown: spec.gracefulShutdown ?? false,

@@ -8,6 +8,7 @@ import { type Route, RouteSchema } from "../gen/cairn/v1/types_pb.ts";
 import type { AttrId } from "../rib/attribute-store.ts";
 import { reasonMask, rejectReasonText } from "../rib/path-flags.ts";
 import type { RouteTable } from "../rib/route-table.ts";
+import { multipathFields } from "./multipath-message.ts";
 import { encodedAttributes, writePrefixText } from "./route-message.ts";
 import type { Routing } from "./routing.ts";
 
@@ -81,8 +82,9 @@ export class RouteBatch {
     const { low, high } = encodedAttributes(routing, attr);
     const from = routing.neighbors.text[neighbor];
     const reason = rejectReason || rejectReasonText[flags & reasonMask];
-    const room =
-      fixedBytesMax + prefixTextMax + low.length + high.length + (from.length + reason.length) * 3 + 32;
+    const multipath = multipathFields(routing, table, path);
+    const attributeBytes = low.length + high.length + multipath.length;
+    const room = fixedBytesMax + prefixTextMax + attributeBytes + (from.length + reason.length) * 3 + 32;
     const start = this.begin(room);
 
     const { bytes } = this;
@@ -104,6 +106,7 @@ export class RouteBatch {
     if (reason !== "") this.text(tags.rejectReason, reason);
     if (nowS !== 0) this.seconds(tags.receivedAt, timeS);
     this.chunk(high);
+    this.chunk(multipath);
 
     this.finish(start);
   }

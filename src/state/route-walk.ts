@@ -5,7 +5,7 @@ import type { UpdateGroup } from "../rib/update-group.ts";
 import type { RouteBatch } from "./route-batch.ts";
 import type { PreparedFilter } from "./route-filter.ts";
 import type { Routing } from "./routing.ts";
-import type { RouteWalk } from "./view.ts";
+import type { PathChoice, RouteWalk } from "./view.ts";
 
 /** What the walks of one request have in common. */
 export interface WalkScope {
@@ -60,13 +60,13 @@ abstract class RowWalk implements RouteWalk {
   protected abstract byPrefix(): boolean;
 }
 
-/** Best paths, or all eligible paths, of the Loc-RIB. */
+/** Best paths of the Loc-RIB, with those behind them as asked for. */
 export class BestWalk extends RowWalk {
-  private readonly allPaths: boolean;
+  private readonly choice: PathChoice;
 
-  constructor(scope: WalkScope, position: string, allPaths: boolean) {
+  constructor(scope: WalkScope, position: string, choice: PathChoice) {
     super(scope, position);
-    this.allPaths = allPaths;
+    this.choice = choice;
   }
 
   override total(): number {
@@ -86,9 +86,10 @@ export class BestWalk extends RowWalk {
     if (table.isMarker(row)) return;
     const best = table.bestOf(row);
     if (best === 0 || !filter.matchesPrefix(table.prefixes, row)) return;
-    const { paths } = table;
-    for (let path = best; path !== 0; path = this.allPaths ? paths.next[path] : 0) {
+    const { paths, multipath } = table;
+    for (let path = best; path !== 0; path = this.choice === "best" ? 0 : paths.next[path]) {
       if (!paths.eligible(path) || !filter.matchesNeighbor(paths.neighbor[path])) continue;
+      if (this.choice === "multipath" && path !== best && !multipath?.has(path)) continue;
       if (!filter.matchesAttributes(paths.attr[path])) continue;
       out.addPath(routing, table, path, paths.attr[path], this.scope.nowS());
     }

@@ -160,7 +160,7 @@ suite("TableWatch", () => {
       const walk = new BestWalk(
         { routing: scene.routing, table: scene.table, filter: scene.filter(fields), nowS: () => 0 },
         "",
-        false,
+        "best",
       );
       while (!walk.next(listed, listed.count + 1, 1)) assert(walk.position());
       assert.deepEqual(

@@ -46,8 +46,11 @@ export interface ObjectView {
   readonly spec: Message;
 }
 
+/** Of each prefix: its best path, those used side by side with it too, or all that may be chosen. */
+export type PathChoice = "best" | "multipath" | "all";
+
 export type RouteTable =
-  | { readonly table: "best"; readonly allPaths: boolean }
+  | { readonly table: "best"; readonly paths: PathChoice }
   | { readonly table: "received"; readonly neighbor: string; readonly prePolicy: boolean }
   | { readonly table: "rejected"; readonly neighbor: string }
   | { readonly table: "advertised"; readonly neighbor: string };

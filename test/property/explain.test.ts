@@ -83,7 +83,7 @@ function checkImport(world: RouterWorld, recorder: Recorder, counted: Map<string
   const received = list(world, { table: "received", neighbor, prePolicy: true });
   const accepted = list(world, { table: "received", neighbor, prePolicy: false });
   const rejected = list(world, { table: "rejected", neighbor });
-  const best = list(world, { table: "best", allPaths: false });
+  const best = list(world, { table: "best", paths: "best" });
   assert.equal(accepted.length + rejected.length, received.length);
   assert.deepEqual(received.map(({ prefix }) => prefix).sort(), [...recorder.announced.keys()].sort());
   for (const prefix of everything) {

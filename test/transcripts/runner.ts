@@ -177,7 +177,7 @@ const shows: Readonly<Record<string, Command>> = {
         return `${stage.names[i]} with ${stage.nameOf(record.config.address)}  ${name}${why}`;
       }),
     ),
-  table: (stage, [name]) => routes(stage, name, { table: "best", allPaths: true }),
+  table: (stage, [name]) => routes(stage, name, { table: "best", paths: "all" }),
   received: (stage, [name, other]) =>
     routes(stage, name, { table: "received", neighbor: stage.named(other).address, prePolicy: true }),
   rejected: (stage, [name, other]) =>

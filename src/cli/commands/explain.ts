@@ -33,8 +33,9 @@ function candidateTable(candidates: readonly BestPathCandidate[], style: Style, 
       { title: "AGE", value: ({ route }) => humanDuration(route?.age), align: "right", drop: 3 },
       {
         title: "RESULT",
-        value: ({ decidedBy }) => (decidedBy === "" ? "best" : `lost by ${decidedBy}`),
-        tone: ({ decidedBy }) => (decidedBy === "" ? "good" : undefined),
+        value: ({ decidedBy, multipath }) =>
+          decidedBy === "" ? "best" : multipath ? `beside it (tie: ${decidedBy})` : `lost by ${decidedBy}`,
+        tone: ({ decidedBy, multipath }) => (decidedBy === "" || multipath ? "good" : undefined),
       },
     ],
     candidates,
@@ -57,6 +58,10 @@ function loserStory(
   ];
   if (candidate.text !== "")
     lines.push(...wrapText(safeText(candidate.text), Math.min(width, 100) - 2).map((line) => `  ${line}`));
+  if (candidate.multipathText !== "") {
+    const words = wrapText(safeText(candidate.multipathText), Math.min(width, 100) - 2);
+    lines.push(...words.map((line) => `  ${line}`));
+  }
   const decisive = candidate.steps.findIndex(({ name }) => name === candidate.decidedBy);
   const steps = decisive < 0 ? candidate.steps : candidate.steps.slice(0, decisive + 1);
   const table = renderTable(

@@ -140,6 +140,12 @@ const summaryCommand: Command = {
           align: "right",
           drop: 2,
         },
+        {
+          title: "MULTIPATH",
+          value: ({ multipathPrefixes }) => (multipathPrefixes === 0n ? "" : humanCount(multipathPrefixes)),
+          align: "right",
+          drop: 1,
+        },
       ],
       summary.families,
       width,
@@ -189,7 +195,7 @@ export const ribCommand: Command = {
   summary: "Routes: look up, list, explain, announce",
   details:
     "Alone: the best paths of the table. With an IP address: the longest match, with all paths. With a PREFIX: all paths to exactly it.\n" +
-    "In the table > is the best path; AS paths end in i (IGP), e (EGP) or ? (incomplete).",
+    "In the table > is the best path, = one that is used beside it, with its weight; AS paths end in i (IGP), e (EGP) or ? (incomplete).",
   args: [{ name: "TARGET", help: "IP address or prefix", optional: true }],
   options: [
     ...filterOptions,
@@ -199,6 +205,7 @@ export const ribCommand: Command = {
       short: "a",
       help: "Also paths that are not best; with --explain --to, what each check looked at",
     },
+    { name: "multipath", short: "m", help: "Also paths that are used side by side with the best" },
     { name: "explain", help: "With a PREFIX or address: why its best path was chosen" },
     {
       name: "to",
@@ -238,7 +245,8 @@ async function ribRun(context: Context, invocation: Invocation): Promise<void> {
   if (target !== "" && parseIp(target)) return lookup(context, target, invocation);
   const { family, filter } = tableRequest(invocation, "TARGET");
   const exact = target !== "" && !invocation.flag("longer");
-  const request = { family, filter, allPaths: exact || invocation.flag("all") };
+  const allPaths = exact || invocation.flag("all");
+  const request = { family, filter, allPaths, multipath: invocation.flag("multipath") };
   if (isDocument(context)) return writeList(context, method.listBestRoutes, request);
   const count = await streamRoutes(context, method.streamBestRoutes, request, "best");
   if (count > 0 || !exact || !context.forPeople) return;

@@ -29,6 +29,13 @@ const columns: readonly (Column<Route> & { readonly forms?: readonly RouteForm[]
   { title: "NEXT HOP", value: ({ nextHop }) => nextHop },
   { title: "FROM", value: ({ neighbor }) => neighbor, drop: 2, forms: ["best", "lookup", "advertised"] },
   {
+    title: "WEIGHT",
+    value: ({ multipath, multipathWeight }) => (multipath ? String(multipathWeight) : ""),
+    align: "right",
+    drop: 3,
+    forms: ["best", "lookup"],
+  },
+  {
     title: "PREF",
     value: ({ localPref }) => (localPref === undefined ? "" : String(localPref)),
     align: "right",
@@ -49,9 +56,9 @@ const columns: readonly (Column<Route> & { readonly forms?: readonly RouteForm[]
   { title: "OWNER", value: ({ owner }) => owner, wide: true },
 ];
 
-function mark({ best, stale, rejectReason }: Route): string {
+function mark({ best, multipath, stale, rejectReason }: Route): string {
   if (rejectReason !== "") return "x";
-  return `${best ? ">" : ""}${stale ? "s" : ""}`;
+  return `${best ? ">" : multipath ? "=" : ""}${stale ? "s" : ""}`;
 }
 
 function pathText({ asPathText, origin }: Route): string {
@@ -123,8 +130,19 @@ export function routeLine(route: Route): string {
   const from = route.neighbor === "" ? "" : ` from ${route.neighbor}`;
   const more = communities(route);
   return safeText(
-    `${route.prefix} via ${route.nextHop || "-"}${from}  ${path}${more === "" ? "" : `  [${more}]`}`,
+    `${route.prefix} via ${nextHops(route)}${from}  ${path}${more === "" ? "" : `  [${more}]`}`,
   );
+}
+
+function rankOf({ best, multipath }: Route): number {
+  return best ? 0 : multipath ? 1 : 2;
+}
+
+/** Where the traffic goes: with weights when they are not all the same. */
+function nextHops({ nextHop, nextHops: shares }: Route): string {
+  if (shares.length === 0) return nextHop || "-";
+  const isWeighted = shares.some(({ weight }) => weight !== shares[0].weight);
+  return shares.map((share) => `${share.nextHop}${isWeighted ? `*${share.weight}` : ""}`).join("+");
 }
 
 /** Orders by family, address, length, best first. */
@@ -141,7 +159,7 @@ function byPrefix(): (a: Route, b: Route) => number {
     return key;
   };
   return (a, b) => {
-    if (a.prefix === b.prefix) return Number(b.best) - Number(a.best) || a.pathId - b.pathId;
+    if (a.prefix === b.prefix) return rankOf(a) - rankOf(b) || a.pathId - b.pathId;
     return Buffer.compare(keyOf(a.prefix), keyOf(b.prefix));
   };
 }

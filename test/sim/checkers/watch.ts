@@ -9,7 +9,7 @@ export function checkWatches(world: World): void {
   for (const watcher of world.watchers.all) {
     const { speaker, family, table, id } = watcher;
     const best = new Map<string, string>();
-    const walk = speaker.view!.walk({ table: "best", allPaths: false }, family, undefined, "");
+    const walk = speaker.view!.walk({ table: "best", paths: "best" }, family, undefined, "");
     if (!walk.ok) throw new Error("a walk without filter was refused");
     for (let done = false; !done; ) {
       const routes = new RouteBatch();

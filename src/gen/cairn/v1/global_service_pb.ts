@@ -2,20 +2,20 @@
 // @generated from file cairn/v1/global_service.proto (package cairn.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_cairn_v1_options } from "./options_pb.ts";
 import type { Metadata, ObjectChange } from "./types_pb.ts";
 import { file_cairn_v1_types } from "./types_pb.ts";
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration } from "@bufbuild/protobuf/wkt";
-import type { Message } from "@bufbuild/protobuf";
+import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file cairn/v1/global_service.proto.
  */
 export const file_cairn_v1_global_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch1jYWlybi92MS9nbG9iYWxfc2VydmljZS5wcm90bxIIY2Fpcm4udjEimAUKCkdsb2JhbFNwZWMSHQoDYXNuGAEgASgNQhCiuxgMCAQgASj/////DzABEh0KCXJvdXRlcl9pZBgCIAEoCUIKorsYBggEGAIwARIYCgZsaXN0ZW4YAyADKAlCCKK7GAQIBRgEEiEKCmNsdXN0ZXJfaWQYBCABKAlCCKK7GAQIBBgCSACIAQESPQoJaG9sZF90aW1lGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQg+iuxgLCAEo//8DQgM5MHMSKQoOcmVxdWlyZV9wb2xpY3kYBiABKAhCDKK7GAgIAkIEdHJ1ZUgBiAEBEjQKCWJlc3RfcGF0aBgHIAEoCzIZLmNhaXJuLnYxLkJlc3RQYXRoT3B0aW9uc0IGorsYAggCEh4KBmltcG9ydBgIIAMoCUIOorsYCggCOgZQb2xpY3kSHgoGZXhwb3J0GAkgAygJQg6iuxgKCAI6BlBvbGljeRIXCgRuYW1lGAogASgJQgmiuxgFCAEo/QESJAoMaW1wb3J0X2FmdGVyGAsgAygJQg6iuxgKCAI6BlBvbGljeRIkCgxleHBvcnRfYWZ0ZXIYDCADKAlCDqK7GAoIAjoGUG9saWN5Ei0KEWdyYWNlZnVsX3NodXRkb3duGA0gASgIQg2iuxgJCAJCBWZhbHNlSAKIAQESTQoXc2VsZWN0aW9uX2RlZmVycmFsX3RpbWUYKCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CEaK7GA0IASABKJAcQgQzNjBzOhSyuxgQCgZHbG9iYWwSBmdsb2JhbEINCgtfY2x1c3Rlcl9pZEIRCg9fcmVxdWlyZV9wb2xpY3lCFAoSX2dyYWNlZnVsX3NodXRkb3duIrUBCg9CZXN0UGF0aE9wdGlvbnMSIgoSYWx3YXlzX2NvbXBhcmVfbWVkGAEgASgIQgaiuxgCCAISIQoRbWlzc2luZ19tZWRfd29yc3QYAiABKAhCBqK7GAIIAhIlChVpZ25vcmVfYXNfcGF0aF9sZW5ndGgYAyABKAhCBqK7GAIIAhIdCg1wcmVmZXJfb2xkZXN0GAQgASgIQgaiuxgCCAISFQoFc3RlcHMYBSADKAlCBqK7GAIIAiISChBHZXRHbG9iYWxSZXF1ZXN0InEKEUdldEdsb2JhbFJlc3BvbnNlEiQKCG1ldGFkYXRhGAEgASgLMhIuY2Fpcm4udjEuTWV0YWRhdGESIgoEc3BlYxgCIAEoCzIULmNhaXJuLnYxLkdsb2JhbFNwZWMSEgoKZ2VuZXJhdGlvbhgDIAEoBCKdAQoQU2V0R2xvYmFsUmVxdWVzdBIiCgRzcGVjGAEgASgLMhQuY2Fpcm4udjEuR2xvYmFsU3BlYxITCgt1cGRhdGVfbWFzaxgCIAMoCRIbChNleHBlY3RlZF9nZW5lcmF0aW9uGGQgASgEEg8KB2RyeV9ydW4YZSABKAgSDgoGcmVhc29uGGYgASgJEhIKCnJlcXVlc3RfaWQYZyABKAkiUAoRU2V0R2xvYmFsUmVzcG9uc2USEgoKZ2VuZXJhdGlvbhgBIAEoBBInCgdjaGFuZ2VzGAIgAygLMhYuY2Fpcm4udjEuT2JqZWN0Q2hhbmdlMqcBCg1HbG9iYWxTZXJ2aWNlEkoKCUdldEdsb2JhbBIaLmNhaXJuLnYxLkdldEdsb2JhbFJlcXVlc3QaGy5jYWlybi52MS5HZXRHbG9iYWxSZXNwb25zZSIEqLsYARJKCglTZXRHbG9iYWwSGi5jYWlybi52MS5TZXRHbG9iYWxSZXF1ZXN0GhsuY2Fpcm4udjEuU2V0R2xvYmFsUmVzcG9uc2UiBKi7GARiBnByb3RvMw", [file_cairn_v1_options, file_cairn_v1_types, file_google_protobuf_duration]);
+  fileDesc("Ch1jYWlybi92MS9nbG9iYWxfc2VydmljZS5wcm90bxIIY2Fpcm4udjEiyAUKCkdsb2JhbFNwZWMSHQoDYXNuGAEgASgNQhCiuxgMCAQgASj/////DzABEh0KCXJvdXRlcl9pZBgCIAEoCUIKorsYBggEGAIwARIYCgZsaXN0ZW4YAyADKAlCCKK7GAQIBRgEEiEKCmNsdXN0ZXJfaWQYBCABKAlCCKK7GAQIBBgCSACIAQESPQoJaG9sZF90aW1lGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQg+iuxgLCAEo//8DQgM5MHMSKQoOcmVxdWlyZV9wb2xpY3kYBiABKAhCDKK7GAgIAkIEdHJ1ZUgBiAEBEjQKCWJlc3RfcGF0aBgHIAEoCzIZLmNhaXJuLnYxLkJlc3RQYXRoT3B0aW9uc0IGorsYAggCEh4KBmltcG9ydBgIIAMoCUIOorsYCggCOgZQb2xpY3kSHgoGZXhwb3J0GAkgAygJQg6iuxgKCAI6BlBvbGljeRIXCgRuYW1lGAogASgJQgmiuxgFCAEo/QESJAoMaW1wb3J0X2FmdGVyGAsgAygJQg6iuxgKCAI6BlBvbGljeRIkCgxleHBvcnRfYWZ0ZXIYDCADKAlCDqK7GAoIAjoGUG9saWN5Ei0KEWdyYWNlZnVsX3NodXRkb3duGA0gASgIQg2iuxgJCAJCBWZhbHNlSAKIAQESTQoXc2VsZWN0aW9uX2RlZmVycmFsX3RpbWUYKCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CEaK7GA0IASABKJAcQgQzNjBzEi4KCW11bHRpcGF0aBhLIAMoCzITLmNhaXJuLnYxLk11bHRpcGF0aEIGorsYAggCOhSyuxgQCgZHbG9iYWwSBmdsb2JhbEINCgtfY2x1c3Rlcl9pZEIRCg9fcmVxdWlyZV9wb2xpY3lCFAoSX2dyYWNlZnVsX3NodXRkb3duIrUBCg9CZXN0UGF0aE9wdGlvbnMSIgoSYWx3YXlzX2NvbXBhcmVfbWVkGAEgASgIQgaiuxgCCAISIQoRbWlzc2luZ19tZWRfd29yc3QYAiABKAhCBqK7GAIIAhIlChVpZ25vcmVfYXNfcGF0aF9sZW5ndGgYAyABKAhCBqK7GAIIAhIdCg1wcmVmZXJfb2xkZXN0GAQgASgIQgaiuxgCCAISFQoFc3RlcHMYBSADKAlCBqK7GAIIAiLyAgoJTXVsdGlwYXRoEhgKBmZhbWlseRgBIAEoCUIIorsYBBgFMAESHgoEZWJncBgCIAEoDUILorsYByABKEBCATFIAIgBARIeCgRpYmdwGAMgASgNQguiuxgHIAEoQEIBMUgBiAEBEhUKDXJlbGF4X2FzX3BhdGgYBCABKAgSOQoObGlua19iYW5kd2lkdGgYBSABKA4yIS5jYWlybi52MS5NdWx0aXBhdGguTGlua0JhbmR3aWR0aCKmAQoNTGlua0JhbmR3aWR0aBIeChpMSU5LX0JBTkRXSURUSF9VTlNQRUNJRklFRBAAEhYKEkxJTktfQkFORFdJRFRIX0FMTBABEhkKFUxJTktfQkFORFdJRFRIX0lHTk9SRRACEh8KG0xJTktfQkFORFdJRFRIX1NLSVBfTUlTU0lORxADEiEKHUxJTktfQkFORFdJRFRIX0RFRkFVTFRfV0VJR0hUEARCBwoFX2ViZ3BCBwoFX2liZ3AiEgoQR2V0R2xvYmFsUmVxdWVzdCJxChFHZXRHbG9iYWxSZXNwb25zZRIkCghtZXRhZGF0YRgBIAEoCzISLmNhaXJuLnYxLk1ldGFkYXRhEiIKBHNwZWMYAiABKAsyFC5jYWlybi52MS5HbG9iYWxTcGVjEhIKCmdlbmVyYXRpb24YAyABKAQinQEKEFNldEdsb2JhbFJlcXVlc3QSIgoEc3BlYxgBIAEoCzIULmNhaXJuLnYxLkdsb2JhbFNwZWMSEwoLdXBkYXRlX21hc2sYAiADKAkSGwoTZXhwZWN0ZWRfZ2VuZXJhdGlvbhhkIAEoBBIPCgdkcnlfcnVuGGUgASgIEg4KBnJlYXNvbhhmIAEoCRISCgpyZXF1ZXN0X2lkGGcgASgJIlAKEVNldEdsb2JhbFJlc3BvbnNlEhIKCmdlbmVyYXRpb24YASABKAQSJwoHY2hhbmdlcxgCIAMoCzIWLmNhaXJuLnYxLk9iamVjdENoYW5nZTKnAQoNR2xvYmFsU2VydmljZRJKCglHZXRHbG9iYWwSGi5jYWlybi52MS5HZXRHbG9iYWxSZXF1ZXN0GhsuY2Fpcm4udjEuR2V0R2xvYmFsUmVzcG9uc2UiBKi7GAESSgoJU2V0R2xvYmFsEhouY2Fpcm4udjEuU2V0R2xvYmFsUmVxdWVzdBobLmNhaXJuLnYxLlNldEdsb2JhbFJlc3BvbnNlIgSouxgEYgZwcm90bzM", [file_cairn_v1_options, file_cairn_v1_types, file_google_protobuf_duration]);
 
 /**
  * Settings of the BGP speaker as a whole.
@@ -119,6 +119,13 @@ export type GlobalSpec = Message<"cairn.v1.GlobalSpec"> & {
    * @generated from field: google.protobuf.Duration selection_deferral_time = 40;
    */
   selectionDeferralTime?: Duration | undefined;
+
+  /**
+   * Equally good paths that are used side by side, by family.
+   *
+   * @generated from field: repeated cairn.v1.Multipath multipath = 75;
+   */
+  multipath: Multipath[];
 };
 
 /**
@@ -176,6 +183,107 @@ export const BestPathOptionsSchema: GenMessage<BestPathOptions> = /*@__PURE__*/
   messageDesc(file_cairn_v1_global_service, 1);
 
 /**
+ * How many equally good paths to a prefix are used side by side in one family, and in what shares. Only the best one is
+ * announced. See docs/multipath.md.
+ *
+ * @generated from message cairn.v1.Multipath
+ */
+export type Multipath = Message<"cairn.v1.Multipath"> & {
+  /**
+   * @generated from field: string family = 1;
+   */
+  family: string;
+
+  /**
+   * Paths used at most when the best one comes from an eBGP neighbor, itself included.
+   *
+   * @generated from field: optional uint32 ebgp = 2;
+   */
+  ebgp?: number | undefined;
+
+  /**
+   * The same when it comes from an iBGP neighbor or was injected.
+   *
+   * @generated from field: optional uint32 ibgp = 3;
+   */
+  ibgp?: number | undefined;
+
+  /**
+   * AS paths need only be of equal length: not of one neighbor AS, and on iBGP not the same.
+   *
+   * @generated from field: bool relax_as_path = 4;
+   */
+  relaxAsPath: boolean;
+
+  /**
+   * LINK_BANDWIDTH_ALL when unset.
+   *
+   * @generated from field: cairn.v1.Multipath.LinkBandwidth link_bandwidth = 5;
+   */
+  linkBandwidth: Multipath_LinkBandwidth;
+};
+
+/**
+ * Describes the message cairn.v1.Multipath.
+ * Use `create(MultipathSchema)` to create a new message.
+ */
+export const MultipathSchema: GenMessage<Multipath> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_global_service, 2);
+
+/**
+ * What link bandwidth communities do to the shares.
+ *
+ * @generated from enum cairn.v1.Multipath.LinkBandwidth
+ */
+export const Multipath_LinkBandwidth = {
+  /**
+   * @generated from enum value: LINK_BANDWIDTH_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * Shares by bandwidth when every path has one, else equal ones.
+   *
+   * @generated from enum value: LINK_BANDWIDTH_ALL = 1;
+   */
+  ALL: 1,
+
+  /**
+   * Equal shares.
+   *
+   * @generated from enum value: LINK_BANDWIDTH_IGNORE = 2;
+   */
+  IGNORE: 2,
+
+  /**
+   * When some path has a bandwidth, those without are not used.
+   *
+   * @generated from enum value: LINK_BANDWIDTH_SKIP_MISSING = 3;
+   */
+  SKIP_MISSING: 3,
+
+  /**
+   * When some path has a bandwidth, those without have weight 1 of 100.
+   *
+   * @generated from enum value: LINK_BANDWIDTH_DEFAULT_WEIGHT = 4;
+   */
+  DEFAULT_WEIGHT: 4,
+} as const;
+
+/**
+ * What link bandwidth communities do to the shares.
+ *
+ * @generated from enum cairn.v1.Multipath.LinkBandwidth
+ */
+export type Multipath_LinkBandwidth = (typeof Multipath_LinkBandwidth)[keyof typeof Multipath_LinkBandwidth] | UnknownEnum;
+
+/**
+ * Describes the enum cairn.v1.Multipath.LinkBandwidth.
+ */
+export const Multipath_LinkBandwidthSchema: GenEnum<Multipath_LinkBandwidth> = /*@__PURE__*/
+  enumDesc(file_cairn_v1_global_service, 2, 0);
+
+/**
  * @generated from message cairn.v1.GetGlobalRequest
  */
 export type GetGlobalRequest = Message<"cairn.v1.GetGlobalRequest"> & {
@@ -186,7 +294,7 @@ export type GetGlobalRequest = Message<"cairn.v1.GetGlobalRequest"> & {
  * Use `create(GetGlobalRequestSchema)` to create a new message.
  */
 export const GetGlobalRequestSchema: GenMessage<GetGlobalRequest> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_global_service, 2);
+  messageDesc(file_cairn_v1_global_service, 3);
 
 /**
  * @generated from message cairn.v1.GetGlobalResponse
@@ -213,7 +321,7 @@ export type GetGlobalResponse = Message<"cairn.v1.GetGlobalResponse"> & {
  * Use `create(GetGlobalResponseSchema)` to create a new message.
  */
 export const GetGlobalResponseSchema: GenMessage<GetGlobalResponse> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_global_service, 3);
+  messageDesc(file_cairn_v1_global_service, 4);
 
 /**
  * @generated from message cairn.v1.SetGlobalRequest
@@ -257,7 +365,7 @@ export type SetGlobalRequest = Message<"cairn.v1.SetGlobalRequest"> & {
  * Use `create(SetGlobalRequestSchema)` to create a new message.
  */
 export const SetGlobalRequestSchema: GenMessage<SetGlobalRequest> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_global_service, 4);
+  messageDesc(file_cairn_v1_global_service, 5);
 
 /**
  * @generated from message cairn.v1.SetGlobalResponse
@@ -279,7 +387,7 @@ export type SetGlobalResponse = Message<"cairn.v1.SetGlobalResponse"> & {
  * Use `create(SetGlobalResponseSchema)` to create a new message.
  */
 export const SetGlobalResponseSchema: GenMessage<SetGlobalResponse> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_global_service, 5);
+  messageDesc(file_cairn_v1_global_service, 6);
 
 /**
  * The router's own identity and what all neighbors share.

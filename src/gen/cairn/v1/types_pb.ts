@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file cairn/v1/types.proto.
  */
 export const file_cairn_v1_types: GenFile = /*@__PURE__*/
-  fileDesc("ChRjYWlybi92MS90eXBlcy5wcm90bxIIY2Fpcm4udjEiqAEKCE1ldGFkYXRhEgwKBGtpbmQYASABKAkSDAoEbmFtZRgCIAEoCRISCgpnZW5lcmF0aW9uGAMgASgEEisKB2NyZWF0ZWQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEisKB3VwZGF0ZWQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCm1hbmFnZWRfYnkYBiABKAkiUQoLRmllbGRDaGFuZ2USDAoEcGF0aBgBIAEoCRIRCglvbGRfdmFsdWUYAiABKAkSEQoJbmV3X3ZhbHVlGAMgASgJEg4KBmltcGFjdBgEIAEoCSLbAQoMT2JqZWN0Q2hhbmdlEi0KBmFjdGlvbhgBIAEoDjIdLmNhaXJuLnYxLk9iamVjdENoYW5nZS5BY3Rpb24SDAoEa2luZBgCIAEoCRIMCgRuYW1lGAMgASgJEiUKBmZpZWxkcxgEIAMoCzIVLmNhaXJuLnYxLkZpZWxkQ2hhbmdlIlkKBkFjdGlvbhIWChJBQ1RJT05fVU5TUEVDSUZJRUQQABIRCg1BQ1RJT05fQ1JFQVRFEAESEQoNQUNUSU9OX1VQREFURRACEhEKDUFDVElPTl9ERUxFVEUQAyK9AQoNQXNQYXRoU2VnbWVudBIqCgR0eXBlGAEgASgOMhwuY2Fpcm4udjEuQXNQYXRoU2VnbWVudC5UeXBlEgwKBGFzbnMYAiADKA0icgoEVHlwZRIUChBUWVBFX1VOU1BFQ0lGSUVEEAASDwoLVFlQRV9BU19TRVQQARIUChBUWVBFX0FTX1NFUVVFTkNFEAISGAoUVFlQRV9DT05GRURfU0VRVUVOQ0UQAxITCg9UWVBFX0NPTkZFRF9TRVQQBCI+ChBVbmtub3duQXR0cmlidXRlEg0KBWZsYWdzGAEgASgNEgwKBHR5cGUYAiABKA0SDQoFdmFsdWUYAyABKAwiKgoKQWdncmVnYXRvchILCgNhc24YASABKA0SDwoHYWRkcmVzcxgCIAEoCSK9BgoFUm91dGUSDgoGcHJlZml4GAEgASgJEg8KB3BhdGhfaWQYAiABKA0SEAoIbmVpZ2hib3IYAyABKAkSDgoGZmFtaWx5GAQgASgJEhAKCG5leHRfaG9wGAUgASgJEhsKE25leHRfaG9wX2xpbmtfbG9jYWwYBiABKAkSIAoGb3JpZ2luGAcgASgOMhAuY2Fpcm4udjEuT3JpZ2luEigKB2FzX3BhdGgYCCADKAsyFy5jYWlybi52MS5Bc1BhdGhTZWdtZW50EhQKDGFzX3BhdGhfdGV4dBgJIAEoCRIXCgpsb2NhbF9wcmVmGAogASgNSACIAQESEAoDbWVkGAsgASgNSAGIAQESEwoLY29tbXVuaXRpZXMYDCADKAkSHAoUZXh0ZW5kZWRfY29tbXVuaXRpZXMYDSADKAkSGQoRbGFyZ2VfY29tbXVuaXRpZXMYDiADKAkSFQoNb3JpZ2luYXRvcl9pZBgPIAEoCRIUCgxjbHVzdGVyX2xpc3QYECADKAkSGAoQYXRvbWljX2FnZ3JlZ2F0ZRgRIAEoCBIoCgphZ2dyZWdhdG9yGBIgASgLMhQuY2Fpcm4udjEuQWdncmVnYXRvchI2ChJ1bmtub3duX2F0dHJpYnV0ZXMYEyADKAsyGi5jYWlybi52MS5Vbmtub3duQXR0cmlidXRlEgwKBGJlc3QYFCABKAgSDQoFc3RhbGUYFSABKAgSJgoDYWdlGBYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhIKCnJwa2lfc3RhdGUYFyABKAkSEgoKYXNwYV9zdGF0ZRgYIAEoCRIVCg1yZWplY3RfcmVhc29uGBkgASgJEi8KC3JlY2VpdmVkX2F0GBogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVvd25lchgbIAEoCRITCgZ3ZWlnaHQYHCABKA1IAogBARIQCgN0YWcYHSABKA1IA4gBARIPCgdkaXNjYXJkGB4gASgIEhAKA290YxgfIAEoDUgEiAEBQg0KC19sb2NhbF9wcmVmQgYKBF9tZWRCCQoHX3dlaWdodEIGCgRfdGFnQgYKBF9vdGMinwEKC1JvdXRlRmlsdGVyEg4KBnByZWZpeBgBIAEoCRIOCgZsb25nZXIYAiABKAgSFwoKb3JpZ2luX2FzbhgDIAEoDUgAiAEBEhMKC2NvbW11bml0aWVzGAQgAygJEg8KB2FzX3BhdGgYBSABKAkSEAoIbmVpZ2hib3IYBiABKAkSEAoIbmV4dF9ob3AYByABKAlCDQoLX29yaWdpbl9hc24qVwoGT3JpZ2luEhYKEk9SSUdJTl9VTlNQRUNJRklFRBAAEg4KCk9SSUdJTl9JR1AQARIOCgpPUklHSU5fRUdQEAISFQoRT1JJR0lOX0lOQ09NUExFVEUQA2IGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChRjYWlybi92MS90eXBlcy5wcm90bxIIY2Fpcm4udjEiqAEKCE1ldGFkYXRhEgwKBGtpbmQYASABKAkSDAoEbmFtZRgCIAEoCRISCgpnZW5lcmF0aW9uGAMgASgEEisKB2NyZWF0ZWQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEisKB3VwZGF0ZWQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCm1hbmFnZWRfYnkYBiABKAkiUQoLRmllbGRDaGFuZ2USDAoEcGF0aBgBIAEoCRIRCglvbGRfdmFsdWUYAiABKAkSEQoJbmV3X3ZhbHVlGAMgASgJEg4KBmltcGFjdBgEIAEoCSLbAQoMT2JqZWN0Q2hhbmdlEi0KBmFjdGlvbhgBIAEoDjIdLmNhaXJuLnYxLk9iamVjdENoYW5nZS5BY3Rpb24SDAoEa2luZBgCIAEoCRIMCgRuYW1lGAMgASgJEiUKBmZpZWxkcxgEIAMoCzIVLmNhaXJuLnYxLkZpZWxkQ2hhbmdlIlkKBkFjdGlvbhIWChJBQ1RJT05fVU5TUEVDSUZJRUQQABIRCg1BQ1RJT05fQ1JFQVRFEAESEQoNQUNUSU9OX1VQREFURRACEhEKDUFDVElPTl9ERUxFVEUQAyK9AQoNQXNQYXRoU2VnbWVudBIqCgR0eXBlGAEgASgOMhwuY2Fpcm4udjEuQXNQYXRoU2VnbWVudC5UeXBlEgwKBGFzbnMYAiADKA0icgoEVHlwZRIUChBUWVBFX1VOU1BFQ0lGSUVEEAASDwoLVFlQRV9BU19TRVQQARIUChBUWVBFX0FTX1NFUVVFTkNFEAISGAoUVFlQRV9DT05GRURfU0VRVUVOQ0UQAxITCg9UWVBFX0NPTkZFRF9TRVQQBCI+ChBVbmtub3duQXR0cmlidXRlEg0KBWZsYWdzGAEgASgNEgwKBHR5cGUYAiABKA0SDQoFdmFsdWUYAyABKAwiKgoKQWdncmVnYXRvchILCgNhc24YASABKA0SDwoHYWRkcmVzcxgCIAEoCSKVBwoFUm91dGUSDgoGcHJlZml4GAEgASgJEg8KB3BhdGhfaWQYAiABKA0SEAoIbmVpZ2hib3IYAyABKAkSDgoGZmFtaWx5GAQgASgJEhAKCG5leHRfaG9wGAUgASgJEhsKE25leHRfaG9wX2xpbmtfbG9jYWwYBiABKAkSIAoGb3JpZ2luGAcgASgOMhAuY2Fpcm4udjEuT3JpZ2luEigKB2FzX3BhdGgYCCADKAsyFy5jYWlybi52MS5Bc1BhdGhTZWdtZW50EhQKDGFzX3BhdGhfdGV4dBgJIAEoCRIXCgpsb2NhbF9wcmVmGAogASgNSACIAQESEAoDbWVkGAsgASgNSAGIAQESEwoLY29tbXVuaXRpZXMYDCADKAkSHAoUZXh0ZW5kZWRfY29tbXVuaXRpZXMYDSADKAkSGQoRbGFyZ2VfY29tbXVuaXRpZXMYDiADKAkSFQoNb3JpZ2luYXRvcl9pZBgPIAEoCRIUCgxjbHVzdGVyX2xpc3QYECADKAkSGAoQYXRvbWljX2FnZ3JlZ2F0ZRgRIAEoCBIoCgphZ2dyZWdhdG9yGBIgASgLMhQuY2Fpcm4udjEuQWdncmVnYXRvchI2ChJ1bmtub3duX2F0dHJpYnV0ZXMYEyADKAsyGi5jYWlybi52MS5Vbmtub3duQXR0cmlidXRlEgwKBGJlc3QYFCABKAgSDQoFc3RhbGUYFSABKAgSJgoDYWdlGBYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhIKCnJwa2lfc3RhdGUYFyABKAkSEgoKYXNwYV9zdGF0ZRgYIAEoCRIVCg1yZWplY3RfcmVhc29uGBkgASgJEi8KC3JlY2VpdmVkX2F0GBogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVvd25lchgbIAEoCRITCgZ3ZWlnaHQYHCABKA1IAogBARIQCgN0YWcYHSABKA1IA4gBARIPCgdkaXNjYXJkGB4gASgIEhAKA290YxgfIAEoDUgEiAEBEhEKCW11bHRpcGF0aBhLIAEoCBIYChBtdWx0aXBhdGhfd2VpZ2h0GEwgASgNEikKCW5leHRfaG9wcxhNIAMoCzIWLmNhaXJuLnYxLk5leHRIb3BTaGFyZUINCgtfbG9jYWxfcHJlZkIGCgRfbWVkQgkKB193ZWlnaHRCBgoEX3RhZ0IGCgRfb3RjInAKDE5leHRIb3BTaGFyZRIQCghuZXh0X2hvcBgBIAEoCRIbChNuZXh0X2hvcF9saW5rX2xvY2FsGAIgASgJEhAKCG5laWdoYm9yGAMgASgJEg8KB3BhdGhfaWQYBCABKA0SDgoGd2VpZ2h0GAUgASgNIp8BCgtSb3V0ZUZpbHRlchIOCgZwcmVmaXgYASABKAkSDgoGbG9uZ2VyGAIgASgIEhcKCm9yaWdpbl9hc24YAyABKA1IAIgBARITCgtjb21tdW5pdGllcxgEIAMoCRIPCgdhc19wYXRoGAUgASgJEhAKCG5laWdoYm9yGAYgASgJEhAKCG5leHRfaG9wGAcgASgJQg0KC19vcmlnaW5fYXNuKlcKBk9yaWdpbhIWChJPUklHSU5fVU5TUEVDSUZJRUQQABIOCgpPUklHSU5fSUdQEAESDgoKT1JJR0lOX0VHUBACEhUKEU9SSUdJTl9JTkNPTVBMRVRFEANiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * What every object carries beside its spec.
@@ -466,6 +466,27 @@ export type Route = Message<"cairn.v1.Route"> & {
    * @generated from field: optional uint32 otc = 31;
    */
   otc?: number | undefined;
+
+  /**
+   * Used side by side with other paths of the prefix; the best one of these is marked best too.
+   *
+   * @generated from field: bool multipath = 75;
+   */
+  multipath: boolean;
+
+  /**
+   * Its weight among them; 0 is not used, for it has no link bandwidth and others have.
+   *
+   * @generated from field: uint32 multipath_weight = 76;
+   */
+  multipathWeight: number;
+
+  /**
+   * Of a best path in the table: the next hops that are used side by side, its own first. Empty when there is only one.
+   *
+   * @generated from field: repeated cairn.v1.NextHopShare next_hops = 77;
+   */
+  nextHops: NextHopShare[];
 };
 
 /**
@@ -474,6 +495,51 @@ export type Route = Message<"cairn.v1.Route"> & {
  */
 export const RouteSchema: GenMessage<Route> = /*@__PURE__*/
   messageDesc(file_cairn_v1_types, 6);
+
+/**
+ * One of several next hops over which a prefix is forwarded side by side.
+ *
+ * @generated from message cairn.v1.NextHopShare
+ */
+export type NextHopShare = Message<"cairn.v1.NextHopShare"> & {
+  /**
+   * @generated from field: string next_hop = 1;
+   */
+  nextHop: string;
+
+  /**
+   * Second (link-local) next hop of RFC 2545, when present.
+   *
+   * @generated from field: string next_hop_link_local = 2;
+   */
+  nextHopLinkLocal: string;
+
+  /**
+   * Neighbor and path identifier of the path.
+   *
+   * @generated from field: string neighbor = 3;
+   */
+  neighbor: string;
+
+  /**
+   * @generated from field: uint32 path_id = 4;
+   */
+  pathId: number;
+
+  /**
+   * Part of the traffic: its weight against the sum of all.
+   *
+   * @generated from field: uint32 weight = 5;
+   */
+  weight: number;
+};
+
+/**
+ * Describes the message cairn.v1.NextHopShare.
+ * Use `create(NextHopShareSchema)` to create a new message.
+ */
+export const NextHopShareSchema: GenMessage<NextHopShare> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_types, 7);
 
 /**
  * Selects routes. Conditions are joined by AND; absent means no condition.
@@ -532,7 +598,7 @@ export type RouteFilter = Message<"cairn.v1.RouteFilter"> & {
  * Use `create(RouteFilterSchema)` to create a new message.
  */
 export const RouteFilterSchema: GenMessage<RouteFilter> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_types, 7);
+  messageDesc(file_cairn_v1_types, 8);
 
 /**
  * @generated from enum cairn.v1.Origin
