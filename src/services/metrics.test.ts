@@ -29,7 +29,10 @@ test("the series of a removed neighbor disappear, and scrapes do not add up", as
   const neighbor = 'neighbor="192.0.2.3"';
   await metrics.text();
   const before = await metrics.text();
-  assert.match(before, /cairn_neighbor_updates_total\{neighbor="192.0.2.3",direction="received"\} 420\n/);
+  assert.match(
+    before,
+    /cairn_neighbor_messages_total\{neighbor="192.0.2.3",direction="received",type="update"\} 420\n/,
+  );
   assert.match(
     before,
     /cairn_neighbor_routes\{neighbor="192.0.2.3",family="ipv4-unicast",stage="accepted"\} 1666\n/,

@@ -2,6 +2,7 @@
  * Prometheus metrics. Everything that the core knows is read from its view when somebody scrapes; only what happens
  * outside the core (API calls, the loop) is counted here. Names start with `cairn_`, units are base units.
  */
+import type { Duration } from "@bufbuild/protobuf/wkt";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { FamilyState, Neighbor } from "../gen/cairn/v1/neighbor_service_pb.ts";
 import { SessionStateSchema } from "../gen/cairn/v1/neighbor_service_pb.ts";
@@ -77,10 +78,25 @@ export class CairnMetrics {
   readonly #established = this.#counter("neighbor_established_total", "Times the session was established.", [
     "neighbor",
   ]);
-  readonly #updates = this.#counter("neighbor_updates_total", "UPDATE messages.", ["neighbor", "direction"]);
-  readonly #notifications = this.#counter("neighbor_notifications_total", "NOTIFICATION messages.", [
+  readonly #sessionUptime = this.#gauge(
+    "neighbor_uptime_seconds",
+    "How long the session has been established; 0 while it is not.",
+    ["neighbor"],
+  );
+  readonly #holdLeft = this.#gauge(
+    "neighbor_hold_seconds_left",
+    "Time until the hold timer expires if nothing arrives.",
+    ["neighbor"],
+  );
+  readonly #ends = this.#counter(
+    "neighbor_session_ends_total",
+    "Established sessions that ended, by who ended them (us, neighbor) and NOTIFICATION code, 0 without one.",
+    ["neighbor", "by", "code"],
+  );
+  readonly #messages = this.#counter("neighbor_messages_total", "BGP messages by type.", [
     "neighbor",
     "direction",
+    "type",
   ]);
   readonly #bytes = this.#counter("neighbor_bytes_total", "Bytes of BGP messages.", [
     "neighbor",
@@ -239,7 +255,10 @@ export class CairnMetrics {
 
   /** Starts every series anew, so that those of removed neighbors disappear. */
   #showNeighbors(neighbors: readonly Neighbor[]): void {
-    const series = [this.#up, this.#established, this.#updates, this.#notifications, this.#bytes];
+    const series = [
+      ...[this.#up, this.#established, this.#sessionUptime, this.#holdLeft, this.#ends],
+      ...[this.#messages, this.#bytes],
+    ];
     for (const metric of [this.#stale, this.#staleLeft, this.#deferred]) metric.reset();
     for (const metric of [
       ...series,
@@ -260,10 +279,16 @@ export class CairnMetrics {
       this.#sessions.inc({ state: session.toLowerCase() });
       this.#up.set({ neighbor }, session === "ESTABLISHED" ? 1 : 0);
       this.#established.inc({ neighbor }, state.establishedCount);
+      this.#sessionUptime.set({ neighbor }, secondsOf(state.uptime));
+      if (state.holdTimeLeft) this.#holdLeft.set({ neighbor }, secondsOf(state.holdTimeLeft));
+      for (const { local, code, count } of state.ends) {
+        this.#ends.inc({ neighbor, by: local ? "us" : "neighbor", code: String(code) }, Number(count));
+      }
       for (const direction of ["received", "sent"] as const) {
         const counts = state[direction];
-        this.#updates.inc({ neighbor, direction }, Number(counts?.updates ?? 0));
-        this.#notifications.inc({ neighbor, direction }, Number(counts?.notifications ?? 0));
+        for (const type of messageTypes) {
+          this.#messages.inc({ neighbor, direction, type: type.slice(0, -1) }, Number(counts?.[type] ?? 0));
+        }
         this.#bytes.inc({ neighbor, direction }, Number(counts?.bytes ?? 0));
       }
       this.#malformed.inc({ neighbor, action: "treat_as_withdraw" }, Number(state.treatAsWithdraw));
@@ -306,7 +331,7 @@ export class CairnMetrics {
     const { family, stale, stalePhase: phase, staleTimeLeft: left } = state;
     this.#deferred.set({ neighbor, family }, state.deferred ? 1 : 0);
     if (phase !== "") this.#stale.set({ neighbor, family, phase }, Number(stale));
-    if (left) this.#staleLeft.set({ neighbor, family }, Number(left.seconds) + left.nanos / 1e9);
+    if (left) this.#staleLeft.set({ neighbor, family }, secondsOf(left));
   }
 
   #showTables(): void {
@@ -353,4 +378,10 @@ export class CairnMetrics {
     this.#descriptions.push({ name: `cairn_${name}`, type, labels, help });
     return { name: `cairn_${name}`, help, registers: [this.#registry] };
   }
+}
+
+const messageTypes = ["opens", "updates", "keepalives", "notifications", "refreshes"] as const;
+
+function secondsOf(duration: Duration | undefined): number {
+  return duration ? Number(duration.seconds) + duration.nanos / 1e9 : 0;
 }

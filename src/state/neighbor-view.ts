@@ -95,6 +95,9 @@ function familyState(core: Core, record: NeighborRecord, family: Family): Family
     inSync: group?.inSync(record.id) ?? false,
     acceptedLimit: BigInt(record.config.acceptedLimits[family.index]?.max ?? 0),
     overLimit: BigInt(table.overReceived[record.id] + table.overAccepted[record.id]),
+    addPathReceive: ((record.negotiated?.addPathReceive ?? 0) & (1 << family.index)) !== 0,
+    addPathSend: ((record.negotiated?.addPathSend ?? 0) & (1 << family.index)) !== 0,
+    extendedNextHop: ((record.negotiated?.extendedNextHop ?? 0) & (1 << family.index)) !== 0,
   });
 }
 

@@ -157,6 +157,12 @@ export interface ResetInfo {
   readonly subcode: number;
   /** RFC 9003 text, empty for none. */
   readonly shutdownMessage: string;
+  /** Beginning of the data of the NOTIFICATION. */
+  readonly data: Uint8Array;
+  /** RFC 8538. */
+  readonly hardReset: boolean;
+  /** Name of the error of a connection that failed; empty when there was none. */
+  readonly transportError: string;
   /** One sentence. */
   readonly text: string;
 }

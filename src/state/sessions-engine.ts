@@ -19,6 +19,7 @@ import { type Agreement, cease, localCapabilities, type Notice } from "../fsm/ne
 import { isRunning, promoted, Timer } from "../fsm/session.ts";
 import { step } from "../fsm/step.ts";
 import { keepaliveBytes } from "../wire/keepalive.ts";
+import { hex } from "../wire/message.ts";
 import { encodeHardReset, encodeNotification } from "../wire/notification.ts";
 import { encodeOpen } from "../wire/open.ts";
 import type { Effects } from "./effects.ts";
@@ -152,12 +153,10 @@ export class Engine {
   private notify(attempt: Attempt, notice: Notice): void {
     const { peer } = attempt;
     const { code, subcode, data } = notice;
-    const hardReset =
-      notice.hardReset ?? (attempt.agreement?.restart.notification === true && meansHardReset(code, subcode));
+    const told = asSent(attempt, notice);
     peer.sent.notifications++;
-    this.transmit(attempt, (hardReset ? encodeHardReset : encodeNotification)(code, subcode, data));
+    this.transmit(attempt, (told.hardReset ? encodeHardReset : encodeNotification)(code, subcode, data));
     if (!this.audible(attempt)) return;
-    const told = { ...notice, hardReset };
     this.host.event(
       "cairn.bgp.notification.sent",
       peer.object,
@@ -238,18 +237,28 @@ export class Engine {
   private ended(attempt: Attempt, established: boolean, reason: EndReason): void {
     const { peer } = attempt;
     const restart = attempt.agreement?.restart ?? noAgreement;
+    const info = resetInfo(
+      reason.kind === "sent" ? { kind: "sent", notice: asSent(attempt, reason.notice) } : reason,
+    );
     attempt.agreement = undefined;
-    const info = resetInfo(reason);
     if (attempt === peer.up) {
       peer.up = undefined;
       const kept = keepsRoutes(reason, restart);
       if (!kept) peer.restart = noAgreement;
-      this.record(peer, info);
+      const uptimeMs = this.nowMs - peer.establishedAtMs;
+      this.record(peer, info, uptimeMs);
+      const ends = info.local ? peer.endsByUs : peer.endsByNeighbor;
+      ends.set(info.code, (ends.get(info.code) ?? 0) + 1);
       this.host.event("cairn.bgp.session.lost", peer.object, 2, `the session is down: ${info.text}`, {
         reason: info.text,
         code: String(info.code),
         subcode: String(info.subcode),
-        uptime_s: String(Math.floor((this.nowMs - peer.establishedAtMs) / 1000)),
+        uptime_s: String(Math.floor(uptimeMs / 1000)),
+        local: String(info.local),
+        shutdown_message: info.shutdownMessage,
+        data: hex(info.data),
+        transport_error: info.transportError,
+        routes_kept: String(kept),
       });
       this.host.down(peer.id, info, kept);
       return;
@@ -257,12 +266,19 @@ export class Engine {
     assert(!established, "an Established session was not the one that is up");
     if (info.code === 6 && info.subcode === cease.collision.subcode) return;
     if (reason.kind === "transport") peer.connectError = transportText(reason.error);
-    if (this.audible(attempt)) this.record(peer, info);
+    if (this.audible(attempt)) this.record(peer, info, undefined);
   }
 
-  private record(peer: Peer, info: ResetInfo): void {
-    peer.resets.unshift({ ...info, atMs: this.nowMs });
-    if (peer.resets.length > resetsKept) peer.resets.pop();
+  /** Attempts that fail alike, one after the other, are one entry: they must not wash out why the session was lost. */
+  private record(peer: Peer, info: ResetInfo, uptimeMs: number | undefined): void {
+    const { resets } = peer;
+    let attempts = uptimeMs === undefined ? 1 : 0;
+    if (attempts > 0 && resets[0]?.attempts > 0 && resets[0].text === info.text) {
+      attempts += resets[0].attempts;
+      resets.shift();
+    }
+    resets.unshift({ ...info, uptimeMs, attempts, atMs: this.nowMs });
+    if (resets.length > resetsKept) resets.pop();
   }
 
   /** Makes a candidate the neighbor's own machine. The former one stays beside it while it has a connection. */
@@ -399,6 +415,13 @@ function negotiatedOf(attempt: Attempt): Negotiated {
     localAddress: parseIp(connection.localAddress) ?? new Uint8Array(attempt.peer.config.addressBytes.length),
     remoteAddress: attempt.peer.config.addressBytes,
   };
+}
+
+/** A NOTIFICATION as it goes out: with the N bit, one that means the end is a hard reset (RFC 8538 4). */
+function asSent(attempt: Attempt, notice: Notice): Notice {
+  const agreed = attempt.agreement?.restart.notification === true;
+  const hardReset = notice.hardReset ?? (agreed && meansHardReset(notice.code, notice.subcode));
+  return { ...notice, hardReset };
 }
 
 export function noticeFacts(notice: Notice): Record<string, string> {

@@ -18,6 +18,10 @@ export interface MessageTally {
 /** A reset with the monotonic time at which it happened. */
 export interface ResetRecord extends ResetInfo {
   readonly atMs: number;
+  /** How long the session had been Established; undefined when it never was. */
+  readonly uptimeMs: number | undefined;
+  /** Attempts in a row that ended like this; 0 for an Established session. */
+  readonly attempts: number;
 }
 
 export const resetsKept = 10;
@@ -71,6 +75,9 @@ export class Peer extends TimerOwner {
   establishedAtMs = 0;
   /** Newest first, at most `resetsKept`. */
   readonly resets: ResetRecord[] = [];
+  /** Ends of Established sessions by NOTIFICATION code (those without one are 0): what we ended, and what the neighbor did. */
+  readonly endsByUs = new Map<number, number>();
+  readonly endsByNeighbor = new Map<number, number>();
   /** Why the last attempt to connect failed, for the status sentence. */
   connectError = "";
   /** Events about stray connections so far in this minute. */

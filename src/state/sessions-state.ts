@@ -21,6 +21,7 @@ import {
 } from "../wire/capabilities.ts";
 import { type Attempt, type MessageTally, type Peer, PeerTimer, rank } from "./sessions-peer.ts";
 import { secondsText } from "./sessions-text.ts";
+import { sessionTimers } from "./sessions-timer-view.ts";
 
 /** @param wallMs wall clock at `nowMs` */
 export function neighborState(peer: Peer, nowMs: number, wallMs: number): NeighborState {
@@ -39,7 +40,13 @@ export function neighborState(peer: Peer, nowMs: number, wallMs: number): Neighb
     uptime: peer.up ? durationFromMs(Math.floor(nowMs - peer.establishedAtMs)) : undefined,
     establishedAt: peer.up ? toWall(peer.establishedAtMs) : undefined,
     lastResetReason: peer.resets[0]?.text ?? "",
-    resets: peer.resets.map(({ atMs, ...reset }) => ({ ...reset, time: toWall(atMs) })),
+    resets: peer.resets.map(({ atMs, uptimeMs, ...reset }) => ({
+      ...reset,
+      time: toWall(atMs),
+      ...(uptimeMs === undefined ? {} : { uptime: durationFromMs(Math.floor(uptimeMs)) }),
+    })),
+    timers: sessionTimers(peer, nowMs),
+    ends: [...ends(true, peer.endsByUs), ...ends(false, peer.endsByNeighbor)],
     capabilities: capabilities(peer, lead.moment, agreement?.remoteCapabilities ?? []),
     restart: restartState(agreement?.restart ?? peer.restart, agreement?.enhancedRefresh ?? false),
     localAddress: connection?.localAddress || (config.localAddress ?? ""),
@@ -63,6 +70,10 @@ export function neighborState(peer: Peer, nowMs: number, wallMs: number): Neighb
     maxMessageSize: agreement?.maxMessageBytes ?? 0,
     adminDown: config.shutdown,
   });
+}
+
+function ends(local: boolean, byCode: ReadonlyMap<number, number>) {
+  return [...byCode].map(([code, count]) => ({ local, code, count: BigInt(count) }));
 }
 
 type Left = (owner: Attempt | Peer, timer: number) => Duration | undefined;

@@ -1,6 +1,7 @@
 /** Sentences about sessions, in one place: reset reasons, status lines. */
 import type { EndReason } from "../fsm/actions.ts";
 import type { Notice } from "../fsm/negotiate.ts";
+import { noData } from "../wire/message.ts";
 import { describeNotification } from "../wire/notification.ts";
 import type { ResetInfo } from "./session-port.ts";
 
@@ -11,22 +12,39 @@ export function noticeText(notice: Notice): string {
   return `${describeNotification(notice.code, notice.subcode)}${message}${hard}${detail}`;
 }
 
+/** Of the data of a NOTIFICATION so much is kept with the reset: a neighbor decides how long it is. */
+const keptDataBytesMax = 256;
+
+const noNotice = {
+  code: 0,
+  subcode: 0,
+  shutdownMessage: "",
+  data: noData,
+  hardReset: false,
+  transportError: "",
+} as const;
+
 export function resetInfo(reason: EndReason): ResetInfo {
-  if (reason.kind === "transport") {
-    const text = transportText(reason.error);
-    return { local: false, code: 0, subcode: 0, shutdownMessage: "", text };
+  switch (reason.kind) {
+    case "transport":
+      return {
+        ...noNotice,
+        local: false,
+        transportError: reason.error ?? "",
+        text: transportText(reason.error),
+      };
+    case "silent":
+      return { ...noNotice, local: true, text: reason.text };
+    default: {
+      const { code, subcode, shutdownMessage = "", data, hardReset = false } = reason.notice;
+      return {
+        ...{ code, subcode, shutdownMessage, hardReset, transportError: "" },
+        local: reason.kind === "sent",
+        data: data.slice(0, keptDataBytesMax),
+        text: `${reason.kind} ${noticeText(reason.notice)}`,
+      };
+    }
   }
-  if (reason.kind === "silent") {
-    return { local: true, code: 0, subcode: 0, shutdownMessage: "", text: reason.text };
-  }
-  const { notice } = reason;
-  return {
-    local: reason.kind === "sent",
-    code: notice.code,
-    subcode: notice.subcode,
-    shutdownMessage: notice.shutdownMessage ?? "",
-    text: `${reason.kind} ${noticeText(notice)}`,
-  };
 }
 
 export function transportText(error: string | undefined): string {

@@ -18,7 +18,8 @@ import { mutationFields, mutationOptions, tellMutation } from "../mutate.ts";
 import { listAll, writeList } from "../paging.ts";
 import { clearedFields, clearOption, readSpec, specFromFlags, specOptions } from "../spec-flags.ts";
 import type { Argument, Command } from "../tree.ts";
-import { neighborPage, neighborTable } from "./neighbor-view.ts";
+import { neighborPage } from "./neighbor-page.ts";
+import { neighborTable } from "./neighbor-view.ts";
 
 const { method } = NeighborService;
 const addressArgument: Argument = { name: "ADDR", help: "Address of the neighbor", from: "neighbor" };

@@ -2,7 +2,8 @@
 import { stripVTControlCharacters } from "node:util";
 import type { Neighbor } from "../../gen/cairn/v1/neighbor_service_pb.ts";
 import { eventLine } from "../commands/events.ts";
-import { addressOf, asnOf, familySum, isUp, neighborPage, stateWord } from "../commands/neighbor-view.ts";
+import { neighborPage } from "../commands/neighbor-page.ts";
+import { addressOf, asnOf, familySum, isUp, stateWord } from "../commands/neighbor-view.ts";
 import { communities } from "../commands/route-table.ts";
 import { humanBytes, humanCount, humanDuration, safeText } from "../human.ts";
 import { type Style, stateTone } from "../style.ts";
