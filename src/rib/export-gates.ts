@@ -67,6 +67,8 @@ export interface ExportConfig extends RewriteConfig {
   readonly selfNextHop: Uint8Array | undefined;
   /** Length of the on-link prefix around `selfNextHop`; third-party next hops inside it are kept. 0: none. */
   readonly onLinkBits: number;
+  /** RFC 9494 4.6: they do not, and get stale routes as a last resort. */
+  readonly longLivedPartial: boolean;
   /** Export policy; undefined means that none is attached. */
   readonly program: Program | undefined;
   /** What a missing policy means: everything (internal, or RFC 8212 switched off) or nothing. */
@@ -100,10 +102,15 @@ export const exportGates: readonly GateRule[] = [
   {
     name: "reflection",
     passes: "external, local, or reflected (RFC 4456)",
+/** Routes of such sources were not learned inside our own AS. */
+export const isNoInternal: number =
+  NeighborFlag.external | NeighborFlag.local | NeighborFlag.confederationMember;
+
     gate: ExportGate.internalToInternal,
     refuses: (config, _flags, source) =>
       !config.external &&
-      (source & (NeighborFlag.external | NeighborFlag.local | NeighborFlag.reflectorClient)) === 0 &&
+      !config.confederationMember &&
+      (source & (isNoInternal | NeighborFlag.reflectorClient)) === 0 &&
       !config.reflectorClient,
   },
   {
@@ -114,7 +121,7 @@ export const exportGates: readonly GateRule[] = [
   },
   {
     name: "no-export",
-    passes: "no NO_EXPORT, or an internal neighbor",
+    passes: "no NO_EXPORT, or a neighbor in our AS or confederation",
     gate: ExportGate.noExport,
     refuses: (config, flags) => config.external && (flags & AttributeFlag.noExport) !== 0,
   },
@@ -122,7 +129,8 @@ export const exportGates: readonly GateRule[] = [
     name: "no-export-subconfed",
     passes: "no NO_EXPORT_SUBCONFED, or an internal neighbor",
     gate: ExportGate.noExportSubconfed,
-    refuses: (config, flags) => config.external && (flags & AttributeFlag.noExportSubconfed) !== 0,
+    refuses: (config, flags) =>
+      (config.external || config.confederationMember) && (flags & AttributeFlag.noExportSubconfed) !== 0,
   },
   {
     name: "no-peer",
@@ -142,7 +150,8 @@ export const exportGates: readonly GateRule[] = [
     name: "long-lived-stale",
     passes: "not stale for long, or the neighbor knows what that means (RFC 9494)",
     gate: ExportGate.longLivedStale,
-    refuses: (config, flags) => !config.longLived && (flags & AttributeFlag.llgrStale) !== 0,
+    refuses: (config, flags) =>
+      !config.longLived && !config.longLivedPartial && (flags & AttributeFlag.llgrStale) !== 0,
   },
   {
     name: "policy-required",

@@ -20,6 +20,7 @@ import {
   type ExportStory,
   exportGates,
   gatesInOrder,
+  isNoInternal,
   type PathStory,
 } from "./export-gates.ts";
 import { findNextHop, type RewriteRoute, rewriteForExport, stripMed } from "./export-rewrite.ts";
@@ -48,7 +49,14 @@ export class Exporter {
   private readonly block = new AttributeBlock();
   private readonly writer = new MessageWriter(1024);
   private readonly found = { at: 0, length: 0 };
-  private readonly rewriteRoute: RewriteRoute = { nextHop: undefined, reflected: false, sourceRouterId: 0 };
+  private readonly address = new Uint8Array(16);
+  private readonly rewriteRoute: RewriteRoute = {
+    nextHop: undefined,
+    reflected: false,
+    sourceRouterId: 0,
+    flags: 0,
+    interiorCost: 0,
+  };
   private readonly cache: ExportCache;
   /** Members of the group by address: none of the addresses is announced to its owner as a next hop. */
   readonly memberAddresses = new Map<string, number>();
@@ -259,15 +267,25 @@ export class Exporter {
     if (!goes || (attributes.flags[attr] & AttributeFlag.hasMed) === 0) return attr;
     attributes.block(attr, this.block);
     this.writer.reset();
+    const { rewriteRoute } = this;
+    rewriteRoute.interiorCost = this.interiorCost(attr, source);
     stripMed(this.block, this.writer);
     return this.cache.hold(attributes.intern(this.writer.bytes, 0, this.writer.at));
   }
+  /** What AIGP grows by when the next hop of a route is replaced (RFC 7311 3.4.3); never 0 for one that was learned. */
+  private interiorCost(attr: AttrId, source: number): number {
+    const { nextHops, nextHop } = this.attributes;
+    return source === 0 ? 0 : Math.max(1, nextHops?.metric[nextHop[attr]] ?? 0);
+  }
+
 
   private rewrite(attr: AttrId, policyNextHop: NextHopVerdict, source: number, sourceFlags: number): AttrId {
     const { config, attributes, rewriteRoute } = this;
     const local = (sourceFlags & NeighborFlag.local) !== 0;
     attributes.block(attr, this.block);
-    rewriteRoute.reflected = !config.external && !local && (sourceFlags & NeighborFlag.external) === 0;
+    rewriteRoute.reflected =
+      !config.external && !config.confederationMember && (sourceFlags & isNoInternal) === 0;
+    rewriteRoute.flags = attributes.flags[attr];
     rewriteRoute.sourceRouterId = this.neighbors.routerId[source];
     const nextHop = this.nextHop(policyNextHop, rewriteRoute.reflected, local, source);
     if (nextHop === "none") {
@@ -286,6 +304,7 @@ export class Exporter {
   /**
    * Next hop to announce (RFC 4271 5.1.3). `this.block` holds the attributes after policy.
    * @returns bytes to write, undefined to keep what is there, or "none" when there is no usable one
+    if (nextHop === undefined && policyNextHop !== NextHopVerdict.set) rewriteRoute.interiorCost = 0;
    */
   private nextHop(
     byPolicy: NextHopVerdict,

@@ -2,6 +2,7 @@
 import { formatIp, parseIp } from "../base/ip.ts";
 import { BestGroup } from "../rib/best-group.ts";
 import type { AddPathSend, ExportConfig } from "../rib/export-gates.ts";
+import { ownAses } from "../rib/export-path.ts";
 import { Exporter } from "../rib/exporter.ts";
 import { NeighborFlag } from "../rib/neighbor-columns.ts";
 import { PathGroup } from "../rib/path-group.ts";
@@ -169,10 +170,9 @@ export class Groups {
   defaultRoute(config: ExportConfig): number {
     const attributes = emptyAttributes();
     attributes.nextHop = config.selfNextHop!;
-    const { localAsn, globalAsn } = config;
-    const asns = localAsn === globalAsn ? [localAsn] : [localAsn, globalAsn];
-    if (config.external) attributes.asPath = [{ type: SegmentType.sequence, asns }];
-    else attributes.localPref = 100;
+    const type = config.confederationMember ? SegmentType.confedSequence : SegmentType.sequence;
+    if (config.external || config.confederationMember) attributes.asPath = [{ type, asns: ownAses(config) }];
+    if (!config.external) attributes.localPref = 100;
     const writer = new MessageWriter(64);
     encodeBlock(attributes, writer);
     return this.routing.attributes.intern(writer.bytes, 0, writer.at);
@@ -205,10 +205,14 @@ export class Groups {
     return {
       external: config.external,
       routeServerClient: config.routeServerClient,
+      confederationMember: config.confederationMember,
       localAsn: config.localAsn,
       globalAsn: config.globalAsn,
       removePrivateAs: config.removePrivateAs,
+      localAsReplaces: config.localAsReplaces,
+      overriddenAsn: config.asOverride ? config.remoteAsn : 0,
       clusterId: config.clusterId,
+      aigp: config.aigpSend,
       reflectorClient: config.routeReflectorClient,
       bilateralPeer: config.bilateralPeer,
       role: config.role,
@@ -219,6 +223,7 @@ export class Groups {
       longLived: record.negotiated!.restart.longLived,
       nextHopSelf: config.nextHopSelf,
       selfNextHop: self?.bytes,
+      longLivedPartial: config.longLivedPartial,
       onLinkBits: config.external && config.ttl === 1 ? (self?.onLinkBits ?? 0) : 0,
       program: policies.bindExport(record, self?.bytes),
       acceptWithoutPolicy: !config.external || !requirePolicy,
@@ -242,9 +247,13 @@ export class Groups {
       config.external,
       config.routeServerClient,
       config.localAsn,
+      config.confederationMember,
       config.globalAsn,
       config.removePrivateAs,
       config.clusterId,
+      config.localAsReplaces,
+      config.overriddenAsn,
+      config.aigp,
       config.reflectorClient,
       config.bilateralPeer,
       config.role ?? -1,
@@ -255,6 +264,7 @@ export class Groups {
       config.nextHopSelf,
       config.selfNextHop ? formatIp(config.selfNextHop) : "",
       config.onLinkBits,
+      config.longLivedPartial,
       config.acceptWithoutPolicy,
       config.defaultOriginate,
       policies.idOf(config.program),
@@ -350,4 +360,5 @@ export function neighborFlags(record: NeighborRecord): number {
     (config.routeReflectorClient ? NeighborFlag.reflectorClient : 0) |
     (config.routeServerClient ? NeighborFlag.routeServerClient : 0)
   );
+    (config.confederationMember ? NeighborFlag.confederationMember : 0) |
 }

@@ -20,11 +20,13 @@ import { decodeUpdate } from "../wire/update-decode.ts";
 import { Verdict } from "../wire/verdict.ts";
 import { type CheckSubject, type ImportGate, importChecks } from "./import-checks.ts";
 import { describeDue, ImportFinish } from "./import-finish.ts";
+import { ImportLocalAs } from "./import-local-as.ts";
+import type { Damping } from "./damping.ts";
 import type { NeighborRecord } from "./neighbor-record.ts";
 import { dropsExcess, hasRoom, isLimit, isOver, limitReason } from "./prefix-excess.ts";
 import { keepsRejected } from "./rejected.ts";
 import type { Routing } from "./routing.ts";
-import type { PrefixLimitConfig, UpdateResult } from "./session-port.ts";
+import type { NeighborConfig, PrefixLimitConfig, UpdateResult } from "./session-port.ts";
 
 /** What the importer tells the core. */
 export interface ImportHost {
@@ -51,6 +53,7 @@ export class Importer {
   readonly finish: ImportFinish;
   private readonly checked: CheckSubject;
   private hostAddresses: readonly Uint8Array[] = [];
+  private readonly localAs: ImportLocalAs;
   private readonly address = new Uint8Array(16);
   /** Why the last `decide` refused a path. */
   reason: RejectReason = RejectReason.none;
@@ -60,6 +63,7 @@ export class Importer {
     this.finish = new ImportFinish(routing.attributes);
     this.checked = {
       attributes: routing.attributes,
+    this.localAs = new ImportLocalAs(routing.attributes);
       record: undefined as never, // filled before each use
       config: undefined as never,
       attr: 0,
@@ -160,9 +164,12 @@ export class Importer {
     longLived = false,
   ): AttrId {
     const { attributes } = this.routing;
-    let attr = received;
-    if (program) attr = program.evaluate(received, this.key);
-    else attributes.retain(received);
+    let attr = this.localAs.run(record.config, received);
+    if (program) {
+      const asked = attr;
+      attr = program.evaluate(asked, this.key);
+      attributes.release(asked);
+    }
     return attr === 0 ? 0 : this.finish.run(record.config, attributes.flags[received], attr, longLived);
   }
 
@@ -347,9 +354,10 @@ export class Importer {
     const reached = last < 0 ? order : order.slice(0, last + 1);
     const gates = reached.map((gate) => ({ ...gate, passed: gate.reason !== reason }));
     const isAsked = record.importProgram && reached.some((gate) => gate.reason === RejectReason.policy);
-    const policy = isAsked
-      ? explainChain(record.importProgram!, table.paths.received[path], this.key)
-      : undefined;
+    const asked = this.localAs.run(record.config, table.paths.received[path]);
+    const policy = isAsked ? explainChain(record.importProgram!, asked, this.key) : undefined;
+    attributes.release(asked);
+    tellLocalAs(gates, record.config);
     return {
       gates,
       policy,
@@ -365,9 +373,10 @@ export class Importer {
     if (reason === RejectReason.nextHop) return nextHopText(this.routing, table.paths.attr[path]);
     if (reason !== RejectReason.policy || !record.importProgram) return rejectReasonText[reason];
     this.setKey(record, table, table.paths.prefix[path]);
-    return (
-      rejectReason(record.importProgram, table.paths.received[path], this.key) || rejectReasonText[reason]
-    );
+    const asked = this.localAs.run(record.config, table.paths.received[path]);
+    const text = rejectReason(record.importProgram, asked, this.key) || rejectReasonText[reason];
+    this.routing.attributes.release(asked);
+    return text;
   }
 
   /** RFC 4271 5.1.3: a route with ourselves as next hop is not installed, whichever of our addresses it names. */
@@ -552,3 +561,11 @@ function isLoopback6(bytes: Uint8Array): boolean {
 export function familiesOf(mask: number): Family[] {
   return families.filter((family) => (mask & (1 << family.index)) !== 0);
 }
+/** Policy saw another path than the one that was received: told before it. */
+function tellLocalAs(gates: ImportStory["gates"][number][], config: NeighborConfig): void {
+  const at = gates.findIndex(({ reason }) => reason === RejectReason.policy);
+  if (!config.localAsPrepends || at < 0) return;
+  const passes = `AS ${config.localAsn} is put in front of the path (local_asn)`;
+  gates.splice(at, 0, { name: "local-as", passes, reason: RejectReason.none, passed: true });
+}
+

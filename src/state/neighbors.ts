@@ -368,6 +368,8 @@ export class Neighbors {
   }
 
   private warnWithoutPolicy(record: NeighborRecord): void {
+      confederation: record.config.confederationMember,
+      aigp: record.config.aigpReceive,
     const { config } = record;
     const missing = missingPolicies(config);
     if (missing.length === 0) return;

@@ -159,7 +159,8 @@ export class PlanScope {
 /** A record with other settings. It shares id, session facts and groups with the one that runs. */
 function shadow(record: NeighborRecord | undefined, config: NeighborConfig): NeighborRecord {
   const base = record ?? newNeighborRecord(0, config);
-  return { ...base, config, decode: { ...base.decode, external: config.external } };
+  const { external, confederationMember: confederation, aigpReceive: aigp } = config;
+  return { ...base, config, decode: { ...base.decode, external, confederation, aigp } };
 }
 
 /** True when best path or export of others would see the neighbor differently. */

@@ -10,6 +10,7 @@ import {
   type BestPathOptions,
   BestPathOptionsSchema,
   type GlobalSpec,
+  type Confederation,
   GlobalSpecSchema,
   type Multipath,
 } from "../gen/cairn/v1/global_service_pb.ts";
@@ -41,7 +42,14 @@ import {
   isSet,
   setFieldValue,
 } from "./schema.ts";
-import type { AddPathConfig, NeighborConfig, PrefixLimitConfig, TcpAoKey } from "./session-port.ts";
+import { sessionAses } from "./session-ases.ts";
+import type {
+  AddPathConfig,
+  NeighborConfig,
+  OutboundFilterConfig,
+  PrefixLimitConfig,
+  TcpAoKey,
+} from "./session-port.ts";
 
 /** Name of the one Global object. */
 export const globalName = "global";
@@ -55,6 +63,7 @@ export interface GlobalConfig {
   readonly clusterId: number;
   readonly listen: readonly { readonly host: string; readonly port: number }[];
   readonly holdTimeS: number;
+  readonly confederation: Confederation | undefined;
   /** RFC 8212. */
   readonly requirePolicy: boolean;
   readonly bestPath: BestPathOptions;
@@ -83,6 +92,7 @@ export function resolveGlobal(objects: Specs): GlobalConfig | undefined {
     requirePolicy: spec.requirePolicy ?? true,
     bestPath: spec.bestPath ?? create(BestPathOptionsSchema),
     multipath: spec.multipath,
+    confederation: spec.confederation,
     importPolicies: spec.import,
     exportPolicies: spec.export,
     gracefulShutdown: spec.gracefulShutdown ?? false,
@@ -123,7 +133,14 @@ export function effectiveSpec(objects: Specs, name: string): NeighborSpec | unde
   }
   effective.import = [...global.import, ...(group?.import ?? []), ...spec.import, ...global.importAfter];
   effective.export = [...global.export, ...(group?.export ?? []), ...spec.export, ...global.exportAfter];
-  effective.localAsn ??= global.asn;
+  const { asn, word } = remoteAsOf(spec, group, effective.localAsn ?? global.asn);
+  effective.remoteAsn = asn;
+  effective.remoteAs = word === RemoteAs.UNSPECIFIED ? undefined : word;
+  effective.damping ??= global.damping;
+  const { external, globalAsn } = sessionAses(asn ?? 0, effective.localAsn, global);
+  effective.localAsn ??= globalAsn;
+  effective.aigpSend ??= !external;
+  effective.aigpReceive ??= !external;
   if (!spec.holdTime && !group?.holdTime) effective.holdTime = globalHoldTime(global);
   effective.sendHoldTime ??= defaultSendHold(durationMs(effective.holdTime));
   effective.removePrivateAs ??= RemovePrivateAs.NONE;
@@ -166,23 +183,28 @@ export function resolveNeighbor(objects: Specs, name: string): NeighborConfig | 
   const spec = effectiveSpec(objects, name);
   const global = resolveGlobal(objects);
   if (!spec || !global) return undefined;
-  assert(spec.remoteAsn !== undefined, "a neighbor without AS number was committed");
-  const localAsn = spec.localAsn ?? global.asn;
-  const external = spec.remoteAsn !== localAsn;
+  const learnsAsn = spec.remoteAs === RemoteAs.EXTERNAL;
+  const remoteAsn = learnsAsn ? learned.asn : spec.remoteAsn;
+  assert(remoteAsn !== undefined, "a neighbor without AS number was committed");
+  const ases = sessionAses(remoteAsn, spec.localAsn, global);
+  const { external, confederationMember, localAsn } = ases;
   const multihop = spec.multihopTtl ?? 0;
   return {
     address: spec.address,
-    addressBytes: parseIp(spec.address)!,
-    remoteAsn: spec.remoteAsn,
-    localAsn,
-    globalAsn: global.asn,
+    ...whereabouts(parsePeer(spec.address)!, learned.address),
+    remoteAsn,
+    learnsAsn,
+    ...ases,
     routerId: global.routerId,
     clusterId: global.clusterId,
-    external,
+    localAsPrepends: external && localAsn !== ases.globalAsn && !spec.localAsNoPrepend!,
+    localAsReplaces: spec.localAsReplaceAs!,
+    localAsDual: spec.localAsDualAs!,
+    asOverride: external && spec.asOverride!,
     localAddress: spec.localAddress,
     port: spec.port!,
     passive: spec.passive!,
-    ttl: external ? multihop || 1 : 0,
+    ttl: external || confederationMember ? multihop || 1 : 0,
     minTtl: spec.ttlSecurity ? 256 - spec.ttlSecurity : 0,
     password: spec.password,
     keychain: spec.keychain ?? "",
@@ -236,6 +258,10 @@ export function resolveNeighbor(objects: Specs, name: string): NeighborConfig | 
   };
 }
 
+    allowOwnAsOrigin: spec.allowOwnAsOrigin!,
+    aigpSend: spec.aigpSend!,
+    aigpReceive: spec.aigpReceive!,
+    longLivedPartial: !external && spec.longLivedPartial!,
 const removePrivateAsNames: Readonly<Record<number, NeighborConfig["removePrivateAs"]>> = {
   [RemovePrivateAs.NONE]: "none",
   [RemovePrivateAs.REMOVE]: "remove",
@@ -335,7 +361,12 @@ export interface ConfigChange {
 const sources: Readonly<Record<keyof NeighborConfig, string | undefined>> = {
   address: undefined,
   addressBytes: undefined,
-  external: undefined, // follows from the AS numbers
+  remote: undefined,
+  interface: undefined,
+  unnumbered: undefined,
+  learnsAsn: "remote_as",
+  external: undefined, // these two follow from the AS numbers
+  confederationMember: "global.confederation",
   remoteAsn: "remote_asn",
   localAsn: "local_asn",
   globalAsn: "global.asn",
@@ -388,6 +419,11 @@ const sources: Readonly<Record<keyof NeighborConfig, string | undefined>> = {
   staleTimeMs: "stale_time",
   notificationRestart: "notification_restart",
   longLivedStaleS: "long_lived_stale_time",
+  confederation: "global.confederation",
+  localAsPrepends: "local_as_no_prepend",
+  localAsReplaces: "local_as_replace_as",
+  localAsDual: "local_as_dual_as",
+  asOverride: "as_override",
   longLivedMaxS: "long_lived_stale_max",
   preserveForwarding: "preserve_forwarding",
   enhancedRefresh: "enhanced_refresh",
@@ -404,8 +440,9 @@ export function compareConfigs(before: NeighborConfig, after: NeighborConfig): C
   for (const key of Object.keys(sources) as (keyof NeighborConfig)[]) {
     const source = sources[key];
     if (source === undefined || sameSetting(before[key], after[key])) continue;
-    fields.push(source);
-    impacts.add(impactOf(source));
+    if (!fields.includes(source)) fields.push(source);
+    // Inside a member AS the confederation is only something to look for in paths.
+    impacts.add(key === "confederation" ? Impact.POLICY : impactOf(source));
   }
   return {
     fields,
@@ -424,6 +461,10 @@ function impactOf(source: string): Impact {
   return info.rule.impact;
 }
 
+  allowOwnAsOrigin: "allow_own_as_origin",
+  aigpSend: "aigp_send",
+  aigpReceive: "aigp_receive",
+  longLivedPartial: "long_lived_partial",
 function sameSetting(a: unknown, b: unknown): boolean {
   return a === b || (typeof a === "object" && JSON.stringify(a) === JSON.stringify(b));
 }

@@ -5,6 +5,7 @@ import { type AsPathSegment_Type, type Origin, type Route, RouteSchema } from ".
 import type { AttrId } from "../rib/attribute-store.ts";
 import type { PrefixTable } from "../rib/prefix-table.ts";
 import { formatAsPath } from "../wire/as-path-text.ts";
+import { aigpMetric } from "../wire/attributes/aigp.ts";
 import { decodeBlock } from "../wire/block.ts";
 import { formatCommunity, formatExtendedCommunity, formatLargeCommunity } from "../wire/community-text.ts";
 import type { PathAttributes } from "../wire/path-attributes.ts";
@@ -90,12 +91,12 @@ function shownOf(routing: Routing, attr: AttrId): Shown {
 }
 
 function encode(route: Route): EncodedAttributes {
-  const { weight, tag, discard, otc, ...rest } = route;
-  const isPlain = weight === undefined && tag === undefined && !discard && otc === undefined;
+  const { weight, tag, discard, otc, aigp, ...rest } = route;
+  const isPlain = [weight, tag, otc, aigp].every((value) => value === undefined) && !discard;
   if (isPlain) return { low: toBinary(RouteSchema, route), high: noBytes };
   return {
     low: toBinary(RouteSchema, { ...rest, discard: false }),
-    high: toBinary(RouteSchema, create(RouteSchema, { weight, tag, discard, otc })),
+    high: toBinary(RouteSchema, create(RouteSchema, { weight, tag, discard, otc, aigp })),
   };
 }
 
@@ -127,6 +128,7 @@ function routeOfAttributes(attributes: PathAttributes): Route {
     },
     unknownAttributes: attributes.unknown,
     otc: attributes.otc,
+    aigp: aigpMetric(attributes.aigp),
     weight: attributes.local?.weight,
     tag: attributes.local?.tag,
     discard: attributes.local?.discard ?? false,

@@ -17,24 +17,35 @@ export interface NeighborConfig extends RestartConfig {
   /** The same as 4 or 16 bytes. */
   readonly addressBytes: Uint8Array;
   readonly remoteAsn: number;
-  /** AS toward this neighbor: local_asn, or the global one. */
+  /** AS toward this neighbor: local_asn, or `globalAsn`. */
   readonly localAsn: number;
   readonly globalAsn: number;
   /** BGP identifier, 32 bits. */
   readonly routerId: number;
   readonly clusterId: number;
-  /** remoteAsn differs from localAsn. */
+  /** The neighbor is in another AS, and not in our confederation. */
   readonly external: boolean;
   readonly localAddress: string | undefined;
   readonly port: number;
   readonly passive: boolean;
   /** TTL for outgoing packets: 1 for a direct eBGP neighbor, multihop_ttl when set, 0 (system default) for iBGP. */
+  /** Our AS as this neighbor would know it without local_asn: outside of our confederation that of the whole. */
   readonly ttl: number;
+  /** Our member AS and the AS of the confederation that we are in (RFC 5065); undefined when there is none. */
+  readonly confederation: ConfederationConfig | undefined;
   /** GTSM (RFC 5082): packets leave with TTL 255 and must come with at least this one; 0 is off. */
   readonly minTtl: number;
   /** TCP MD5 password (RFC 2385). */
   readonly password: string | undefined;
   /** Name of the TCP-AO keychain (RFC 5925), empty for none, and its keys, the one to send with first. */
+  /** The neighbor is in another member AS of our confederation. Neither this nor `external`: it is internal. */
+  readonly confederationMember: boolean;
+  /** local_asn stands in front of the paths that come in, and stands for our own AS in those that go out. */
+  readonly localAsPrepends: boolean;
+  readonly localAsReplaces: boolean;
+  /** Our own AS is tried too. */
+  readonly localAsDual: boolean;
+  readonly asOverride: boolean;
   readonly keychain: string;
   readonly keys: readonly TcpAoKey[];
   /** Set for a neighbor that came in by a range. Its AS number is 0 until its OPEN has told it. */
@@ -84,6 +95,13 @@ export interface NeighborConfig extends RestartConfig {
   readonly maxAsPathLength: number;
   /** Announce the next path when the best may not be announced. */
   readonly perClientBest: boolean;
+  /** Paths that begin in our own AS are taken. */
+  readonly allowOwnAsOrigin: boolean;
+  /** RFC 7311. */
+  readonly aigpSend: boolean;
+  readonly aigpReceive: boolean;
+  /** RFC 9494 4.6: long-lived stale routes go to it as a last resort. */
+  readonly longLivedPartial: boolean;
   /** What becomes of routes that the policies leave undecided. */
   readonly importDefault: "accept" | "reject";
   readonly exportDefault: "accept" | "reject";
@@ -117,6 +135,28 @@ export interface AddPathConfig {
   readonly receive: boolean;
   /** Undefined: only the best path is sent. */
   readonly send: AddPathSend | undefined;
+export interface ConfederationConfig {
+  readonly memberAsn: number;
+  readonly identifier: number;
+}
+
+/** BFD with a neighbor. */
+export interface BfdConfig {
+  /** Undefined: as the settings of the session and our links tell. */
+  readonly multihop: boolean | undefined;
+  readonly minTxUs: number;
+  readonly minRxUs: number;
+  readonly multiplier: number;
+  readonly passive: boolean;
+  /** With several hops. */
+  readonly minTtl: number;
+  /** No session before BFD is up, and has been for so long. */
+  readonly strict: boolean;
+  readonly holdOffMs: number;
+  /** The neighbor's C bit decides whether its routes may outlive a path that BFD holds dead. */
+  readonly checkControlPlane: boolean;
+}
+
 }
 
 export interface PrefixLimitConfig {

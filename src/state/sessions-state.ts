@@ -56,7 +56,7 @@ export function neighborState(peer: Peer, nowMs: number, wallMs: number): Neighb
     remoteRouterId: agreement ? formatIp4(agreement.remoteRouterId) : "",
     remoteAsn: config.remoteAsn,
     localAsn: config.localAsn,
-    sessionType: config.external ? "external" : "internal",
+    sessionType: config.external ? "external" : config.confederationMember ? "confederation" : "internal",
     negotiatedHoldTime: agreement ? durationFromMs(agreement.holdTimeS * 1000) : undefined,
     keepaliveInterval: agreement ? durationFromMs(agreement.keepaliveS * 1000) : undefined,
     holdTimeLeft: left(lead, Timer.hold),

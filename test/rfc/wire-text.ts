@@ -9,7 +9,7 @@ import { toHex } from "../support/wire.ts";
 /** A route's attributes for people. What is undefined was not there. */
 export interface RouteText {
   readonly origin?: "igp" | "egp" | "incomplete";
-  /** `65001 65002 {65003 65004}`. */
+  /** `65001 65002 {65003 65004} (65005) [65006]`: sequence, set, and those of a confederation. */
   readonly path?: string;
   /** AS4_PATH, in the same way. */
   readonly as4Path?: string;

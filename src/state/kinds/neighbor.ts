@@ -7,6 +7,8 @@ import type { NeighborSpec } from "../../gen/cairn/v1/neighbor_service_pb.ts";
 import type { PeerGroupSpec } from "../../gen/cairn/v1/peer_group_service_pb.ts";
 import { durationMs } from "../schema.ts";
 import { type HostAbilities, invalid, type KindRules, type SpecLookup } from "./rules.ts";
+import { sessionAses } from "../session-ases.ts";
+import { remoteAsOf } from "./remote-as.ts";
 import { checkSessionFields } from "./session-fields.ts";
 
 export const neighborRules: KindRules = {
@@ -67,18 +69,31 @@ function checkInherited(spec: NeighborSpec, lookup: SpecLookup): Problem[] {
     return [{ code: "REF_MISSING", path: "", message, fix: "set Global asn and router_id first" }];
   }
   const group = groupOf(spec, lookup);
-  const remoteAsn = spec.remoteAsn ?? group?.remoteAsn;
-  if (remoteAsn === undefined) {
+  const localAsn = spec.localAsn ?? group?.localAsn ?? global.asn;
+  const { asn: remoteAsn, word } = remoteAsOf(spec, group, localAsn);
+  if (remoteAsn === undefined && word === RemoteAs.UNSPECIFIED) {
     const message = group
       ? `remote_asn is missing: neither the neighbor nor peer group ${spec.peerGroup} has it`
       : "remote_asn is missing";
     return [{ code: "REQUIRED", path: "remote_asn", message }];
   }
   const problems: Problem[] = [];
-  const internal = remoteAsn === (spec.localAsn ?? group?.localAsn ?? global.asn);
+  const given = spec.localAsn ?? group?.localAsn;
+  const { external, confederationMember } = sessionAses(remoteAsn, given, global);
+  const internal = !external && !confederationMember;
+  if (remoteAsn === global.confederation?.identifier && remoteAsn !== global.asn) {
+    const message = `AS ${remoteAsn} is that of our own confederation`;
+    problems.push(invalid("remote_asn", message, "give the neighbor's member AS"));
+  }
+  if (confederationMember && given !== undefined) {
+    problems.push(
+      invalid("local_asn", `local_asn is not for members of our confederation, and AS ${remoteAsn} is one`),
+    );
+  }
+  problems.push(...checkLocalAs(spec, group));
   const only = (field: string, here: boolean, wanted: string): void => {
     const from = here ? "" : ` (from peer group ${spec.peerGroup})`;
-    const found = internal ? "iBGP" : "eBGP";
+    const found = internal ? "iBGP" : confederationMember ? "confederation" : "eBGP";
     problems.push(
       invalid(field, `${field}${from} is for ${wanted} only, and ${spec.address} is an ${found} neighbor`),
     );
@@ -92,7 +107,13 @@ function checkInherited(spec: NeighborSpec, lookup: SpecLookup): Problem[] {
   if (!internal && (spec.routeReflectorClient ?? group?.routeReflectorClient)) {
     only("route_reflector_client", spec.routeReflectorClient !== undefined, "iBGP");
   }
-  if (internal && (spec.role ?? group?.role)) only("role", spec.role !== undefined, "eBGP");
+  if (!external && (spec.asOverride ?? group?.asOverride)) {
+    only("as_override", spec.asOverride !== undefined, "eBGP");
+  }
+  if (external && (spec.longLivedPartial ?? group?.longLivedPartial)) {
+    only("long_lived_partial", spec.longLivedPartial !== undefined, "iBGP");
+  }
+  if (!external && (spec.role ?? group?.role)) only("role", spec.role !== undefined, "eBGP");
   const strict = spec.strictRole ?? group?.strictRole;
   if (strict && !(spec.role ?? group?.role)) {
     problems.push(invalid("strict_role", "strict_role needs a role", "set role"));
@@ -107,6 +128,19 @@ function checkProtection(spec: NeighborSpec, group: PeerGroupSpec | undefined): 
     const fix = "ttl_security counts hops itself: leave multihop_ttl out, or set it to 0";
     problems.push(invalid("ttl_security", "ttl_security and multihop_ttl exclude each other", fix));
   }
+/** What local_asn is told to do needs local_asn. */
+function checkLocalAs(spec: NeighborSpec, group: PeerGroupSpec | undefined): Problem[] {
+  if ((spec.localAsn ?? group?.localAsn) !== undefined) return [];
+  const wanted = [
+    ["local_as_no_prepend", spec.localAsNoPrepend],
+    ["local_as_replace_as", spec.localAsReplaceAs],
+    ["local_as_dual_as", spec.localAsDualAs],
+  ] as const;
+  return wanted
+    .filter(([, isSet]) => isSet)
+    .map(([field]) => invalid(field, `${field} needs local_asn`, "set local_asn"));
+}
+
   if ((spec.password ?? group?.password) !== undefined && (spec.keychain ?? group?.keychain)) {
     const message = "a connection has either TCP MD5 (password) or TCP-AO (keychain)";
     problems.push(invalid("keychain", message, "clear one of them"));
