@@ -94,12 +94,13 @@ function ipHex(text: string): string {
 }
 
 function pathHex(text: string, asBytes: 2 | 4): string {
-  const segments = text.match(/\{[^}]*\}|[\d ]+/g) ?? [];
+  const segments = text.match(/\{[^}]*\}|\([^)]*\)|\[[^\]]*\]|[\d ]+/g) ?? [];
   let hex = "";
   for (const segment of segments) {
     const asns = (segment.match(/\d+/g) ?? []).map(Number);
     if (asns.length === 0) continue;
-    hex += `${segment.startsWith("{") ? "01" : "02"}${number(asns.length, 1)}`;
+    const type = Math.max(0, "{ ([".indexOf(segment[0]));
+    hex += number(/\d/.test(segment[0]) ? 2 : type + 1, 1) + number(asns.length, 1);
     for (const asn of asns) hex += number(asn, asBytes);
   }
   return hex;
@@ -243,13 +244,19 @@ function readPath(view: DataView, asBytes: 2 | 4): { path: string; segments: num
   for (let at = 0; at < view.byteLength; ) {
     const type = view.getUint8(at);
     const count = view.getUint8(at + 1);
-    assert.ok(count > 0 && (type === 1 || type === 2), `segment of type ${type} with ${count} numbers`);
+    assert.ok(count > 0 && type >= 1 && type <= 4, `segment of type ${type} with ${count} numbers`);
     at += 2;
     const asns: number[] = [];
     for (let i = 0; i < count; i++, at += asBytes) {
       asns.push(asBytes === 2 ? view.getUint16(at) : view.getUint32(at));
     }
-    parts.push(type === 1 ? `{${asns.join(" ")}}` : asns.join(" "));
+    const [opens, closes] = [
+      ["{", "}"],
+      ["", ""],
+      ["(", ")"],
+      ["[", "]"],
+    ][type - 1];
+    parts.push(`${opens}${asns.join(" ")}${closes}`);
   }
   return { path: parts.join(" "), segments: parts.length };
 }
