@@ -101,7 +101,8 @@ function makeGroup(rib: RibFixture): UpdateGroup {
       nextHopSelf: true,
     },
     ...{ selfNextHop: Uint8Array.of(10, 0, 0, 254), onLinkBits: 0, program: undefined },
-    ...{ role: undefined, gracefulShutdown: false, perClient: 0, addPath: undefined, extendedNextHop: false },
+    ...{ role: undefined, gracefulShutdown: false, perClient: 0, addPath: undefined,
+ outboundFilter: undefined, extendedNextHop: false },
     ...{ acceptWithoutPolicy: true, defaultOriginate: false },
   });
   const session = { fourOctetAs: true, addPath: 0, maxMessageBytes: 4096 };

@@ -64,6 +64,14 @@ export const limits = {
   nextHopChangesPerTurn: 8_192,
   /** Next hops found and lost that are told one by one in one turn; the rest is counted. */
   nextHopEventsPerTurn: 16,
+  linkEventsPerTurn: 16,
+  /** Entries of a filter that a neighbor sends (RFC 5291), and of those how many are told. */
+  outboundFilterMax: 10_000,
+  outboundFilterToldMax: 1_000,
+  /** Routes of which it is remembered that they flapped (RFC 2439), over all neighbors. */
+  flapsMax: 262_144,
+  /** Bytes of an MRT file that wait for the disk: then tables wait, and updates are dropped. */
+  mrtQueueBytesMax: 1 << 23,
   /** Routes injected over the API. */
   injectedMax: 4_000_000,
   /** Validated ROA payloads of all sources together, and of one prefix (RFC 6811). */

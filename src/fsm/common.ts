@@ -138,13 +138,13 @@ export function lose(session: Session, reason: EndReason): Step {
 
 /**
  * ManualStop ends quietly before OPEN and with a Cease after it; AutomaticStop also counts as a failure.
- * @param silent quietly also after it
+ * @param silent quietly also after it, and why
  */
-export function stop(session: Session, manual: boolean, notice: Notice, silent = false): Step {
+export function stop(session: Session, manual: boolean, notice: Notice, silent?: string): Step {
   const draft = new Draft(session);
   const said = session.state !== "Connect" && session.state !== "Active";
-  if (said && silent) {
-    finish(draft, { kind: "silent", text: "closed for a restart of ours" });
+  if (said && silent !== undefined) {
+    finish(draft, { kind: "silent", text: silent });
     return draft.set({ failures: 0, attempts: 0 }).done();
   }
   if (said) draft.act({ kind: "send.notification", notice });

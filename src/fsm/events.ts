@@ -16,8 +16,8 @@ export type SessionEvent =
       readonly kind: "stop";
       readonly manual: boolean;
       readonly notice: Notice;
-      /** Close without a NOTIFICATION (RFC 4724: a planned restart). */
-      readonly silent?: boolean;
+      /** Close without a NOTIFICATION, and why (RFC 4724: a planned restart). */
+      readonly silent?: string;
     }
   /** 9 to 13, and 29 of RFC 9687. Ignored unless the timer runs: a late timer event is no error. */
   | { readonly kind: "timer"; readonly timer: Timer; readonly inbound?: boolean }

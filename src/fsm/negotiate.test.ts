@@ -13,6 +13,7 @@ const local: LocalSide = {
   keepaliveTimeS: 0,
   families: [ipv4Unicast, ipv6Unicast],
   addPath: [],
+  orf: [],
   extendedNextHop: false,
   extendedMessages: true,
   enhancedRefresh: true,

@@ -9,6 +9,7 @@ import { type Family, families as knownFamilies } from "../wire/family.ts";
 import { noData } from "../wire/message.ts";
 import { MessageWriter } from "../wire/message-writer.ts";
 import { asTrans, type Open } from "../wire/open.ts";
+import { prefixFilterType } from "../wire/orf.ts";
 import {
   agreeRestart,
   type RestartAgreement,
@@ -40,6 +41,8 @@ export const cease = {
   configurationChange: { code: 6, subcode: 6, data: noData },
   collision: { code: 6, subcode: 7, data: noData },
   outOfResources: { code: 6, subcode: 8, data: noData },
+  /** RFC 9384. */
+  bfdDown: { code: 6, subcode: 10, data: noData },
 } as const satisfies Record<string, Notice>;
 
 /** Our side of the negotiation. */
@@ -60,8 +63,17 @@ export interface LocalSide extends RestartConfig {
   readonly enhancedRefresh: boolean;
   /** RFC 7911, by family index; undefined for one path per prefix. */
   readonly addPath: readonly (AddPathOffer | undefined)[];
+  /** RFC 5291, by family index; undefined for none. */
+  readonly orf: readonly (OutboundFilterOffer | undefined)[];
   /** RFC 8950: IPv4 routes may have an IPv6 next hop. */
   readonly extendedNextHop: boolean;
+}
+
+/** What is offered of filters by prefix for one family. */
+export interface OutboundFilterOffer {
+  readonly receive: boolean;
+  /** Not empty: we have one to send. */
+  readonly send: string;
 }
 
 /** What is offered of RFC 7911 for one family. */
@@ -82,6 +94,9 @@ export interface Agreement {
   /** RFC 7911: families with path identifiers, one bit each. */
   readonly addPathReceive: number;
   readonly addPathSend: number;
+  /** RFC 5291: families in which the neighbor sends us a filter by prefix, and in which it takes ours; one bit each. */
+  readonly orfReceive: number;
+  readonly orfSend: number;
   /** RFC 8950: families of IPv4 whose next hop may be an IPv6 address, one bit each. */
   readonly extendedNextHop: number;
   readonly extendedMessages: boolean;
@@ -114,6 +129,11 @@ export function localCapabilities(local: LocalSide, moment: RestartMoment = stea
     return mode === 0 ? [] : [{ afi: family.afi, safi: family.safi, mode }];
   });
   if (several.length > 0) capabilities.push({ kind: "add-path", families: several });
+  const filters = local.families.flatMap(({ afi, safi, index }) => {
+    const mode = orfMode(local.orf[index]);
+    return mode === 0 ? [] : [{ afi, safi, type: prefixFilterType, mode }];
+  });
+  if (filters.length > 0) capabilities.push({ kind: "outbound-route-filtering", filters });
   capabilities.push(...restartCapabilities(local, local.families, moment));
   return capabilities;
 }
@@ -155,6 +175,8 @@ export function negotiate(
     restart: agreeRestart(local, moment, families, open.capabilities),
     addPathReceive: agreeAddPath(local, families, open.capabilities, receiveBit, sendBit),
     addPathSend: agreeAddPath(local, families, open.capabilities, sendBit, receiveBit),
+    orfReceive: agreeOrf(local, families, open.capabilities, receiveBit, sendBit),
+    orfSend: agreeOrf(local, families, open.capabilities, sendBit, receiveBit),
     extendedNextHop: agreeExtendedNextHop(local, families, open.capabilities),
     extendedMessages,
     maxMessageBytes: extendedMessages ? limits.messageBytesMaxExtended : limits.messageBytesMax,
@@ -235,7 +257,7 @@ function commonFamilies(wanted: readonly Family[], capabilities: readonly Capabi
   return mask & offered;
 }
 
-/** Send/Receive of RFC 7911 4. */
+/** Send/Receive of RFC 7911 4 and RFC 5291 5. */
 const receiveBit = 1;
 const sendBit = 2;
 
@@ -268,6 +290,39 @@ function agreeAddPath(
     if (both) mask |= 1 << family.index;
   }
   return mask;
+}
+
+function orfMode(offer: OutboundFilterOffer | undefined): number {
+  return (offer?.receive ? receiveBit : 0) | (offer?.send ? sendBit : 0);
+}
+
+/** Families in which we do `ours` and the neighbor `theirs` with filters by prefix (RFC 5291 5, 6). Without ROUTE-REFRESH none. */
+function agreeOrf(
+  local: LocalSide,
+  families: number,
+  capabilities: readonly Capability[],
+  ours: number,
+  theirs: number,
+): number {
+  if (!has(capabilities, "route-refresh")) return 0;
+  let mask = 0;
+  for (const { afi, safi, index } of local.families) {
+    if ((orfMode(local.orf[index]) & ours) === 0) continue;
+    const does = capabilities.some(
+      (capability) =>
+        capability.kind === "outbound-route-filtering" &&
+        capability.filters.some(
+          (each) =>
+            each.afi === afi &&
+            each.safi === safi &&
+            each.type === prefixFilterType &&
+            each.mode <= 3 &&
+            (each.mode & theirs) !== 0,
+        ),
+    );
+    if (does) mask |= 1 << index;
+  }
+  return mask & families;
 }
 
 /** Families of IPv4 for which both sides take an IPv6 next hop (RFC 8950 4). */

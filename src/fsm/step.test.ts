@@ -33,6 +33,8 @@ const agreement: Agreement = {
   restart: noAgreement,
   addPathReceive: 0,
   addPathSend: 0,
+  orfReceive: 0,
+  orfSend: 0,
   extendedNextHop: 0,
   extendedMessages: false,
   maxMessageBytes: 4096,
@@ -48,7 +50,7 @@ const timer = (which: Timer): SessionEvent => ({ kind: "timer", timer: which });
 const failed: SessionEvent = { kind: "tcp.failed", error: "ECONNRESET" };
 const open: SessionEvent = { kind: "open", agreement };
 const stopped: SessionEvent = { kind: "stop", manual: true, notice: cease.configurationChange };
-const silent: SessionEvent = { ...stopped, silent: true };
+const silent: SessionEvent = { ...stopped, silent: "for a restart" };
 const autoStopped: SessionEvent = { kind: "stop", manual: false, notice: cease.outOfResources };
 const told: SessionEvent = { kind: "notification", notice };
 const toldVersion: SessionEvent = { kind: "notification", notice: { ...notice, subcode: 1 } };

@@ -9,6 +9,7 @@ import { isFromAbove } from "../wire/bgp-role.ts";
 import type { AttrId } from "./attribute-store.ts";
 import type { RewriteConfig } from "./export-rewrite.ts";
 import { NeighborFlag } from "./neighbor-columns.ts";
+import type { PrefixFilter } from "./prefix-filter.ts";
 
 /** Why a path is not announced; 0 when it is. */
 export const ExportGate = {
@@ -28,6 +29,7 @@ export const ExportGate = {
   neighborNextHop: 13,
   longLivedStale: 14,
   beyondAddPath: 15,
+  outboundFilter: 16,
 } as const;
 export type ExportGate = (typeof ExportGate)[keyof typeof ExportGate];
 
@@ -48,6 +50,7 @@ export const exportGateText: readonly string[] = [
   "the next hop is the neighbor's own address (RFC 4271 5.1.3)",
   "community LLGR_STALE toward a neighbor that does not offer long-lived graceful restart (RFC 9494 4.6)",
   "better paths are all that add_path lets go",
+  "the neighbor's own filter (ORF, RFC 5292)",
 ];
 
 /** What makes the outgoing bytes of two neighbors equal, for one family. */
@@ -60,15 +63,17 @@ export interface ExportConfig extends RewriteConfig {
   readonly extendedNextHop: boolean;
   /** RFC 7911: several routes per prefix; undefined where they were not negotiated. */
   readonly addPath: AddPathSend | undefined;
+  /** RFC 5292: what the neighbor that has this group for itself wants to hear of; undefined for everything. */
+  readonly outboundFilter: PrefixFilter | undefined;
   /** RFC 9494: the neighbors know what LLGR_STALE means. */
   readonly longLived: boolean;
+  /** RFC 9494 4.6: they do not, and get stale routes as a last resort. */
+  readonly longLivedPartial: boolean;
   readonly nextHopSelf: boolean;
   /** Our own next hop on these sessions: 4 or 16 bytes; undefined when there is none of the family. */
   readonly selfNextHop: Uint8Array | undefined;
   /** Length of the on-link prefix around `selfNextHop`; third-party next hops inside it are kept. 0: none. */
   readonly onLinkBits: number;
-  /** RFC 9494 4.6: they do not, and get stale routes as a last resort. */
-  readonly longLivedPartial: boolean;
   /** Export policy; undefined means that none is attached. */
   readonly program: Program | undefined;
   /** What a missing policy means: everything (internal, or RFC 8212 switched off) or nothing. */
@@ -97,15 +102,15 @@ interface GateRule extends Gate {
   refuses(config: ExportConfig, flags: number, source: number): boolean;
 }
 
-/** What a path must pass before policy is asked, in order. */
-export const exportGates: readonly GateRule[] = [
-  {
-    name: "reflection",
-    passes: "external, local, or reflected (RFC 4456)",
 /** Routes of such sources were not learned inside our own AS. */
 export const isNoInternal: number =
   NeighborFlag.external | NeighborFlag.local | NeighborFlag.confederationMember;
 
+/** What a path must pass before policy is asked, in order. */
+export const exportGates: readonly GateRule[] = [
+  {
+    name: "reflection",
+    passes: "not from iBGP to iBGP, or reflected (RFC 4456)",
     gate: ExportGate.internalToInternal,
     refuses: (config, _flags, source) =>
       !config.external &&
@@ -176,6 +181,11 @@ const laterGates: readonly Gate[] = [
 
 export const gatesInOrder: readonly Gate[] = [
   { name: "split-horizon", passes: "it came from elsewhere", gate: ExportGate.splitHorizon },
+  {
+    name: "orf",
+    passes: "the neighbor's own filter lets it pass, or there is none",
+    gate: ExportGate.outboundFilter,
+  },
   ...exportGates.map(({ name, passes, gate }) => ({ name, passes, gate })),
   ...laterGates,
 ];

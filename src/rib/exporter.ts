@@ -160,13 +160,24 @@ export class Exporter {
    * its prefix. 0 for none.
    */
   offer(attr: AttrId, source: number, prefix: PrefixId): AttrId {
-    const out = this.evaluate(attr, source, prefix);
+    const out = this.isFiltered(prefix) ? 0 : this.evaluate(attr, source, prefix);
     this.withheld = out === 0 ? 0 : this.withheldFrom(source, out);
     const { perClient } = this.config;
     if (perClient === 0 || this.withheld !== perClient) return out;
     this.gate = source === perClient ? ExportGate.splitHorizon : ExportGate.neighborNextHop;
     this.withheld = 0;
     return 0;
+  }
+
+  /** True when the neighbor of the group does not want to hear of a prefix. */
+  private isFiltered(prefix: PrefixId): boolean {
+    const { outboundFilter } = this.config;
+    if (outboundFilter === undefined) return false;
+    const { prefixes, family } = this.table;
+    prefixes.writeAddress(prefix, this.address, 0);
+    if (outboundFilter.permits(this.address, family.addressBytes, prefixes.length[prefix])) return false;
+    this.gate = ExportGate.outboundFilter;
+    return true;
   }
 
   /** The member that must not hear of a route that goes out to the others; 0 for none. */
@@ -219,7 +230,7 @@ export class Exporter {
     const attr = paths.attr[path];
     const source = paths.neighbor[path];
     const prefix = paths.prefix[path];
-    const out = this.compute(attr, source, prefix);
+    const out = this.isFiltered(prefix) ? 0 : this.compute(attr, source, prefix);
     let { gate } = this;
     if (source === member) gate = ExportGate.splitHorizon;
     else if (out !== 0 && this.withheldFrom(source, out) === member) gate = ExportGate.neighborNextHop;
@@ -256,7 +267,15 @@ export class Exporter {
       policyNextHop = config.program.nextHop;
       current = this.cache.hold(result);
     }
+    const { rewriteRoute } = this;
+    rewriteRoute.interiorCost = this.interiorCost(attr, source);
     return this.rewrite(current, policyNextHop, source, sourceFlags);
+  }
+
+  /** What AIGP grows by when the next hop of a route is replaced (RFC 7311 3.4.3); never 0 for one that was learned. */
+  private interiorCost(attr: AttrId, source: number): number {
+    const { nextHops, nextHop } = this.attributes;
+    return source === 0 ? 0 : Math.max(1, nextHops?.metric[nextHop[attr]] ?? 0);
   }
 
   /** What a neighbor said of its own AS with MED does not go on to another AS (RFC 4271 5.1.4). */
@@ -267,17 +286,9 @@ export class Exporter {
     if (!goes || (attributes.flags[attr] & AttributeFlag.hasMed) === 0) return attr;
     attributes.block(attr, this.block);
     this.writer.reset();
-    const { rewriteRoute } = this;
-    rewriteRoute.interiorCost = this.interiorCost(attr, source);
     stripMed(this.block, this.writer);
     return this.cache.hold(attributes.intern(this.writer.bytes, 0, this.writer.at));
   }
-  /** What AIGP grows by when the next hop of a route is replaced (RFC 7311 3.4.3); never 0 for one that was learned. */
-  private interiorCost(attr: AttrId, source: number): number {
-    const { nextHops, nextHop } = this.attributes;
-    return source === 0 ? 0 : Math.max(1, nextHops?.metric[nextHop[attr]] ?? 0);
-  }
-
 
   private rewrite(attr: AttrId, policyNextHop: NextHopVerdict, source: number, sourceFlags: number): AttrId {
     const { config, attributes, rewriteRoute } = this;
@@ -293,6 +304,7 @@ export class Exporter {
       return 0;
     }
     rewriteRoute.nextHop = nextHop;
+    if (nextHop === undefined && policyNextHop !== NextHopVerdict.set) rewriteRoute.interiorCost = 0;
     this.writer.reset();
     rewriteForExport(this.block, config, rewriteRoute, this.writer);
     const out = this.cache.hold(attributes.intern(this.writer.bytes, 0, this.writer.at));
@@ -304,7 +316,6 @@ export class Exporter {
   /**
    * Next hop to announce (RFC 4271 5.1.3). `this.block` holds the attributes after policy.
    * @returns bytes to write, undefined to keep what is there, or "none" when there is no usable one
-    if (nextHop === undefined && policyNextHop !== NextHopVerdict.set) rewriteRoute.interiorCost = 0;
    */
   private nextHop(
     byPolicy: NextHopVerdict,

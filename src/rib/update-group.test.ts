@@ -76,6 +76,7 @@ class Speaker {
       gracefulShutdown: false,
       perClient: 0,
       addPath: this.addPath,
+      outboundFilter: undefined,
       extendedNextHop: false,
       longLived: false,
       nextHopSelf: true,

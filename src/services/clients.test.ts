@@ -90,6 +90,8 @@ const requests: Readonly<Record<string, JsonObject>> = {
   "cairn.v1.RibService/StreamAdvertisedRoutes": { neighbor: "192.0.2.1" },
   "cairn.v1.RibService/LookupRoute": { target: "10.0.1.7" },
   "cairn.v1.RibService/ExplainBestPath": { prefix: "10.0.1.0/24" },
+  "cairn.v1.RibService/ListDampenedRoutes": {},
+  "cairn.v1.RibService/ClearDampening": { neighbor: "192.0.2.1" },
   "cairn.v1.RibService/ExplainImport": { neighbor: "192.0.2.1", prefix: "10.0.1.0/24" },
   "cairn.v1.RibService/ExplainAdvertisedRoute": { neighbor: "192.0.2.1", prefix: "10.0.1.0/24" },
   "cairn.v1.RibService/WatchRoutes": {},
@@ -128,7 +130,7 @@ test("grpc-js calls every RPC", async (t) => {
 test("grpc-js sees status codes and details", async (t) => {
   const client = grpcClient(await onLoopback(t));
   t.after(() => client.close());
-  const request = { page_size: 10_001, neighbor: "x" };
+  const request = { page_size: 10_001, neighbor: "10.0.0.300" };
   await assert.rejects(
     client.call("cairn.v1.RibService/ListReceivedRoutes", request),
     (error: grpc.ServiceError) => {

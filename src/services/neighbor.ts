@@ -1,8 +1,8 @@
 /** NeighborService: neighbors with their state, and what an operator does to a session. */
 import { create } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
-import { formatIp, parseIp } from "../base/ip.ts";
 import { limits } from "../base/limits.ts";
+import { canonicalPeer, parsePeer } from "../base/peer-address.ts";
 import {
   type DynamicRangeSpec,
   ListDynamicRangesRequestSchema,
@@ -40,14 +40,13 @@ export function neighborService(services: ServiceContext): ServiceImpl<typeof Ne
     "DynamicRange",
     ListDynamicRangesRequestSchema,
   );
-  const addressOf = (address: string): string => checked((check) => check.address("address", address));
+  const addressOf = (address: string): string => checked((check) => check.neighbor("address", address));
   return {
     async addNeighbor(request, context) {
       const spec = checked((check) => {
         const given = check.present("spec", request.spec);
         // A bad address is for the core to refuse, together with all else that is wrong with the spec.
-        const address = parseIp(given.address);
-        return { ...given, address: address ? formatIp(address) : given.address };
+        return { ...given, address: canonicalPeer(given.address) };
       });
       const ops = [{ op: "put", kind, spec, mode: "create" }] as const;
       return changeSet(await mutate(services, context, request, ops, specPaths(kind, spec.address)));
@@ -57,7 +56,7 @@ export function neighborService(services: ServiceContext): ServiceImpl<typeof Ne
       const spec = checked((check) => {
         check.mask("update_mask", request.updateMask, specFields, "address");
         const given = check.present("spec", request.spec);
-        return { ...given, address: check.address("spec.address", given.address) };
+        return { ...given, address: check.neighbor("spec.address", given.address) };
       });
       refuseDynamic(services, spec.address);
       const mask = request.updateMask;
@@ -120,7 +119,7 @@ export function neighborService(services: ServiceContext): ServiceImpl<typeof Ne
     async disableNeighbor(request, context) {
       const address = checked((check) => {
         check.textBytes("message", request.message, shutdownTextBytesMax);
-        return check.address("address", request.address);
+        return check.neighbor("address", request.address);
       });
       refuseDynamic(services, address);
       const mask = ["shutdown", "shutdown_message"];
@@ -162,7 +161,7 @@ export function neighborService(services: ServiceContext): ServiceImpl<typeof Ne
     async hardReset({ address, message }) {
       const target = checked((check) => {
         check.textBytes("message", message, shutdownTextBytesMax);
-        return check.address("address", address);
+        return check.neighbor("address", address);
       });
       await operate(services, { op: "hard-reset", address: target, message });
       return {};
@@ -190,7 +189,7 @@ function sessionTarget(check: RequestCheck, address: string, families: readonly 
     if (name === "") check.required(`families[${i}]`, name);
     else check.family(`families[${i}]`, name);
   });
-  return check.address("address", address);
+  return check.neighbor("address", address);
 }
 
 /** A snapshot, a bookmark, then whatever changed since the last message; the state seen is always the latest. */
@@ -300,9 +299,9 @@ export function compareAddresses(a: string, b: string): number {
 function sortKey(address: string): string {
   let key = sortKeys.get(address);
   if (key === undefined) {
-    const bytes = parseIp(address);
+    const { bytes, zone = "" } = parsePeer(address) ?? {};
     key = bytes
-      ? String(bytes.length).padStart(2, "0") + Buffer.from(bytes).toString("latin1")
+      ? String(bytes.length).padStart(2, "0") + Buffer.from(bytes).toString("latin1") + zone
       : `99${address}`;
     if (sortKeys.size >= 2 * limits.neighborsMax) sortKeys.clear();
     sortKeys.set(address, key);

@@ -36,7 +36,7 @@ export function peerGroupService(services: ServiceContext): ServiceImpl<typeof P
     async attachNeighbor(request, context) {
       const address = checked((check) => {
         check.required("peer_group", request.peerGroup);
-        return check.address("address", request.address);
+        return check.neighbor("address", request.address);
       });
       const op = patchGroup(address, request.peerGroup);
       const rename = (path: string): string =>
@@ -45,7 +45,7 @@ export function peerGroupService(services: ServiceContext): ServiceImpl<typeof P
     },
 
     async detachNeighbor(request, context) {
-      const address = checked((check) => check.address("address", request.address));
+      const address = checked((check) => check.neighbor("address", request.address));
       return changeSet(await mutate(services, context, request, [patchGroup(address, "")]));
     },
   };

@@ -26,7 +26,7 @@ export async function* testPolicy(
   const neighbors = checked((check) => {
     check.count("policies", request.policies, candidatesMax);
     check.count("neighbors", request.neighbors, candidatesMax);
-    return request.neighbors.map((address, i) => check.address(`neighbors[${i}]`, address));
+    return request.neighbors.map((address, i) => check.neighbor(`neighbors[${i}]`, address));
   });
   const trial = unwrap(view.testPolicy({ ...request, neighbors }));
   const { generation } = view;

@@ -2,7 +2,9 @@
  * Checks of what stands in a request beside the specs (specs are checked by the core, within the transaction). All
  * findings are collected, then refused together.
  */
+
 import { formatIp, formatPrefix, parseIp, parsePrefix } from "../base/ip.ts";
+import { formatPeer, parsePeer } from "../base/peer-address.ts";
 import { nearestName, type Problem } from "../base/problem.ts";
 import { type Family, families, familyByName, unicastFamily } from "../wire/family.ts";
 import { refusal } from "./problems.ts";
@@ -46,6 +48,15 @@ export class RequestCheck {
     if (this.required(path, text) === "") return text;
     const bytes = parseIp(text);
     if (bytes) return formatIp(bytes);
+    this.add({ code: "INVALID", path, message: `"${text}" is not an IP address`, value: text });
+    return text;
+  }
+
+  /** Canonical name of a neighbor: an address, a link-local one with its interface, or an interface. */
+  neighbor(path: string, text: string): string {
+    if (this.required(path, text) === "") return text;
+    const peer = parsePeer(text);
+    if (peer) return formatPeer(peer);
     this.add({ code: "INVALID", path, message: `"${text}" is not an IP address`, value: text });
     return text;
   }

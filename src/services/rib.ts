@@ -6,6 +6,7 @@ import {
   type ListBestRoutesRequest,
   ListBestRoutesRequestSchema,
   ListBestRoutesResponseSchema,
+  ListDampenedRoutesRequestSchema,
   ListReceivedRoutesRequestSchema,
   ListReceivedRoutesResponseSchema,
   ListRejectedRoutesRequestSchema,
@@ -18,6 +19,8 @@ import {
 } from "../gen/cairn/v1/rib_service_pb.ts";
 import type { PathChoice } from "../state/view.ts";
 import type { ServiceContext } from "./context.ts";
+import { operate } from "./mutations.ts";
+import { readPage } from "./paging.ts";
 import { unwrap } from "./problems.ts";
 import { checked } from "./request.ts";
 import { listRoutes, streamRoutes } from "./route-lists.ts";
@@ -35,7 +38,7 @@ export function ribService(services: ServiceContext): ServiceImpl<typeof RibServ
         context,
         (check) => ({
           table: "received",
-          neighbor: check.address("neighbor", request.neighbor),
+          neighbor: check.neighbor("neighbor", request.neighbor),
           prePolicy: request.prePolicy,
         }),
       ),
@@ -60,7 +63,7 @@ export function ribService(services: ServiceContext): ServiceImpl<typeof RibServ
         context,
         (check) => ({
           table: "advertised",
-          neighbor: check.address("neighbor", request.neighbor),
+          neighbor: check.neighbor("neighbor", request.neighbor),
         }),
       ),
     listRejectedRoutes: (request, context) =>
@@ -72,14 +75,14 @@ export function ribService(services: ServiceContext): ServiceImpl<typeof RibServ
         context,
         (check) => ({
           table: "rejected",
-          neighbor: check.address("neighbor", request.neighbor),
+          neighbor: check.neighbor("neighbor", request.neighbor),
         }),
       ),
 
     streamReceivedRoutes: (request, context) =>
       streamRoutes(services, StreamReceivedRoutesResponseSchema, request, context, (check) => ({
         table: "received",
-        neighbor: check.address("neighbor", request.neighbor),
+        neighbor: check.neighbor("neighbor", request.neighbor),
         prePolicy: request.prePolicy,
       })),
     streamBestRoutes: (request, context) =>
@@ -90,7 +93,7 @@ export function ribService(services: ServiceContext): ServiceImpl<typeof RibServ
     streamAdvertisedRoutes: (request, context) =>
       streamRoutes(services, StreamAdvertisedRoutesResponseSchema, request, context, (check) => ({
         table: "advertised",
-        neighbor: check.address("neighbor", request.neighbor),
+        neighbor: check.neighbor("neighbor", request.neighbor),
       })),
 
     lookupRoute: (request) => unwrap(view.lookup(checked((check) => check.target("target", request.target)))),
@@ -98,19 +101,45 @@ export function ribService(services: ServiceContext): ServiceImpl<typeof RibServ
       unwrap(view.explainBestPath(checked((check) => check.prefix("prefix", request.prefix)))),
     explainImport: (request) => {
       const [neighbor, prefix] = checked((check) => [
-        check.address("neighbor", request.neighbor),
+        check.neighbor("neighbor", request.neighbor),
         check.prefix("prefix", request.prefix),
       ]);
       return unwrap(view.explainImport(neighbor, prefix, request.pathId));
     },
     explainAdvertisedRoute: (request) => {
       const [neighbor, prefix] = checked((check) => [
-        check.address("neighbor", request.neighbor),
+        check.neighbor("neighbor", request.neighbor),
         check.prefix("prefix", request.prefix),
       ]);
       return unwrap(view.explainAdvertised(neighbor, prefix));
     },
     watchRoutes: (request, context) => watchRoutes(services, request, context),
+    listDampenedRoutes: (request) => {
+      const [page, query] = checked((check) => [
+        readPage(check, ListDampenedRoutesRequestSchema, request),
+        {
+          neighbor: request.neighbor && check.neighbor("neighbor", request.neighbor),
+          family: check.family("family", request.family),
+          all: request.all,
+        },
+      ]);
+      const { routes, position, total, overflow } = unwrap(view.dampened(query, page.position, page.size));
+      const nextPageToken = position === "" ? "" : page.token(position, page.before + routes.length);
+      return {
+        routes: [...routes],
+        nextPageToken,
+        totalSize: BigInt(total),
+        overflow: BigInt(overflow),
+      };
+    },
+    async clearDampening(request) {
+      const [address, prefix] = checked((check) => [
+        request.neighbor && check.neighbor("neighbor", request.neighbor),
+        request.prefix && check.prefix("prefix", request.prefix),
+      ]);
+      await operate(services, { op: "clear-damping", address, prefix });
+      return {};
+    },
     getRibSummary: () => view.ribSummary(),
   };
 }

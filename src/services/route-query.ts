@@ -22,7 +22,7 @@ export function checkQuery(
     prefix: given.prefix && check.prefix("filter.prefix", given.prefix),
     neighbor:
       given.neighbor && given.neighbor !== "local"
-        ? check.address("filter.neighbor", given.neighbor)
+        ? check.neighbor("filter.neighbor", given.neighbor)
         : given.neighbor,
     nextHop: given.nextHop && check.address("filter.next_hop", given.nextHop),
   };

@@ -8,7 +8,7 @@
  *             | "neighbor/" ADDRESS "." ("state" | "uptime" | [FAMILY "."] COUNT)
  *   COUNT     = "received" | "accepted" | "rejected" | "advertised"
  */
-import { formatIp, parseIp } from "../base/ip.ts";
+import { formatPeer, parsePeer } from "../base/peer-address.ts";
 import { nearestName, type Problem, type Result } from "../base/problem.ts";
 import { families, familyByName } from "../wire/family.ts";
 
@@ -134,8 +134,8 @@ function neighborReader(subject: string): Reader | Misread {
   const named = before[before.length - 1] ?? "";
   const family = /^[a-z]/.test(named) && named.includes("-") ? named : "";
   const addressText = (family === "" ? before : before.slice(0, -1)).join(".");
-  const bytes = parseIp(addressText);
-  if (!bytes) {
+  const peer = parsePeer(addressText);
+  if (!peer) {
     const shown = addressText === "" ? subject.slice(start) : addressText;
     return {
       column: start,
@@ -143,7 +143,7 @@ function neighborReader(subject: string): Reader | Misread {
       fix: "write for example neighbor/198.51.100.2.accepted",
     };
   }
-  const address = formatIp(bytes);
+  const address = formatPeer(peer);
   const fieldAt = subject.length - field.length;
   if (family !== "" && !familyByName(family))
     return unknown(start + addressText.length + 1, family, familyNames);

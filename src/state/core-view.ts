@@ -1,11 +1,14 @@
 /** The core as the edges read it (view.ts). Nothing here changes what a turn would do. */
 import { create } from "@bufbuild/protobuf";
 import { assert } from "../base/assert.ts";
-import { formatIp, parseIp, parsePrefix } from "../base/ip.ts";
+import { parseIp, parsePrefix } from "../base/ip.ts";
 import { limits } from "../base/limits.ts";
+import { canonicalPeer } from "../base/peer-address.ts";
 import type { Problem, Result } from "../base/problem.ts";
+import type { BfdDiscards, BfdSession } from "../gen/cairn/v1/bfd_service_pb.ts";
 import type { Event, EventFilter } from "../gen/cairn/v1/event_service_pb.ts";
 import type { Injected } from "../gen/cairn/v1/injection_service_pb.ts";
+import type { MrtDumpState } from "../gen/cairn/v1/mrt_service_pb.ts";
 import type { DynamicRangeState, Neighbor } from "../gen/cairn/v1/neighbor_service_pb.ts";
 import type { PolicyStats, TestPolicyRequest } from "../gen/cairn/v1/policy_service_pb.ts";
 import {
@@ -20,8 +23,10 @@ import {
 import type { RouteFilter } from "../gen/cairn/v1/types_pb.ts";
 import type { RouteTable } from "../rib/route-table.ts";
 import { type Family, families, unicastFamily } from "../wire/family.ts";
+import { bfdDiscards, bfdSession } from "./bfd-view.ts";
 import type { PendingState } from "./confirmation.ts";
 import type { Core } from "./core.ts";
+import { dampenedPage } from "./damping-view.ts";
 import { explainBestPath } from "./explain.ts";
 import { explainAdvertised } from "./explain-export.ts";
 import { explainImport } from "./explain-import.ts";
@@ -38,6 +43,8 @@ import { prefixText } from "./route-message.ts";
 import { AdvertisedWalk, BestWalk, ReceivedWalk, type WalkScope } from "./route-walk.ts";
 import { resumePoint, TableWatch } from "./route-watch.ts";
 import type {
+  DampenedPage,
+  DampenedQuery,
   Health,
   ObjectView,
   PolicyTrial,
@@ -70,6 +77,14 @@ export class CoreView implements View {
     return this.core.objects.list(kind);
   }
 
+  resourceStatus(kind: string, name: string): ResourceStatus | undefined {
+    return this.core.resources.status(kind, name);
+  }
+
+  references(kind: string, name: string): { uses: string[]; usedBy: string[] } {
+    return this.core.objects.references(kind, name);
+  }
+
   neighbor(address: string): Neighbor | undefined {
     return neighborMessage(this.core, address);
   }
@@ -83,8 +98,28 @@ export class CoreView implements View {
     return this.core.dynamic.rangeState(name);
   }
 
+  bfdSession(neighbor: string): BfdSession | undefined {
+    return bfdSession(this.core, neighbor);
+  }
+
+  bfdNeighbors(): readonly string[] {
+    return [...this.core.bfd.names()];
+  }
+
+  bfdDiscards(): readonly BfdDiscards[] {
+    return bfdDiscards(this.core);
+  }
+
+  mrtDump(name: string): MrtDumpState | undefined {
+    return this.core.mrt.state(name);
+  }
+
   refusedSegments(): RefusedSegments | undefined {
     return this.core.refusals.counts;
+  }
+
+  dampened(query: DampenedQuery, position: string, max: number): Result<DampenedPage> {
+    return dampenedPage(this.core, query, position, max);
   }
 
   walk(table: Table, family: Family, filter: RouteFilter | undefined, position: string): Result<RouteWalk> {
@@ -93,8 +128,7 @@ export class CoreView implements View {
     const problems: Problem[] = prepared.ok ? [] : [...prepared.problems];
     let record: NeighborRecord | undefined;
     if (table.table !== "best") {
-      const bytes = parseIp(table.neighbor);
-      record = this.core.neighbors.named(bytes ? formatIp(bytes) : "");
+      record = this.core.neighbors.named(canonicalPeer(table.neighbor));
       if (!record) {
         problems.push({
           code: "NOT_FOUND",

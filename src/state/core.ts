@@ -10,10 +10,13 @@ import { limits } from "../base/limits.ts";
 import type { Result } from "../base/problem.ts";
 import type { Random } from "../base/random.ts";
 import type { Family } from "../wire/family.ts";
+import type { FilterRequest } from "../wire/orf.ts";
 import { RefreshSubtype } from "../wire/refresh.ts";
 import { Verdict } from "../wire/verdict.ts";
+import { Bfd } from "./bfd.ts";
 import { Changes, type ChangesHost } from "./changes.ts";
 import { conditionHost } from "./condition-host.ts";
+import { Damping } from "./damping.ts";
 import { Deferral, isRestart } from "./deferral.ts";
 import { DurableSpecs } from "./durable-specs.ts";
 import { Dynamic } from "./dynamic.ts";
@@ -25,16 +28,20 @@ import { familiesOf, Importer } from "./importer.ts";
 import { Injection } from "./injection.ts";
 import type { CallId, Input, RefusedSegments } from "./inputs.ts";
 import { Jobs } from "./jobs.ts";
+import { type Dataplane, KernelWatch } from "./kernel-watch.ts";
+import { MrtDumps } from "./mrt/mrt-dumps.ts";
 import { type NeighborRecord, objectOf } from "./neighbor-record.ts";
 import { Neighbors } from "./neighbors.ts";
 import { ObjectStore, type Prepared } from "./objects.ts";
 import type { Operation } from "./operation.ts";
 import { operate } from "./operations.ts";
+import { OutboundFilters } from "./outbound-filters.ts";
 import { Policies } from "./policies.ts";
 import { failedTests } from "./policy-tests.ts";
 import { PrefixLimits } from "./prefix-limits.ts";
 import { Refreshes } from "./refreshes.ts";
 import { RefusedLog } from "./refused-segments.ts";
+import { Resources } from "./resources.ts";
 import { Routing } from "./routing.ts";
 import type { StoredAudit, StoredEvent, StoredState, StoreRow } from "./rows.ts";
 import { SessionKeys } from "./session-keys.ts";
@@ -47,6 +54,7 @@ export const emptyState: StoredState = {
   generation: 0,
   objects: [],
   injected: [],
+  ledger: [],
   lastEventId: 0,
   events: [],
   requests: [],
@@ -63,12 +71,13 @@ const expiriesPerTurn = 1000;
 
 export class Core {
   readonly effects = new Effects();
-  readonly routing = new Routing();
+  readonly routing: Routing;
   readonly jobs = new Jobs();
   readonly objects: ObjectStore;
   readonly policies: Policies;
   readonly groups: Groups;
   readonly sessions: Sessions;
+  readonly bfd: Bfd;
   readonly neighbors: Neighbors;
   readonly dynamic: DynamicNeighbors;
   readonly refusals = new RefusedLog();
@@ -77,8 +86,13 @@ export class Core {
   readonly events: EventLog;
   readonly watchers: Watchers;
   readonly importer: Importer;
+  readonly kernel: KernelWatch;
+  readonly resources: Resources;
   readonly deferral: Deferral;
   readonly refreshes: Refreshes;
+  readonly mrt: MrtDumps;
+  readonly outboundFilters: OutboundFilters;
+  readonly damping: Damping;
   private readonly limits: PrefixLimits;
   nowMs = 0;
   wallMs = 0;
@@ -93,9 +107,16 @@ export class Core {
 
   /**
    * @param stored what the last run left
+   * @param dataplane whether next hops are looked up
    * @returns problems when the database holds what this version cannot read
    */
-  static create(stored: StoredState, random: Random, nowMs: number, wallMs: number): Result<Core> {
+  static create(
+    stored: StoredState,
+    random: Random,
+    nowMs: number,
+    wallMs: number,
+    dataplane: Dataplane = "none",
+  ): Result<Core> {
     const objects = ObjectStore.load(stored.objects, stored.generation, stored.hash);
     if (!objects.ok) return objects;
     const { pending } = stored;
@@ -107,7 +128,7 @@ export class Core {
       reverted = undone.value;
       objects.value.commit(reverted);
     }
-    return { ok: true, value: new Core(objects.value, stored, random, nowMs, wallMs, reverted) };
+    return { ok: true, value: new Core(objects.value, stored, random, nowMs, wallMs, reverted, dataplane) };
   }
 
   private constructor(
@@ -117,7 +138,9 @@ export class Core {
     nowMs: number,
     wallMs: number,
     reverted: Prepared | undefined,
+    dataplane: Dataplane,
   ) {
+    this.routing = new Routing(dataplane === "observed");
     this.nowMs = nowMs;
     this.wallMs = wallMs;
     this.objects = objects;
@@ -133,11 +156,30 @@ export class Core {
       send: (record, bytes) => this.sessions.send(record.id, bytes, this.nowMs),
       stateChanged: (record) => this.watchers.neighborChanged(record.config.address),
     });
+    this.kernel = new KernelWatch({
+      routing: this.routing,
+      jobs: this.jobs,
+      effects: this.effects,
+      event: this.event,
+      nowMs: () => this.nowMs,
+      nowS: () => Math.floor(this.wallMs / 1000),
+      neighbors: () => this.neighbors,
+      sessions: () => this.sessions,
+      linksChanged: (names) => this.resources.linksChanged(names),
+    });
     this.policies = new Policies(objects, this.routing);
     this.limits = new PrefixLimits({
       event: this.event,
       reached: (record, family, limit) =>
         this.sessions.prefixLimitReached(record.id, family, limit, this.nowMs),
+    });
+    this.damping = new Damping({
+      routing: this.routing,
+      nowMs: () => this.nowMs,
+      record: (id) => this.neighbors.find(id),
+      settle: (record, table, path) => this.importer.settle(record, table, path),
+      prefixText: (table, prefix) => this.watchers.prefixText(table, prefix),
+      event: this.event,
     });
     this.importer = new Importer(this.routing, {
       nowS: () => Math.floor(this.wallMs / 1000),
@@ -154,6 +196,7 @@ export class Core {
           text,
         });
       },
+      damping: this.damping,
       endOfRib: (record, family) => {
         record.endOfRibReceived[family.index] = true;
         this.neighbors.restarts.endOfRib(record, family);
@@ -184,11 +227,18 @@ export class Core {
           this.neighbors.down(id, kept);
           this.deferral.changed(this.neighbors.get(id));
         },
-        update: (id, bytes, start, end) => this.importer.update(this.neighbors.get(id), bytes, start, end),
-        refresh: (id, family, subtype) => this.refreshed(this.neighbors.get(id), family, subtype),
+        update: (id, bytes, start, end) => {
+          const record = this.neighbors.get(id);
+          if (this.mrt.isTapping) this.mrt.update(record, bytes, start, end);
+          return this.importer.update(record, bytes, start, end);
+        },
+        refresh: (id, family, subtype, filters) =>
+          this.refreshed(this.neighbors.get(id), family, subtype, filters),
         writable: () => {},
         stateChanged: (id) => {
           const address = this.neighbors.addressOf(id);
+          const record = this.neighbors.named(address);
+          if (record) this.mrt.stateChanged(record);
           this.dynamic.touched(address);
           this.watchers.neighborChanged(address);
         },
@@ -207,6 +257,25 @@ export class Core {
       nowMs: () => this.nowMs,
       wallMs: () => this.wallMs,
     });
+    this.outboundFilters = new OutboundFilters({
+      durable,
+      jobs: this.jobs,
+      join: (record, family) => this.neighbors.join(record, family),
+      resend: (record, family) => this.refreshes.resend(record, family),
+      send: (record, messages) => this.sessions.sendFilter(record.id, messages, this.nowMs),
+      stateChanged: (record) => this.watchers.neighborChanged(record.config.address),
+      event: this.event,
+    });
+    this.bfd = new Bfd({
+      effects: this.effects,
+      random,
+      event: this.event,
+      nowMs: () => this.nowMs,
+      gate: (record, why) => this.sessions.gate(record.id, why, this.nowMs),
+      down: (record, why, keep) => this.sessions.bfdDown(record.id, why, keep, this.nowMs),
+      drop: (record, why) => this.neighbors.restarts.drop(record, why),
+      stateChanged: (record) => this.watchers.neighborChanged(record.config.address),
+    });
     this.neighbors = new Neighbors({
       objects,
       durable: dynamic,
@@ -215,9 +284,12 @@ export class Core {
       routing: this.routing,
       policies: this.policies,
       groups: this.groups,
+      outboundFilters: this.outboundFilters,
+      damping: this.damping,
       importer: this.importer,
       jobs: this.jobs,
       sessions: this.sessions,
+      bfd: this.bfd,
       effects: this.effects,
       nowMs: () => this.nowMs,
       event: this.event,
@@ -226,6 +298,16 @@ export class Core {
         this.dynamic.touched(record.config.address);
         this.watchers.neighborChanged(record.config.address);
       },
+    });
+    this.mrt = new MrtDumps({
+      objects,
+      routing: this.routing,
+      neighbors: this.neighbors,
+      effects: this.effects,
+      event: this.event,
+      nowMs: () => this.nowMs,
+      wallMs: () => this.wallMs,
+      stateOf: (id) => this.sessions.stateNumber(id),
     });
     this.injection = new Injection(this.routing);
     this.changes = new Changes(
@@ -240,9 +322,21 @@ export class Core {
       },
       this.changesHost(),
     );
+    this.resources = new Resources(stored.ledger, dataplane === "observed", {
+      specs: durable,
+      names: (kind) => objects.entries(kind).map(({ name }) => name),
+      link: (ifname) => this.kernel.links.named(ifname),
+      linksKnown: () => this.kernel.links.known,
+      persist: (change) => this.persist([{ table: "ledger", ...change }]),
+      apply: (batch, operations) => this.effects.push({ kind: "dataplane.apply", batch, operations }),
+      nowMs: () => this.nowMs,
+      wallMs: () => this.wallMs,
+      event: this.event,
+    });
     const expired = this.injection.load(stored.injected, wallMs);
     if (expired.length > 0) this.rows.push({ table: "injected", put: [], drop: expired });
     this.neighbors.start();
+    this.mrt.start();
     this.afterRestart(stored);
   }
 
@@ -250,7 +344,12 @@ export class Core {
     return {
       persist: (rows) => this.persist(rows),
       reply: (call, outcome) => this.effects.push({ kind: "reply", call, outcome }),
-      consequences: (touched, done) => this.neighbors.apply(touched, done),
+      consequences: (touched, done) =>
+        this.neighbors.apply(touched, () => {
+          if (touched.some(({ kind }) => kind === "Global")) this.kernel.globalChanged();
+          this.resources.apply(touched);
+          done();
+        }),
       failedTests: (touched) => failedTests(this.policies, touched),
       receipt: (prefix, pathId, changed) =>
         this.injection.receipt(prefix, pathId, changed, (family, row) =>
@@ -361,13 +460,20 @@ export class Core {
     this.expire();
     // About 12 received bytes make one route, and a route costs about a microsecond.
     this.sessions.pump(nowMs, budget * 6);
+    this.kernel.run();
+    this.resources.run();
     this.groups.run(budget / 2);
     this.jobs.run(budget * 2);
+    this.mrt.tick();
+    // A route costs about a third of a microsecond.
+    this.mrt.run(budget * 2);
     this.forget();
     this.dynamic.tick();
     this.neighbors.tick();
     this.neighbors.restarts.tick();
     this.deferral.tick();
+    this.bfd.tick();
+    this.damping.tick();
     const events = this.events.takePending();
     if (events.length > 0) this.rows.push({ table: "events", events });
     if (events.length > 0 || this.events.takeReleased()) this.watchers.eventsChanged();
@@ -392,7 +498,11 @@ export class Core {
       case "host.addresses":
         this.groups.setHostAddresses(input.addresses);
         this.dynamic.setHostAddresses(input.addresses);
+        this.bfd.setHostAddresses(input.addresses);
         this.importer.setHostAddresses(input.addresses.map(({ address }) => parseIp(address)!));
+        break;
+      case "bfd.news":
+        this.bfd.news(input);
         break;
       case "host.abilities":
         this.objects.abilities = input.abilities;
@@ -400,22 +510,43 @@ export class Core {
       case "host.refusals":
         this.segmentsRefused(input.counts);
         break;
+      case "kernel.links":
+      case "kernel.routes":
+        this.kernel.input(input);
+        break;
       case "mutate":
         this.changes.mutate(input.call, input.mutation);
         break;
       case "operate":
         this.operate(input.call, input.operation);
         break;
+      case "dataplane.applied":
+        this.resources.applied(input.batch, input.outcomes);
+        break;
+      case "dataplane.facts":
+        this.resources.facts(input.all, input.facts);
+        break;
+      case "dataplane.lost":
+        this.resources.reconciler.lost(input.class);
+        break;
       case "audit":
         this.audit(input.entry);
+        break;
+      case "mrt.taken":
+        this.mrt.taken(input);
+        break;
+      case "mrt.closed":
+        this.mrt.closed(input);
         break;
       case "store.committed":
         this.storeError = "";
         this.changes.committed(input.seq);
+        this.resources.reconciler.durable(input.seq);
         break;
       case "store.failed":
         this.storeError = input.error;
         this.changes.failed(input.seq, input.error);
+        this.resources.reconciler.notDurable(input.seq, this.nowMs);
         this.effects.log("error", "the journal could not be written", { error: input.error });
         break;
       default:
@@ -423,11 +554,16 @@ export class Core {
   }
 
   /** ROUTE-REFRESH of a neighbor: it asks for our routes, or tells when it sends all of its own (RFC 7313). */
-  private refreshed(record: NeighborRecord, family: Family, subtype: number): void {
+  private refreshed(
+    record: NeighborRecord,
+    family: Family,
+    subtype: number,
+    filters: FilterRequest | undefined,
+  ): void {
     const { restarts } = this.neighbors;
     if (subtype === RefreshSubtype.begin) restarts.beginRefresh(record, family);
     else if (subtype === RefreshSubtype.end) restarts.endRefresh(record, family);
-    else this.refreshes.resend(record, family);
+    else this.outboundFilters.requested(record, family, filters);
   }
 
   /** A start that is not the first one, with neighbors that may have kept our routes, is a restart (RFC 4724 4.1). */
@@ -480,6 +616,10 @@ export class Core {
   }
 
   private operate(call: CallId, operation: Operation): void {
+    if (operation.op === "mrt-dump") {
+      this.mrt.trigger(call, operation.name);
+      return;
+    }
     if (operation.op === "shutdown") this.shutdown(operation.message, operation.hard, operation.graceful);
     this.effects.push({ kind: "reply", call, outcome: operate(this, operation) });
   }
@@ -499,6 +639,7 @@ export class Core {
     const kind = isPlanned ? "planned" : "ended";
     this.rows.push({ table: "restart", restart: { kind, time: this.wallMs } });
     this.sessions.shutdownAll(message, hard, isPlanned, this.nowMs);
+    this.mrt.end();
     this.shutDown = { exitAtMs: this.nowMs + (hard ? 0 : 200) };
   }
 
@@ -524,7 +665,7 @@ export class Core {
       let passed = this.groups.passed(table.family) ?? table.changes.revision;
       const watched = this.watchers.passed(table);
       if (watched !== undefined && ((passed - watched) | 0) > 0) passed = watched;
-      table.reap(passed, 8192);
+      table.reap(this.kernel.passed(table, passed), 8192);
     }
   }
 
@@ -550,6 +691,9 @@ export class Core {
       this.neighbors.hasWork ||
       this.sessions.hasWork() ||
       this.groups.hasWork() ||
+      this.kernel.hasWork ||
+      this.resources.hasWork ||
+      this.mrt.hasWork ||
       this.jobs.size > 0
     );
   }
@@ -561,7 +705,9 @@ export class Core {
     return Math.min(
       ...[this.sessions.nextTimerMs(), expiry, exit, this.changes.nextWakeMs()],
       ...[this.dynamic.nextMs(), this.neighbors.nextMs(), this.neighbors.restarts.nextMs()],
-      this.deferral.nextMs(),
+      this.mrt.nextWakeMs() + this.nowMs,
+      ...[this.deferral.nextMs(), this.damping.nextMs(), this.kernel.nextMs(), this.bfd.nextMs()],
+      this.resources.nextMs(),
     );
   }
 }

@@ -94,7 +94,8 @@ function notReceived(record: NeighborRecord, table: RouteTable, row: number, pat
 
 /** A next hop is told of in more detail than by the check's text. */
 function refusal({ decidedBy }: ImportStory, reason: RejectReason): string {
-  return reason === RejectReason.nextHop ? decidedBy : rejectReasonText[reason];
+  const isTold = reason === RejectReason.nextHop || reason === RejectReason.damped;
+  return isTold ? decidedBy : rejectReasonText[reason];
 }
 
 function policyText({ policy }: ImportStory): string {

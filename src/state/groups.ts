@@ -13,6 +13,7 @@ import type { Family } from "../wire/family.ts";
 import { MessageWriter } from "../wire/message-writer.ts";
 import { emptyAttributes, SegmentType } from "../wire/path-attributes.ts";
 import type { HostAddress } from "./inputs.ts";
+import { isSingleHop } from "./links.ts";
 import type { NeighborRecord } from "./neighbor-record.ts";
 import type { ExportPolicies, Policies } from "./policies.ts";
 import type { Routing } from "./routing.ts";
@@ -204,15 +205,15 @@ export class Groups {
     const self = this.selfNextHop(record, family);
     return {
       external: config.external,
-      routeServerClient: config.routeServerClient,
       confederationMember: config.confederationMember,
+      routeServerClient: config.routeServerClient,
       localAsn: config.localAsn,
       globalAsn: config.globalAsn,
-      removePrivateAs: config.removePrivateAs,
       localAsReplaces: config.localAsReplaces,
       overriddenAsn: config.asOverride ? config.remoteAsn : 0,
-      clusterId: config.clusterId,
+      removePrivateAs: config.removePrivateAs,
       aigp: config.aigpSend,
+      clusterId: config.clusterId,
       reflectorClient: config.routeReflectorClient,
       bilateralPeer: config.bilateralPeer,
       role: config.role,
@@ -220,10 +221,11 @@ export class Groups {
       extendedNextHop: takesIp6NextHop(record, family),
       perClient: config.perClientBest ? record.id : 0,
       addPath: addPathOf(record, family),
+      outboundFilter: record.outboundFilters[family.index]?.active,
       longLived: record.negotiated!.restart.longLived,
+      longLivedPartial: config.longLivedPartial,
       nextHopSelf: config.nextHopSelf,
       selfNextHop: self?.bytes,
-      longLivedPartial: config.longLivedPartial,
       onLinkBits: config.external && config.ttl === 1 ? (self?.onLinkBits ?? 0) : 0,
       program: policies.bindExport(record, self?.bytes),
       acceptWithoutPolicy: !config.external || !requirePolicy,
@@ -245,26 +247,27 @@ export class Groups {
       negotiated.maxMessageBytes,
       config.addPath ?? "",
       config.external,
+      config.confederationMember,
       config.routeServerClient,
       config.localAsn,
-      config.confederationMember,
       config.globalAsn,
-      config.removePrivateAs,
-      config.clusterId,
       config.localAsReplaces,
       config.overriddenAsn,
       config.aigp,
+      config.removePrivateAs,
+      config.clusterId,
       config.reflectorClient,
       config.bilateralPeer,
       config.role ?? -1,
       config.gracefulShutdown,
       config.extendedNextHop,
       config.perClient,
+      config.outboundFilter ? record.id : 0,
       config.longLived,
+      config.longLivedPartial,
       config.nextHopSelf,
       config.selfNextHop ? formatIp(config.selfNextHop) : "",
       config.onLinkBits,
-      config.longLivedPartial,
       config.acceptWithoutPolicy,
       config.defaultOriginate,
       policies.idOf(config.program),
@@ -357,8 +360,9 @@ export function neighborFlags(record: NeighborRecord): number {
   const { config } = record;
   return (
     (config.external ? NeighborFlag.external : 0) |
-    (config.routeReflectorClient ? NeighborFlag.reflectorClient : 0) |
-    (config.routeServerClient ? NeighborFlag.routeServerClient : 0)
-  );
     (config.confederationMember ? NeighborFlag.confederationMember : 0) |
+    (config.routeReflectorClient ? NeighborFlag.reflectorClient : 0) |
+    (config.routeServerClient ? NeighborFlag.routeServerClient : 0) |
+    (isSingleHop(config) && !config.disableConnectedCheck ? NeighborFlag.connected : 0)
+  );
 }

@@ -12,6 +12,7 @@ import { sequence } from "../rib/rib-fixture.ts";
 import { ipv4Unicast } from "../wire/family.ts";
 import { emptyAttributes, type PathAttributes } from "../wire/path-attributes.ts";
 import { encodeUpdate } from "../wire/update-simple.ts";
+import { noDamping } from "./damping.ts";
 import { Importer } from "./importer.ts";
 import { type NeighborRecord, newNeighborRecord } from "./neighbor-record.ts";
 import { resolveNeighbor } from "./resolve.ts";
@@ -62,6 +63,7 @@ class Scene {
       prefixRoom: () => {},
       malformed: (_record, text) => assert.fail(text),
       endOfRib: () => {},
+      damping: noDamping,
     });
   }
 

@@ -18,10 +18,10 @@ import { type Family, families } from "../wire/family.ts";
 import { AttributeBlock, type NlriList, UpdateScratch } from "../wire/scratch.ts";
 import { decodeUpdate } from "../wire/update-decode.ts";
 import { Verdict } from "../wire/verdict.ts";
+import type { Damping } from "./damping.ts";
 import { type CheckSubject, type ImportGate, importChecks } from "./import-checks.ts";
 import { describeDue, ImportFinish } from "./import-finish.ts";
 import { ImportLocalAs } from "./import-local-as.ts";
-import type { Damping } from "./damping.ts";
 import type { NeighborRecord } from "./neighbor-record.ts";
 import { dropsExcess, hasRoom, isLimit, isOver, limitReason } from "./prefix-excess.ts";
 import { keepsRejected } from "./rejected.ts";
@@ -41,6 +41,8 @@ export interface ImportHost {
   /** A malformed UPDATE was handled without a reset. */
   malformed(record: NeighborRecord, text: string, verdict: Verdict): void;
   endOfRib(record: NeighborRecord, family: Family): void;
+  /** Which routes flap. */
+  readonly damping: Pick<Damping, "withdrawn" | "changed" | "suppresses" | "describe">;
 }
 
 export class Importer {
@@ -51,9 +53,9 @@ export class Importer {
   private readonly block = new AttributeBlock();
   private readonly nextHop = { at: 0, length: 0 };
   readonly finish: ImportFinish;
+  private readonly localAs: ImportLocalAs;
   private readonly checked: CheckSubject;
   private hostAddresses: readonly Uint8Array[] = [];
-  private readonly localAs: ImportLocalAs;
   private readonly address = new Uint8Array(16);
   /** Why the last `decide` refused a path. */
   reason: RejectReason = RejectReason.none;
@@ -61,9 +63,9 @@ export class Importer {
   constructor(routing: Routing, host: ImportHost) {
     this.routing = routing;
     this.finish = new ImportFinish(routing.attributes);
+    this.localAs = new ImportLocalAs(routing.attributes);
     this.checked = {
       attributes: routing.attributes,
-    this.localAs = new ImportLocalAs(routing.attributes);
       record: undefined as never, // filled before each use
       config: undefined as never,
       attr: 0,
@@ -122,11 +124,21 @@ export class Importer {
   private withdraw(record: NeighborRecord, bytes: Uint8Array, list: NlriList): void {
     const table = this.routing.table(list.family);
     const { at, length, pathId } = list;
+    const isDamped = record.config.damping !== undefined;
     for (let i = 0; i < list.count; i++) {
       const prefix = table.prefixes.find(bytes, at[i], length[i]);
-      if (prefix !== 0) table.withdraw(record.id, prefix, pathId[i]);
+      if (prefix === 0) continue;
+      if (isDamped) this.withdrawDamped(record, table, prefix, pathId[i]);
+      else table.withdraw(record.id, prefix, pathId[i]);
     }
     if (hasRoom(record, table)) this.host.prefixRoom(record, list.family);
+  }
+
+  private withdrawDamped(record: NeighborRecord, table: RouteTable, prefix: number, pathId: number): void {
+    const path = table.find(record.id, prefix, pathId);
+    if (path === 0) return;
+    this.host.damping.withdrawn(record, table, path);
+    table.removePath(path);
   }
 
   private announce(record: NeighborRecord, bytes: Uint8Array, list: NlriList, block: AttributeBlock): void {
@@ -185,12 +197,12 @@ export class Importer {
   ): void {
     const { at, length, pathId } = list;
     const refused = reason !== RejectReason.none;
-    const limited = dropsExcess(record, table.family);
+    const judged = isJudged(record, table.family);
     const standing = refused ? reason : this.nextHopVerdict(record, attr);
     let added = false;
     for (let i = 0; i < list.count; i++) {
-      if (limited) {
-        if (this.announceLimited(record, table, bytes, list, i, received, attr, reason, nowS)) added = true;
+      if (judged) {
+        if (this.announceJudged(record, table, bytes, list, i, received, attr, reason, nowS)) added = true;
         continue;
       }
       if (refused && !keepsRejected(record, table, false)) {
@@ -204,8 +216,11 @@ export class Importer {
     if (added || record.config.acceptedLimits[table.family.index]) this.countPrefixes(record, table);
   }
 
-  /** Where a limit drops the excess: the path stands, is kept out, or makes room. @returns true when it is new */
-  private announceLimited(
+  /**
+   * Where the route itself has a say, by a limit that drops the excess or by damping: it stands, is kept out, or makes
+   * room. @returns true when it is new
+   */
+  private announceJudged(
     record: NeighborRecord,
     table: RouteTable,
     bytes: Uint8Array,
@@ -216,11 +231,24 @@ export class Importer {
     reason: RejectReason,
     nowS: number,
   ): boolean {
+    const { damping } = this.host;
+    const { config } = record;
     const known = table.prefixes.find(bytes, at[i], length[i]);
     const path = known === 0 ? 0 : table.find(record.id, known, pathId[i]);
     const was = path === 0 ? undefined : reasonOf(table, path);
-    const now = limitReason(record, table, was, reason);
-    if (now === RejectReason.none || record.config.softReconfiguration) {
+    if (config.damping && path !== 0 && table.paths.received[path] !== received)
+      damping.changed(record, table, path);
+    const isSuppressed = known !== 0 && damping.suppresses(record, table, known, pathId[i]);
+    let now = reason === RejectReason.none && isSuppressed ? RejectReason.damped : reason;
+    const limited = dropsExcess(record, table.family);
+    if (limited) now = limitReason(record, table, was, now);
+    const wasRejected = was !== undefined && was !== RejectReason.none;
+    const isKept =
+      now === RejectReason.none ||
+      now === RejectReason.damped ||
+      config.softReconfiguration ||
+      (!limited && keepsRejected(record, table, wasRejected));
+    if (isKept) {
       const prefix = known || table.prefix(bytes, at[i], length[i]);
       const kept = now === RejectReason.none ? attr : received;
       const standing = now === RejectReason.none ? this.nextHopVerdict(record, attr) : now;
@@ -244,15 +272,15 @@ export class Importer {
     const { key } = this;
     const { at, length, pathId } = list;
     key.routeType = record.config.external ? RouteType.external : RouteType.internal;
-    const limited = dropsExcess(record, table.family);
+    const judged = isJudged(record, table.family);
     let added = false;
     for (let i = 0; i < list.count; i++) {
       key.setNlri(list.family, bytes, at[i], length[i]);
       const attr = this.accept(record, received, program);
-      if (limited) {
+      if (judged) {
         const reason = attr === 0 ? RejectReason.policy : RejectReason.none;
         const kept = attr || received;
-        if (this.announceLimited(record, table, bytes, list, i, received, kept, reason, nowS)) added = true;
+        if (this.announceJudged(record, table, bytes, list, i, received, kept, reason, nowS)) added = true;
         if (attr !== 0) attributes.release(attr);
         continue;
       }
@@ -348,6 +376,7 @@ export class Importer {
     const order = gatesInOrder.filter(
       (gate) =>
         (limited || !isLimit(gate.reason)) &&
+        (record.config.damping !== undefined || gate.reason !== RejectReason.damped) &&
         (this.routing.nextHops !== undefined || gate.reason !== RejectReason.nextHop),
     );
     const last = order.findIndex((gate) => gate.reason === reason);
@@ -361,16 +390,25 @@ export class Importer {
     return {
       gates,
       policy,
-      decidedBy: nextHop || decidedBy(reason, policy),
+      decidedBy: nextHop || this.dampingText(record, table, path, reason) || decidedBy(reason, policy),
       accepted: reason === RejectReason.none,
       changes: attr === 0 ? [] : describeDue(due, record.config),
     };
+  }
+
+  /** How long a suppressed path will be; empty for any other. */
+  private dampingText(record: NeighborRecord, table: RouteTable, path: number, reason: RejectReason): string {
+    if (reason !== RejectReason.damped) return "";
+    const { prefix } = table.paths;
+    const more = this.host.damping.describe(record, table, prefix[path], table.paths.idOf(path));
+    return more === "" ? rejectReasonText[reason] : `${rejectReasonText[reason]}: ${more}`;
   }
 
   /** Why a kept path is refused, as a text of what decided. */
   refusal(record: NeighborRecord, table: RouteTable, path: number): string {
     const reason = (table.paths.flags[path] & reasonMask) as RejectReason;
     if (reason === RejectReason.nextHop) return nextHopText(this.routing, table.paths.attr[path]);
+    if (reason === RejectReason.damped) return this.dampingText(record, table, path, reason);
     if (reason !== RejectReason.policy || !record.importProgram) return rejectReasonText[reason];
     this.setKey(record, table, table.paths.prefix[path]);
     const asked = this.localAs.run(record.config, table.paths.received[path]);
@@ -413,36 +451,41 @@ export class Importer {
     rows: number,
     limitsOnly = false,
   ): number {
-    const { attributes } = this.routing;
     const { paths } = table;
     const end = Math.min(paths.rows, from + rows);
-    const nowS = this.host.nowS();
     for (let path = from; path < end; path++) {
-      const received = paths.received[path];
-      if (received === 0 || paths.neighbor[path] !== record.id) continue;
+      if (paths.received[path] === 0 || paths.neighbor[path] !== record.id) continue;
       if (limitsOnly && !isLimit((paths.flags[path] & reasonMask) as RejectReason) && !isOver(record, table))
         continue;
-      const attr = this.run(record, table, path, this.host.requirePolicy());
-      if (isLongLived(record, table, path) && this.refusesLongLived(received, attr)) {
-        table.removePath(path);
-        if (attr !== 0) attributes.release(attr);
-        continue;
-      }
-      const { reason } = this;
-      if (isLimit(reason) && !record.config.softReconfiguration)
-        record.limitSkipped[table.family.index] = true;
-      const wasRejected = !isAccepted(paths.flags[path]);
-      if (!isAccepted(reason) && !keepsRejected(record, table, wasRejected)) {
-        table.removePath(path);
-        continue;
-      }
-      const flags = (paths.flags[path] & ~reasonMask) | reason;
-      const kept = attr === 0 ? received : attr;
-      if (flags !== paths.flags[path] || kept !== paths.attr[path])
-        table.rewrite(path, received, kept, flags, nowS);
-      if (attr !== 0) attributes.release(attr);
+      this.settle(record, table, path);
     }
     return end < paths.rows ? end : 0;
+  }
+
+  /** Runs the checks and import policy again over one kept path. */
+  settle(record: NeighborRecord, table: RouteTable, path: number): void {
+    const { attributes } = this.routing;
+    const { paths } = table;
+    const received = paths.received[path];
+    const attr = this.run(record, table, path, this.host.requirePolicy());
+    if (isLongLived(record, table, path) && this.refusesLongLived(received, attr)) {
+      table.removePath(path);
+      if (attr !== 0) attributes.release(attr);
+      return;
+    }
+    const { reason } = this;
+    if (isLimit(reason) && !record.config.softReconfiguration) record.limitSkipped[table.family.index] = true;
+    const wasRejected = !isAccepted(paths.flags[path]);
+    const isKept = isAccepted(reason) || reason === RejectReason.damped;
+    if (!isKept && !keepsRejected(record, table, wasRejected)) {
+      table.removePath(path);
+      return;
+    }
+    const flags = (paths.flags[path] & ~reasonMask) | reason;
+    const kept = attr === 0 ? received : attr;
+    if (flags !== paths.flags[path] || kept !== paths.attr[path])
+      table.rewrite(path, received, kept, flags, this.host.nowS());
+    if (attr !== 0) attributes.release(attr);
   }
 
   /** RFC 9494 4.2: routes with NO_LLGR are not kept for long, whoever put it on them. */
@@ -484,9 +527,19 @@ export class Importer {
     const longLived = isLongLived(record, table, path);
     const attr = this.accept(record, received, record.importProgram, longLived);
     if (attr === 0) this.reason = RejectReason.policy;
+    else if (this.isSuppressed(record, table, path)) {
+      this.reason = RejectReason.damped;
+      this.routing.attributes.release(attr);
+      return this.withinLimits(record, table, path, 0);
+    }
     const limited = this.withinLimits(record, table, path, attr);
     if (limited !== 0) this.reason = this.nextHopVerdict(record, limited);
     return limited;
+  }
+
+  private isSuppressed(record: NeighborRecord, table: RouteTable, path: number): boolean {
+    const { paths } = table;
+    return this.host.damping.suppresses(record, table, paths.prefix[path], paths.idOf(path));
   }
 
   private setKey(record: NeighborRecord, table: RouteTable, prefix: number): void {
@@ -517,6 +570,11 @@ function reasonOf(table: RouteTable, path: number): RejectReason {
   return isAccepted(flags[path]) ? RejectReason.none : ((flags[path] & reasonMask) as RejectReason);
 }
 
+/** Each of its routes has to be looked at by itself. */
+function isJudged(record: NeighborRecord, family: Family): boolean {
+  return record.config.damping !== undefined || dropsExcess(record, family);
+}
+
 /** True for a stale path of a neighbor that has been away for longer than its restart time. */
 function isLongLived(record: NeighborRecord, table: RouteTable, path: number): boolean {
   return (record.longLived & (1 << table.family.index)) !== 0 && table.isStale(path);
@@ -527,6 +585,11 @@ const gatesInOrder: readonly ImportGate[] = [
   { name: "prefix-limit", passes: "within the prefix limit", reason: RejectReason.prefixLimit },
   ...importChecks.map(({ name, passes, reason }) => ({ name, passes, reason })),
   { name: "policy", passes: "policy accepts it", reason: RejectReason.policy },
+  {
+    name: "damping",
+    passes: "it has not flapped too often, or has been quiet since",
+    reason: RejectReason.damped,
+  },
   {
     name: "prefix-limit-after-policy",
     passes: "within the prefix limit for accepted routes",
@@ -548,6 +611,14 @@ export interface ImportStory {
   readonly changes: readonly string[];
 }
 
+/** Policy saw another path than the one that was received: told before it. */
+function tellLocalAs(gates: ImportStory["gates"][number][], config: NeighborConfig): void {
+  const at = gates.findIndex(({ reason }) => reason === RejectReason.policy);
+  if (!config.localAsPrepends || at < 0) return;
+  const passes = `AS ${config.localAsn} is put in front of the path (local_asn)`;
+  gates.splice(at, 0, { name: "local-as", passes, reason: RejectReason.none, passed: true });
+}
+
 function decidedBy(reason: RejectReason, policy: Explanation | undefined): string {
   if (reason !== RejectReason.none && reason !== RejectReason.policy) return rejectReasonText[reason];
   return policy?.reason ?? "no import policy: everything is accepted";
@@ -561,11 +632,3 @@ function isLoopback6(bytes: Uint8Array): boolean {
 export function familiesOf(mask: number): Family[] {
   return families.filter((family) => (mask & (1 << family.index)) !== 0);
 }
-/** Policy saw another path than the one that was received: told before it. */
-function tellLocalAs(gates: ImportStory["gates"][number][], config: NeighborConfig): void {
-  const at = gates.findIndex(({ reason }) => reason === RejectReason.policy);
-  if (!config.localAsPrepends || at < 0) return;
-  const passes = `AS ${config.localAsn} is put in front of the path (local_asn)`;
-  gates.splice(at, 0, { name: "local-as", passes, reason: RejectReason.none, passed: true });
-}
-

@@ -1,5 +1,6 @@
 /** What the core keeps of a neighbor beside its session: settings, what was negotiated, programs and groups. */
 import type { Program } from "../policy/program.ts";
+import type { PrefixFilter } from "../rib/prefix-filter.ts";
 import type { UpdateGroup } from "../rib/update-group.ts";
 import type { DecodeContext } from "../wire/decode-context.ts";
 import { families } from "../wire/family.ts";
@@ -14,6 +15,18 @@ export interface StaleRoutes {
   readonly endMs: number;
   /** How long they are kept after the restart time (RFC 9494). */
   readonly longLivedMs: number;
+}
+
+/** A filter that the neighbor sends us for one family (RFC 5291). */
+export interface OutboundFilter {
+  /** What it last asked for. The update group has it too, so it stays the same object. */
+  readonly active: PrefixFilter;
+  /** What it will be when the neighbor asks for its routes; undefined when nothing was put off. */
+  staged: PrefixFilter | undefined;
+  /** Nothing is announced before the neighbor has asked for its routes. */
+  waiting: boolean;
+  /** Why the last one was thrown away; empty when it was not. */
+  discarded: string;
 }
 
 export interface NeighborRecord {
@@ -47,6 +60,8 @@ export interface NeighborRecord {
   /** A refresh is under way to the neighbor, and it has asked for another one; masks of families. */
   refreshing: number;
   refreshAgain: number;
+  /** Filters of RFC 5291 with the neighbor, by family index, while Established. */
+  readonly outboundFilters: (OutboundFilter | undefined)[];
   treatAsWithdraw: number;
   attributeDiscard: number;
   /** The neighbor is gone; the record stays until its routes are. */
@@ -73,6 +88,7 @@ export function newNeighborRecord(id: NeighborId, config: NeighborConfig): Neigh
     sweepAgain: 0,
     refreshing: 0,
     refreshAgain: 0,
+    outboundFilters: families.map(() => undefined),
     treatAsWithdraw: 0,
     attributeDiscard: 0,
     removed: false,

@@ -1,6 +1,9 @@
 /** A neighbor as the API shows it: what is declared, what is in force, what the session and the tables say. */
+
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { formatPrefix } from "../base/ip.ts";
+import { limits } from "../base/limits.ts";
 import {
   type FamilyState,
   FamilyStateSchema,
@@ -9,11 +12,16 @@ import {
   type NeighborSpec,
   NeighborSpecSchema,
   type NeighborState,
+  type OutboundFilterState,
+  OutboundFilterStateSchema,
 } from "../gen/cairn/v1/neighbor_service_pb.ts";
 import { MetadataSchema } from "../gen/cairn/v1/types_pb.ts";
 import type { Family } from "../wire/family.ts";
+import { bfdState } from "./bfd-view.ts";
 import type { Core } from "./core.ts";
 import type { NeighborRecord } from "./neighbor-record.ts";
+import type { Specs } from "./objects.ts";
+import { filterOf } from "./outbound-filters.ts";
 import { effectiveSpec } from "./resolve.ts";
 import { redacted } from "./schema-diff.ts";
 import { missingPolicies, withoutPolicyText } from "./sessions-text.ts";
@@ -36,6 +44,7 @@ export function neighborMessage(core: Core, address: string): Neighbor | undefin
   state.treatAsWithdraw = BigInt(record.treatAsWithdraw);
   state.attributeDiscard = BigInt(record.attributeDiscard);
   protection(core, record, state);
+  state.bfdState = bfdState(core.bfd.get(address));
   const effective = effectiveSpec(core.dynamic.dynamic, address);
   const group = record.groups.find((each) => each !== undefined);
   state.updateGroup = group?.id ?? 0;
@@ -93,11 +102,42 @@ function familyState(core: Core, record: NeighborRecord, family: Family): Family
     endOfRibReceived: record.endOfRibReceived[family.index],
     endOfRibSent: record.endOfRibSent[family.index],
     inSync: group?.inSync(record.id) ?? false,
+    orf: filterState(record, family, core.dynamic.dynamic),
     acceptedLimit: BigInt(record.config.acceptedLimits[family.index]?.max ?? 0),
     overLimit: BigInt(table.overReceived[record.id] + table.overAccepted[record.id]),
     addPathReceive: ((record.negotiated?.addPathReceive ?? 0) & (1 << family.index)) !== 0,
     addPathSend: ((record.negotiated?.addPathSend ?? 0) & (1 << family.index)) !== 0,
     extendedNextHop: ((record.negotiated?.extendedNextHop ?? 0) & (1 << family.index)) !== 0,
+  });
+}
+
+/** Outbound route filtering of one family, where it was agreed on. */
+function filterState(
+  record: NeighborRecord,
+  family: Family,
+  durable: Specs,
+): OutboundFilterState | undefined {
+  const bit = 1 << family.index;
+  const { negotiated, config } = record;
+  const filter = record.outboundFilters[family.index];
+  const sends = ((negotiated?.orfSend ?? 0) & bit) !== 0;
+  if (!filter && !sends) return undefined;
+  const sent = sends ? (config.orf[family.index]?.send ?? "") : "";
+  return create(OutboundFilterStateSchema, {
+    receives: filter !== undefined,
+    sends,
+    entries: filter?.active
+      .entries()
+      .slice(0, limits.outboundFilterToldMax)
+      .map(({ sequence, deny, bytes, length, minLength, maxLength }) => {
+        return { sequence, deny, prefix: formatPrefix({ bytes, length }), minLength, maxLength };
+      }),
+    totalEntries: filter?.active.size ?? 0,
+    waiting: filter?.waiting ?? false,
+    deferred: filter?.staged !== undefined,
+    discarded: filter?.discarded ?? "",
+    sent,
+    sentEntries: sends ? filterOf(durable, sent, family).length : 0,
   });
 }
 

@@ -6,6 +6,8 @@ import { assert } from "../base/assert.ts";
 import { limits } from "../base/limits.ts";
 import type { RouteTable } from "../rib/route-table.ts";
 import { type Family, families } from "../wire/family.ts";
+import type { Bfd } from "./bfd.ts";
+import type { Damping } from "./damping.ts";
 import type { Dynamic } from "./dynamic.ts";
 import type { Effects } from "./effects.ts";
 import { type Groups, neighborFlags } from "./groups.ts";
@@ -13,6 +15,7 @@ import { familiesOf, type Importer } from "./importer.ts";
 import type { Jobs } from "./jobs.ts";
 import { type NeighborRecord, newNeighborRecord } from "./neighbor-record.ts";
 import type { ObjectStore, Specs, Touched } from "./objects.ts";
+import type { OutboundFilters } from "./outbound-filters.ts";
 import type { Policies } from "./policies.ts";
 import { hasRoom } from "./prefix-excess.ts";
 import {
@@ -39,9 +42,12 @@ export interface NeighborsParts {
   readonly routing: Routing;
   readonly policies: Policies;
   readonly groups: Groups;
+  readonly outboundFilters: OutboundFilters;
+  readonly damping: Damping;
   readonly importer: Importer;
   readonly jobs: Jobs;
   readonly sessions: Sessions;
+  readonly bfd: Bfd;
   readonly effects: Effects;
   nowMs(): number;
   stateChanged(record: NeighborRecord): void;
@@ -92,6 +98,11 @@ export class Neighbors {
     const record = this.byId[id];
     assert(record, "no such neighbor");
     return record;
+  }
+
+  /** The neighbor with this number; undefined when it is gone. */
+  find(id: NeighborId): NeighborRecord | undefined {
+    return this.byId[id];
   }
 
   named(address: string): NeighborRecord | undefined {
@@ -152,7 +163,7 @@ export class Neighbors {
     for (const name of this.refreshDynamic(touched)) names.add(name);
     for (const { kind, name } of touched) {
       if (kind === "Neighbor") names.add(name);
-      else if (kind === "DynamicRange") continue;
+      else if (kind === "DynamicRange" || kind === "MrtDump") continue;
       else if (kind === "Keychain") for (const user of this.keychainUsers(name)) names.add(user);
       else if (kind === "Global") {
         this.global = resolveGlobal(durable);
@@ -166,6 +177,8 @@ export class Neighbors {
       } else policyTouched = true;
     }
     if (policyTouched) policies.refresh(touched);
+    const sets = touched.filter(({ kind }) => kind === "PrefixSet").map(({ name }) => name);
+    if (sets.length > 0) this.parts.outboundFilters.setsChanged(this.byName.values(), new Set(sets));
     const reexport = new Set<NeighborRecord>();
     for (const name of names) {
       this.resolve(name, reexport);
@@ -286,10 +299,11 @@ export class Neighbors {
     this.byName.set(config.address, record);
     if (!config.dynamic) this.parts.keys.setNeighbor(config.addressBytes, config);
     routing.ensureNeighbor(id);
-    routing.neighbors.setAddress(id, config.addressBytes);
+    routing.neighbors.setAddress(id, config.addressBytes, config.address);
     routing.neighbors.flags[id] = neighborFlags(record);
     record.importProgram = policies.bindImport(record);
-    sessions.add(id, config, this.parts.nowMs());
+    this.parts.bfd.settle(record);
+    sessions.add(id, config, this.parts.nowMs(), this.parts.bfd.get(config.address)?.gate);
     this.parts.stateChanged(record);
   }
 
@@ -310,6 +324,7 @@ export class Neighbors {
     if (flags !== routing.neighbors.flags[record.id] && !change.reset) this.flagsChanged = true;
     routing.neighbors.flags[record.id] = flags;
     if (!config.dynamic) this.parts.keys.setNeighbor(config.addressBytes, config);
+    this.parts.bfd.settle(record);
     sessions.update(record.id, config, this.parts.nowMs(), change.reset);
     if (config.shutdown) this.restarts.drop(record, "the neighbor was shut down");
     else if (change.fields.some((field) => identityFields.has(field)))
@@ -322,17 +337,21 @@ export class Neighbors {
     if (change.fields.includes("prefix_limits") && !change.reset) {
       for (const family of families) this.settleLimits(record, family, true);
     }
+    // As in FRR, other thresholds begin with nothing remembered.
+    if (change.fields.includes("damping")) this.parts.damping.clear(record);
     if (change.refresh && !change.reset) this.askAgain(record, familiesOf(record.negotiated?.families ?? 0));
     this.parts.stateChanged(record);
   }
 
   private remove(record: NeighborRecord): void {
     record.removed = true;
+    this.parts.bfd.settle(record);
     this.countTtl(record.config, -1);
     this.parts.sessions.remove(record.id, this.parts.nowMs());
     if (!record.config.dynamic) this.parts.keys.setNeighbor(record.config.addressBytes, undefined);
     this.byName.delete(record.config.address);
     this.byId[record.id] = undefined;
+    this.parts.damping.clear(record);
     this.restarts.remove(record);
     this.freeIds.push(record.id);
     this.parts.stateChanged(record);
@@ -342,13 +361,15 @@ export class Neighbors {
 
   established(id: NeighborId, negotiated: Negotiated): void {
     const record = this.get(id);
-    const { routing, groups } = this.parts;
+    const { routing } = this.parts;
     record.negotiated = negotiated;
     record.decode = {
       fourOctetAs: negotiated.fourOctetAs,
       addPath: negotiated.addPathReceive,
       extendedNextHop: negotiated.extendedNextHop,
       external: record.config.external,
+      confederation: record.config.confederationMember,
+      aigp: record.config.aigpReceive,
       families: negotiated.families,
     };
     record.endOfRibReceived.fill(false);
@@ -363,13 +384,17 @@ export class Neighbors {
     record.refreshAgain = 0;
     this.restarts.returned(record, negotiated);
     record.importProgram = this.parts.policies.bindImport(record);
-    for (const family of familiesOf(negotiated.families)) groups.join(record, family, this.requirePolicy);
+    const waiting = this.parts.outboundFilters.established(record, negotiated);
+    for (const family of familiesOf(negotiated.families & ~waiting)) this.join(record, family);
     if (record.config.external && this.requirePolicy) this.warnWithoutPolicy(record);
   }
 
+  /** Announces to an Established neighbor from now on. */
+  join(record: NeighborRecord, family: Family): void {
+    this.parts.groups.join(record, family, this.requirePolicy);
+  }
+
   private warnWithoutPolicy(record: NeighborRecord): void {
-      confederation: record.config.confederationMember,
-      aigp: record.config.aigpReceive,
     const { config } = record;
     const missing = missingPolicies(config);
     if (missing.length === 0) return;
@@ -386,6 +411,7 @@ export class Neighbors {
     const { negotiated } = record;
     for (const family of familiesOf(negotiated.families)) this.parts.groups.leave(record, family);
     record.negotiated = undefined;
+    record.outboundFilters.fill(undefined);
     this.restarts.lost(record, negotiated, kept);
   }
 

@@ -225,7 +225,7 @@ test("addresses and roles that make no sense are refused", () => {
   ]) {
     bad({ address }, ".address");
   }
-  bad({ address: "nonsense" }, ".address");
+  bad({ address: "10.0.0.256" }, ".address");
   bad({ address: "192.0.2.9", localAddress: "2001:db8::1" }, ".local_address");
   bad({ address: "192.0.2.9", localAddress: "192.0.2.9" }, ".local_address");
   bad({ address: "192.0.2.9", routeReflectorClient: true }, ".route_reflector_client");

@@ -1,5 +1,6 @@
 /** Operations act on what is running without changing what is declared: resets, shutdown. */
 import type { Problem } from "../base/problem.ts";
+import type { DumpResult } from "./mrt/mrt-dumps.ts";
 
 export type Operation =
   | {
@@ -14,9 +15,13 @@ export type Operation =
   | { readonly op: "clear-hold"; readonly address: string }
   /** Ends the session of a dynamic neighbor and forgets it. */
   | { readonly op: "forget"; readonly address: string }
+  /** Forgets that routes have flapped; empty: of all neighbors, and all prefixes. */
+  | { readonly op: "clear-damping"; readonly address: string; readonly prefix: string }
+  /** Dumps the table of an MrtDump; answered when the file is complete. */
+  | { readonly op: "mrt-dump"; readonly name: string }
   /** `graceful`: neighbors with graceful restart in full are left to keep our routes. */
   | { readonly op: "shutdown"; readonly message: string; readonly hard: boolean; readonly graceful: boolean };
 
 export type OperationOutcome =
-  | { readonly ok: true }
+  | { readonly ok: true; readonly dump?: DumpResult }
   | { readonly ok: false; readonly problems: readonly Problem[] };

@@ -1,5 +1,5 @@
 /** Operations: what an operator does to what is running. Nothing declared changes. */
-import { formatIp, parseIp } from "../base/ip.ts";
+import { canonicalPeer } from "../base/peer-address.ts";
 import type { Problem } from "../base/problem.ts";
 import { type Family, familyByName } from "../wire/family.ts";
 import type { Core } from "./core.ts";
@@ -9,9 +9,9 @@ import type { Operation, OperationOutcome } from "./operation.ts";
 const done: OperationOutcome = { ok: true };
 
 export function operate(core: Core, operation: Operation): OperationOutcome {
-  if (operation.op === "shutdown") return done;
-  const bytes = parseIp(operation.address);
-  const record = core.neighbors.named(bytes ? formatIp(bytes) : operation.address);
+  if (operation.op === "shutdown" || operation.op === "mrt-dump") return done;
+  if (operation.op === "clear-damping") return clearDamping(core, operation);
+  const record = core.neighbors.named(canonicalPeer(operation.address));
   if (!record) return refused("NOT_FOUND", "address", `there is no neighbor ${operation.address}`);
   switch (operation.op) {
     case "hard-reset":
@@ -39,7 +39,8 @@ export function operate(core: Core, operation: Operation): OperationOutcome {
     chosen.push(family);
   }
   if (operation.op === "soft-reset-out") {
-    for (const family of chosen) core.refreshes.resend(record, family);
+    for (const family of chosen)
+      if (!core.outboundFilters.release(record, family)) core.refreshes.resend(record, family);
     return done;
   }
   if (!operation.refresh && record.config.softReconfiguration) {
@@ -49,6 +50,17 @@ export function operate(core: Core, operation: Operation): OperationOutcome {
   const silent = core.neighbors.askAgain(record, chosen);
   if (silent.length === 0) return done;
   return refused("WRONG_STATE", "refresh", `${operation.address} does not offer route refresh`);
+}
+
+function clearDamping(
+  core: Core,
+  { address, prefix }: Extract<Operation, { op: "clear-damping" }>,
+): OperationOutcome {
+  const record = address === "" ? undefined : core.neighbors.named(canonicalPeer(address));
+  if (address !== "" && !record) return refused("NOT_FOUND", "neighbor", `there is no neighbor ${address}`);
+  const { watchers } = core;
+  core.damping.clear(record, (table, row) => prefix === "" || watchers.prefixText(table, row) === prefix);
+  return done;
 }
 
 function refused(code: Problem["code"], path: string, message: string): OperationOutcome {

@@ -11,6 +11,7 @@ import { sequence } from "../rib/rib-fixture.ts";
 import { ipv4Unicast } from "../wire/family.ts";
 import { emptyAttributes } from "../wire/path-attributes.ts";
 import { encodeUpdate } from "../wire/update-simple.ts";
+import { noDamping } from "./damping.ts";
 import { Importer } from "./importer.ts";
 import { newNeighborRecord } from "./neighbor-record.ts";
 import { hasRoom } from "./prefix-excess.ts";
@@ -46,6 +47,7 @@ class Rib {
       prefixRoom: () => {},
       malformed: (_record, text) => assert.fail(text),
       endOfRib: () => {},
+      damping: noDamping,
     });
   }
 

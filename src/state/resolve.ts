@@ -5,12 +5,13 @@
 import { create, equals } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { assert } from "../base/assert.ts";
-import { parseHostPort, parseIp, parseIp4 } from "../base/ip.ts";
+import { formatIp, parseHostPort, parseIp4 } from "../base/ip.ts";
+import { type PeerAddress, parsePeer } from "../base/peer-address.ts";
 import {
   type BestPathOptions,
   BestPathOptionsSchema,
-  type GlobalSpec,
   type Confederation,
+  type GlobalSpec,
   GlobalSpecSchema,
   type Multipath,
 } from "../gen/cairn/v1/global_service_pb.ts";
@@ -22,8 +23,10 @@ import {
   GracefulRestart,
   type NeighborSpec,
   NeighborSpecSchema,
+  type OutboundFilter,
   type PrefixLimit,
   PrefixLimit_Action,
+  RemoteAs,
   RemovePrivateAs,
 } from "../gen/cairn/v1/neighbor_service_pb.ts";
 import { Impact } from "../gen/cairn/v1/options_pb.ts";
@@ -31,6 +34,9 @@ import { type PeerGroupSpec, PeerGroupSpecSchema } from "../gen/cairn/v1/peer_gr
 import { PolicyAction } from "../gen/cairn/v1/policy_service_pb.ts";
 import type { BgpRole } from "../wire/bgp-role.ts";
 import { families as allFamilies, type Family, familyByName, unicastFamily } from "../wire/family.ts";
+import { bfdOf } from "./kinds/bfd.ts";
+import { dampingOf } from "./kinds/damping.ts";
+import { remoteAsOf } from "./kinds/remote-as.ts";
 import type { Specs } from "./objects.ts";
 import {
   durationMs,
@@ -57,15 +63,17 @@ export const globalName = "global";
 /** Global settings with defaults filled in. */
 export interface GlobalConfig {
   readonly asn: number;
+  readonly confederation: Confederation | undefined;
   /** BGP identifier, 32 bits, and as text. */
   readonly routerId: number;
   readonly routerIdText: string;
   readonly clusterId: number;
   readonly listen: readonly { readonly host: string; readonly port: number }[];
   readonly holdTimeS: number;
-  readonly confederation: Confederation | undefined;
   /** RFC 8212. */
   readonly requirePolicy: boolean;
+  /** A next hop may be reached by the default route. */
+  readonly resolveViaDefault: boolean;
   readonly bestPath: BestPathOptions;
   readonly multipath: readonly Multipath[];
   readonly importPolicies: readonly string[];
@@ -84,15 +92,16 @@ export function resolveGlobal(objects: Specs): GlobalConfig | undefined {
   const routerId = parseIp4(spec.routerId)!;
   return {
     asn: spec.asn,
+    confederation: spec.confederation,
     routerId,
     routerIdText: spec.routerId,
     clusterId: spec.clusterId === undefined ? routerId : parseIp4(spec.clusterId)!,
     listen: spec.listen.map((text) => parseHostPort(text)!),
     holdTimeS: durationMs(globalHoldTime(spec)) / 1000,
     requirePolicy: spec.requirePolicy ?? true,
+    resolveViaDefault: spec.resolveViaDefault ?? true,
     bestPath: spec.bestPath ?? create(BestPathOptionsSchema),
     multipath: spec.multipath,
-    confederation: spec.confederation,
     importPolicies: spec.import,
     exportPolicies: spec.export,
     gracefulShutdown: spec.gracefulShutdown ?? false,
@@ -149,7 +158,7 @@ export function effectiveSpec(objects: Specs, name: string): NeighborSpec | unde
   effective.importDefault ??= PolicyAction.REJECT;
   effective.exportDefault ??= PolicyAction.REJECT;
   if (effective.families.length === 0)
-    effective.families = [unicastFamily(parseIp(spec.address)!.length).name];
+    effective.families = [unicastFamily(parsePeer(spec.address)!.bytes?.length ?? 16).name];
   return effective;
 }
 
@@ -175,11 +184,25 @@ function defaultOf(info: FieldInfo): unknown {
   return Number(text);
 }
 
+/** What is known of a neighbor beyond what is declared. */
+export interface Learned {
+  /** As its OPEN told; 0 until then. For neighbors whose AS number is not declared. */
+  readonly asn: number;
+  /** Link-local address found on its interface. For neighbors that are named by one. */
+  readonly address: Uint8Array | undefined;
+}
+
+export const nothingLearned: Learned = { asn: 0, address: undefined };
+
 /**
  * The settings that sessions, import and export work with.
  * @returns undefined when there is no such neighbor, or no Global
  */
-export function resolveNeighbor(objects: Specs, name: string): NeighborConfig | undefined {
+export function resolveNeighbor(
+  objects: Specs,
+  name: string,
+  learned: Learned = nothingLearned,
+): NeighborConfig | undefined {
   const spec = effectiveSpec(objects, name);
   const global = resolveGlobal(objects);
   if (!spec || !global) return undefined;
@@ -227,9 +250,18 @@ export function resolveNeighbor(objects: Specs, name: string): NeighborConfig | 
     prefixLimits: prefixLimits(spec.prefixLimits, false),
     acceptedLimits: prefixLimits(spec.prefixLimits, true),
     addPath: addPaths(spec.addPath),
+    orf: outboundFilters(spec.orf),
+    damping: external ? dampingOf(spec.damping) : undefined,
+    bfd: bfdOf(spec.bfd),
     extendedNextHop: spec.extendedNextHop!,
     nextHopSelf: spec.nextHopSelf!,
+    fastFailover: spec.fastFailover!,
+    disableConnectedCheck: spec.disableConnectedCheck!,
     allowOwnAs: spec.allowOwnAs!,
+    allowOwnAsOrigin: spec.allowOwnAsOrigin!,
+    aigpSend: spec.aigpSend!,
+    aigpReceive: spec.aigpReceive!,
+    longLivedPartial: !external && spec.longLivedPartial!,
     removePrivateAs: removePrivateAsNames[spec.removePrivateAs ?? RemovePrivateAs.NONE] ?? "none",
     enforceFirstAs: spec.enforceFirstAs!,
     defaultOriginate: spec.defaultOriginate!,
@@ -258,10 +290,6 @@ export function resolveNeighbor(objects: Specs, name: string): NeighborConfig | 
   };
 }
 
-    allowOwnAsOrigin: spec.allowOwnAsOrigin!,
-    aigpSend: spec.aigpSend!,
-    aigpReceive: spec.aigpReceive!,
-    longLivedPartial: !external && spec.longLivedPartial!,
 const removePrivateAsNames: Readonly<Record<number, NeighborConfig["removePrivateAs"]>> = {
   [RemovePrivateAs.NONE]: "none",
   [RemovePrivateAs.REMOVE]: "remove",
@@ -317,6 +345,27 @@ function addPaths(entries: readonly AddPath[]): (AddPathConfig | undefined)[] {
   return byFamily;
 }
 
+function outboundFilters(entries: readonly OutboundFilter[]): (OutboundFilterConfig | undefined)[] {
+  const byFamily: (OutboundFilterConfig | undefined)[] = allFamilies.map(() => undefined);
+  for (const { family, receive, send } of entries) byFamily[familyByName(family)!.index] = { receive, send };
+  return byFamily;
+}
+
+/** Where a neighbor is. @param found its address, when only the interface is declared */
+function whereabouts(
+  { bytes, zone }: PeerAddress,
+  found: Uint8Array | undefined,
+): Pick<NeighborConfig, "addressBytes" | "remote" | "interface" | "unnumbered"> {
+  const addressBytes = bytes ?? found;
+  const text = addressBytes ? formatIp(addressBytes) : "";
+  return {
+    addressBytes: addressBytes ?? new Uint8Array(16),
+    remote: text === "" || zone === "" ? text : `${text}%${zone}`,
+    interface: zone,
+    unnumbered: bytes === undefined,
+  };
+}
+
 /** More paths than a prefix can have from all neighbors. */
 const everyPath = 0xffff;
 
@@ -370,6 +419,11 @@ const sources: Readonly<Record<keyof NeighborConfig, string | undefined>> = {
   remoteAsn: "remote_asn",
   localAsn: "local_asn",
   globalAsn: "global.asn",
+  confederation: "global.confederation",
+  localAsPrepends: "local_as_no_prepend",
+  localAsReplaces: "local_as_replace_as",
+  localAsDual: "local_as_dual_as",
+  asOverride: "as_override",
   routerId: "global.router_id",
   clusterId: "global.cluster_id",
   localAddress: "local_address",
@@ -398,9 +452,18 @@ const sources: Readonly<Record<keyof NeighborConfig, string | undefined>> = {
   prefixLimits: "prefix_limits",
   acceptedLimits: "prefix_limits",
   addPath: "add_path",
+  orf: "orf",
+  damping: "damping",
+  bfd: "bfd",
   extendedNextHop: "extended_next_hop",
   nextHopSelf: "next_hop_self",
+  fastFailover: "fast_failover",
+  disableConnectedCheck: "disable_connected_check",
   allowOwnAs: "allow_own_as",
+  allowOwnAsOrigin: "allow_own_as_origin",
+  aigpSend: "aigp_send",
+  aigpReceive: "aigp_receive",
+  longLivedPartial: "long_lived_partial",
   removePrivateAs: "remove_private_as",
   enforceFirstAs: "enforce_first_as",
   defaultOriginate: "default_originate",
@@ -419,11 +482,6 @@ const sources: Readonly<Record<keyof NeighborConfig, string | undefined>> = {
   staleTimeMs: "stale_time",
   notificationRestart: "notification_restart",
   longLivedStaleS: "long_lived_stale_time",
-  confederation: "global.confederation",
-  localAsPrepends: "local_as_no_prepend",
-  localAsReplaces: "local_as_replace_as",
-  localAsDual: "local_as_dual_as",
-  asOverride: "as_override",
   longLivedMaxS: "long_lived_stale_max",
   preserveForwarding: "preserve_forwarding",
   enhancedRefresh: "enhanced_refresh",
@@ -461,10 +519,6 @@ function impactOf(source: string): Impact {
   return info.rule.impact;
 }
 
-  allowOwnAsOrigin: "allow_own_as_origin",
-  aigpSend: "aigp_send",
-  aigpReceive: "aigp_receive",
-  longLivedPartial: "long_lived_partial",
 function sameSetting(a: unknown, b: unknown): boolean {
   return a === b || (typeof a === "object" && JSON.stringify(a) === JSON.stringify(b));
 }

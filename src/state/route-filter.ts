@@ -1,5 +1,6 @@
 /** A `RouteFilter` made ready to be asked for many rows: text is parsed once, answers are remembered per attribute set. */
 import { formatIp, type Prefix, parseIp, parsePrefix, prefixContains } from "../base/ip.ts";
+import { formatPeer, parsePeer } from "../base/peer-address.ts";
 import type { Problem, Result } from "../base/problem.ts";
 import type { RouteFilter } from "../gen/cairn/v1/types_pb.ts";
 import { checkPattern } from "../policy/as-path-regex.ts";
@@ -142,8 +143,8 @@ export function prepareFilter(
     invalid("next_hop", `"${filter.nextHop}" is not an IP address`, filter.nextHop);
   let neighbor = filter?.neighbor ?? "";
   if (neighbor !== "" && neighbor !== "local") {
-    const bytes = parseIp(neighbor);
-    if (bytes) neighbor = formatIp(bytes);
+    const peer = parsePeer(neighbor);
+    if (peer) neighbor = formatPeer(peer);
     else invalid("neighbor", `"${neighbor}" is neither an IP address nor local`, neighbor);
   }
   if (problems.length > 0) return { ok: false, problems };

@@ -1,5 +1,6 @@
 /** Text forms of string fields (options.proto, `Format`): each is checked and put into its one canonical form. */
 import { formatIp, formatPrefix, parseHostPort, parseIp, parseIp4, parsePrefix } from "../base/ip.ts";
+import { formatPeer, isLinkLocalAddress, parsePeer } from "../base/peer-address.ts";
 import { nearestName } from "../base/problem.ts";
 import { Format } from "../gen/cairn/v1/options_pb.ts";
 import { anyAsns, asnsReadBy, withAsns } from "../policy/session-asns.ts";
@@ -33,6 +34,10 @@ const rules: Readonly<Record<number, Rule>> = {
   [Format.PATH]: canonicalPath,
   [Format.NEXT_HOP]: canonicalNextHop,
   [Format.POLICY_COMMUNITY]: canonicalPolicyCommunity,
+  [Format.NEIGHBOR]: canonicalNeighbor,
+  [Format.IFNAME]: canonicalIfname,
+  [Format.INTERFACE_ADDRESS]: canonicalInterfaceAddress,
+  [Format.SYSCTL]: canonicalSysctl,
 };
 
 /** The canonical form of `text`, or one sentence on what is wrong with it. A format without rule takes any text. */
@@ -45,6 +50,50 @@ export function canonicalIp(text: string): Canonical {
   const bytes = parseIp(text);
   if (bytes) return good(formatIp(bytes));
   if (text.includes("%")) return bad(`"${text}" has a zone, which is not supported here`);
+  if (text.includes("/"))
+    return bad(`"${text}" is a prefix where an address is wanted`, "leave out the length");
+  return bad(`"${text}" is not an IP address`);
+}
+
+/** As the kernel's dev_valid_name (net/core/dev.c), and without what tools take for something else. */
+function canonicalIfname(text: string): Canonical {
+  if (text.length > 15) return bad(`"${text}" has ${text.length} characters, and the kernel takes 15`);
+  if (text === "" || text === "." || text === ".." || !/^[!-~]+$/.test(text) || /[/:%@"']/.test(text)) {
+    return bad(`"${text}" is not a name that the kernel takes for an interface`);
+  }
+  return good(text);
+}
+
+function canonicalInterfaceAddress(text: string): Canonical {
+  const [address, length, ...more] = text.split("/");
+  const bytes = parseIp(address);
+  if (!bytes) return bad(`"${text}" is not an address with a length`, 'write "192.0.2.1/24"');
+  const max = bytes.length * 8;
+  if (length === undefined)
+    return bad(`"${text}" has no length`, `write "${formatIp(bytes)}/${max}" for a single one`);
+  if (more.length > 0 || !/^\d{1,3}$/.test(length) || Number(length) > max) {
+    return bad(`"${text}" has no length from 0 to ${max}`);
+  }
+  return good(`${formatIp(bytes)}/${Number(length)}`);
+}
+
+function canonicalSysctl(text: string): Canonical {
+  if (/^[a-z0-9_-]+(?:\.[A-Za-z0-9_/:@-]+)+$/.test(text) && !text.includes("..")) return good(text);
+  const fix = text.includes("/") ? "write dots, as in net.ipv4.ip_forward" : undefined;
+  return bad(`"${text}" is not the name of a sysctl`, fix);
+}
+
+function canonicalNeighbor(text: string): Canonical {
+  const peer = parsePeer(text);
+  if (peer) return good(formatPeer(peer));
+  const [address, zone] = text.split("%");
+  const bytes = parseIp(address);
+  if (bytes && zone !== undefined && !isLinkLocalAddress(bytes))
+    return bad(
+      `"${text}" has an interface, which only link-local addresses take`,
+      `write ${formatIp(bytes)}`,
+    );
+  if (bytes) return bad(`"${zone}" is not the name of an interface`);
   if (text.includes("/"))
     return bad(`"${text}" is a prefix where an address is wanted`, "leave out the length");
   return bad(`"${text}" is not an IP address`);

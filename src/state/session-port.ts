@@ -3,9 +3,11 @@
  * and counters of every neighbor; the core behind `SessionHost` owns routes. Route bytes do not travel through the FSM.
  */
 import type { RestartAgreement, RestartConfig } from "../fsm/graceful-restart.ts";
+import type { DampingParameters } from "../rib/damping.ts";
 import type { AddPathSend } from "../rib/export-gates.ts";
 import type { BgpRole } from "../wire/bgp-role.ts";
 import type { Family } from "../wire/family.ts";
+import type { FilterRequest } from "../wire/orf.ts";
 
 /** Dense neighbor number, 1 to limits.neighborsMax; 0 is the local speaker (injected routes). Reused after removal. */
 export type NeighborId = number;
@@ -14,30 +16,28 @@ export type NeighborId = number;
 export interface NeighborConfig extends RestartConfig {
   /** Canonical address text; also the object's name. */
   readonly address: string;
-  /** The same as 4 or 16 bytes. */
+  /** Address as 4 or 16 bytes; zeros as long as that of a neighbor that is named by its interface is not known. */
   readonly addressBytes: Uint8Array;
+  /** Where to connect to: the address, for a link-local one with its interface; empty as long as it is not known. */
+  readonly remote: string;
+  /** Interface of a link-local neighbor, or the one that it is named by; empty for any other. */
+  readonly interface: string;
+  /** It is named by its interface: the address is found there. */
+  readonly unnumbered: boolean;
+  /** Its OPEN tells its AS number (remote_as external), which is 0 until then. */
+  readonly learnsAsn: boolean;
   readonly remoteAsn: number;
   /** AS toward this neighbor: local_asn, or `globalAsn`. */
   readonly localAsn: number;
+  /** Our AS as this neighbor would know it without local_asn: outside of our confederation that of the whole. */
   readonly globalAsn: number;
+  /** Our member AS and the AS of the confederation that we are in (RFC 5065); undefined when there is none. */
+  readonly confederation: ConfederationConfig | undefined;
   /** BGP identifier, 32 bits. */
   readonly routerId: number;
   readonly clusterId: number;
   /** The neighbor is in another AS, and not in our confederation. */
   readonly external: boolean;
-  readonly localAddress: string | undefined;
-  readonly port: number;
-  readonly passive: boolean;
-  /** TTL for outgoing packets: 1 for a direct eBGP neighbor, multihop_ttl when set, 0 (system default) for iBGP. */
-  /** Our AS as this neighbor would know it without local_asn: outside of our confederation that of the whole. */
-  readonly ttl: number;
-  /** Our member AS and the AS of the confederation that we are in (RFC 5065); undefined when there is none. */
-  readonly confederation: ConfederationConfig | undefined;
-  /** GTSM (RFC 5082): packets leave with TTL 255 and must come with at least this one; 0 is off. */
-  readonly minTtl: number;
-  /** TCP MD5 password (RFC 2385). */
-  readonly password: string | undefined;
-  /** Name of the TCP-AO keychain (RFC 5925), empty for none, and its keys, the one to send with first. */
   /** The neighbor is in another member AS of our confederation. Neither this nor `external`: it is internal. */
   readonly confederationMember: boolean;
   /** local_asn stands in front of the paths that come in, and stands for our own AS in those that go out. */
@@ -46,8 +46,19 @@ export interface NeighborConfig extends RestartConfig {
   /** Our own AS is tried too. */
   readonly localAsDual: boolean;
   readonly asOverride: boolean;
+  readonly localAddress: string | undefined;
+  readonly port: number;
+  readonly passive: boolean;
+  /** TTL for outgoing packets: 1 for a direct eBGP neighbor, multihop_ttl when set, 0 (system default) for iBGP. */
+  readonly ttl: number;
+  /** GTSM (RFC 5082): packets leave with TTL 255 and must come with at least this one; 0 is off. */
+  readonly minTtl: number;
+  /** TCP MD5 password (RFC 2385). */
+  readonly password: string | undefined;
+  /** Name of the TCP-AO keychain (RFC 5925), empty for none, and its keys, the one to send with first. */
   readonly keychain: string;
   readonly keys: readonly TcpAoKey[];
+  readonly bfd: BfdConfig | undefined;
   /** Set for a neighbor that came in by a range. Its AS number is 0 until its OPEN has told it. */
   readonly dynamic: DynamicOrigin | undefined;
   readonly holdTimeS: number;
@@ -72,10 +83,25 @@ export interface NeighborConfig extends RestartConfig {
   readonly acceptedLimits: readonly (PrefixLimitConfig | undefined)[];
   /** RFC 7911, by family index; undefined for one path per prefix both ways. */
   readonly addPath: readonly (AddPathConfig | undefined)[];
+  /** RFC 5291, by family index; undefined for none. */
+  readonly orf: readonly (OutboundFilterConfig | undefined)[];
+  /** RFC 2439; undefined for none. */
+  readonly damping: DampingParameters | undefined;
   /** RFC 8950. */
   readonly extendedNextHop: boolean;
   readonly nextHopSelf: boolean;
+  /** End the session at once when its link goes down. */
+  readonly fastFailover: boolean;
+  /** Next hops may lie behind a gateway although the neighbor is one hop away. */
+  readonly disableConnectedCheck: boolean;
   readonly allowOwnAs: number;
+  /** Paths that begin in our own AS are taken. */
+  readonly allowOwnAsOrigin: boolean;
+  /** RFC 7311. */
+  readonly aigpSend: boolean;
+  readonly aigpReceive: boolean;
+  /** RFC 9494 4.6: long-lived stale routes go to it as a last resort. */
+  readonly longLivedPartial: boolean;
   readonly removePrivateAs: "none" | "remove" | "all" | "replace";
   readonly enforceFirstAs: boolean;
   readonly defaultOriginate: boolean;
@@ -95,13 +121,6 @@ export interface NeighborConfig extends RestartConfig {
   readonly maxAsPathLength: number;
   /** Announce the next path when the best may not be announced. */
   readonly perClientBest: boolean;
-  /** Paths that begin in our own AS are taken. */
-  readonly allowOwnAsOrigin: boolean;
-  /** RFC 7311. */
-  readonly aigpSend: boolean;
-  readonly aigpReceive: boolean;
-  /** RFC 9494 4.6: long-lived stale routes go to it as a last resort. */
-  readonly longLivedPartial: boolean;
   /** What becomes of routes that the policies leave undecided. */
   readonly importDefault: "accept" | "reject";
   readonly exportDefault: "accept" | "reject";
@@ -116,25 +135,6 @@ export interface NeighborConfig extends RestartConfig {
   readonly exportPolicies: readonly string[];
 }
 
-/** One master key of TCP-AO. */
-export interface TcpAoKey {
-  readonly sendId: number;
-  readonly receiveId: number;
-  readonly algorithm: "hmac-sha-1-96" | "aes-128-cmac-96";
-  readonly secret: string;
-}
-
-/** How a neighbor that nobody declared came to be one. */
-export interface DynamicOrigin {
-  /** Name of the range. */
-  readonly range: string;
-}
-
-/** Several paths per prefix with a neighbor. */
-export interface AddPathConfig {
-  readonly receive: boolean;
-  /** Undefined: only the best path is sent. */
-  readonly send: AddPathSend | undefined;
 export interface ConfederationConfig {
   readonly memberAsn: number;
   readonly identifier: number;
@@ -157,6 +157,32 @@ export interface BfdConfig {
   readonly checkControlPlane: boolean;
 }
 
+/** One master key of TCP-AO. */
+export interface TcpAoKey {
+  readonly sendId: number;
+  readonly receiveId: number;
+  readonly algorithm: "hmac-sha-1-96" | "aes-128-cmac-96";
+  readonly secret: string;
+}
+
+/** How a neighbor that nobody declared came to be one. */
+export interface DynamicOrigin {
+  /** Name of the range. */
+  readonly range: string;
+}
+
+/** Several paths per prefix with a neighbor. */
+export interface AddPathConfig {
+  readonly receive: boolean;
+  /** Undefined: only the best path is sent. */
+  readonly send: AddPathSend | undefined;
+}
+
+/** Outbound route filtering by prefix with a neighbor. */
+export interface OutboundFilterConfig {
+  readonly receive: boolean;
+  /** Name of the prefix set that is sent; empty for none. */
+  readonly send: string;
 }
 
 export interface PrefixLimitConfig {
@@ -178,6 +204,9 @@ export interface Negotiated {
   readonly maxMessageBytes: number;
   readonly addPathReceive: number;
   readonly addPathSend: number;
+  /** RFC 5291: families in which the neighbor sends us a filter, and in which it takes ours. */
+  readonly orfReceive: number;
+  readonly orfSend: number;
   /** RFC 8950: families of IPv4 whose next hop may be an IPv6 address. */
   readonly extendedNextHop: number;
   readonly holdTimeS: number;
@@ -236,8 +265,8 @@ export interface SessionHost {
    * @returns undefined, or the NOTIFICATION that ends the session
    */
   update(neighbor: NeighborId, bytes: Uint8Array, start: number, end: number): UpdateResult | undefined;
-  /** ROUTE-REFRESH for a negotiated family; `subtype` is a `RefreshSubtype`. */
-  refresh(neighbor: NeighborId, family: Family, subtype: number): void;
+  /** ROUTE-REFRESH for a negotiated family; `subtype` is a `RefreshSubtype`; filters where they were agreed on. */
+  refresh(neighbor: NeighborId, family: Family, subtype: number, filters: FilterRequest | undefined): void;
   /** The socket has room again after `Sessions.room` said no. */
   writable(neighbor: NeighborId): void;
   /**

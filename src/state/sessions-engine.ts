@@ -199,11 +199,11 @@ export class Engine {
   }
 
   /** Closes a connection; what was sent last still goes out unless the neighbor has stopped reading. */
-  drop(connection: Connection): void {
+  drop(connection: Connection, abort = this.abortCloses): void {
     connection.attempt = undefined;
     if (!this.connections.delete(connection.id) || connection.closed) return;
     const stuck = connection.queuedBytes > 0 && this.nowMs - connection.progressMs >= stuckMs;
-    this.effects.push({ kind: "tcp.close", conn: connection.id, abort: stuck || this.abortCloses });
+    this.effects.push({ kind: "tcp.close", conn: connection.id, abort: stuck || abort });
   }
 
   private startTimer(attempt: Attempt, timer: Timer, ms: number, jitter: boolean): void {
@@ -384,7 +384,10 @@ function keepsRoutes(reason: EndReason, restart: RestartAgreement): boolean {
     case "received":
       return restart.notification && !reason.notice.hardReset;
     case "sent":
-      return restart.notification && !meansHardReset(reason.notice.code, reason.notice.subcode);
+      return (
+        restart.notification &&
+        !(reason.notice.hardReset ?? meansHardReset(reason.notice.code, reason.notice.subcode))
+      );
   }
 }
 
@@ -406,6 +409,8 @@ function negotiatedOf(attempt: Attempt): Negotiated {
     maxMessageBytes: agreement.maxMessageBytes,
     addPathReceive: agreement.addPathReceive,
     addPathSend: agreement.addPathSend,
+    orfReceive: agreement.orfReceive,
+    orfSend: agreement.orfSend,
     extendedNextHop: agreement.extendedNextHop,
     holdTimeS: agreement.holdTimeS,
     keepaliveS: agreement.keepaliveS,

@@ -7,6 +7,7 @@ import { Frame, Framer } from "../wire/framer.ts";
 import { MessageType, noData, readU16 } from "../wire/message.ts";
 import { decodeNotification } from "../wire/notification.ts";
 import { decodeOpen, isWireError } from "../wire/open.ts";
+import { decodeFilters } from "../wire/orf.ts";
 import { decodeRefresh, RefreshSubtype } from "../wire/refresh.ts";
 import type { Connection } from "./sessions-connection.ts";
 import { awaitsOpen, type Engine, maxMessageBytes, noticeFacts } from "./sessions-engine.ts";
@@ -234,6 +235,10 @@ export class Intake {
     // RFC 2918 section 4: a family that was not agreed on is ignored; RFC 7313 section 5: so is an unknown subtype.
     const agreed = family && attempt.agreement && (attempt.agreement.families & (1 << family.index)) !== 0;
     const isKnown = refresh.subtype === request || (isMark && attempt.agreement?.enhancedRefresh);
-    if (family && agreed && isKnown) engine.host.refresh(attempt.peer.id, family, refresh.subtype);
+    if (!family || !agreed || !isKnown) return;
+    const { filtersAt } = refresh;
+    const isOurs = filtersAt !== undefined && (attempt.agreement!.orfReceive & (1 << family.index)) !== 0;
+    const filters = isOurs && !isMark ? decodeFilters(bytes, filtersAt, end, family) : undefined;
+    engine.host.refresh(attempt.peer.id, family, refresh.subtype, filters);
   }
 }

@@ -46,12 +46,16 @@ export class Sessions {
 
   // Configuration
 
-  /** A new neighbor; unless shut down it starts, spread in time when there are many. */
-  add(neighbor: NeighborId, config: NeighborConfig, nowMs: number): void {
+  /**
+   * A new neighbor; unless shut down it starts, spread in time when there are many.
+   * @param gate see `gate`
+   */
+  add(neighbor: NeighborId, config: NeighborConfig, nowMs: number, gate = ""): void {
     this.engine.nowMs = nowMs;
     assert(!this.peers[neighbor], "the neighbor id is in use");
     assert(!this.byAddress.has(config.address), "the neighbor address is in use");
     const peer = new Peer(neighbor, config, this.engine.nextOrder());
+    peer.gate = gate;
     this.peers[neighbor] = peer;
     this.byAddress.set(config.address, peer);
     if (!config.shutdown) this.start(peer);
@@ -105,6 +109,55 @@ export class Sessions {
     this.begin(peer);
   }
 
+  /** The link that the session runs over is down: it ends as when its connection fails, and nobody is told. */
+  linkDown(neighbor: NeighborId, nowMs: number): void {
+    this.engine.nowMs = nowMs;
+    const attempt = this.peers[neighbor]?.up;
+    const connection = attempt?.connection;
+    if (!attempt || !connection) return;
+    // What waits in the socket would go out when the link is back, into a session that is over.
+    this.engine.drop(connection, true);
+    this.engine.dispatch(attempt, { kind: "tcp.failed", error: "ENETDOWN" });
+    if (attempt.connection === connection) attempt.connection = undefined;
+  }
+
+  /**
+   * Keeps the neighbor's session from coming up, or with an empty `why` lets it. A session that is up stays; a connection
+   * of the neighbor waits unread.
+   */
+  gate(neighbor: NeighborId, why: string, nowMs: number): void {
+    this.engine.nowMs = nowMs;
+    const peer = this.peers[neighbor];
+    if (!peer || peer.gate === why) return;
+    const wasOpen = peer.gate === "";
+    peer.gate = why;
+    if (wasOpen && !peer.up) this.stop(peer, cease.bfdDown);
+    if (why === "" && !peer.up && !peer.config.shutdown && !peer.hold) this.begin(peer);
+    this.engine.host.stateChanged(neighbor);
+  }
+
+  /**
+   * BFD holds the path to the neighbor dead: Cease / BFD Down (RFC 9384), then a new attempt, damped.
+   * @param keep the neighbor's routes may outlive the session as if its control plane had restarted (RFC 5882 4.3)
+   */
+  bfdDown(neighbor: NeighborId, text: string, keep: boolean, nowMs: number): void {
+    this.engine.nowMs = nowMs;
+    const peer = this.peer(neighbor);
+    const { up } = peer;
+    if (!up) return;
+    const restart = up.agreement?.restart;
+    const notice: Notice = { ...cease.bfdDown, text };
+    if (keep && restart && restart.kept !== 0 && !restart.notification) {
+      // A NOTIFICATION would end what is to be kept on the other side too.
+      this.stop(peer, notice, `BFD Down: ${text}`);
+      this.begin(peer);
+      return;
+    }
+    const kept: Notice = keep ? { ...notice, hardReset: false } : notice;
+    for (const attempt of peer.attempts())
+      this.engine.dispatch(attempt, { kind: "stop", manual: false, notice: kept });
+  }
+
   /** Ends a prefix limit hold or an idle hold of a neighbor that is not shut down; it starts at once. */
   clearHold(neighbor: NeighborId, nowMs: number): void {
     this.engine.nowMs = nowMs;
@@ -129,7 +182,7 @@ export class Sessions {
     for (const peer of this.peers) {
       const restart = peer?.up?.agreement?.restart;
       if (peer && graceful && restart?.offered && restart.asked !== 0) {
-        this.stop(peer, pause, !restart.notification);
+        this.stop(peer, pause, restart.notification ? undefined : "closed for a restart of ours");
       } else if (peer) this.stop(peer, notice);
     }
   }
@@ -200,6 +253,10 @@ export class Sessions {
     }
     if (peer.hold) {
       this.door.refuseDown(peer, connection, "held down by a prefix limit");
+      return;
+    }
+    if (peer.gate !== "" && !peer.up) {
+      this.door.park(peer, connection);
       return;
     }
     this.engine.timers.set(peer, PeerTimer.start, Number.POSITIVE_INFINITY);
@@ -333,6 +390,15 @@ export class Sessions {
     return true;
   }
 
+  /** Sends ROUTE-REFRESH messages that carry a filter (RFC 5291). */
+  sendFilter(neighbor: NeighborId, messages: readonly Uint8Array[], nowMs: number): void {
+    const attempt = this.peers[neighbor]?.up;
+    if (!attempt) return;
+    this.engine.nowMs = nowMs;
+    attempt.peer.sent.refreshes += messages.length;
+    for (const bytes of messages) this.engine.transmit(attempt, bytes);
+  }
+
   // Reading
 
   /** Everything of NeighborState except route counts. `wallMs` is the wall clock at `nowMs`. */
@@ -343,6 +409,11 @@ export class Sessions {
   /** Graceful restart as agreed on for the session, or the last one while its routes are kept. */
   restart(neighbor: NeighborId): RestartAgreement {
     return this.peer(neighbor).restart;
+  }
+
+  /** Number of the state that is shown, 1 (Idle) to 6 (Established); 1 for a neighbor that is gone. */
+  stateNumber(neighbor: NeighborId): number {
+    return rank(this.peers[neighbor]?.shownState ?? "Idle") + 1;
   }
 
   isEstablished(neighbor: NeighborId): boolean {
@@ -378,7 +449,7 @@ export class Sessions {
   }
 
   private begin(peer: Peer): void {
-    if (this.ending) return;
+    if (this.ending || peer.gate !== "") return;
     this.engine.timers.set(peer, PeerTimer.start, Number.POSITIVE_INFINITY);
     this.engine.dispatch(peer.main, { kind: "start", manual: true, inbound: peer.parked !== undefined });
     const { parked } = peer;
@@ -393,7 +464,7 @@ export class Sessions {
     this.begin(peer);
   }
 
-  private stop(peer: Peer, notice: Notice, silent = false): void {
+  private stop(peer: Peer, notice: Notice, silent?: string): void {
     this.engine.timers.set(peer, PeerTimer.start, Number.POSITIVE_INFINITY);
     for (const attempt of peer.attempts())
       this.engine.dispatch(attempt, { kind: "stop", manual: true, notice, silent });

@@ -4,9 +4,11 @@
  */
 import type { Message } from "@bufbuild/protobuf";
 import type { Problem, Result } from "../base/problem.ts";
+import type { BfdDiscards, BfdSession } from "../gen/cairn/v1/bfd_service_pb.ts";
 import type { PlanResponse } from "../gen/cairn/v1/config_service_pb.ts";
 import type { Event, EventFilter } from "../gen/cairn/v1/event_service_pb.ts";
 import type { Injected } from "../gen/cairn/v1/injection_service_pb.ts";
+import type { MrtDumpState } from "../gen/cairn/v1/mrt_service_pb.ts";
 import type { DynamicRangeState, Neighbor } from "../gen/cairn/v1/neighbor_service_pb.ts";
 import type {
   PolicyDifference,
@@ -15,12 +17,14 @@ import type {
   TestPolicyRequest,
 } from "../gen/cairn/v1/policy_service_pb.ts";
 import type {
+  DampenedRoute,
   ExplainAdvertisedRouteResponse,
   ExplainBestPathResponse,
   ExplainImportResponse,
   GetRibSummaryResponse,
   LookupRouteResponse,
 } from "../gen/cairn/v1/rib_service_pb.ts";
+import type { ResourceStatus } from "../gen/cairn/v1/resource_types_pb.ts";
 import type { Metadata, RouteFilter } from "../gen/cairn/v1/types_pb.ts";
 import type { Family } from "../wire/family.ts";
 import type { PendingState } from "./confirmation.ts";
@@ -96,16 +100,45 @@ export interface Health {
   readonly detail: string;
 }
 
+/** Which routes that have flapped are asked for. */
+export interface DampenedQuery {
+  /** Empty: all. */
+  readonly neighbor: string;
+  readonly family: Family | undefined;
+  /** Also those that are not suppressed. */
+  readonly all: boolean;
+}
+
+export interface DampenedPage {
+  readonly routes: readonly DampenedRoute[];
+  readonly position: string;
+  readonly total: number;
+  /** Flaps that were not remembered since the start. */
+  readonly overflow: number;
+}
+
 export interface CoreView {
   readonly generation: number;
   object(kind: string, name: string): ObjectView | undefined;
   /** Objects of a kind, by name. */
   objects(kind: string): Iterable<ObjectView>;
+  /** How an object stands; undefined where its kind has no status. */
+  resourceStatus(kind: string, name: string): ResourceStatus | undefined;
+  /** KIND/NAME of the objects that an object names, and of those that name it. */
+  references(kind: string, name: string): { readonly uses: string[]; readonly usedBy: string[] };
   /** Neighbors with state, by address. */
   neighbor(address: string): Neighbor | undefined;
   neighborNames(): readonly string[];
   /** Counts of a range of dynamic neighbors; undefined when there is no such range. */
   dynamicRange(name: string): DynamicRangeState | undefined;
+  /** The BFD session of a neighbor; undefined when it has none. */
+  bfdSession(neighbor: string): BfdSession | undefined;
+  /** Addresses of the neighbors with BFD. */
+  bfdNeighbors(): readonly string[];
+  /** Packets of BFD that were thrown away, by reason. */
+  bfdDiscards(): readonly BfdDiscards[];
+  /** What a dump is doing and has done; undefined when there is no such one. */
+  mrtDump(name: string): MrtDumpState | undefined;
   /** Segments that the kernel refused; undefined where that is not known. */
   refusedSegments(): RefusedSegments | undefined;
   /** Starts or goes on (with a walk's `position`) with a list; problems name the fields that are wrong. */
@@ -129,6 +162,11 @@ export interface CoreView {
     filter: RouteFilter | undefined,
     resumeFrom: number,
   ): Result<{ watch: RouteWatch; compacted: boolean }>;
+  /**
+   * Routes that have flapped, at most `max` of them from `position` on; the answer's position is empty when there are no
+   * more. @returns problems of the neighbor's name
+   */
+  dampened(query: DampenedQuery, position: string, max: number): Result<DampenedPage>;
   ribSummary(): GetRibSummaryResponse;
   /**
    * Injected routes in a stable order, at most `max` of them and as many as one step finds; the answer's `position` is

@@ -20,6 +20,11 @@ export type Capability =
       readonly families: readonly (CapabilityFamily & { readonly nextHopAfi: number })[];
     }
   | { readonly kind: "extended-message" }
+  | {
+      readonly kind: "outbound-route-filtering";
+      /** `mode` 1 receive, 2 send, 3 both (RFC 5291 section 5); one entry per family and type of filter. */
+      readonly filters: readonly (CapabilityFamily & { readonly type: number; readonly mode: number })[];
+    }
   | { readonly kind: "role"; readonly role: number }
   | {
       readonly kind: "graceful-restart";
@@ -97,6 +102,9 @@ interface CapabilityRow<K extends Known> {
   describe(capability: Of<K>): string;
 }
 
+/** Send/Receive of RFC 5291 and RFC 7911. */
+const sendReceiveModes: Readonly<Record<number, string>> = { 1: "receive", 2: "send", 3: "send and receive" };
+
 const multiprotocol: CapabilityRow<"multiprotocol"> = {
   code: 1,
   kind: "multiprotocol",
@@ -130,6 +138,41 @@ const extendedNextHop: CapabilityRow<"extended-next-hop"> = {
   },
   describe: ({ families: list }) =>
     list.map((family) => `${familyText(family)} via AFI ${family.nextHopAfi}`).join(", "),
+};
+
+const filterTypes: Readonly<Record<number, string>> = { 64: "prefix" };
+
+const outboundRouteFiltering: CapabilityRow<"outbound-route-filtering"> = {
+  code: 3,
+  kind: "outbound-route-filtering",
+  decode(bytes, at, end) {
+    const filters: Of<"outbound-route-filtering">["filters"][number][] = [];
+    for (let i = at; i < end; ) {
+      const next = i + 5 + bytes[i + 4] * 2;
+      if (i + 5 > end || next > end) return undefined;
+      const family = { afi: readU16(bytes, i), safi: bytes[i + 3] };
+      for (let j = i + 5; j < next; j += 2) filters.push({ ...family, type: bytes[j], mode: bytes[j + 1] });
+      i = next;
+    }
+    return { kind: "outbound-route-filtering", filters };
+  },
+  encode(capability, out) {
+    for (const { afi, safi, type, mode } of capability.filters) {
+      out.u16(afi);
+      out.u8(0);
+      out.u8(safi);
+      out.u8(1);
+      out.u8(type);
+      out.u8(mode);
+    }
+  },
+  describe: ({ filters }) =>
+    filters
+      .map((filter) => {
+        const type = filterTypes[filter.type] ?? `type ${filter.type}`;
+        return `${familyText(filter)} ${type} ${sendReceiveModes[filter.mode] ?? `mode ${filter.mode}`}`;
+      })
+      .join(", "),
 };
 
 const role: CapabilityRow<"role"> = {
@@ -187,8 +230,6 @@ const fourOctetAs: CapabilityRow<"four-octet-as"> = {
   describe: (capability) => String(capability.asn),
 };
 
-const addPathModes: Readonly<Record<number, string>> = { 1: "receive", 2: "send", 3: "send and receive" };
-
 const addPath: CapabilityRow<"add-path"> = {
   code: 69,
   kind: "add-path",
@@ -209,7 +250,7 @@ const addPath: CapabilityRow<"add-path"> = {
   },
   describe: ({ families: list }) =>
     list
-      .map((family) => `${familyText(family)} ${addPathModes[family.mode] ?? `mode ${family.mode}`}`)
+      .map((family) => `${familyText(family)} ${sendReceiveModes[family.mode] ?? `mode ${family.mode}`}`)
       .join(", "),
 };
 
@@ -275,6 +316,7 @@ function flag<K extends "route-refresh" | "extended-message" | "enhanced-route-r
 const rows: readonly CapabilityRow<never>[] = [
   multiprotocol,
   flag(2, "route-refresh"),
+  outboundRouteFiltering,
   extendedNextHop,
   flag(6, "extended-message"),
   role,

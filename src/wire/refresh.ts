@@ -1,4 +1,4 @@
-/** ROUTE-REFRESH (RFC 2918, RFC 7313). */
+/** ROUTE-REFRESH (RFC 2918, RFC 7313), with outbound route filters (RFC 5291). */
 import { headerBytes, MessageType, readU16, type WireError, wireError } from "./message.ts";
 import { MessageWriter } from "./message-writer.ts";
 
@@ -10,6 +10,8 @@ export interface Refresh {
   readonly safi: number;
   /** A `RefreshSubtype`; others are to be ignored (RFC 7313 section 5). */
   readonly subtype: number;
+  /** Offset of what stands after the fixed part, which may be outbound route filters; undefined when nothing does. */
+  readonly filtersAt?: number;
 }
 
 export function encodeRefresh(
@@ -27,8 +29,8 @@ export function encodeRefresh(
 }
 
 /**
- * Decodes the whole message `bytes[start, end)`. Bytes after the fixed part (outbound route filters, RFC 5291, which
- * cairn never offers) are ignored for a plain request; for the other subtypes they are an error (RFC 7313 section 5).
+ * Decodes the whole message `bytes[start, end)`. Bytes after the fixed part of a plain request are outbound route filters
+ * (orf.ts reads them where they were agreed on); for the other subtypes they are an error (RFC 7313 section 5).
  */
 export function decodeRefresh(bytes: Uint8Array, start: number, end: number): Refresh | WireError {
   const at = start + headerBytes;
@@ -37,5 +39,6 @@ export function decodeRefresh(bytes: Uint8Array, start: number, end: number): Re
   if (end - at !== 4 && (subtype === RefreshSubtype.begin || subtype === RefreshSubtype.end)) {
     return wireError(7, 1, `ROUTE-REFRESH of subtype ${subtype} is not 23 bytes`, bytes.slice(start, end));
   }
-  return { afi: readU16(bytes, at), safi: bytes[at + 3], subtype };
+  const refresh = { afi: readU16(bytes, at), safi: bytes[at + 3], subtype };
+  return end - at > 4 ? { ...refresh, filtersAt: at + 4 } : refresh;
 }

@@ -12,6 +12,7 @@ import { type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { parseIp, parsePrefix } from "../../base/ip.ts";
 import { limits } from "../../base/limits.ts";
+import { parsePeer } from "../../base/peer-address.ts";
 import type { Problem } from "../../base/problem.ts";
 import { GlobalSpecSchema } from "../../gen/cairn/v1/global_service_pb.ts";
 import { type PathReceipt, PathReceiptSchema } from "../../gen/cairn/v1/injection_service_pb.ts";
@@ -316,6 +317,7 @@ function checkSpec(message: ReflectMessage, path: string, problems: Problem[]): 
 }
 
 function formatHolds(format: Format, text: string): boolean {
+  if (format === Format.NEIGHBOR) return parsePeer(text) !== undefined;
   if (format === Format.IP || format === Format.ROUTER_ID) return parseIp(text) !== undefined;
   if (format === Format.PREFIX) return typeof parsePrefix(text) !== "string";
   if (format === Format.FAMILY) return familyByName(text) !== undefined;

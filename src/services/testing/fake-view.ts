@@ -3,6 +3,7 @@ import { create } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { parseIp, parsePrefix } from "../../base/ip.ts";
 import type { Result } from "../../base/problem.ts";
+import type { BfdDiscards, BfdSession } from "../../gen/cairn/v1/bfd_service_pb.ts";
 import { PlanResponseSchema } from "../../gen/cairn/v1/config_service_pb.ts";
 import type { Event, EventFilter } from "../../gen/cairn/v1/event_service_pb.ts";
 import type { Injected } from "../../gen/cairn/v1/injection_service_pb.ts";
@@ -25,6 +26,7 @@ import {
 import type { RouteFilter } from "../../gen/cairn/v1/types_pb.ts";
 import type {
   CoreView,
+  DampenedPage,
   Health,
   Mutation,
   ObjectView,
@@ -61,6 +63,26 @@ export class FakeView implements CoreView {
 
   objects(kind: string): Iterable<ObjectView> {
     return this.#objects.list(kind);
+  }
+
+  resourceStatus(): ResourceStatus | undefined {
+    return undefined;
+  }
+
+  references(): { uses: string[]; usedBy: string[] } {
+    return { uses: [], usedBy: [] };
+  }
+
+  bfdSession(): BfdSession | undefined {
+    return undefined;
+  }
+
+  bfdNeighbors(): readonly string[] {
+    return [];
+  }
+
+  bfdDiscards(): readonly BfdDiscards[] {
+    return [];
   }
 
   neighbor(address: string): Neighbor | undefined {
@@ -166,6 +188,10 @@ export class FakeView implements CoreView {
     resumeFrom: number,
   ): Result<{ watch: RouteWatch; compacted: boolean }> {
     return { ok: true, value: this.#tables.watch(family, filter, resumeFrom) };
+  }
+
+  dampened(): Result<DampenedPage> {
+    return { ok: true, value: { routes: [], position: "", total: 0, overflow: 0 } };
   }
 
   ribSummary(): GetRibSummaryResponse {

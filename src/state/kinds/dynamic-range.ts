@@ -30,7 +30,7 @@ function checkGroup(spec: DynamicRangeSpec, lookup: SpecLookup): Problem[] {
   const group = lookup("PeerGroup", spec.peerGroup) as PeerGroupSpec | undefined;
   if (!group) return [];
   const problems: Problem[] = [];
-  if (spec.remoteAsns.length === 0 && group.remoteAsn === undefined) {
+  if (spec.remoteAsns.length === 0 && group.remoteAsn === undefined && !group.remoteAs) {
     const message = `remote_asns is empty, and peer group ${group.name} has no remote_asn`;
     problems.push({
       code: "REQUIRED",

@@ -1,14 +1,15 @@
 /** Neighbor: one BGP neighbor. Rules look at what it inherits too, so they run again when group or Global change. */
 import type { Message } from "@bufbuild/protobuf";
 import { formatIp, parseIp } from "../../base/ip.ts";
+import { isLinkLocalAddress, parsePeer } from "../../base/peer-address.ts";
 import type { Problem } from "../../base/problem.ts";
 import type { GlobalSpec } from "../../gen/cairn/v1/global_service_pb.ts";
-import type { NeighborSpec } from "../../gen/cairn/v1/neighbor_service_pb.ts";
+import { type NeighborSpec, RemoteAs } from "../../gen/cairn/v1/neighbor_service_pb.ts";
 import type { PeerGroupSpec } from "../../gen/cairn/v1/peer_group_service_pb.ts";
 import { durationMs } from "../schema.ts";
-import { type HostAbilities, invalid, type KindRules, type SpecLookup } from "./rules.ts";
 import { sessionAses } from "../session-ases.ts";
 import { remoteAsOf } from "./remote-as.ts";
+import { type HostAbilities, invalid, type KindRules, type SpecLookup } from "./rules.ts";
 import { checkSessionFields } from "./session-fields.ts";
 
 export const neighborRules: KindRules = {
@@ -27,23 +28,26 @@ export const neighborRules: KindRules = {
 
 /** Orders IPv4 before IPv6, each by number. */
 function addressKey(name: string): string {
-  const bytes = parseIp(name);
-  if (!bytes) return name;
-  return `${bytes.length === 4 ? "4" : "6"}${Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
+  const peer = parsePeer(name);
+  if (!peer?.bytes) return name;
+  const { bytes, zone } = peer;
+  const digits = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return `${bytes.length === 4 ? "4" : "6"}${digits}${zone}`;
 }
 
 function checkAddresses(spec: NeighborSpec, lookup: SpecLookup): Problem[] {
-  const bytes = parseIp(spec.address);
-  if (!bytes) return [];
+  const peer = parsePeer(spec.address);
+  if (!peer) return [];
+  const { bytes, zone } = peer;
   const problems: Problem[] = [];
   const refuse = (why: string, fix?: string): number =>
     problems.push(invalid("address", `${spec.address} ${why}`, fix));
-  if (bytes.every((byte) => byte === 0)) refuse("is not the address of a neighbor");
-  if (bytes.length === 4 && bytes[0] >= 224) refuse("is not a unicast address");
-  if (bytes.length === 16) {
+  if (bytes?.every((byte) => byte === 0)) refuse("is not the address of a neighbor");
+  if (bytes?.length === 4 && bytes[0] >= 224) refuse("is not a unicast address");
+  if (bytes?.length === 16) {
     if (bytes[0] === 0xff) refuse("is not a unicast address");
-    if (bytes[0] === 0xfe && (bytes[1] & 0xc0) === 0x80) {
-      refuse("is link-local and needs an interface, which a neighbor cannot name", "use a global address");
+    if (isLinkLocalAddress(bytes) && zone === "") {
+      refuse("is link-local and needs its interface", `write ${spec.address}%eth0`);
     }
     if (formatIp(bytes).startsWith("::ffff:") && bytes.subarray(0, 10).every((byte) => byte === 0)) {
       refuse("is an IPv4 address written as IPv6", `write ${formatIp(bytes, 12)}`);
@@ -51,13 +55,16 @@ function checkAddresses(spec: NeighborSpec, lookup: SpecLookup): Problem[] {
   }
   const local = spec.localAddress ?? groupOf(spec, lookup)?.localAddress;
   const localBytes = local === undefined ? undefined : parseIp(local);
-  if (localBytes && localBytes.length !== bytes.length) {
+  if (localBytes && localBytes.length !== (bytes?.length ?? 16)) {
     const from = spec.localAddress === undefined ? ` (from peer group ${spec.peerGroup})` : "";
     problems.push(
       invalid("local_address", `local_address ${local}${from} is not of the same family as ${spec.address}`),
     );
-  } else if (localBytes && formatIp(localBytes) === formatIp(bytes)) {
+  } else if (localBytes && bytes && formatIp(localBytes) === formatIp(bytes)) {
     problems.push(invalid("local_address", `local_address is the neighbor's own address`));
+  }
+  if (zone !== "" && (spec.multihopTtl ?? groupOf(spec, lookup)?.multihopTtl)) {
+    problems.push(invalid("multihop_ttl", `${spec.address} is on a link of ours: no hops lie between`));
   }
   return problems;
 }
@@ -101,7 +108,7 @@ function checkInherited(spec: NeighborSpec, lookup: SpecLookup): Problem[] {
   if (internal && (spec.multihopTtl ?? group?.multihopTtl ?? 0) > 0) {
     only("multihop_ttl", spec.multihopTtl !== undefined, "eBGP");
   }
-  if (internal && (spec.routeServerClient ?? group?.routeServerClient)) {
+  if (!external && (spec.routeServerClient ?? group?.routeServerClient)) {
     only("route_server_client", spec.routeServerClient !== undefined, "eBGP");
   }
   if (!internal && (spec.routeReflectorClient ?? group?.routeReflectorClient)) {
@@ -121,13 +128,6 @@ function checkInherited(spec: NeighborSpec, lookup: SpecLookup): Problem[] {
   return [...problems, ...checkProtection(spec, group), ...checkKeepalive(spec, group, global)];
 }
 
-/** What cannot go together, wherever each comes from. */
-function checkProtection(spec: NeighborSpec, group: PeerGroupSpec | undefined): Problem[] {
-  const problems: Problem[] = [];
-  if ((spec.ttlSecurity ?? group?.ttlSecurity) && (spec.multihopTtl ?? group?.multihopTtl)) {
-    const fix = "ttl_security counts hops itself: leave multihop_ttl out, or set it to 0";
-    problems.push(invalid("ttl_security", "ttl_security and multihop_ttl exclude each other", fix));
-  }
 /** What local_asn is told to do needs local_asn. */
 function checkLocalAs(spec: NeighborSpec, group: PeerGroupSpec | undefined): Problem[] {
   if ((spec.localAsn ?? group?.localAsn) !== undefined) return [];
@@ -141,6 +141,13 @@ function checkLocalAs(spec: NeighborSpec, group: PeerGroupSpec | undefined): Pro
     .map(([field]) => invalid(field, `${field} needs local_asn`, "set local_asn"));
 }
 
+/** What cannot go together, wherever each comes from. */
+function checkProtection(spec: NeighborSpec, group: PeerGroupSpec | undefined): Problem[] {
+  const problems: Problem[] = [];
+  if ((spec.ttlSecurity ?? group?.ttlSecurity) && (spec.multihopTtl ?? group?.multihopTtl)) {
+    const fix = "ttl_security counts hops itself: leave multihop_ttl out, or set it to 0";
+    problems.push(invalid("ttl_security", "ttl_security and multihop_ttl exclude each other", fix));
+  }
   if ((spec.password ?? group?.password) !== undefined && (spec.keychain ?? group?.keychain)) {
     const message = "a connection has either TCP MD5 (password) or TCP-AO (keychain)";
     problems.push(invalid("keychain", message, "clear one of them"));

@@ -1,10 +1,12 @@
 /** Rules for the session settings that neighbors and peer groups share. */
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import type { Problem } from "../../base/problem.ts";
-import type { NeighborSpec } from "../../gen/cairn/v1/neighbor_service_pb.ts";
+import type { Damping, NeighborSpec } from "../../gen/cairn/v1/neighbor_service_pb.ts";
 import type { PeerGroupSpec } from "../../gen/cairn/v1/peer_group_service_pb.ts";
 import { PolicyAction } from "../../gen/cairn/v1/policy_service_pb.ts";
 import { durationMs } from "../schema.ts";
+import { bfdOf, checkBfd } from "./bfd.ts";
+import { dampingOf } from "./damping.ts";
 import { duplicates, type HostAbilities, invalid } from "./rules.ts";
 
 /** AS number that stands for a four-octet one in two octets (RFC 6793); nobody has it. */
@@ -26,8 +28,19 @@ export function checkSessionFields(spec: NeighborSpec | PeerGroupSpec, host: Hos
       spec.addPath.map(({ family }) => family),
       "Add-Path for",
     ),
+    ...duplicates(
+      "orf",
+      spec.orf.map(({ family }) => family),
+      "outbound route filtering for",
+    ),
+    ...checkDamping(spec.damping),
+    ...checkBfd(spec.bfd),
     ...checkAbilities(spec, host),
   ];
+  if (spec.remoteAsn !== undefined && spec.remoteAs) {
+    const message = "remote_asn gives the number and remote_as a word for it";
+    problems.push(invalid("remote_as", message, "clear one of them"));
+  }
   for (const field of ["importDefault", "exportDefault"] as const) {
     if ((spec[field] ?? 0) > PolicyAction.REJECT) {
       const name = field === "importDefault" ? "import_default" : "export_default";
@@ -48,6 +61,21 @@ export function checkSessionFields(spec: NeighborSpec | PeerGroupSpec, host: Hos
   return problems;
 }
 
+/** Penalties have a ceiling, so that what is quiet for max_suppress is used again: it must let routes be suppressed. */
+export function checkDamping(spec: Damping | undefined): Problem[] {
+  const damping = dampingOf(spec);
+  if (!damping) return [];
+  const { reuse, suppress, ceiling } = damping;
+  if (suppress <= reuse) {
+    const message = `damping.suppress (${suppress}) must be more than damping.reuse (${reuse})`;
+    return [invalid("damping.suppress", message)];
+  }
+  if (ceiling >= suppress) return [];
+  const why = `with this half_life, reuse and max_suppress no penalty is above ${Math.floor(ceiling)}`;
+  const fix = "make max_suppress longer or half_life shorter";
+  return [invalid("damping.max_suppress", `${why}, so nothing would be suppressed at ${suppress}`, fix)];
+}
+
 /** A session that must be protected and cannot be is refused here, not run without. One that is shut down does no harm. */
 function checkAbilities(spec: NeighborSpec | PeerGroupSpec, host: HostAbilities): Problem[] {
   if (spec.shutdown) return [];
@@ -55,6 +83,7 @@ function checkAbilities(spec: NeighborSpec | PeerGroupSpec, host: HostAbilities)
     ["password", spec.password !== undefined, host.md5],
     ["ttl_security", (spec.ttlSecurity ?? 0) > 0, host.gtsm],
     ["keychain", (spec.keychain ?? "") !== "", host.tcpAo],
+    ["bfd", bfdOf(spec.bfd) !== undefined, host.bfd],
   ] as const;
   return wanted
     .filter(([, isSet, missing]) => isSet && missing !== "")

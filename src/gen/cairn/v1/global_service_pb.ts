@@ -4,6 +4,8 @@
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { Damping } from "./neighbor_service_pb.ts";
+import { file_cairn_v1_neighbor_service } from "./neighbor_service_pb.ts";
 import { file_cairn_v1_options } from "./options_pb.ts";
 import type { Metadata, ObjectChange } from "./types_pb.ts";
 import { file_cairn_v1_types } from "./types_pb.ts";
@@ -15,7 +17,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file cairn/v1/global_service.proto.
  */
 export const file_cairn_v1_global_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch1jYWlybi92MS9nbG9iYWxfc2VydmljZS5wcm90bxIIY2Fpcm4udjEiyAUKCkdsb2JhbFNwZWMSHQoDYXNuGAEgASgNQhCiuxgMCAQgASj/////DzABEh0KCXJvdXRlcl9pZBgCIAEoCUIKorsYBggEGAIwARIYCgZsaXN0ZW4YAyADKAlCCKK7GAQIBRgEEiEKCmNsdXN0ZXJfaWQYBCABKAlCCKK7GAQIBBgCSACIAQESPQoJaG9sZF90aW1lGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQg+iuxgLCAEo//8DQgM5MHMSKQoOcmVxdWlyZV9wb2xpY3kYBiABKAhCDKK7GAgIAkIEdHJ1ZUgBiAEBEjQKCWJlc3RfcGF0aBgHIAEoCzIZLmNhaXJuLnYxLkJlc3RQYXRoT3B0aW9uc0IGorsYAggCEh4KBmltcG9ydBgIIAMoCUIOorsYCggCOgZQb2xpY3kSHgoGZXhwb3J0GAkgAygJQg6iuxgKCAI6BlBvbGljeRIXCgRuYW1lGAogASgJQgmiuxgFCAEo/QESJAoMaW1wb3J0X2FmdGVyGAsgAygJQg6iuxgKCAI6BlBvbGljeRIkCgxleHBvcnRfYWZ0ZXIYDCADKAlCDqK7GAoIAjoGUG9saWN5Ei0KEWdyYWNlZnVsX3NodXRkb3duGA0gASgIQg2iuxgJCAJCBWZhbHNlSAKIAQESTQoXc2VsZWN0aW9uX2RlZmVycmFsX3RpbWUYKCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CEaK7GA0IASABKJAcQgQzNjBzEi4KCW11bHRpcGF0aBhLIAMoCzITLmNhaXJuLnYxLk11bHRpcGF0aEIGorsYAggCOhSyuxgQCgZHbG9iYWwSBmdsb2JhbEINCgtfY2x1c3Rlcl9pZEIRCg9fcmVxdWlyZV9wb2xpY3lCFAoSX2dyYWNlZnVsX3NodXRkb3duIrUBCg9CZXN0UGF0aE9wdGlvbnMSIgoSYWx3YXlzX2NvbXBhcmVfbWVkGAEgASgIQgaiuxgCCAISIQoRbWlzc2luZ19tZWRfd29yc3QYAiABKAhCBqK7GAIIAhIlChVpZ25vcmVfYXNfcGF0aF9sZW5ndGgYAyABKAhCBqK7GAIIAhIdCg1wcmVmZXJfb2xkZXN0GAQgASgIQgaiuxgCCAISFQoFc3RlcHMYBSADKAlCBqK7GAIIAiLyAgoJTXVsdGlwYXRoEhgKBmZhbWlseRgBIAEoCUIIorsYBBgFMAESHgoEZWJncBgCIAEoDUILorsYByABKEBCATFIAIgBARIeCgRpYmdwGAMgASgNQguiuxgHIAEoQEIBMUgBiAEBEhUKDXJlbGF4X2FzX3BhdGgYBCABKAgSOQoObGlua19iYW5kd2lkdGgYBSABKA4yIS5jYWlybi52MS5NdWx0aXBhdGguTGlua0JhbmR3aWR0aCKmAQoNTGlua0JhbmR3aWR0aBIeChpMSU5LX0JBTkRXSURUSF9VTlNQRUNJRklFRBAAEhYKEkxJTktfQkFORFdJRFRIX0FMTBABEhkKFUxJTktfQkFORFdJRFRIX0lHTk9SRRACEh8KG0xJTktfQkFORFdJRFRIX1NLSVBfTUlTU0lORxADEiEKHUxJTktfQkFORFdJRFRIX0RFRkFVTFRfV0VJR0hUEARCBwoFX2ViZ3BCBwoFX2liZ3AiEgoQR2V0R2xvYmFsUmVxdWVzdCJxChFHZXRHbG9iYWxSZXNwb25zZRIkCghtZXRhZGF0YRgBIAEoCzISLmNhaXJuLnYxLk1ldGFkYXRhEiIKBHNwZWMYAiABKAsyFC5jYWlybi52MS5HbG9iYWxTcGVjEhIKCmdlbmVyYXRpb24YAyABKAQinQEKEFNldEdsb2JhbFJlcXVlc3QSIgoEc3BlYxgBIAEoCzIULmNhaXJuLnYxLkdsb2JhbFNwZWMSEwoLdXBkYXRlX21hc2sYAiADKAkSGwoTZXhwZWN0ZWRfZ2VuZXJhdGlvbhhkIAEoBBIPCgdkcnlfcnVuGGUgASgIEg4KBnJlYXNvbhhmIAEoCRISCgpyZXF1ZXN0X2lkGGcgASgJIlAKEVNldEdsb2JhbFJlc3BvbnNlEhIKCmdlbmVyYXRpb24YASABKAQSJwoHY2hhbmdlcxgCIAMoCzIWLmNhaXJuLnYxLk9iamVjdENoYW5nZTKnAQoNR2xvYmFsU2VydmljZRJKCglHZXRHbG9iYWwSGi5jYWlybi52MS5HZXRHbG9iYWxSZXF1ZXN0GhsuY2Fpcm4udjEuR2V0R2xvYmFsUmVzcG9uc2UiBKi7GAESSgoJU2V0R2xvYmFsEhouY2Fpcm4udjEuU2V0R2xvYmFsUmVxdWVzdBobLmNhaXJuLnYxLlNldEdsb2JhbFJlc3BvbnNlIgSouxgEYgZwcm90bzM", [file_cairn_v1_options, file_cairn_v1_types, file_google_protobuf_duration]);
+  fileDesc("Ch1jYWlybi92MS9nbG9iYWxfc2VydmljZS5wcm90bxIIY2Fpcm4udjEioQcKCkdsb2JhbFNwZWMSHQoDYXNuGAEgASgNQhCiuxgMCAQgASj/////DzABEh0KCXJvdXRlcl9pZBgCIAEoCUIKorsYBggEGAIwARIYCgZsaXN0ZW4YAyADKAlCCKK7GAQIBRgEEiEKCmNsdXN0ZXJfaWQYBCABKAlCCKK7GAQIBBgCSACIAQESPQoJaG9sZF90aW1lGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQg+iuxgLCAEo//8DQgM5MHMSKQoOcmVxdWlyZV9wb2xpY3kYBiABKAhCDKK7GAgIAkIEdHJ1ZUgBiAEBEjQKCWJlc3RfcGF0aBgHIAEoCzIZLmNhaXJuLnYxLkJlc3RQYXRoT3B0aW9uc0IGorsYAggCEh4KBmltcG9ydBgIIAMoCUIOorsYCggCOgZQb2xpY3kSHgoGZXhwb3J0GAkgAygJQg6iuxgKCAI6BlBvbGljeRIXCgRuYW1lGAogASgJQgmiuxgFCAEo/QESJAoMaW1wb3J0X2FmdGVyGAsgAygJQg6iuxgKCAI6BlBvbGljeRIkCgxleHBvcnRfYWZ0ZXIYDCADKAlCDqK7GAoIAjoGUG9saWN5Ei0KEWdyYWNlZnVsX3NodXRkb3duGA0gASgIQg2iuxgJCAJCBWZhbHNlSAKIAQESTQoXc2VsZWN0aW9uX2RlZmVycmFsX3RpbWUYKCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CEaK7GA0IASABKJAcQgQzNjBzEi4KCW11bHRpcGF0aBhLIAMoCzITLmNhaXJuLnYxLk11bHRpcGF0aEIGorsYAggCEjYKDWNvbmZlZGVyYXRpb24YVSABKAsyFy5jYWlybi52MS5Db25mZWRlcmF0aW9uQgaiuxgCCAQSKgoHZGFtcGluZxhhIAEoCzIRLmNhaXJuLnYxLkRhbXBpbmdCBqK7GAIIARIuChNyZXNvbHZlX3ZpYV9kZWZhdWx0GFAgASgIQgyiuxgICAJCBHRydWVIA4gBARIrCgRycGtpGHMgASgLMhUuY2Fpcm4udjEuUnBraU9wdGlvbnNCBqK7GAIIAjoUsrsYEAoGR2xvYmFsEgZnbG9iYWxCDQoLX2NsdXN0ZXJfaWRCEQoPX3JlcXVpcmVfcG9saWN5QhQKEl9ncmFjZWZ1bF9zaHV0ZG93bkIWChRfcmVzb2x2ZV92aWFfZGVmYXVsdCJaCg1Db25mZWRlcmF0aW9uEiQKCmlkZW50aWZpZXIYASABKA1CEKK7GAwIBCABKP////8PMAESIwoLbWVtYmVyX2FzZXMYAiADKA1CDqK7GAoIBCABKP////8PIvsBCg9CZXN0UGF0aE9wdGlvbnMSIgoSYWx3YXlzX2NvbXBhcmVfbWVkGAEgASgIQgaiuxgCCAISIQoRbWlzc2luZ19tZWRfd29yc3QYAiABKAhCBqK7GAIIAhIlChVpZ25vcmVfYXNfcGF0aF9sZW5ndGgYAyABKAhCBqK7GAIIAhIdCg1wcmVmZXJfb2xkZXN0GAQgASgIQgaiuxgCCAISFQoFc3RlcHMYBSADKAlCBqK7GAIIAhIhChFwcmVmZXJfcnBraV92YWxpZBhzIAEoCEIGorsYAggCEiEKEXByZWZlcl9hc3BhX3ZhbGlkGHQgASgIQgaiuxgCCAIiPwoLUnBraU9wdGlvbnMSFwoFZmlsZXMYASADKAlCCKK7GAQIAhgIEhcKBXNsdXJtGAIgAygJQgiiuxgECAIYCCLyAgoJTXVsdGlwYXRoEhgKBmZhbWlseRgBIAEoCUIIorsYBBgFMAESHgoEZWJncBgCIAEoDUILorsYByABKEBCATFIAIgBARIeCgRpYmdwGAMgASgNQguiuxgHIAEoQEIBMUgBiAEBEhUKDXJlbGF4X2FzX3BhdGgYBCABKAgSOQoObGlua19iYW5kd2lkdGgYBSABKA4yIS5jYWlybi52MS5NdWx0aXBhdGguTGlua0JhbmR3aWR0aCKmAQoNTGlua0JhbmR3aWR0aBIeChpMSU5LX0JBTkRXSURUSF9VTlNQRUNJRklFRBAAEhYKEkxJTktfQkFORFdJRFRIX0FMTBABEhkKFUxJTktfQkFORFdJRFRIX0lHTk9SRRACEh8KG0xJTktfQkFORFdJRFRIX1NLSVBfTUlTU0lORxADEiEKHUxJTktfQkFORFdJRFRIX0RFRkFVTFRfV0VJR0hUEARCBwoFX2ViZ3BCBwoFX2liZ3AiEgoQR2V0R2xvYmFsUmVxdWVzdCJxChFHZXRHbG9iYWxSZXNwb25zZRIkCghtZXRhZGF0YRgBIAEoCzISLmNhaXJuLnYxLk1ldGFkYXRhEiIKBHNwZWMYAiABKAsyFC5jYWlybi52MS5HbG9iYWxTcGVjEhIKCmdlbmVyYXRpb24YAyABKAQinQEKEFNldEdsb2JhbFJlcXVlc3QSIgoEc3BlYxgBIAEoCzIULmNhaXJuLnYxLkdsb2JhbFNwZWMSEwoLdXBkYXRlX21hc2sYAiADKAkSGwoTZXhwZWN0ZWRfZ2VuZXJhdGlvbhhkIAEoBBIPCgdkcnlfcnVuGGUgASgIEg4KBnJlYXNvbhhmIAEoCRISCgpyZXF1ZXN0X2lkGGcgASgJIlAKEVNldEdsb2JhbFJlc3BvbnNlEhIKCmdlbmVyYXRpb24YASABKAQSJwoHY2hhbmdlcxgCIAMoCzIWLmNhaXJuLnYxLk9iamVjdENoYW5nZTKnAQoNR2xvYmFsU2VydmljZRJKCglHZXRHbG9iYWwSGi5jYWlybi52MS5HZXRHbG9iYWxSZXF1ZXN0GhsuY2Fpcm4udjEuR2V0R2xvYmFsUmVzcG9uc2UiBKi7GAESSgoJU2V0R2xvYmFsEhouY2Fpcm4udjEuU2V0R2xvYmFsUmVxdWVzdBobLmNhaXJuLnYxLlNldEdsb2JhbFJlc3BvbnNlIgSouxgEYgZwcm90bzM", [file_cairn_v1_neighbor_service, file_cairn_v1_options, file_cairn_v1_types, file_google_protobuf_duration]);
 
 /**
  * Settings of the BGP speaker as a whole.
@@ -126,6 +128,34 @@ export type GlobalSpec = Message<"cairn.v1.GlobalSpec"> & {
    * @generated from field: repeated cairn.v1.Multipath multipath = 75;
    */
   multipath: Multipath[];
+
+  /**
+   * RFC 5065: the confederation that we are in; asn is our member AS. Sessions whose OPEN or kind changes with it are reset.
+   *
+   * @generated from field: cairn.v1.Confederation confederation = 85;
+   */
+  confederation?: Confederation | undefined;
+
+  /**
+   * RFC 2439: damping of routes that flap, for all eBGP neighbors. Off when unset.
+   *
+   * @generated from field: cairn.v1.Damping damping = 97;
+   */
+  damping?: Damping | undefined;
+
+  /**
+   * A next hop that only the default route leads to counts as reachable. Only with --dataplane linux.
+   *
+   * @generated from field: optional bool resolve_via_default = 80;
+   */
+  resolveViaDefault?: boolean | undefined;
+
+  /**
+   * Local data for the validation of origins and paths, beside what caches say.
+   *
+   * @generated from field: cairn.v1.RpkiOptions rpki = 115;
+   */
+  rpki?: RpkiOptions | undefined;
 };
 
 /**
@@ -134,6 +164,34 @@ export type GlobalSpec = Message<"cairn.v1.GlobalSpec"> & {
  */
 export const GlobalSpecSchema: GenMessage<GlobalSpec> = /*@__PURE__*/
   messageDesc(file_cairn_v1_global_service, 0);
+
+/**
+ * A confederation of ASes that looks like one AS from outside.
+ *
+ * @generated from message cairn.v1.Confederation
+ */
+export type Confederation = Message<"cairn.v1.Confederation"> & {
+  /**
+   * AS number of the whole, as neighbors outside know us.
+   *
+   * @generated from field: uint32 identifier = 1;
+   */
+  identifier: number;
+
+  /**
+   * The other member ASes: sessions with these stay inside.
+   *
+   * @generated from field: repeated uint32 member_ases = 2;
+   */
+  memberAses: number[];
+};
+
+/**
+ * Describes the message cairn.v1.Confederation.
+ * Use `create(ConfederationSchema)` to create a new message.
+ */
+export const ConfederationSchema: GenMessage<Confederation> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_global_service, 1);
 
 /**
  * @generated from message cairn.v1.BestPathOptions
@@ -173,6 +231,21 @@ export type BestPathOptions = Message<"cairn.v1.BestPathOptions"> & {
    * @generated from field: repeated string steps = 5;
    */
   steps: string[];
+
+  /**
+   * Prefer origins that are valid over those that are not found, and these over invalid ones (RFC 6811), before all
+   * else but long-lived stale routes. Off: invalid routes are as good as others unless policy says otherwise.
+   *
+   * @generated from field: bool prefer_rpki_valid = 115;
+   */
+  preferRpkiValid: boolean;
+
+  /**
+   * The same for AS paths (ASPA), after the origin.
+   *
+   * @generated from field: bool prefer_aspa_valid = 116;
+   */
+  preferAspaValid: boolean;
 };
 
 /**
@@ -180,7 +253,34 @@ export type BestPathOptions = Message<"cairn.v1.BestPathOptions"> & {
  * Use `create(BestPathOptionsSchema)` to create a new message.
  */
 export const BestPathOptionsSchema: GenMessage<BestPathOptions> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_global_service, 1);
+  messageDesc(file_cairn_v1_global_service, 2);
+
+/**
+ * @generated from message cairn.v1.RpkiOptions
+ */
+export type RpkiOptions = Message<"cairn.v1.RpkiOptions"> & {
+  /**
+   * Files of VRPs and ASPAs in JSON, as StayRTR, rpki-client and routinator write them. They count together with the
+   * caches, and are read again when they change.
+   *
+   * @generated from field: repeated string files = 1;
+   */
+  files: string[];
+
+  /**
+   * Files of local exceptions (SLURM, RFC 8416): filters and assertions.
+   *
+   * @generated from field: repeated string slurm = 2;
+   */
+  slurm: string[];
+};
+
+/**
+ * Describes the message cairn.v1.RpkiOptions.
+ * Use `create(RpkiOptionsSchema)` to create a new message.
+ */
+export const RpkiOptionsSchema: GenMessage<RpkiOptions> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_global_service, 3);
 
 /**
  * How many equally good paths to a prefix are used side by side in one family, and in what shares. Only the best one is
@@ -228,7 +328,7 @@ export type Multipath = Message<"cairn.v1.Multipath"> & {
  * Use `create(MultipathSchema)` to create a new message.
  */
 export const MultipathSchema: GenMessage<Multipath> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_global_service, 2);
+  messageDesc(file_cairn_v1_global_service, 4);
 
 /**
  * What link bandwidth communities do to the shares.
@@ -281,7 +381,7 @@ export type Multipath_LinkBandwidth = (typeof Multipath_LinkBandwidth)[keyof typ
  * Describes the enum cairn.v1.Multipath.LinkBandwidth.
  */
 export const Multipath_LinkBandwidthSchema: GenEnum<Multipath_LinkBandwidth> = /*@__PURE__*/
-  enumDesc(file_cairn_v1_global_service, 2, 0);
+  enumDesc(file_cairn_v1_global_service, 4, 0);
 
 /**
  * @generated from message cairn.v1.GetGlobalRequest
@@ -294,7 +394,7 @@ export type GetGlobalRequest = Message<"cairn.v1.GetGlobalRequest"> & {
  * Use `create(GetGlobalRequestSchema)` to create a new message.
  */
 export const GetGlobalRequestSchema: GenMessage<GetGlobalRequest> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_global_service, 3);
+  messageDesc(file_cairn_v1_global_service, 5);
 
 /**
  * @generated from message cairn.v1.GetGlobalResponse
@@ -321,7 +421,7 @@ export type GetGlobalResponse = Message<"cairn.v1.GetGlobalResponse"> & {
  * Use `create(GetGlobalResponseSchema)` to create a new message.
  */
 export const GetGlobalResponseSchema: GenMessage<GetGlobalResponse> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_global_service, 4);
+  messageDesc(file_cairn_v1_global_service, 6);
 
 /**
  * @generated from message cairn.v1.SetGlobalRequest
@@ -365,7 +465,7 @@ export type SetGlobalRequest = Message<"cairn.v1.SetGlobalRequest"> & {
  * Use `create(SetGlobalRequestSchema)` to create a new message.
  */
 export const SetGlobalRequestSchema: GenMessage<SetGlobalRequest> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_global_service, 5);
+  messageDesc(file_cairn_v1_global_service, 7);
 
 /**
  * @generated from message cairn.v1.SetGlobalResponse
@@ -387,7 +487,7 @@ export type SetGlobalResponse = Message<"cairn.v1.SetGlobalResponse"> & {
  * Use `create(SetGlobalResponseSchema)` to create a new message.
  */
 export const SetGlobalResponseSchema: GenMessage<SetGlobalResponse> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_global_service, 6);
+  messageDesc(file_cairn_v1_global_service, 8);
 
 /**
  * The router's own identity and what all neighbors share.

@@ -5,15 +5,19 @@
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_cairn_v1_options } from "./options_pb.ts";
+import type { Vrp } from "./rpki_service_pb.ts";
+import { file_cairn_v1_rpki_service } from "./rpki_service_pb.ts";
 import type { Route, RouteFilter } from "./types_pb.ts";
 import { file_cairn_v1_types } from "./types_pb.ts";
+import type { Duration } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration } from "@bufbuild/protobuf/wkt";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file cairn/v1/rib_service.proto.
  */
 export const file_cairn_v1_rib_service: GenFile = /*@__PURE__*/
-  fileDesc("ChpjYWlybi92MS9yaWJfc2VydmljZS5wcm90bxIIY2Fpcm4udjEinwEKGUxpc3RSZWNlaXZlZFJvdXRlc1JlcXVlc3QSEAoIbmVpZ2hib3IYASABKAkSDgoGZmFtaWx5GAIgASgJEiUKBmZpbHRlchgDIAEoCzIVLmNhaXJuLnYxLlJvdXRlRmlsdGVyEhIKCnByZV9wb2xpY3kYBCABKAgSEQoJcGFnZV9zaXplGAUgASgNEhIKCnBhZ2VfdG9rZW4YBiABKAkiagoaTGlzdFJlY2VpdmVkUm91dGVzUmVzcG9uc2USHwoGcm91dGVzGAEgAygLMg8uY2Fpcm4udjEuUm91dGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhIKCnRvdGFsX3NpemUYAyABKAQimwEKFUxpc3RCZXN0Um91dGVzUmVxdWVzdBIOCgZmYW1pbHkYASABKAkSJQoGZmlsdGVyGAIgASgLMhUuY2Fpcm4udjEuUm91dGVGaWx0ZXISEQoJcGFnZV9zaXplGAMgASgNEhIKCnBhZ2VfdG9rZW4YBCABKAkSEQoJYWxsX3BhdGhzGAUgASgIEhEKCW11bHRpcGF0aBhLIAEoCCJmChZMaXN0QmVzdFJvdXRlc1Jlc3BvbnNlEh8KBnJvdXRlcxgBIAMoCzIPLmNhaXJuLnYxLlJvdXRlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRISCgp0b3RhbF9zaXplGAMgASgEIo0BChtMaXN0QWR2ZXJ0aXNlZFJvdXRlc1JlcXVlc3QSEAoIbmVpZ2hib3IYASABKAkSDgoGZmFtaWx5GAIgASgJEiUKBmZpbHRlchgDIAEoCzIVLmNhaXJuLnYxLlJvdXRlRmlsdGVyEhEKCXBhZ2Vfc2l6ZRgEIAEoDRISCgpwYWdlX3Rva2VuGAUgASgJImwKHExpc3RBZHZlcnRpc2VkUm91dGVzUmVzcG9uc2USHwoGcm91dGVzGAEgAygLMg8uY2Fpcm4udjEuUm91dGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhIKCnRvdGFsX3NpemUYAyABKAQiiwEKGUxpc3RSZWplY3RlZFJvdXRlc1JlcXVlc3QSEAoIbmVpZ2hib3IYASABKAkSDgoGZmFtaWx5GAIgASgJEiUKBmZpbHRlchgDIAEoCzIVLmNhaXJuLnYxLlJvdXRlRmlsdGVyEhEKCXBhZ2Vfc2l6ZRgEIAEoDRISCgpwYWdlX3Rva2VuGAUgASgJImoKGkxpc3RSZWplY3RlZFJvdXRlc1Jlc3BvbnNlEh8KBnJvdXRlcxgBIAMoCzIPLmNhaXJuLnYxLlJvdXRlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRISCgp0b3RhbF9zaXplGAMgASgEInoKG1N0cmVhbVJlY2VpdmVkUm91dGVzUmVxdWVzdBIQCghuZWlnaGJvchgBIAEoCRIOCgZmYW1pbHkYAiABKAkSJQoGZmlsdGVyGAMgASgLMhUuY2Fpcm4udjEuUm91dGVGaWx0ZXISEgoKcHJlX3BvbGljeRgEIAEoCCI/ChxTdHJlYW1SZWNlaXZlZFJvdXRlc1Jlc3BvbnNlEh8KBnJvdXRlcxgBIAMoCzIPLmNhaXJuLnYxLlJvdXRlInYKF1N0cmVhbUJlc3RSb3V0ZXNSZXF1ZXN0Eg4KBmZhbWlseRgBIAEoCRIlCgZmaWx0ZXIYAiABKAsyFS5jYWlybi52MS5Sb3V0ZUZpbHRlchIRCglhbGxfcGF0aHMYAyABKAgSEQoJbXVsdGlwYXRoGEsgASgIIjsKGFN0cmVhbUJlc3RSb3V0ZXNSZXNwb25zZRIfCgZyb3V0ZXMYASADKAsyDy5jYWlybi52MS5Sb3V0ZSJoCh1TdHJlYW1BZHZlcnRpc2VkUm91dGVzUmVxdWVzdBIQCghuZWlnaGJvchgBIAEoCRIOCgZmYW1pbHkYAiABKAkSJQoGZmlsdGVyGAMgASgLMhUuY2Fpcm4udjEuUm91dGVGaWx0ZXIiQQoeU3RyZWFtQWR2ZXJ0aXNlZFJvdXRlc1Jlc3BvbnNlEh8KBnJvdXRlcxgBIAMoCzIPLmNhaXJuLnYxLlJvdXRlIiQKEkxvb2t1cFJvdXRlUmVxdWVzdBIOCgZ0YXJnZXQYASABKAkiVwoTTG9va3VwUm91dGVSZXNwb25zZRIOCgZwcmVmaXgYASABKAkSHwoGcm91dGVzGAIgAygLMg8uY2Fpcm4udjEuUm91dGUSDwoHb21pdHRlZBgDIAEoDSIoChZFeHBsYWluQmVzdFBhdGhSZXF1ZXN0Eg4KBnByZWZpeBgBIAEoCSJZCgxCZXN0UGF0aFN0ZXASDAoEbmFtZRgBIAEoCRISCgpiZXN0X3ZhbHVlGAIgASgJEhcKD2NhbmRpZGF0ZV92YWx1ZRgDIAEoCRIOCgZyZXN1bHQYBCABKAkitQEKEUJlc3RQYXRoQ2FuZGlkYXRlEh4KBXJvdXRlGAEgASgLMg8uY2Fpcm4udjEuUm91dGUSDAoEcmFuaxgCIAEoDRISCgpkZWNpZGVkX2J5GAMgASgJEgwKBHRleHQYBCABKAkSJQoFc3RlcHMYBSADKAsyFi5jYWlybi52MS5CZXN0UGF0aFN0ZXASEQoJbXVsdGlwYXRoGEsgASgIEhYKDm11bHRpcGF0aF90ZXh0GEwgASgJIqEBChdFeHBsYWluQmVzdFBhdGhSZXNwb25zZRIOCgZwcmVmaXgYASABKAkSLwoKY2FuZGlkYXRlcxgCIAMoCzIbLmNhaXJuLnYxLkJlc3RQYXRoQ2FuZGlkYXRlEg8KB3N1bW1hcnkYAyABKAkSIwoKaW5lbGlnaWJsZRgEIAMoCzIPLmNhaXJuLnYxLlJvdXRlEg8KB29taXR0ZWQYBSABKA0iYAoSV2F0Y2hSb3V0ZXNSZXF1ZXN0Eg4KBmZhbWlseRgBIAEoCRIlCgZmaWx0ZXIYAiABKAsyFS5jYWlybi52MS5Sb3V0ZUZpbHRlchITCgtyZXN1bWVfZnJvbRgDIAEoBCL4AQoTV2F0Y2hSb3V0ZXNSZXNwb25zZRIwCgR0eXBlGAEgASgOMiIuY2Fpcm4udjEuV2F0Y2hSb3V0ZXNSZXNwb25zZS5UeXBlEiAKB3VwZGF0ZWQYAiADKAsyDy5jYWlybi52MS5Sb3V0ZRIRCgl3aXRoZHJhd24YAyADKAkSEAoIcmV2aXNpb24YBCABKAQiaAoEVHlwZRIUChBUWVBFX1VOU1BFQ0lGSUVEEAASEQoNVFlQRV9TTkFQU0hPVBABEhEKDVRZUEVfQk9PS01BUksQAhIQCgxUWVBFX0NIQU5HRVMQAxISCg5UWVBFX0NPTVBBQ1RFRBAEIhYKFEdldFJpYlN1bW1hcnlSZXF1ZXN0IrABCgpSaWJTdW1tYXJ5Eg4KBmZhbWlseRgBIAEoCRIQCghwcmVmaXhlcxgCIAEoBBINCgVwYXRocxgDIAEoBBISCgpiZXN0X3BhdGhzGAQgASgEEhYKDnJlamVjdGVkX3BhdGhzGAUgASgEEhAKCHJldmlzaW9uGAYgASgEEhoKEm11bHRpcGF0aF9wcmVmaXhlcxhLIAEoBBIXCg9tdWx0aXBhdGhfcGF0aHMYTCABKAQinAEKFUdldFJpYlN1bW1hcnlSZXNwb25zZRImCghmYW1pbGllcxgBIAMoCzIULmNhaXJuLnYxLlJpYlN1bW1hcnkSFgoOYXR0cmlidXRlX3NldHMYAiABKAQSFAoMbWVtb3J5X2J5dGVzGAMgASgEEhYKDmJlc3RfcGF0aF9ydW5zGAQgASgEEhUKDXVwZGF0ZV9ncm91cHMYBSABKA0iOwoNRXhwbGFpbmVkR2F0ZRIMCgRuYW1lGAEgASgJEg4KBnBhc3NlZBgCIAEoCBIMCgR0ZXh0GAMgASgJIkEKEkV4cGxhaW5lZENvbmRpdGlvbhINCgVmaWVsZBgBIAEoCRINCgV3YW50cxgCIAEoCRINCgVob2xkcxgDIAEoCCKZAQoSRXhwbGFpbmVkU3RhdGVtZW50Eg4KBnBvbGljeRgBIAEoCRIRCglzdGF0ZW1lbnQYAiABKA0SDAoEbmFtZRgDIAEoCRIPCgdtYXRjaGVkGAQgASgIEjAKCmNvbmRpdGlvbnMYBSADKAsyHC5jYWlybi52MS5FeHBsYWluZWRDb25kaXRpb24SDwoHY2hhbmdlcxgGIAMoCSJJChRFeHBsYWluSW1wb3J0UmVxdWVzdBIQCghuZWlnaGJvchgBIAEoCRIOCgZwcmVmaXgYAiABKAkSDwoHcGF0aF9pZBgDIAEoDSK6AgoVRXhwbGFpbkltcG9ydFJlc3BvbnNlEhAKCG5laWdoYm9yGAEgASgJEg4KBnByZWZpeBgCIAEoCRIQCghyZWNlaXZlZBgDIAEoCBIQCghhY2NlcHRlZBgEIAEoCBIPCgdzdW1tYXJ5GAUgASgJEh4KBXJvdXRlGAYgASgLMg8uY2Fpcm4udjEuUm91dGUSJgoFZ2F0ZXMYByADKAsyFy5jYWlybi52MS5FeHBsYWluZWRHYXRlEg0KBWNoYWluGAggAygJEjAKCnN0YXRlbWVudHMYCSADKAsyHC5jYWlybi52MS5FeHBsYWluZWRTdGF0ZW1lbnQSEgoKZGVjaWRlZF9ieRgKIAEoCRIfCgZyZXN1bHQYCyABKAsyDy5jYWlybi52MS5Sb3V0ZRIMCgRiZXN0GAwgASgIIkEKHUV4cGxhaW5BZHZlcnRpc2VkUm91dGVSZXF1ZXN0EhAKCG5laWdoYm9yGAEgASgJEg4KBnByZWZpeBgCIAEoCSLBAQoPRXhwbGFpbmVkRXhwb3J0Eh0KBHBhdGgYASABKAsyDy5jYWlybi52MS5Sb3V0ZRImCgVnYXRlcxgCIAMoCzIXLmNhaXJuLnYxLkV4cGxhaW5lZEdhdGUSDQoFY2hhaW4YAyADKAkSMAoKc3RhdGVtZW50cxgEIAMoCzIcLmNhaXJuLnYxLkV4cGxhaW5lZFN0YXRlbWVudBISCgpkZWNpZGVkX2J5GAUgASgJEhIKCmFkdmVydGlzZWQYBiABKAgimwIKHkV4cGxhaW5BZHZlcnRpc2VkUm91dGVSZXNwb25zZRIQCghuZWlnaGJvchgBIAEoCRIOCgZwcmVmaXgYAiABKAkSEgoKYWR2ZXJ0aXNlZBgDIAEoCBIPCgdzdW1tYXJ5GAQgASgJEiYKBWdhdGVzGAUgAygLMhcuY2Fpcm4udjEuRXhwbGFpbmVkR2F0ZRIoCgVwYXRocxgGIAMoCzIZLmNhaXJuLnYxLkV4cGxhaW5lZEV4cG9ydBIeCgVyb3V0ZRgHIAEoCzIPLmNhaXJuLnYxLlJvdXRlEg4KBnVwZGF0ZRgIIAEoDBIPCgdpbl9zeW5jGAkgASgIEh8KBnJvdXRlcxgKIAMoCzIPLmNhaXJuLnYxLlJvdXRlMpAKCgpSaWJTZXJ2aWNlEmUKEkxpc3RSZWNlaXZlZFJvdXRlcxIjLmNhaXJuLnYxLkxpc3RSZWNlaXZlZFJvdXRlc1JlcXVlc3QaJC5jYWlybi52MS5MaXN0UmVjZWl2ZWRSb3V0ZXNSZXNwb25zZSIEqLsYARJZCg5MaXN0QmVzdFJvdXRlcxIfLmNhaXJuLnYxLkxpc3RCZXN0Um91dGVzUmVxdWVzdBogLmNhaXJuLnYxLkxpc3RCZXN0Um91dGVzUmVzcG9uc2UiBKi7GAESawoUTGlzdEFkdmVydGlzZWRSb3V0ZXMSJS5jYWlybi52MS5MaXN0QWR2ZXJ0aXNlZFJvdXRlc1JlcXVlc3QaJi5jYWlybi52MS5MaXN0QWR2ZXJ0aXNlZFJvdXRlc1Jlc3BvbnNlIgSouxgBEmUKEkxpc3RSZWplY3RlZFJvdXRlcxIjLmNhaXJuLnYxLkxpc3RSZWplY3RlZFJvdXRlc1JlcXVlc3QaJC5jYWlybi52MS5MaXN0UmVqZWN0ZWRSb3V0ZXNSZXNwb25zZSIEqLsYARJtChRTdHJlYW1SZWNlaXZlZFJvdXRlcxIlLmNhaXJuLnYxLlN0cmVhbVJlY2VpdmVkUm91dGVzUmVxdWVzdBomLmNhaXJuLnYxLlN0cmVhbVJlY2VpdmVkUm91dGVzUmVzcG9uc2UiBKi7GAEwARJhChBTdHJlYW1CZXN0Um91dGVzEiEuY2Fpcm4udjEuU3RyZWFtQmVzdFJvdXRlc1JlcXVlc3QaIi5jYWlybi52MS5TdHJlYW1CZXN0Um91dGVzUmVzcG9uc2UiBKi7GAEwARJzChZTdHJlYW1BZHZlcnRpc2VkUm91dGVzEicuY2Fpcm4udjEuU3RyZWFtQWR2ZXJ0aXNlZFJvdXRlc1JlcXVlc3QaKC5jYWlybi52MS5TdHJlYW1BZHZlcnRpc2VkUm91dGVzUmVzcG9uc2UiBKi7GAEwARJQCgtMb29rdXBSb3V0ZRIcLmNhaXJuLnYxLkxvb2t1cFJvdXRlUmVxdWVzdBodLmNhaXJuLnYxLkxvb2t1cFJvdXRlUmVzcG9uc2UiBKi7GAESXAoPRXhwbGFpbkJlc3RQYXRoEiAuY2Fpcm4udjEuRXhwbGFpbkJlc3RQYXRoUmVxdWVzdBohLmNhaXJuLnYxLkV4cGxhaW5CZXN0UGF0aFJlc3BvbnNlIgSouxgBElYKDUV4cGxhaW5JbXBvcnQSHi5jYWlybi52MS5FeHBsYWluSW1wb3J0UmVxdWVzdBofLmNhaXJuLnYxLkV4cGxhaW5JbXBvcnRSZXNwb25zZSIEqLsYARJxChZFeHBsYWluQWR2ZXJ0aXNlZFJvdXRlEicuY2Fpcm4udjEuRXhwbGFpbkFkdmVydGlzZWRSb3V0ZVJlcXVlc3QaKC5jYWlybi52MS5FeHBsYWluQWR2ZXJ0aXNlZFJvdXRlUmVzcG9uc2UiBKi7GAESUgoLV2F0Y2hSb3V0ZXMSHC5jYWlybi52MS5XYXRjaFJvdXRlc1JlcXVlc3QaHS5jYWlybi52MS5XYXRjaFJvdXRlc1Jlc3BvbnNlIgSouxgBMAESVgoNR2V0UmliU3VtbWFyeRIeLmNhaXJuLnYxLkdldFJpYlN1bW1hcnlSZXF1ZXN0Gh8uY2Fpcm4udjEuR2V0UmliU3VtbWFyeVJlc3BvbnNlIgSouxgBYgZwcm90bzM", [file_cairn_v1_options, file_cairn_v1_types]);
+  fileDesc("ChpjYWlybi92MS9yaWJfc2VydmljZS5wcm90bxIIY2Fpcm4udjEinwEKGUxpc3RSZWNlaXZlZFJvdXRlc1JlcXVlc3QSEAoIbmVpZ2hib3IYASABKAkSDgoGZmFtaWx5GAIgASgJEiUKBmZpbHRlchgDIAEoCzIVLmNhaXJuLnYxLlJvdXRlRmlsdGVyEhIKCnByZV9wb2xpY3kYBCABKAgSEQoJcGFnZV9zaXplGAUgASgNEhIKCnBhZ2VfdG9rZW4YBiABKAkiagoaTGlzdFJlY2VpdmVkUm91dGVzUmVzcG9uc2USHwoGcm91dGVzGAEgAygLMg8uY2Fpcm4udjEuUm91dGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhIKCnRvdGFsX3NpemUYAyABKAQimwEKFUxpc3RCZXN0Um91dGVzUmVxdWVzdBIOCgZmYW1pbHkYASABKAkSJQoGZmlsdGVyGAIgASgLMhUuY2Fpcm4udjEuUm91dGVGaWx0ZXISEQoJcGFnZV9zaXplGAMgASgNEhIKCnBhZ2VfdG9rZW4YBCABKAkSEQoJYWxsX3BhdGhzGAUgASgIEhEKCW11bHRpcGF0aBhLIAEoCCJmChZMaXN0QmVzdFJvdXRlc1Jlc3BvbnNlEh8KBnJvdXRlcxgBIAMoCzIPLmNhaXJuLnYxLlJvdXRlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRISCgp0b3RhbF9zaXplGAMgASgEIo0BChtMaXN0QWR2ZXJ0aXNlZFJvdXRlc1JlcXVlc3QSEAoIbmVpZ2hib3IYASABKAkSDgoGZmFtaWx5GAIgASgJEiUKBmZpbHRlchgDIAEoCzIVLmNhaXJuLnYxLlJvdXRlRmlsdGVyEhEKCXBhZ2Vfc2l6ZRgEIAEoDRISCgpwYWdlX3Rva2VuGAUgASgJImwKHExpc3RBZHZlcnRpc2VkUm91dGVzUmVzcG9uc2USHwoGcm91dGVzGAEgAygLMg8uY2Fpcm4udjEuUm91dGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhIKCnRvdGFsX3NpemUYAyABKAQiiwEKGUxpc3RSZWplY3RlZFJvdXRlc1JlcXVlc3QSEAoIbmVpZ2hib3IYASABKAkSDgoGZmFtaWx5GAIgASgJEiUKBmZpbHRlchgDIAEoCzIVLmNhaXJuLnYxLlJvdXRlRmlsdGVyEhEKCXBhZ2Vfc2l6ZRgEIAEoDRISCgpwYWdlX3Rva2VuGAUgASgJImoKGkxpc3RSZWplY3RlZFJvdXRlc1Jlc3BvbnNlEh8KBnJvdXRlcxgBIAMoCzIPLmNhaXJuLnYxLlJvdXRlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRISCgp0b3RhbF9zaXplGAMgASgEInoKG1N0cmVhbVJlY2VpdmVkUm91dGVzUmVxdWVzdBIQCghuZWlnaGJvchgBIAEoCRIOCgZmYW1pbHkYAiABKAkSJQoGZmlsdGVyGAMgASgLMhUuY2Fpcm4udjEuUm91dGVGaWx0ZXISEgoKcHJlX3BvbGljeRgEIAEoCCI/ChxTdHJlYW1SZWNlaXZlZFJvdXRlc1Jlc3BvbnNlEh8KBnJvdXRlcxgBIAMoCzIPLmNhaXJuLnYxLlJvdXRlInYKF1N0cmVhbUJlc3RSb3V0ZXNSZXF1ZXN0Eg4KBmZhbWlseRgBIAEoCRIlCgZmaWx0ZXIYAiABKAsyFS5jYWlybi52MS5Sb3V0ZUZpbHRlchIRCglhbGxfcGF0aHMYAyABKAgSEQoJbXVsdGlwYXRoGEsgASgIIjsKGFN0cmVhbUJlc3RSb3V0ZXNSZXNwb25zZRIfCgZyb3V0ZXMYASADKAsyDy5jYWlybi52MS5Sb3V0ZSJoCh1TdHJlYW1BZHZlcnRpc2VkUm91dGVzUmVxdWVzdBIQCghuZWlnaGJvchgBIAEoCRIOCgZmYW1pbHkYAiABKAkSJQoGZmlsdGVyGAMgASgLMhUuY2Fpcm4udjEuUm91dGVGaWx0ZXIiQQoeU3RyZWFtQWR2ZXJ0aXNlZFJvdXRlc1Jlc3BvbnNlEh8KBnJvdXRlcxgBIAMoCzIPLmNhaXJuLnYxLlJvdXRlIiQKEkxvb2t1cFJvdXRlUmVxdWVzdBIOCgZ0YXJnZXQYASABKAkiVwoTTG9va3VwUm91dGVSZXNwb25zZRIOCgZwcmVmaXgYASABKAkSHwoGcm91dGVzGAIgAygLMg8uY2Fpcm4udjEuUm91dGUSDwoHb21pdHRlZBgDIAEoDSIoChZFeHBsYWluQmVzdFBhdGhSZXF1ZXN0Eg4KBnByZWZpeBgBIAEoCSJZCgxCZXN0UGF0aFN0ZXASDAoEbmFtZRgBIAEoCRISCgpiZXN0X3ZhbHVlGAIgASgJEhcKD2NhbmRpZGF0ZV92YWx1ZRgDIAEoCRIOCgZyZXN1bHQYBCABKAkigAEKD1JvdXRlVmFsaWRhdGlvbhISCgpycGtpX3N0YXRlGAEgASgJEhEKCXJwa2lfdGV4dBgCIAEoCRIfCghjb3ZlcmluZxgDIAMoCzINLmNhaXJuLnYxLlZycBISCgphc3BhX3N0YXRlGAQgASgJEhEKCWFzcGFfdGV4dBgFIAEoCSLkAQoRQmVzdFBhdGhDYW5kaWRhdGUSHgoFcm91dGUYASABKAsyDy5jYWlybi52MS5Sb3V0ZRIMCgRyYW5rGAIgASgNEhIKCmRlY2lkZWRfYnkYAyABKAkSDAoEdGV4dBgEIAEoCRIlCgVzdGVwcxgFIAMoCzIWLmNhaXJuLnYxLkJlc3RQYXRoU3RlcBIRCgltdWx0aXBhdGgYSyABKAgSFgoObXVsdGlwYXRoX3RleHQYTCABKAkSLQoKdmFsaWRhdGlvbhhzIAEoCzIZLmNhaXJuLnYxLlJvdXRlVmFsaWRhdGlvbiKhAQoXRXhwbGFpbkJlc3RQYXRoUmVzcG9uc2USDgoGcHJlZml4GAEgASgJEi8KCmNhbmRpZGF0ZXMYAiADKAsyGy5jYWlybi52MS5CZXN0UGF0aENhbmRpZGF0ZRIPCgdzdW1tYXJ5GAMgASgJEiMKCmluZWxpZ2libGUYBCADKAsyDy5jYWlybi52MS5Sb3V0ZRIPCgdvbWl0dGVkGAUgASgNImAKEldhdGNoUm91dGVzUmVxdWVzdBIOCgZmYW1pbHkYASABKAkSJQoGZmlsdGVyGAIgASgLMhUuY2Fpcm4udjEuUm91dGVGaWx0ZXISEwoLcmVzdW1lX2Zyb20YAyABKAQi+AEKE1dhdGNoUm91dGVzUmVzcG9uc2USMAoEdHlwZRgBIAEoDjIiLmNhaXJuLnYxLldhdGNoUm91dGVzUmVzcG9uc2UuVHlwZRIgCgd1cGRhdGVkGAIgAygLMg8uY2Fpcm4udjEuUm91dGUSEQoJd2l0aGRyYXduGAMgAygJEhAKCHJldmlzaW9uGAQgASgEImgKBFR5cGUSFAoQVFlQRV9VTlNQRUNJRklFRBAAEhEKDVRZUEVfU05BUFNIT1QQARIRCg1UWVBFX0JPT0tNQVJLEAISEAoMVFlQRV9DSEFOR0VTEAMSEgoOVFlQRV9DT01QQUNURUQQBCJxChlMaXN0RGFtcGVuZWRSb3V0ZXNSZXF1ZXN0EhAKCG5laWdoYm9yGAEgASgJEg4KBmZhbWlseRgCIAEoCRILCgNhbGwYAyABKAgSEQoJcGFnZV9zaXplGAQgASgNEhIKCnBhZ2VfdG9rZW4YBSABKAki8QEKDURhbXBlbmVkUm91dGUSEAoIbmVpZ2hib3IYASABKAkSDgoGZmFtaWx5GAIgASgJEg4KBnByZWZpeBgDIAEoCRIPCgdwYXRoX2lkGAQgASgNEg8KB3BlbmFsdHkYBSABKA0SDQoFZmxhcHMYBiABKA0SEgoKc3VwcHJlc3NlZBgHIAEoCBIRCglhbm5vdW5jZWQYCCABKAgSLAoJdGltZV9sZWZ0GAkgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEigKBXNpbmNlGAogASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIoQBChpMaXN0RGFtcGVuZWRSb3V0ZXNSZXNwb25zZRInCgZyb3V0ZXMYASADKAsyFy5jYWlybi52MS5EYW1wZW5lZFJvdXRlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRISCgp0b3RhbF9zaXplGAMgASgEEhAKCG92ZXJmbG93GAQgASgEIjkKFUNsZWFyRGFtcGVuaW5nUmVxdWVzdBIQCghuZWlnaGJvchgBIAEoCRIOCgZwcmVmaXgYAiABKAkiGAoWQ2xlYXJEYW1wZW5pbmdSZXNwb25zZSIWChRHZXRSaWJTdW1tYXJ5UmVxdWVzdCKwAQoKUmliU3VtbWFyeRIOCgZmYW1pbHkYASABKAkSEAoIcHJlZml4ZXMYAiABKAQSDQoFcGF0aHMYAyABKAQSEgoKYmVzdF9wYXRocxgEIAEoBBIWCg5yZWplY3RlZF9wYXRocxgFIAEoBBIQCghyZXZpc2lvbhgGIAEoBBIaChJtdWx0aXBhdGhfcHJlZml4ZXMYSyABKAQSFwoPbXVsdGlwYXRoX3BhdGhzGEwgASgEIpwBChVHZXRSaWJTdW1tYXJ5UmVzcG9uc2USJgoIZmFtaWxpZXMYASADKAsyFC5jYWlybi52MS5SaWJTdW1tYXJ5EhYKDmF0dHJpYnV0ZV9zZXRzGAIgASgEEhQKDG1lbW9yeV9ieXRlcxgDIAEoBBIWCg5iZXN0X3BhdGhfcnVucxgEIAEoBBIVCg11cGRhdGVfZ3JvdXBzGAUgASgNIjsKDUV4cGxhaW5lZEdhdGUSDAoEbmFtZRgBIAEoCRIOCgZwYXNzZWQYAiABKAgSDAoEdGV4dBgDIAEoCSJBChJFeHBsYWluZWRDb25kaXRpb24SDQoFZmllbGQYASABKAkSDQoFd2FudHMYAiABKAkSDQoFaG9sZHMYAyABKAgimQEKEkV4cGxhaW5lZFN0YXRlbWVudBIOCgZwb2xpY3kYASABKAkSEQoJc3RhdGVtZW50GAIgASgNEgwKBG5hbWUYAyABKAkSDwoHbWF0Y2hlZBgEIAEoCBIwCgpjb25kaXRpb25zGAUgAygLMhwuY2Fpcm4udjEuRXhwbGFpbmVkQ29uZGl0aW9uEg8KB2NoYW5nZXMYBiADKAkiSQoURXhwbGFpbkltcG9ydFJlcXVlc3QSEAoIbmVpZ2hib3IYASABKAkSDgoGcHJlZml4GAIgASgJEg8KB3BhdGhfaWQYAyABKA0i6QIKFUV4cGxhaW5JbXBvcnRSZXNwb25zZRIQCghuZWlnaGJvchgBIAEoCRIOCgZwcmVmaXgYAiABKAkSEAoIcmVjZWl2ZWQYAyABKAgSEAoIYWNjZXB0ZWQYBCABKAgSDwoHc3VtbWFyeRgFIAEoCRIeCgVyb3V0ZRgGIAEoCzIPLmNhaXJuLnYxLlJvdXRlEiYKBWdhdGVzGAcgAygLMhcuY2Fpcm4udjEuRXhwbGFpbmVkR2F0ZRINCgVjaGFpbhgIIAMoCRIwCgpzdGF0ZW1lbnRzGAkgAygLMhwuY2Fpcm4udjEuRXhwbGFpbmVkU3RhdGVtZW50EhIKCmRlY2lkZWRfYnkYCiABKAkSHwoGcmVzdWx0GAsgASgLMg8uY2Fpcm4udjEuUm91dGUSDAoEYmVzdBgMIAEoCBItCgp2YWxpZGF0aW9uGHMgASgLMhkuY2Fpcm4udjEuUm91dGVWYWxpZGF0aW9uIkEKHUV4cGxhaW5BZHZlcnRpc2VkUm91dGVSZXF1ZXN0EhAKCG5laWdoYm9yGAEgASgJEg4KBnByZWZpeBgCIAEoCSLBAQoPRXhwbGFpbmVkRXhwb3J0Eh0KBHBhdGgYASABKAsyDy5jYWlybi52MS5Sb3V0ZRImCgVnYXRlcxgCIAMoCzIXLmNhaXJuLnYxLkV4cGxhaW5lZEdhdGUSDQoFY2hhaW4YAyADKAkSMAoKc3RhdGVtZW50cxgEIAMoCzIcLmNhaXJuLnYxLkV4cGxhaW5lZFN0YXRlbWVudBISCgpkZWNpZGVkX2J5GAUgASgJEhIKCmFkdmVydGlzZWQYBiABKAgimwIKHkV4cGxhaW5BZHZlcnRpc2VkUm91dGVSZXNwb25zZRIQCghuZWlnaGJvchgBIAEoCRIOCgZwcmVmaXgYAiABKAkSEgoKYWR2ZXJ0aXNlZBgDIAEoCBIPCgdzdW1tYXJ5GAQgASgJEiYKBWdhdGVzGAUgAygLMhcuY2Fpcm4udjEuRXhwbGFpbmVkR2F0ZRIoCgVwYXRocxgGIAMoCzIZLmNhaXJuLnYxLkV4cGxhaW5lZEV4cG9ydBIeCgVyb3V0ZRgHIAEoCzIPLmNhaXJuLnYxLlJvdXRlEg4KBnVwZGF0ZRgIIAEoDBIPCgdpbl9zeW5jGAkgASgIEh8KBnJvdXRlcxgKIAMoCzIPLmNhaXJuLnYxLlJvdXRlImIKE0xpc3ROZXh0SG9wc1JlcXVlc3QSDwoHYWRkcmVzcxgBIAEoCRITCgt1bnJlYWNoYWJsZRgCIAEoCBIRCglwYWdlX3NpemUYAyABKA0SEgoKcGFnZV90b2tlbhgEIAEoCSJ6ChRMaXN0TmV4dEhvcHNSZXNwb25zZRIkCgluZXh0X2hvcHMYASADKAsyES5jYWlybi52MS5OZXh0SG9wEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRISCgp0b3RhbF9zaXplGAMgASgEEg8KB3RyYWNrZWQYBCABKAgi1gEKB05leHRIb3ASDwoHYWRkcmVzcxgBIAEoCRIRCglyZWFjaGFibGUYAiABKAgSEQoJY29ubmVjdGVkGAMgASgIEg4KBm1ldHJpYxgEIAEoDRIkCgVleGl0cxgFIAMoCzIVLmNhaXJuLnYxLk5leHRIb3BFeGl0Eg4KBnByZWZpeBgGIAEoCRIQCghwcm90b2NvbBgHIAEoCRIPCgd0aHJvdWdoGAggAygJEg4KBnJlYXNvbhgJIAEoCRINCgVwYXRocxgKIAEoBBIMCgRoZWxkGAsgASgIIjEKC05leHRIb3BFeGl0EhEKCWludGVyZmFjZRgBIAEoCRIPCgdnYXRld2F5GAIgASgJMqcMCgpSaWJTZXJ2aWNlEmUKEkxpc3RSZWNlaXZlZFJvdXRlcxIjLmNhaXJuLnYxLkxpc3RSZWNlaXZlZFJvdXRlc1JlcXVlc3QaJC5jYWlybi52MS5MaXN0UmVjZWl2ZWRSb3V0ZXNSZXNwb25zZSIEqLsYARJZCg5MaXN0QmVzdFJvdXRlcxIfLmNhaXJuLnYxLkxpc3RCZXN0Um91dGVzUmVxdWVzdBogLmNhaXJuLnYxLkxpc3RCZXN0Um91dGVzUmVzcG9uc2UiBKi7GAESawoUTGlzdEFkdmVydGlzZWRSb3V0ZXMSJS5jYWlybi52MS5MaXN0QWR2ZXJ0aXNlZFJvdXRlc1JlcXVlc3QaJi5jYWlybi52MS5MaXN0QWR2ZXJ0aXNlZFJvdXRlc1Jlc3BvbnNlIgSouxgBEmUKEkxpc3RSZWplY3RlZFJvdXRlcxIjLmNhaXJuLnYxLkxpc3RSZWplY3RlZFJvdXRlc1JlcXVlc3QaJC5jYWlybi52MS5MaXN0UmVqZWN0ZWRSb3V0ZXNSZXNwb25zZSIEqLsYARJtChRTdHJlYW1SZWNlaXZlZFJvdXRlcxIlLmNhaXJuLnYxLlN0cmVhbVJlY2VpdmVkUm91dGVzUmVxdWVzdBomLmNhaXJuLnYxLlN0cmVhbVJlY2VpdmVkUm91dGVzUmVzcG9uc2UiBKi7GAEwARJhChBTdHJlYW1CZXN0Um91dGVzEiEuY2Fpcm4udjEuU3RyZWFtQmVzdFJvdXRlc1JlcXVlc3QaIi5jYWlybi52MS5TdHJlYW1CZXN0Um91dGVzUmVzcG9uc2UiBKi7GAEwARJzChZTdHJlYW1BZHZlcnRpc2VkUm91dGVzEicuY2Fpcm4udjEuU3RyZWFtQWR2ZXJ0aXNlZFJvdXRlc1JlcXVlc3QaKC5jYWlybi52MS5TdHJlYW1BZHZlcnRpc2VkUm91dGVzUmVzcG9uc2UiBKi7GAEwARJQCgtMb29rdXBSb3V0ZRIcLmNhaXJuLnYxLkxvb2t1cFJvdXRlUmVxdWVzdBodLmNhaXJuLnYxLkxvb2t1cFJvdXRlUmVzcG9uc2UiBKi7GAESXAoPRXhwbGFpbkJlc3RQYXRoEiAuY2Fpcm4udjEuRXhwbGFpbkJlc3RQYXRoUmVxdWVzdBohLmNhaXJuLnYxLkV4cGxhaW5CZXN0UGF0aFJlc3BvbnNlIgSouxgBElYKDUV4cGxhaW5JbXBvcnQSHi5jYWlybi52MS5FeHBsYWluSW1wb3J0UmVxdWVzdBofLmNhaXJuLnYxLkV4cGxhaW5JbXBvcnRSZXNwb25zZSIEqLsYARJxChZFeHBsYWluQWR2ZXJ0aXNlZFJvdXRlEicuY2Fpcm4udjEuRXhwbGFpbkFkdmVydGlzZWRSb3V0ZVJlcXVlc3QaKC5jYWlybi52MS5FeHBsYWluQWR2ZXJ0aXNlZFJvdXRlUmVzcG9uc2UiBKi7GAESUgoLV2F0Y2hSb3V0ZXMSHC5jYWlybi52MS5XYXRjaFJvdXRlc1JlcXVlc3QaHS5jYWlybi52MS5XYXRjaFJvdXRlc1Jlc3BvbnNlIgSouxgBMAESZQoSTGlzdERhbXBlbmVkUm91dGVzEiMuY2Fpcm4udjEuTGlzdERhbXBlbmVkUm91dGVzUmVxdWVzdBokLmNhaXJuLnYxLkxpc3REYW1wZW5lZFJvdXRlc1Jlc3BvbnNlIgSouxgBElkKDkNsZWFyRGFtcGVuaW5nEh8uY2Fpcm4udjEuQ2xlYXJEYW1wZW5pbmdSZXF1ZXN0GiAuY2Fpcm4udjEuQ2xlYXJEYW1wZW5pbmdSZXNwb25zZSIEqLsYAxJWCg1HZXRSaWJTdW1tYXJ5Eh4uY2Fpcm4udjEuR2V0UmliU3VtbWFyeVJlcXVlc3QaHy5jYWlybi52MS5HZXRSaWJTdW1tYXJ5UmVzcG9uc2UiBKi7GAESUwoMTGlzdE5leHRIb3BzEh0uY2Fpcm4udjEuTGlzdE5leHRIb3BzUmVxdWVzdBoeLmNhaXJuLnYxLkxpc3ROZXh0SG9wc1Jlc3BvbnNlIgSouxgBYgZwcm90bzM", [file_cairn_v1_options, file_cairn_v1_rpki_service, file_cairn_v1_types, file_google_protobuf_duration]);
 
 /**
  * @generated from message cairn.v1.ListReceivedRoutesRequest
@@ -545,6 +549,51 @@ export const BestPathStepSchema: GenMessage<BestPathStep> = /*@__PURE__*/
   messageDesc(file_cairn_v1_rib_service, 17);
 
 /**
+ * What RPKI and ASPA say of a route, and why.
+ *
+ * @generated from message cairn.v1.RouteValidation
+ */
+export type RouteValidation = Message<"cairn.v1.RouteValidation"> & {
+  /**
+   * valid, invalid, not-found, and one sentence on it.
+   *
+   * @generated from field: string rpki_state = 1;
+   */
+  rpkiState: string;
+
+  /**
+   * @generated from field: string rpki_text = 2;
+   */
+  rpkiText: string;
+
+  /**
+   * VRPs that cover the prefix, the first hundred.
+   *
+   * @generated from field: repeated cairn.v1.Vrp covering = 3;
+   */
+  covering: Vrp[];
+
+  /**
+   * valid, invalid, unknown, and one sentence on it.
+   *
+   * @generated from field: string aspa_state = 4;
+   */
+  aspaState: string;
+
+  /**
+   * @generated from field: string aspa_text = 5;
+   */
+  aspaText: string;
+};
+
+/**
+ * Describes the message cairn.v1.RouteValidation.
+ * Use `create(RouteValidationSchema)` to create a new message.
+ */
+export const RouteValidationSchema: GenMessage<RouteValidation> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_rib_service, 18);
+
+/**
  * @generated from message cairn.v1.BestPathCandidate
  */
 export type BestPathCandidate = Message<"cairn.v1.BestPathCandidate"> & {
@@ -590,6 +639,11 @@ export type BestPathCandidate = Message<"cairn.v1.BestPathCandidate"> & {
    * @generated from field: string multipath_text = 76;
    */
   multipathText: string;
+
+  /**
+   * @generated from field: cairn.v1.RouteValidation validation = 115;
+   */
+  validation?: RouteValidation | undefined;
 };
 
 /**
@@ -597,7 +651,7 @@ export type BestPathCandidate = Message<"cairn.v1.BestPathCandidate"> & {
  * Use `create(BestPathCandidateSchema)` to create a new message.
  */
 export const BestPathCandidateSchema: GenMessage<BestPathCandidate> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_rib_service, 18);
+  messageDesc(file_cairn_v1_rib_service, 19);
 
 /**
  * @generated from message cairn.v1.ExplainBestPathResponse
@@ -640,7 +694,7 @@ export type ExplainBestPathResponse = Message<"cairn.v1.ExplainBestPathResponse"
  * Use `create(ExplainBestPathResponseSchema)` to create a new message.
  */
 export const ExplainBestPathResponseSchema: GenMessage<ExplainBestPathResponse> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_rib_service, 19);
+  messageDesc(file_cairn_v1_rib_service, 20);
 
 /**
  * @generated from message cairn.v1.WatchRoutesRequest
@@ -669,7 +723,7 @@ export type WatchRoutesRequest = Message<"cairn.v1.WatchRoutesRequest"> & {
  * Use `create(WatchRoutesRequestSchema)` to create a new message.
  */
 export const WatchRoutesRequestSchema: GenMessage<WatchRoutesRequest> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_rib_service, 20);
+  messageDesc(file_cairn_v1_rib_service, 21);
 
 /**
  * @generated from message cairn.v1.WatchRoutesResponse
@@ -701,7 +755,7 @@ export type WatchRoutesResponse = Message<"cairn.v1.WatchRoutesResponse"> & {
  * Use `create(WatchRoutesResponseSchema)` to create a new message.
  */
 export const WatchRoutesResponseSchema: GenMessage<WatchRoutesResponse> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_rib_service, 21);
+  messageDesc(file_cairn_v1_rib_service, 22);
 
 /**
  * @generated from enum cairn.v1.WatchRoutesResponse.Type
@@ -750,7 +804,195 @@ export type WatchRoutesResponse_Type = (typeof WatchRoutesResponse_Type)[keyof t
  * Describes the enum cairn.v1.WatchRoutesResponse.Type.
  */
 export const WatchRoutesResponse_TypeSchema: GenEnum<WatchRoutesResponse_Type> = /*@__PURE__*/
-  enumDesc(file_cairn_v1_rib_service, 21, 0);
+  enumDesc(file_cairn_v1_rib_service, 22, 0);
+
+/**
+ * @generated from message cairn.v1.ListDampenedRoutesRequest
+ */
+export type ListDampenedRoutesRequest = Message<"cairn.v1.ListDampenedRoutesRequest"> & {
+  /**
+   * Default: all neighbors.
+   *
+   * @generated from field: string neighbor = 1;
+   */
+  neighbor: string;
+
+  /**
+   * Default: all families.
+   *
+   * @generated from field: string family = 2;
+   */
+  family: string;
+
+  /**
+   * Also routes that have flapped and are not suppressed.
+   *
+   * @generated from field: bool all = 3;
+   */
+  all: boolean;
+
+  /**
+   * @generated from field: uint32 page_size = 4;
+   */
+  pageSize: number;
+
+  /**
+   * @generated from field: string page_token = 5;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message cairn.v1.ListDampenedRoutesRequest.
+ * Use `create(ListDampenedRoutesRequestSchema)` to create a new message.
+ */
+export const ListDampenedRoutesRequestSchema: GenMessage<ListDampenedRoutesRequest> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_rib_service, 23);
+
+/**
+ * @generated from message cairn.v1.DampenedRoute
+ */
+export type DampenedRoute = Message<"cairn.v1.DampenedRoute"> & {
+  /**
+   * @generated from field: string neighbor = 1;
+   */
+  neighbor: string;
+
+  /**
+   * @generated from field: string family = 2;
+   */
+  family: string;
+
+  /**
+   * @generated from field: string prefix = 3;
+   */
+  prefix: string;
+
+  /**
+   * RFC 7911 path identifier, 0 without.
+   *
+   * @generated from field: uint32 path_id = 4;
+   */
+  pathId: number;
+
+  /**
+   * @generated from field: uint32 penalty = 5;
+   */
+  penalty: number;
+
+  /**
+   * Withdrawals and changes of attributes that are remembered.
+   *
+   * @generated from field: uint32 flaps = 6;
+   */
+  flaps: number;
+
+  /**
+   * @generated from field: bool suppressed = 7;
+   */
+  suppressed: boolean;
+
+  /**
+   * The neighbor announces it at present.
+   *
+   * @generated from field: bool announced = 8;
+   */
+  announced: boolean;
+
+  /**
+   * Until a suppressed route is used again, if it is quiet; until any other is forgotten.
+   *
+   * @generated from field: google.protobuf.Duration time_left = 9;
+   */
+  timeLeft?: Duration | undefined;
+
+  /**
+   * Since the first flap that is remembered.
+   *
+   * @generated from field: google.protobuf.Duration since = 10;
+   */
+  since?: Duration | undefined;
+};
+
+/**
+ * Describes the message cairn.v1.DampenedRoute.
+ * Use `create(DampenedRouteSchema)` to create a new message.
+ */
+export const DampenedRouteSchema: GenMessage<DampenedRoute> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_rib_service, 24);
+
+/**
+ * @generated from message cairn.v1.ListDampenedRoutesResponse
+ */
+export type ListDampenedRoutesResponse = Message<"cairn.v1.ListDampenedRoutesResponse"> & {
+  /**
+   * @generated from field: repeated cairn.v1.DampenedRoute routes = 1;
+   */
+  routes: DampenedRoute[];
+
+  /**
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+
+  /**
+   * @generated from field: uint64 total_size = 3;
+   */
+  totalSize: bigint;
+
+  /**
+   * Flaps that were not remembered because there were too many.
+   *
+   * @generated from field: uint64 overflow = 4;
+   */
+  overflow: bigint;
+};
+
+/**
+ * Describes the message cairn.v1.ListDampenedRoutesResponse.
+ * Use `create(ListDampenedRoutesResponseSchema)` to create a new message.
+ */
+export const ListDampenedRoutesResponseSchema: GenMessage<ListDampenedRoutesResponse> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_rib_service, 25);
+
+/**
+ * @generated from message cairn.v1.ClearDampeningRequest
+ */
+export type ClearDampeningRequest = Message<"cairn.v1.ClearDampeningRequest"> & {
+  /**
+   * Default: all neighbors.
+   *
+   * @generated from field: string neighbor = 1;
+   */
+  neighbor: string;
+
+  /**
+   * Default: all prefixes.
+   *
+   * @generated from field: string prefix = 2;
+   */
+  prefix: string;
+};
+
+/**
+ * Describes the message cairn.v1.ClearDampeningRequest.
+ * Use `create(ClearDampeningRequestSchema)` to create a new message.
+ */
+export const ClearDampeningRequestSchema: GenMessage<ClearDampeningRequest> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_rib_service, 26);
+
+/**
+ * @generated from message cairn.v1.ClearDampeningResponse
+ */
+export type ClearDampeningResponse = Message<"cairn.v1.ClearDampeningResponse"> & {
+};
+
+/**
+ * Describes the message cairn.v1.ClearDampeningResponse.
+ * Use `create(ClearDampeningResponseSchema)` to create a new message.
+ */
+export const ClearDampeningResponseSchema: GenMessage<ClearDampeningResponse> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_rib_service, 27);
 
 /**
  * @generated from message cairn.v1.GetRibSummaryRequest
@@ -763,7 +1005,7 @@ export type GetRibSummaryRequest = Message<"cairn.v1.GetRibSummaryRequest"> & {
  * Use `create(GetRibSummaryRequestSchema)` to create a new message.
  */
 export const GetRibSummaryRequestSchema: GenMessage<GetRibSummaryRequest> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_rib_service, 22);
+  messageDesc(file_cairn_v1_rib_service, 28);
 
 /**
  * @generated from message cairn.v1.RibSummary
@@ -819,7 +1061,7 @@ export type RibSummary = Message<"cairn.v1.RibSummary"> & {
  * Use `create(RibSummarySchema)` to create a new message.
  */
 export const RibSummarySchema: GenMessage<RibSummary> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_rib_service, 23);
+  messageDesc(file_cairn_v1_rib_service, 29);
 
 /**
  * @generated from message cairn.v1.GetRibSummaryResponse
@@ -858,7 +1100,7 @@ export type GetRibSummaryResponse = Message<"cairn.v1.GetRibSummaryResponse"> & 
  * Use `create(GetRibSummaryResponseSchema)` to create a new message.
  */
 export const GetRibSummaryResponseSchema: GenMessage<GetRibSummaryResponse> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_rib_service, 24);
+  messageDesc(file_cairn_v1_rib_service, 30);
 
 /**
  * One check on the way of a route, in the order in which they are made.
@@ -891,7 +1133,7 @@ export type ExplainedGate = Message<"cairn.v1.ExplainedGate"> & {
  * Use `create(ExplainedGateSchema)` to create a new message.
  */
 export const ExplainedGateSchema: GenMessage<ExplainedGate> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_rib_service, 25);
+  messageDesc(file_cairn_v1_rib_service, 31);
 
 /**
  * @generated from message cairn.v1.ExplainedCondition
@@ -920,7 +1162,7 @@ export type ExplainedCondition = Message<"cairn.v1.ExplainedCondition"> & {
  * Use `create(ExplainedConditionSchema)` to create a new message.
  */
 export const ExplainedConditionSchema: GenMessage<ExplainedCondition> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_rib_service, 26);
+  messageDesc(file_cairn_v1_rib_service, 32);
 
 /**
  * One statement of a policy that was visited.
@@ -970,7 +1212,7 @@ export type ExplainedStatement = Message<"cairn.v1.ExplainedStatement"> & {
  * Use `create(ExplainedStatementSchema)` to create a new message.
  */
 export const ExplainedStatementSchema: GenMessage<ExplainedStatement> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_rib_service, 27);
+  messageDesc(file_cairn_v1_rib_service, 33);
 
 /**
  * @generated from message cairn.v1.ExplainImportRequest
@@ -997,7 +1239,7 @@ export type ExplainImportRequest = Message<"cairn.v1.ExplainImportRequest"> & {
  * Use `create(ExplainImportRequestSchema)` to create a new message.
  */
 export const ExplainImportRequestSchema: GenMessage<ExplainImportRequest> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_rib_service, 28);
+  messageDesc(file_cairn_v1_rib_service, 34);
 
 /**
  * @generated from message cairn.v1.ExplainImportResponse
@@ -1076,6 +1318,13 @@ export type ExplainImportResponse = Message<"cairn.v1.ExplainImportResponse"> & 
    * @generated from field: bool best = 12;
    */
   best: boolean;
+
+  /**
+   * What RPKI says of the route as received.
+   *
+   * @generated from field: cairn.v1.RouteValidation validation = 115;
+   */
+  validation?: RouteValidation | undefined;
 };
 
 /**
@@ -1083,7 +1332,7 @@ export type ExplainImportResponse = Message<"cairn.v1.ExplainImportResponse"> & 
  * Use `create(ExplainImportResponseSchema)` to create a new message.
  */
 export const ExplainImportResponseSchema: GenMessage<ExplainImportResponse> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_rib_service, 29);
+  messageDesc(file_cairn_v1_rib_service, 35);
 
 /**
  * @generated from message cairn.v1.ExplainAdvertisedRouteRequest
@@ -1105,7 +1354,7 @@ export type ExplainAdvertisedRouteRequest = Message<"cairn.v1.ExplainAdvertisedR
  * Use `create(ExplainAdvertisedRouteRequestSchema)` to create a new message.
  */
 export const ExplainAdvertisedRouteRequestSchema: GenMessage<ExplainAdvertisedRouteRequest> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_rib_service, 30);
+  messageDesc(file_cairn_v1_rib_service, 36);
 
 /**
  * A path that was tried for a neighbor. Without per_client_best only the best path is.
@@ -1149,7 +1398,7 @@ export type ExplainedExport = Message<"cairn.v1.ExplainedExport"> & {
  * Use `create(ExplainedExportSchema)` to create a new message.
  */
 export const ExplainedExportSchema: GenMessage<ExplainedExport> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_rib_service, 31);
+  messageDesc(file_cairn_v1_rib_service, 37);
 
 /**
  * @generated from message cairn.v1.ExplainAdvertisedRouteResponse
@@ -1222,7 +1471,186 @@ export type ExplainAdvertisedRouteResponse = Message<"cairn.v1.ExplainAdvertised
  * Use `create(ExplainAdvertisedRouteResponseSchema)` to create a new message.
  */
 export const ExplainAdvertisedRouteResponseSchema: GenMessage<ExplainAdvertisedRouteResponse> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_rib_service, 32);
+  messageDesc(file_cairn_v1_rib_service, 38);
+
+/**
+ * @generated from message cairn.v1.ListNextHopsRequest
+ */
+export type ListNextHopsRequest = Message<"cairn.v1.ListNextHopsRequest"> & {
+  /**
+   * Only this address; empty for all.
+   *
+   * @generated from field: string address = 1;
+   */
+  address: string;
+
+  /**
+   * Only those that cannot be reached.
+   *
+   * @generated from field: bool unreachable = 2;
+   */
+  unreachable: boolean;
+
+  /**
+   * @generated from field: uint32 page_size = 3;
+   */
+  pageSize: number;
+
+  /**
+   * @generated from field: string page_token = 4;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message cairn.v1.ListNextHopsRequest.
+ * Use `create(ListNextHopsRequestSchema)` to create a new message.
+ */
+export const ListNextHopsRequestSchema: GenMessage<ListNextHopsRequest> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_rib_service, 39);
+
+/**
+ * @generated from message cairn.v1.ListNextHopsResponse
+ */
+export type ListNextHopsResponse = Message<"cairn.v1.ListNextHopsResponse"> & {
+  /**
+   * @generated from field: repeated cairn.v1.NextHop next_hops = 1;
+   */
+  nextHops: NextHop[];
+
+  /**
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+
+  /**
+   * @generated from field: uint64 total_size = 3;
+   */
+  totalSize: bigint;
+
+  /**
+   * Next hops are tracked; else all of them count as reachable.
+   *
+   * @generated from field: bool tracked = 4;
+   */
+  tracked: boolean;
+};
+
+/**
+ * Describes the message cairn.v1.ListNextHopsResponse.
+ * Use `create(ListNextHopsResponseSchema)` to create a new message.
+ */
+export const ListNextHopsResponseSchema: GenMessage<ListNextHopsResponse> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_rib_service, 40);
+
+/**
+ * A next hop that some accepted path has.
+ *
+ * @generated from message cairn.v1.NextHop
+ */
+export type NextHop = Message<"cairn.v1.NextHop"> & {
+  /**
+   * @generated from field: string address = 1;
+   */
+  address: string;
+
+  /**
+   * @generated from field: bool reachable = 2;
+   */
+  reachable: boolean;
+
+  /**
+   * On a link of ours, without a gateway between.
+   *
+   * @generated from field: bool connected = 3;
+   */
+  connected: boolean;
+
+  /**
+   * Metric of the kernel's route to it: best-path step igp-metric.
+   *
+   * @generated from field: uint32 metric = 4;
+   */
+  metric: number;
+
+  /**
+   * Where packets leave.
+   *
+   * @generated from field: repeated cairn.v1.NextHopExit exits = 5;
+   */
+  exits: NextHopExit[];
+
+  /**
+   * Route that leads to it, and who made it: kernel, static, ospf, ..., or bgp for one of ours.
+   *
+   * @generated from field: string prefix = 6;
+   */
+  prefix: string;
+
+  /**
+   * @generated from field: string protocol = 7;
+   */
+  protocol: string;
+
+  /**
+   * Next hops of our BGP routes on the way, when it is reached by these.
+   *
+   * @generated from field: repeated string through = 8;
+   */
+  through: string[];
+
+  /**
+   * Why it cannot be reached; empty when it can.
+   *
+   * @generated from field: string reason = 9;
+   */
+  reason: string;
+
+  /**
+   * Accepted paths that have it.
+   *
+   * @generated from field: uint64 paths = 10;
+   */
+  paths: bigint;
+
+  /**
+   * It came out otherwise so often that it is looked at again only later.
+   *
+   * @generated from field: bool held = 11;
+   */
+  held: boolean;
+};
+
+/**
+ * Describes the message cairn.v1.NextHop.
+ * Use `create(NextHopSchema)` to create a new message.
+ */
+export const NextHopSchema: GenMessage<NextHop> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_rib_service, 41);
+
+/**
+ * @generated from message cairn.v1.NextHopExit
+ */
+export type NextHopExit = Message<"cairn.v1.NextHopExit"> & {
+  /**
+   * @generated from field: string interface = 1;
+   */
+  interface: string;
+
+  /**
+   * Empty when the next hop is on the link itself.
+   *
+   * @generated from field: string gateway = 2;
+   */
+  gateway: string;
+};
+
+/**
+ * Describes the message cairn.v1.NextHopExit.
+ * Use `create(NextHopExitSchema)` to create a new message.
+ */
+export const NextHopExitSchema: GenMessage<NextHopExit> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_rib_service, 42);
 
 /**
  * The routing tables: what was received, what was chosen, what is sent, and why.
@@ -1347,6 +1775,26 @@ export const RibService: GenService<{
     output: typeof WatchRoutesResponseSchema;
   },
   /**
+   * Routes of neighbors with damping that have flapped: suppressed ones, and with `all` also those that are in use.
+   *
+   * @generated from rpc cairn.v1.RibService.ListDampenedRoutes
+   */
+  listDampenedRoutes: {
+    methodKind: "unary";
+    input: typeof ListDampenedRoutesRequestSchema;
+    output: typeof ListDampenedRoutesResponseSchema;
+  },
+  /**
+   * Forgets that routes have flapped; suppressed ones are used again at once.
+   *
+   * @generated from rpc cairn.v1.RibService.ClearDampening
+   */
+  clearDampening: {
+    methodKind: "unary";
+    input: typeof ClearDampeningRequestSchema;
+    output: typeof ClearDampeningResponseSchema;
+  },
+  /**
    * Sizes of the tables and the memory they take.
    *
    * @generated from rpc cairn.v1.RibService.GetRibSummary
@@ -1355,6 +1803,17 @@ export const RibService: GenService<{
     methodKind: "unary";
     input: typeof GetRibSummaryRequestSchema;
     output: typeof GetRibSummaryResponseSchema;
+  },
+  /**
+   * Next hops of the routes that import accepted: whether they can be reached, and how. Empty unless they are tracked
+   * (cairnd --dataplane).
+   *
+   * @generated from rpc cairn.v1.RibService.ListNextHops
+   */
+  listNextHops: {
+    methodKind: "unary";
+    input: typeof ListNextHopsRequestSchema;
+    output: typeof ListNextHopsResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_cairn_v1_rib_service, 0);
