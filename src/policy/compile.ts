@@ -72,6 +72,9 @@ export interface Chain {
   readonly paths: PathScanner;
   /** True when some condition reads the prefix: else routes of one attribute set, family and type fare alike. */
   readonly usesPrefix: boolean;
+  /** True when some condition asks for the state of the origin, or of the AS path. */
+  readonly readsRpki: boolean;
+  readonly readsAspa: boolean;
   /** `KIND/NAME` of every policy and set inside; when one of them changes, the chain must be compiled again. */
   readonly uses: ReadonlySet<string>;
 }
@@ -102,6 +105,8 @@ export function compileChain(
     actions: actions.rows,
     paths: compiler.paths,
     usesPrefix: predicates.rows.some((predicate) => predicate.readsPrefix),
+    readsRpki: predicates.rows.some((predicate) => predicate.readsState === "rpki"),
+    readsAspa: predicates.rows.some((predicate) => predicate.readsState === "aspa"),
     uses,
   };
 }

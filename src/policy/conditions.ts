@@ -70,6 +70,8 @@ export interface Conditions {
 /** A question about the route itself. */
 export interface RoutePredicate {
   readonly readsPrefix: boolean;
+  /** State of validation that it asks for. */
+  readonly readsState?: "rpki" | "aspa";
   matches(route: RouteKey): boolean;
 }
 
@@ -181,11 +183,16 @@ function routeConditions(match: Match, sets: SetSource, predicates: PredicateTab
     indexOf: (name: string) => number,
     readsPrefix: boolean,
     read: (route: RouteKey) => number,
+    readsState?: "rpki" | "aspa",
   ): void => {
     if (wanted.length === 0) return;
     const bits = wanted.reduce((mask, name) => mask | (1 << indexOf(name)), 0);
     const matches = (route: RouteKey): boolean => ((bits >>> read(route)) & 1) === 1;
-    const index = predicates.add(`${field} ${bits}`, () => ({ readsPrefix, matches }));
+    const index = predicates.add(`${field} ${bits}`, () => ({
+      readsPrefix,
+      matches,
+      ...(readsState && { readsState }),
+    }));
     conditions.push({ field, text: list(wanted), anyOf: [index], negated: false });
   };
   const yesNo = (field: string, wanted: boolean | undefined, predicate: RoutePredicate): void => {
@@ -195,9 +202,9 @@ function routeConditions(match: Match, sets: SetSource, predicates: PredicateTab
   };
   named("families", match.families, familyIndex, false, (route) => route.family.index);
   named("route_types", match.routeTypes, nameIndex(routeTypeNames), false, (route) => route.routeType);
-  // Validation is per prefix, whatever the attributes.
-  named("rpki_states", match.rpkiStates, nameIndex(rpkiStateNames), true, (route) => route.rpki);
-  named("aspa_states", match.aspaStates, nameIndex(aspaStateNames), true, (route) => route.aspa);
+  // An origin is valid for a prefix; a path is valid for all prefixes that share it.
+  named("rpki_states", match.rpkiStates, nameIndex(rpkiStateNames), true, (route) => route.rpki, "rpki");
+  named("aspa_states", match.aspaStates, nameIndex(aspaStateNames), false, (route) => route.aspa, "aspa");
   yesNo("is_default", match.isDefault, { readsPrefix: true, matches: (route) => route.length === 0 });
   yesNo("is_bogon", match.isBogon, prefixPredicate(bogonPrefixes));
   const prefixSets = match.prefixSets.map((name) =>

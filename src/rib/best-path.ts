@@ -6,6 +6,7 @@
  */
 import { assert } from "../base/assert.ts";
 import { AttributeFlag } from "../policy/attribute-table.ts";
+import { aspaStateNames, rpkiStateNames } from "../policy/route-key.ts";
 import { addAigp } from "../wire/attributes/aigp.ts";
 import type { AttributeStore } from "./attribute-store.ts";
 import { type NeighborColumns, NeighborFlag } from "./neighbor-columns.ts";
@@ -20,6 +21,8 @@ interface StepRule {
 /** Steps by number, in the default order. Names are those of the configuration. */
 const stepRules = [
   { name: "stale" },
+  { name: "rpki" },
+  { name: "aspa" },
   { name: "weight" },
   { name: "local-pref" },
   { name: "local-origin" },
@@ -39,22 +42,27 @@ export type StepName = (typeof stepRules)[number]["name"];
 export const stepNames: readonly StepName[] = stepRules.map(({ name }) => name);
 const breaksTies = (step: number): boolean => (stepRules[step] as StepRule).breaksTies === true;
 
+/** How good a validation state is, by its number: valid, then what nothing is known of, then invalid. */
+const stateRank = [1, 0, 2] as const;
+
 const Step = {
   stale: 0,
-  weight: 1,
-  localPref: 2,
-  localOrigin: 3,
-  aigp: 4,
-  asPathLength: 5,
-  origin: 6,
-  med: 7,
-  external: 8,
-  igpMetric: 9,
-  oldest: 10,
-  routerId: 11,
-  clusterLength: 12,
-  neighborAddress: 13,
-  pathId: 14,
+  rpki: 1,
+  aspa: 2,
+  weight: 3,
+  localPref: 4,
+  localOrigin: 5,
+  aigp: 6,
+  asPathLength: 7,
+  origin: 8,
+  med: 9,
+  external: 10,
+  igpMetric: 11,
+  oldest: 12,
+  routerId: 13,
+  clusterLength: 14,
+  neighborAddress: 15,
+  pathId: 16,
 } as const;
 
 export interface BestPathConfig {
@@ -62,6 +70,9 @@ export interface BestPathConfig {
   readonly missingMedWorst: boolean;
   readonly ignoreAsPathLength: boolean;
   readonly preferOldest: boolean;
+  /** The steps rpki and aspa are in the default order. */
+  readonly preferRpkiValid?: boolean;
+  readonly preferAspaValid?: boolean;
   /** Empty for the default order. `stale` always opens it, the last two steps always close it so that it is total. */
   readonly steps: readonly StepName[];
 }
@@ -108,7 +119,9 @@ export class BestPath {
       (step) =>
         !(step === Step.asPathLength && config.ignoreAsPathLength) &&
         !(step === Step.igpMetric && !this.attributes.nextHops && config.steps.length === 0) &&
-        !(step === Step.oldest && !config.preferOldest && config.steps.length === 0),
+        !(step === Step.oldest && !config.preferOldest && config.steps.length === 0) &&
+        !(step === Step.rpki && !config.preferRpkiValid && config.steps.length === 0) &&
+        !(step === Step.aspa && !config.preferAspaValid && config.steps.length === 0),
     );
     const staleAt = wanted.indexOf(Step.stale);
     if (staleAt >= 0) wanted.splice(staleAt, 1);
@@ -120,6 +133,11 @@ export class BestPath {
     }
     this.order = wanted;
     this.merits = wanted.filter((step) => !breaksTies(step));
+  }
+
+  /** True when the order has the step. */
+  asks(step: StepName): boolean {
+    return this.order.includes(stepNames.indexOf(step));
   }
 
   /**
@@ -160,6 +178,10 @@ export class BestPath {
           (attributes.flags[attrA] & AttributeFlag.llgrStale) -
           (attributes.flags[attrB] & AttributeFlag.llgrStale)
         );
+      case Step.rpki:
+        return stateRank[paths.rpkiOf(a)] - stateRank[paths.rpkiOf(b)];
+      case Step.aspa:
+        return stateRank[paths.aspaOf(a)] - stateRank[paths.aspaOf(b)];
       case Step.weight:
         return attributes.weight[attrB] - attributes.weight[attrA];
       case Step.localPref:
@@ -355,6 +377,10 @@ export class BestPath {
     switch (step) {
       case Step.stale:
         return this.attributes.flags[attr] & AttributeFlag.llgrStale ? "long-lived stale" : "fresh";
+      case Step.rpki:
+        return rpkiStateNames[paths.rpkiOf(path)];
+      case Step.aspa:
+        return aspaStateNames[paths.aspaOf(path)];
       case Step.weight:
         return String(this.attributes.weight[attr]);
       case Step.localPref:

@@ -3,6 +3,7 @@
  * change of policy is a walk over columns and not a route refresh.
  */
 import { grown } from "../base/columns.ts";
+import type { AspaState, RpkiState } from "../policy/route-key.ts";
 import { epochMask, epochShift, reasonMask } from "./path-flags.ts";
 
 /** Row of a path; 0 is none. */
@@ -23,6 +24,8 @@ export class PathColumns {
   time = new Uint32Array(this.capacity);
   /** RFC 7911 path ids, kept only once one differs from 0. */
   private ids: Uint32Array | undefined;
+  /** States of validation, see `path-validator.ts`; kept only while best path asks for them. */
+  private validation: Uint8Array | undefined;
   private freeHead = 0;
   /** Rows below this were in use at some time. */
   rows = 1;
@@ -56,6 +59,26 @@ export class PathColumns {
     return this.ids ? this.ids[path] : 0;
   }
 
+  /** Keeps states of validation from now on, or lets go of them. All are 0 at first. */
+  keepValidation(kept: boolean): void {
+    this.validation = kept ? (this.validation ?? new Uint8Array(this.capacity)) : undefined;
+  }
+
+  /** Notes a path's states (`packStates`). @returns false when they are what they were */
+  setValidation(path: PathId, states: number): boolean {
+    if (!this.validation || this.validation[path] === states) return false;
+    this.validation[path] = states;
+    return true;
+  }
+
+  rpkiOf(path: PathId): RpkiState {
+    return ((this.validation?.[path] ?? 0) & 3) as RpkiState;
+  }
+
+  aspaOf(path: PathId): AspaState {
+    return ((this.validation?.[path] ?? 0) >> 2) as AspaState;
+  }
+
   eligible(path: PathId): boolean {
     return (this.flags[path] & reasonMask) === 0;
   }
@@ -75,9 +98,10 @@ export class PathColumns {
     this.next = grown(this.next, n);
     this.time = grown(this.time, n);
     if (this.ids) this.ids = grown(this.ids, n);
+    if (this.validation) this.validation = grown(this.validation, n);
   }
 
   memoryBytes(): number {
-    return this.capacity * (23 + (this.ids ? 4 : 0));
+    return this.capacity * (23 + (this.ids ? 4 : 0) + (this.validation ? 1 : 0));
   }
 }

@@ -3,6 +3,7 @@
  * its providers, up to a top, and from there only down again?
  */
 import { AspaState } from "../policy/route-key.ts";
+import { BgpRole } from "../wire/bgp-role.ts";
 import { type AsPathSegment, SegmentType } from "../wire/path-attributes.ts";
 
 /** What is attested of a customer and a would-be provider. */
@@ -22,23 +23,13 @@ export interface AspaDirection {
   readonly firstAsn: number;
 }
 
-/** Our role on a session (RFC 9234) by name. */
-export type LocalRole = "provider" | "customer" | "peer" | "rs" | "rs-client";
-
-/** @returns undefined where verification does not apply: the role is not known */
-export function directionOf(role: string | undefined, neighborAsn: number): AspaDirection | undefined {
-  switch (role) {
-    case "customer":
-      return { downstream: true, firstAsn: neighborAsn };
-    case "provider":
-    case "peer":
-    case "rs":
-      return { downstream: false, firstAsn: neighborAsn };
-    case "rs-client":
-      return { downstream: false, firstAsn: 0 };
-    default:
-      return undefined;
-  }
+/**
+ * @param role ours on the session (RFC 9234)
+ * @returns undefined where verification does not apply: the role is not known
+ */
+export function directionOf(role: BgpRole | undefined, neighborAsn: number): AspaDirection | undefined {
+  if (role === undefined) return undefined;
+  return { downstream: role === BgpRole.customer, firstAsn: role === BgpRole.rsClient ? 0 : neighborAsn };
 }
 
 /**

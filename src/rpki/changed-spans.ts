@@ -34,6 +34,11 @@ class Spans {
     return low > 0 && address <= this.ends[low - 1];
   }
 
+  /** Adds all of another. */
+  join({ starts, ends }: Spans): void {
+    for (let i = 0; i < starts.length; i++) this.add(starts[i], ends[i]);
+  }
+
   get size(): number {
     return this.starts.length;
   }
@@ -77,6 +82,12 @@ export class ChangedSpans {
   covers({ family, w0, w1 }: RouteKey): boolean {
     if (family.addressBytes === 4) return this.spans4.has(w0 >>> 0);
     return this.spans6.has((w0 >>> 0) * 0x1_0000 + (w1 >>> 16));
+  }
+
+  /** Adds all of another. */
+  join(other: ChangedSpans): void {
+    this.spans4.join(other.spans4);
+    this.spans6.join(other.spans6);
   }
 
   /** True when there is anything of the address size. */

@@ -22,4 +22,7 @@ export const AttributeFlag = {
   hasAigp: 65536,
   /** Confederation segments in AS_PATH (RFC 5065). */
   hasConfederation: 131072,
+  /** The last segment of AS_PATH is a set; or one of a confederation. */
+  endsWithSet: 262144,
+  endsWithConfederation: 524288,
 } as const;

@@ -214,8 +214,10 @@ function derivePath(bytes: Uint8Array, at: number, end: number, out: DerivedAttr
   let flags = 0;
   out.pathLength = Math.min(pathHops(bytes, at, end, 4), 0xffff);
   let first = true;
+  let last: number = SegmentType.sequence;
   for (let next = at; next < end; ) {
     const type = bytes[next];
+    last = type;
     const count = bytes[next + 1];
     const segmentEnd = next + 2 + count * 4;
     if (type === SegmentType.sequence) {
@@ -230,6 +232,8 @@ function derivePath(bytes: Uint8Array, at: number, end: number, out: DerivedAttr
     }
     next = segmentEnd;
   }
+  if (last === SegmentType.set) flags |= AttributeFlag.endsWithSet;
+  else if (last !== SegmentType.sequence) flags |= AttributeFlag.endsWithConfederation;
   return flags;
 }
 
