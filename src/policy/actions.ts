@@ -4,6 +4,7 @@ import { toJsonString } from "@bufbuild/protobuf";
 import { parseIp } from "../base/ip.ts";
 import type { SetActions } from "../gen/cairn/v1/policy_service_pb.ts";
 import { SetActionsSchema } from "../gen/cairn/v1/policy_service_pb.ts";
+import { withAigpMetric } from "../wire/attributes/aigp.ts";
 import type { LocalMarks, PathAttributes } from "../wire/path-attributes.ts";
 import { SegmentType } from "../wire/path-attributes.ts";
 import { withoutPrivateAs } from "../wire/private-as.ts";
@@ -159,6 +160,10 @@ function pushNumberSteps(set: SetActions, steps: Step[]): void {
   if (med !== undefined) steps.push((attributes) => (attributes.med = med));
   if (medShift !== 0) {
     steps.push((attributes) => (attributes.med = clamped((attributes.med ?? MED_DEFAULT) + medShift)));
+  }
+  const { aigp } = set;
+  if (aigp !== undefined) {
+    steps.push((attributes) => (attributes.aigp = withAigpMetric(attributes.aigp, BigInt(aigp))));
   }
   if (set.medRemove) steps.push((attributes) => (attributes.med = undefined));
 }

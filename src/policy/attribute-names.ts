@@ -15,6 +15,7 @@ const named: Readonly<Record<string, (attributes: PathAttributes) => boolean>> =
   "extended-communities": ({ extendedCommunities }) => extendedCommunities.length > 0,
   "large-communities": ({ largeCommunities }) => largeCommunities.length > 0,
   otc: ({ otc }) => otc !== undefined,
+  aigp: ({ aigp }) => aigp.length > 0,
   weight: ({ local }) => local?.weight !== undefined,
   tag: ({ local }) => local?.tag !== undefined,
 };

@@ -1,6 +1,7 @@
 /** Why policy did what it did to a route: the interpreter of `program.ts`, watched and written down. */
 import { formatIp } from "../base/ip.ts";
 import { formatAsPath } from "../wire/as-path-text.ts";
+import { aigpMetric } from "../wire/attributes/aigp.ts";
 import { formatCommunity, formatExtendedCommunity, formatLargeCommunity } from "../wire/community-text.ts";
 import type { PathAttributes } from "../wire/path-attributes.ts";
 import type { CompiledPolicy, CompiledStatement } from "./compile.ts";
@@ -143,4 +144,5 @@ const described: readonly (readonly [string, (attributes: PathAttributes) => str
   ["tag", ({ local }) => String(local?.tag ?? "")],
   ["discard", ({ local }) => (local?.discard ? "yes" : "")],
   ["otc", ({ otc }) => String(otc ?? "")],
+  ["aigp", ({ aigp }) => String(aigpMetric(aigp) ?? "")],
 ];

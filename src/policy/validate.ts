@@ -261,6 +261,7 @@ function setsAnything(set: SetActions): boolean {
     set.communitiesRemoveSets.length + set.communitiesKeep.length + set.communitiesKeepSets.length > 0 ||
     [set.localPrefAdd, set.localPrefSubtract, set.medAdd, set.medSubtract].some((n) => n !== undefined) ||
     set.stripPrivateAs ||
+    set.aigp !== undefined ||
     set.weight !== undefined ||
     set.tag !== undefined ||
     set.prepend !== undefined

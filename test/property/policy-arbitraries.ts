@@ -138,7 +138,7 @@ const conditions = fc.record({
   isDefault: rarely(yesNo),
   isBogon: rarely(yesNo),
   hasBogonAsn: rarely(yesNo),
-  hasAttributes: few(fc.constantFrom("med", "communities", "otc", "99")),
+  hasAttributes: few(fc.constantFrom("med", "communities", "otc", "aigp", "99")),
   rpkiStates: few(fc.constantFrom("not-found", "valid")),
   aspaStates: few(fc.constantFrom("unknown", "invalid")),
   tags: few(number),
@@ -175,6 +175,7 @@ const actions = fc
     communitiesKeep: few(fc.oneof(exact, wild)),
     communitiesKeepSets: few(setName),
     stripPrivateAs: yesNo,
+    aigp: rarely(number),
     weight: rarely(number),
     tag: rarely(number),
   })

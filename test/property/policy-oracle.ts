@@ -180,6 +180,7 @@ function answers(
     med: a.med !== undefined,
     communities: a.communities.length > 0,
     otc: a.otc !== undefined,
+    aigp: a.aigp.length > 0,
     "99": a.unknown.some(({ type }) => type === 99),
   };
   return [
@@ -285,8 +286,14 @@ function change(
   replaceAddRemove(set, sets, a);
   if (set.stripPrivateAs) {
     const isPrivate = (asn: number) => (asn > 64511 && asn < 65535) || (asn > 4199999999 && asn < 4294967295);
-    for (const segment of a.asPath) segment.asns = segment.asns.filter((asn) => !isPrivate(asn));
+    // A private number in a confederation segment is a member's own.
+    for (const segment of a.asPath)
+      if (segment.type <= SegmentType.sequence) segment.asns = segment.asns.filter((asn) => !isPrivate(asn));
     a.asPath = a.asPath.filter(({ asns }) => asns.length > 0);
+  }
+  if (set.aigp !== undefined) {
+    const metric = set.aigp.toString(16).padStart(16, "0");
+    a.aigp = Uint8Array.from(`01000b${metric}`.match(/../g)!, (byte) => Number.parseInt(byte, 16));
   }
   prepend(set, context, a);
   const marks = a.local ?? { weight: undefined, tag: undefined, discard: false };

@@ -157,6 +157,7 @@ function formatSet(set: SetActions): string[] {
     const { asn, lastAs, count } = set.prepend;
     actions.push(`prepend ${lastAs ? "last" : asn === 0 ? "own" : asn} ${count}`);
   }
+  number("aigp", set.aigp);
   number("weight", set.weight);
   number("tag", set.tag);
   return actions;

@@ -246,6 +246,9 @@ export class StatementReader {
       case "strip-private-as":
         set.stripPrivateAs = true;
         return;
+      case "aigp":
+        set.aigp = source.number("a metric");
+        return;
       case "weight":
         set.weight = source.number("a weight");
         return;

@@ -111,5 +111,5 @@ export const conditionWords: readonly string[] = [
 
 export const actionWords: readonly string[] = [
   ...["accept", "reject", "next", "call", "local-pref", "med", "origin", "next-hop", "community"],
-  ...["prepend", "strip-private-as", "weight", "tag"],
+  ...["prepend", "strip-private-as", "aigp", "weight", "tag"],
 ];
