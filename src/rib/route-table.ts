@@ -19,6 +19,7 @@ import { NextHopPaths } from "./next-hop-paths.ts";
 import type { NextHops } from "./next-hops.ts";
 import { PathColumns, type PathId } from "./path-columns.ts";
 import { epochMask, epochShift, epochs, isAccepted, RejectReason, reasonMask } from "./path-flags.ts";
+import type { PathValidator, StateOfPath } from "./path-validator.ts";
 import { markerLength, type PrefixId, PrefixTable4, PrefixTable16 } from "./prefix-table.ts";
 
 const queuedDead = 1;
@@ -61,6 +62,10 @@ export class RouteTable {
   followsAllPaths = false;
   /** Which paths are used side by side with the best one; undefined as long as that was never asked for. */
   multipath: Multipath | undefined;
+  /** States of validation; undefined while nobody can tell any. */
+  validator: PathValidator | undefined;
+  /** Set while best path asks for states: they are noted with each path. */
+  stateOf: StateOfPath | undefined;
   /** Latest revision of a prefix that was forgotten: a watch cannot go on from before it. */
   forgottenRevision = 0;
 
@@ -169,6 +174,7 @@ export class RouteTable {
       paths.time[path] = nowS;
       this.attributes.retain(received);
       this.attributes.retain(attr);
+      if (this.stateOf) paths.setValidation(path, this.stateOf(path));
       this.received[neighbor]++;
       this.insert(prefix, path, head);
       if (isAccepted(reason)) {
@@ -219,6 +225,7 @@ export class RouteTable {
     paths.received[path] = received;
     paths.attr[path] = attr;
     paths.flags[path] = flags;
+    if (this.stateOf) paths.setValidation(path, this.stateOf(path));
     this.accepted[paths.neighbor[path]] += Number(nowAccepted) - Number(wasAccepted);
     if (((before ^ flags) & reasonMask) !== 0) {
       this.countOver(paths.neighbor[path], before & reasonMask, -1);
@@ -235,6 +242,19 @@ export class RouteTable {
     if (wasEligible || isEligible) {
       this.lookBehind(prefix, attr !== attrBefore && this.multipath?.has(path) === true);
     }
+  }
+
+  /**
+   * Chooses again for a path whose next hop is known to be better or worse than before.
+   * @param reason `RejectReason.nextHop` when it keeps the path from being chosen, else `none`
+   */
+  settleNextHop(path: PathId, reason: RejectReason, nowS: number): void {
+    const { flags, received, attr, prefix } = this.paths;
+    if ((flags[path] & reasonMask) === reason) {
+      if (reason === RejectReason.none) this.reselect(prefix[path]);
+      return;
+    }
+    this.rewrite(path, received[path], attr[path], (flags[path] & ~reasonMask) | reason, nowS);
   }
 
   /** The eligible paths of a prefix, best first. */
