@@ -1,7 +1,7 @@
 /**
- * What a FIB takes from a table: for each prefix where its traffic goes. A consumer keeps a marker row in the table's
- * change list (`RouteTable.addMarker`) and asks this for each row that it walks over; a change of a multipath set moves
- * its prefix like a change of the best path.
+ * What a FIB takes from a table: for each prefix where its traffic goes. A consumer has a cursor in the table's change
+ * list (`Watchers.addCursor`) and asks this for each row that it walks over; a change of a multipath set moves its prefix
+ * like a change of the best path.
  */
 import { findNextHop } from "../rib/export-rewrite.ts";
 import type { RouteTable } from "../rib/route-table.ts";

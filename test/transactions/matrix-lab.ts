@@ -172,7 +172,11 @@ export class Lab {
     route("198.51.2.0/24", { path: `${own}65900`, ...(n % 2 === 0 ? {} : { med: 5 }) });
     route("198.51.3.0/24", { path: `${own}${n === 0 ? "" : "65901 "}65900` });
     route("198.51.4.0/24", { path: `${own}65900`, ...(isInside ? { localPref: 90 } : {}) });
+    // Equally good ones: of different ASes, one of them with a link bandwidth, and from inside.
+    const bandwidth = n === 0 ? { extended: "4004fde94b189680" } : {};
+    route("198.51.6.0/24", { path: `${isInside ? "65902 " : own}65900`, ...bandwidth });
     if (isInside) {
+      route("198.51.7.0/24", { path: "65900 65901" });
       route("198.51.5.0/24", { path: "65900 65901", ...(peer.address === "10.0.0.4" ? {} : { med: 5 }) });
     }
   }

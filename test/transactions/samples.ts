@@ -107,6 +107,12 @@ export const samples: Readonly<Record<string, Sample>> = {
   },
   "Global.listen": { value: ["0.0.0.0:1179"] },
   "Global.best_path.steps": { value: ["med", "router-id"] },
+  "Global.multipath.family": { value: "ipv6-unicast" },
+  "Global.multipath.ebgp": {
+    value: 2,
+    given: { multipath: [{ family: "ipv4-unicast", relax_as_path: true }] },
+  },
+  "Global.multipath.ibgp": { value: 2 },
   "Global.import": { value: ["mark"] },
   "Global.export": { value: ["mark"] },
   "Global.import_after": { value: ["late"] },
@@ -253,6 +259,8 @@ function within(
 
 /** The object before the change, for all fields that begin so and have no `given` of their own; the longest counts. */
 export const givenWithin: Readonly<Record<string, JsonObject>> = {
+  "Global.multipath": { multipath: [{ family: "ipv4-unicast", ebgp: 2, relax_as_path: true }] },
+  "Global.multipath.relax_as_path": { multipath: [{ family: "ipv4-unicast", ebgp: 2 }] },
   "Neighbor.strict_role": { role: "BGP_ROLE_PEER" },
   "Neighbor.add_path": {
     add_path: [{ family: "ipv4-unicast", receive: false, send: "SEND_BEST", max: 2 }],
