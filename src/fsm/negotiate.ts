@@ -4,7 +4,12 @@
  */
 import { limits } from "../base/limits.ts";
 import { type BgpRole, bgpRoleNames, counterpart } from "../wire/bgp-role.ts";
-import { type Capability, capabilityCode, encodeCapability } from "../wire/capabilities.ts";
+import {
+  type Capability,
+  type CapabilityFamily,
+  capabilityCode,
+  encodeCapability,
+} from "../wire/capabilities.ts";
 import { type Family, families as knownFamilies } from "../wire/family.ts";
 import { noData } from "../wire/message.ts";
 import { MessageWriter } from "../wire/message-writer.ts";
@@ -193,14 +198,31 @@ export function isNotice(value: Agreement | Notice): value is Notice {
   return "subcode" in value;
 }
 
-/** A capability is in use when both sides offered it; for families, the same family. */
+/** A capability is in use when both sides offered it; where it names families, one of them in a way that fits. */
 export function isNegotiated(capability: Capability, others: readonly Capability[]): boolean {
   return others.some((other) => {
     if (capability.kind === "multiprotocol" && other.kind === "multiprotocol") {
-      return capability.afi === other.afi && capability.safi === other.safi;
+      return isSameFamily(capability, other);
+    }
+    if (capability.kind === "add-path" && other.kind === "add-path") {
+      return capability.families.some((ours) =>
+        other.families.some(
+          (theirs) =>
+            isSameFamily(ours, theirs) && (fits(ours.mode, theirs.mode) || fits(theirs.mode, ours.mode)),
+        ),
+      );
     }
     return capabilityCode(capability) === capabilityCode(other);
   });
+}
+
+function isSameFamily(one: CapabilityFamily, other: CapabilityFamily): boolean {
+  return one.afi === other.afi && one.safi === other.safi;
+}
+
+/** One side sends several paths and the other takes them. */
+function fits(sender: number, receiver: number): boolean {
+  return sender <= 3 && receiver <= 3 && (sender & sendBit) !== 0 && (receiver & receiveBit) !== 0;
 }
 
 /** RFC 4271 6.2, RFC 6793 4.2.1 and 9: the field and the capability must tell the same AS, and it must be the expected one. */

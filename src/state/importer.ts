@@ -312,9 +312,13 @@ export class Importer {
     const skipped = record.limitSkipped[index];
     const { id, config } = record;
     // Without soft reconfiguration only some refused routes are kept, so none of them counts.
-    const received = config.softReconfiguration ? table.received[id] : table.accepted[id];
-    this.countOne(record, table.family, prefixLimits[index], received, skipped, false);
-    const accepted = table.accepted[record.id] + table.overAccepted[record.id];
+    const held = config.softReconfiguration ? table.received[id] : table.accepted[id];
+    // What is stale counts again when it is announced again: a neighbor that came back with other routes is not punished
+    // for those that it had before.
+    const stale = table.stale[id];
+    this.countOne(record, table.family, prefixLimits[index], held - Math.min(held, stale), skipped, false);
+    const standing = table.accepted[id] + table.overAccepted[id];
+    const accepted = standing - Math.min(standing, stale);
     this.countOne(record, table.family, acceptedLimits[index], accepted, skipped, true);
   }
 

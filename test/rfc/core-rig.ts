@@ -44,6 +44,8 @@ export interface PeerOptions {
   /** It does not know four-octet AS numbers. */
   readonly twoOctet?: boolean;
   readonly extendedMessages?: boolean;
+  /** IPv4 routes have path identifiers both ways: prefixes are `ID PREFIX` here. */
+  readonly addPath?: boolean;
   readonly routeRefresh?: boolean;
   /** AFIs it offers; default those of its neighbor object. */
   readonly afis?: readonly (1 | 2)[];
@@ -351,11 +353,12 @@ export class Peer {
   }
 
   private open(): Uint8Array {
-    const { twoOctet, extendedMessages = false, routeRefresh = true, afis = [1] } = this.options;
+    const { twoOctet, extendedMessages = false, routeRefresh = true, afis = [1], addPath } = this.options;
     const capabilities: Capability[] = afis.map((afi) => ({ kind: "multiprotocol", afi, safi: 1 }));
     if (routeRefresh) capabilities.push({ kind: "route-refresh" });
     if (extendedMessages) capabilities.push({ kind: "extended-message" });
     if (!twoOctet) capabilities.push({ kind: "four-octet-as", asn: this.asn });
+    if (addPath) capabilities.push({ kind: "add-path", families: [{ afi: 1, safi: 1, mode: 3 }] });
     capabilities.push(...(this.options.capabilities ?? []));
     const routerId = this.options.routerId ?? idOf(this.address);
     return encodeOpen({ asn: this.asn, holdTimeS: 90, routerId, capabilities });
@@ -451,7 +454,7 @@ export class Peer {
     } else if (type === 5 && bytes[21] === 0) this.refreshes++;
     else if (type === 5) this.trail.push(bytes[21] === 1 ? "BoRR" : "EoRR");
     else if (type === 2) {
-      const read = readUpdate(bytes, this.options.twoOctet ? 2 : 4);
+      const read = readUpdate(bytes, this.options.twoOctet ? 2 : 4, this.options.addPath);
       if (read.endOfRib) this.endsOfRib++;
       else this.updates.push(read);
       this.trail.push(...read.withdrawn.map((each) => `-${each}`), ...read.reach.map((each) => `+${each}`));

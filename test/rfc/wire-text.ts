@@ -121,25 +121,30 @@ function communitiesHex(text: string): string {
     .join("");
 }
 
-/** NLRI of prefixes in hexadecimal. */
+/** NLRI of prefixes in hexadecimal; `ID PREFIX` is one with a path identifier. */
 export function nlriHex(prefixes: string | readonly string[]): string {
   const list = typeof prefixes === "string" ? [prefixes] : prefixes;
   return list
     .map((text) => {
-      const prefix = parsePrefix(text);
+      const [address, id] = text.split(" ").reverse();
+      const prefix = parsePrefix(address);
       assert.ok(typeof prefix !== "string", `${text}: ${String(prefix)}`);
-      return number(prefix.length, 1) + toHex(prefix.bytes, 0, (prefix.length + 7) >> 3);
+      const head = id === undefined ? "" : number(Number(id), 4);
+      return head + number(prefix.length, 1) + toHex(prefix.bytes, 0, (prefix.length + 7) >> 3);
     })
     .join("");
 }
 
-/** Reads a whole UPDATE; anything that is not well formed fails the test. */
-export function readUpdate(bytes: Uint8Array, asBytes: 2 | 4): Announced {
+/**
+ * Reads a whole UPDATE; anything that is not well formed fails the test.
+ * @param pathIds IPv4 NLRI has path identifiers (RFC 7911); prefixes are then `ID PREFIX`
+ */
+export function readUpdate(bytes: Uint8Array, asBytes: 2 | 4, pathIds = false): Announced {
   const u16 = (at: number): number => (bytes[at] << 8) | bytes[at + 1];
   const withdrawnEnd = 21 + u16(19);
   const attributesEnd = withdrawnEnd + 2 + u16(withdrawnEnd);
-  const withdrawn = readPrefixes(bytes, 21, withdrawnEnd, 4);
-  const reach = readPrefixes(bytes, attributesEnd, bytes.length, 4);
+  const withdrawn = readPrefixes(bytes, 21, withdrawnEnd, 4, pathIds);
+  const reach = readPrefixes(bytes, attributesEnd, bytes.length, 4, pathIds);
   const types: number[] = [];
   const flags: Record<number, number> = {};
   const route: Record<string, unknown> = {};
@@ -272,15 +277,23 @@ function chunks(bytes: Uint8Array, size: number): Uint8Array[] {
   return Array.from({ length: bytes.length / size }, (_, i) => bytes.subarray(i * size, (i + 1) * size));
 }
 
-function readPrefixes(bytes: Uint8Array, from: number, end: number, addressBytes: 4 | 16): string[] {
+function readPrefixes(
+  bytes: Uint8Array,
+  from: number,
+  end: number,
+  addressBytes: 4 | 16,
+  pathIds = false,
+): string[] {
   const prefixes: string[] = [];
   for (let at = from; at < end; ) {
+    const id = pathIds ? `${new DataView(bytes.buffer, bytes.byteOffset + at, 4).getUint32(0)} ` : "";
+    at += pathIds ? 4 : 0;
     const length = bytes[at];
     const size = (length + 7) >> 3;
     assert.ok(length <= addressBytes * 8 && at + 1 + size <= end, "a prefix is cut off");
     const address = new Uint8Array(addressBytes);
     address.set(bytes.subarray(at + 1, at + 1 + size));
-    prefixes.push(`${formatIp(address)}/${length}`);
+    prefixes.push(`${id}${formatIp(address)}/${length}`);
     at += 1 + size;
   }
   return prefixes;
