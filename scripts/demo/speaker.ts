@@ -288,6 +288,7 @@ function configOf(role: Role, port: number): NeighborConfig {
     damping: undefined,
     bfd: undefined,
     remote: cairnAddress,
+    obstacle: "",
     interface: "",
     unnumbered: false,
     learnsAsn: false,

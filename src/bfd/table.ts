@@ -70,6 +70,8 @@ export interface SessionReport {
   readonly cause: DownCause | undefined;
   /** What the neighbor's diagnostic was when it last left Up. */
   readonly downRemoteDiagnostic: number;
+  /** And its C bit, which is forgotten with the detection time. */
+  readonly downRemoteIndependent: boolean;
 }
 
 /** Numbers per session in a list of counters: discriminator, packets received, packets sent, packets thrown away. */
@@ -93,6 +95,7 @@ class Entry {
   changedAtMs: number;
   downAtMs = 0;
   downRemoteDiagnostic = 0;
+  downRemoteIndependent = false;
   received = 0;
   sent = 0;
   discarded = 0;
@@ -129,6 +132,11 @@ export class BfdTable {
 
   get size(): number {
     return this.#byDiscriminator.size;
+  }
+
+  /** True as long as packets of the session may come or go. */
+  has(discriminator: number): boolean {
+    return this.#byDiscriminator.has(discriminator);
   }
 
   /** A new session, or new settings of one. */
@@ -278,7 +286,9 @@ export class BfdTable {
       if (before.state === BfdState.up) {
         entry.downs++;
         entry.downAtMs = nowMs;
-        entry.downRemoteDiagnostic = (event.kind === "packet" ? session : before).remote.diagnostic;
+        const { remote } = event.kind === "packet" ? session : before;
+        entry.downRemoteDiagnostic = remote.diagnostic;
+        entry.downRemoteIndependent = remote.independent;
       }
     }
     if (isNews(before, session) && entry.goneAtMs === Number.POSITIVE_INFINITY) this.#changed.add(entry);
@@ -358,5 +368,6 @@ function reportOf(entry: Entry): SessionReport {
     downAtMs: entry.downAtMs,
     cause: session.cause,
     downRemoteDiagnostic: entry.downRemoteDiagnostic,
+    downRemoteIndependent: entry.downRemoteIndependent,
   };
 }

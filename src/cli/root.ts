@@ -82,6 +82,16 @@ export const rootCommand: Command = {
       load: async () => (await import("./commands/dynamic.ts")).dynamicCommand,
     },
     {
+      name: "bfd",
+      summary: "BFD sessions",
+      load: async () => (await import("./commands/bfd.ts")).bfdCommand,
+    },
+    {
+      name: "mrt",
+      summary: "MRT files: dumps of this router, and anybody's files",
+      load: async () => (await import("./commands/mrt.ts")).mrtCommand,
+    },
+    {
       name: "keychain",
       summary: "Keys for TCP-AO",
       load: async () => (await import("./commands/keychain.ts")).keychainCommand,
@@ -90,6 +100,26 @@ export const rootCommand: Command = {
       name: "global",
       summary: "The router's own settings",
       load: async () => (await import("./commands/global.ts")).globalCommand,
+    },
+    {
+      name: "get",
+      summary: "Objects of any kind, with how they stand",
+      load: async () => (await import("./commands/resource.ts")).getCommand,
+    },
+    {
+      name: "describe",
+      summary: "One object in full: spec, status, what it owns in the kernel, events",
+      load: async () => (await import("./commands/resource.ts")).describeCommand,
+    },
+    {
+      name: "explain",
+      summary: "Why an object is not applied",
+      load: async () => (await import("./commands/resource.ts")).explainCommand,
+    },
+    {
+      name: "delete",
+      summary: "Deletes an object of any kind",
+      load: async () => (await import("./commands/resource.ts")).deleteCommand,
     },
     {
       name: "apply",

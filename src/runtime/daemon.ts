@@ -18,11 +18,14 @@ import { type MetricsListener, startMetricsListener } from "../services/metrics-
 import { type RunningServices, startServices } from "../services/server.ts";
 import { Core } from "../state/core.ts";
 import { openStore, type Store } from "../store/store.ts";
+import { BfdThread } from "./bfd-thread.ts";
 import { describeChanges, fileMutation, type LoadedFile } from "./config-file.ts";
 import { configText, parserThread } from "./config-text.ts";
+import { type DataplanePort, openDataplane } from "./dataplane.ts";
 import { hostAddresses } from "./host-addresses.ts";
 import type { Log } from "./log.ts";
 import { OwnerLoop } from "./loop.ts";
+import { MrtFiles } from "./mrt-files.ts";
 import type { DaemonOptions } from "./options.ts";
 import { peerUid } from "./peer-uid.ts";
 import { readRefusedSegments } from "./refused-segments.ts";
@@ -45,7 +48,10 @@ export class Daemon {
   private readonly store: Store;
   private readonly loop: OwnerLoop;
   private readonly tcp: TcpPort;
+  private readonly bfd: BfdThread;
+  private readonly mrtFiles: MrtFiles;
   private readonly metrics: CairnMetrics;
+  private readonly dataplane: DataplanePort | undefined;
   private services: RunningServices | undefined;
   private telemetry: MetricsListener | undefined;
   private addressTimer: NodeJS.Timeout | undefined;
@@ -81,7 +87,8 @@ export class Daemon {
     this.options = options;
     this.log = log;
     this.store = store;
-    const core = Core.create(store.load(Date.now()), Math.random, performance.now(), Date.now());
+    const { dataplane } = options;
+    const core = Core.create(store.load(Date.now()), Math.random, performance.now(), Date.now(), dataplane);
     if (!core.ok) {
       const [first] = core.problems;
       if (first.code === "DAMAGED") throw new StartError(store.damaged(first.message));
@@ -93,8 +100,16 @@ export class Daemon {
       (input) => this.loop.post(input),
       (level, message, fields) => log.write(level, message, fields),
     );
+    this.bfd = new BfdThread(
+      (input) => this.loop.post(input),
+      (level, message, fields) => log.write(level, message, fields),
+    );
+    this.mrtFiles = new MrtFiles(join(options.stateDir, "mrt"), (input) => this.loop.post(input));
     this.loop = new OwnerLoop(core.value, {
       tcp: (effect) => this.tcp.apply(effect),
+      bfd: (effect) => this.bfd.apply(effect),
+      kernel: (effect) => this.dataplane?.apply(effect),
+      mrt: (effect) => this.mrtFiles.apply(effect),
       persist: (seq, rows) => store.persist(seq, rows),
       log: ({ level, message, fields }) => log.write(level, message, fields),
       exit: (code) => void this.close().then(() => this.ended?.(code)),
@@ -102,6 +117,16 @@ export class Daemon {
         if (ms > limits.turnSliceMs * 2) this.metrics.countSliceOverrun();
       },
     });
+    this.dataplane = openDataplane(
+      options.dataplane,
+      {
+        links: (changed, gone) => {
+          this.loop.post({ kind: "kernel.links", changed, gone });
+          this.postAddresses();
+        },
+        routes: (answers) => this.loop.post({ kind: "kernel.routes", answers }),
+      },
+    );
     this.metrics = new CairnMetrics(this.loop, version);
     store.listen({
       committed: (seq) => {
@@ -118,6 +143,8 @@ export class Daemon {
   /** An empty database takes the file; a full one is the truth, and says so where the file differs. */
   private async bootstrap(file: LoadedFile | undefined): Promise<void> {
     this.loop.post({ kind: "host.abilities", abilities: hostAbilities() });
+    const failure = this.dataplane?.start() ?? "";
+    if (failure !== "") throw new StartError(`--dataplane ${this.options.dataplane}: ${failure}`);
     const { view } = this.loop;
     if (view.generation === 0) {
       if (!file) {
@@ -280,8 +307,10 @@ export class Daemon {
     this.closing ??= (async () => {
       this.tellSystemd("STOPPING=1");
       clearInterval(this.addressTimer);
-      await Promise.all([this.services?.close(500), this.telemetry?.close()]);
+      await Promise.all([this.services?.close(500), this.telemetry?.close(), this.bfd.close()]);
       await this.tcp.close();
+      this.dataplane?.close();
+      await this.mrtFiles.close();
       this.loop.stop();
       await this.store.close();
     })();

@@ -18,7 +18,14 @@ import type { Owner, StoredAudit } from "../state/view.ts";
 /** What carries effects out. */
 export interface LoopPorts {
   tcp(effect: Extract<Effect, { kind: `tcp.${string}` }>): void;
+  /** Absent where no kernel is watched. */
+  kernel?(effect: Extract<Effect, { kind: `kernel.${string}` }>): void;
+  bfd(effect: Extract<Effect, { kind: `bfd.${string}` }>): void;
+  /** Absent where no files are written. */
+  mrt?(effect: Extract<Effect, { kind: `mrt.${string}` }>): void;
   persist(seq: number, rows: Extract<Effect, { kind: "store.persist" }>["rows"]): void;
+  /** Changes the kernel; without it nothing is, and nobody asks. */
+  dataplane?(effect: Extract<Effect, { kind: "dataplane.apply" }>): void;
   log(effect: Extract<Effect, { kind: "log" }>): void;
   exit(code: number): void;
   /** A turn took this long. */
@@ -152,8 +159,24 @@ export class OwnerLoop implements Owner {
       case "log":
         this.ports.log(effect);
         break;
+      case "bfd.set":
+      case "bfd.remove":
+        this.ports.bfd(effect);
+        break;
+      case "mrt.open":
+      case "mrt.write":
+      case "mrt.close":
+        this.ports.mrt?.(effect);
+        break;
       case "exit":
         this.ports.exit(effect.code);
+        break;
+      case "dataplane.apply":
+        this.ports.dataplane?.(effect);
+        break;
+      case "kernel.watch":
+      case "kernel.simulate":
+        this.ports.kernel?.(effect);
         break;
       default:
         this.ports.tcp(effect);

@@ -193,10 +193,10 @@ export function covers(prefix: Uint8Array, length: number, address: Uint8Array):
 export function hostAbilities(): HostAbilities {
   if (!native || nativeMissing) {
     const missing = nativeMissing ?? "the native addon is missing";
-    return { md5: missing, gtsm: missing, tcpAo: missing };
+    return { md5: missing, gtsm: missing, tcpAo: missing, bfd: missing };
   }
   const fd = native.socket(sys.AF_INET, sys.SOCK_STREAM, 0);
-  if (fd < 0) return { md5: "", gtsm: "", tcpAo: "" };
+  if (fd < 0) return { md5: "", gtsm: "", tcpAo: "", bfd: "" };
   const key: TcpAoKey = { sendId: 1, receiveId: 1, algorithm: "hmac-sha-1-96", secret: "probe" };
   const md5 = native.setsockopt(fd, sys.IPPROTO_TCP, sys.TCP_MD5SIG_EXT, encodeMd5("192.0.2.1", 32, "probe"));
   const minTtl = setMinTtl(fd, false, 255);
@@ -211,6 +211,7 @@ export function hostAbilities(): HostAbilities {
     md5: missingText(md5, "TCP MD5 (CONFIG_TCP_MD5SIG)"),
     gtsm: missingText(minTtl, "IP_MINTTL"),
     tcpAo: missingText(ao, "TCP-AO (Linux 6.7 or later with CONFIG_TCP_AO)"),
+    bfd: "",
   };
 }
 

@@ -4,6 +4,7 @@
  */
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { type BfdSession, BfdState } from "../gen/cairn/v1/bfd_service_pb.ts";
 import type { FamilyState, Neighbor } from "../gen/cairn/v1/neighbor_service_pb.ts";
 import { SessionStateSchema } from "../gen/cairn/v1/neighbor_service_pb.ts";
 import type { Owner } from "../state/view.ts";
@@ -121,6 +122,22 @@ export class CairnMetrics {
     "neighbor",
     "family",
   ]);
+  readonly #mrtFiles = this.#counter("mrt_files_total", "MRT files by outcome: completed, failed.", [
+    "dump",
+    "outcome",
+  ]);
+  readonly #mrtRecords = this.#counter("mrt_records_total", "Records written to MRT files.", ["dump"]);
+  readonly #mrtDropped = this.#counter(
+    "mrt_records_dropped_total",
+    "Updates that are in no MRT file because the disk was too slow or full.",
+    ["dump"],
+  );
+  readonly #mrtQueue = this.#gauge("mrt_queue_bytes", "Bytes of MRT files that wait for the disk.", ["dump"]);
+  readonly #mrtLast = this.#gauge(
+    "mrt_last_file_timestamp_seconds",
+    "When the last MRT file was completed, seconds since 1970.",
+    ["dump"],
+  );
   readonly #dynamicNeighbors = this.#gauge(
     "dynamic_neighbors",
     "Neighbors that came in by a range, by state: all, established.",
@@ -141,6 +158,24 @@ export class CairnMetrics {
     "TCP segments that the kernel refused in this network namespace, by reason.",
     ["reason"],
   );
+  readonly #bfdUp = this.#gauge("bfd_up", "1 while BFD with the neighbor is up, else 0.", ["neighbor"]);
+  readonly #bfdChanges = this.#counter(
+    "bfd_changes_total",
+    "Times that BFD with the neighbor came up, and went down from up.",
+    ["neighbor", "to"],
+  );
+  readonly #bfdPackets = this.#counter("bfd_packets_total", "Control packets of BFD.", [
+    "neighbor",
+    "direction",
+  ]);
+  readonly #bfdDetection = this.#gauge(
+    "bfd_detection_seconds",
+    "Time without packets after which the neighbor is missed.",
+    ["neighbor"],
+  );
+  readonly #bfdDiscards = this.#counter("bfd_discards_total", "Packets of BFD thrown away, by reason.", [
+    "reason",
+  ]);
   readonly #stale = this.#gauge("neighbor_stale_routes", "Routes kept from an earlier session or refresh.", [
     "neighbor",
     "family",
@@ -168,6 +203,18 @@ export class CairnMetrics {
     ["family"],
   );
   readonly #ribMemory = this.#gauge("rib_memory_bytes", "Bytes in columns and attribute storage.", []);
+  readonly #nextHops = this.#gauge("next_hops", "Next hops of accepted paths, by state.", ["state"]);
+  readonly #nextHopChanges = this.#counter(
+    "next_hop_changes_total",
+    "Next hops that came out otherwise: reachable or not, on a link or not, metric.",
+    [],
+  );
+  readonly #nextHopPaths = this.#counter(
+    "next_hop_paths_settled_total",
+    "Paths looked at again because their next hop came out otherwise.",
+    [],
+  );
+  readonly #links = this.#gauge("links", "Links of the host, by state.", ["state"]);
   readonly #attributeSets = this.#gauge("attribute_sets", "Distinct sets of path attributes.", []);
   readonly #updateGroups = this.#gauge(
     "update_groups",
@@ -230,7 +277,10 @@ export class CairnMetrics {
     }
     this.#showNeighbors(neighbors);
     this.#showTables();
+    this.#showKernel();
     this.#showProtection();
+    this.#showDumps();
+    await this.#showBfd(pacer);
     this.#showPolicies();
     this.#generation.set(view.generation);
     this.#pending.set(view.pending() ? 1 : 0);
@@ -306,6 +356,23 @@ export class CairnMetrics {
     }
   }
 
+  #showDumps(): void {
+    const { view } = this.#owner;
+    for (const metric of [this.#mrtFiles, this.#mrtRecords, this.#mrtDropped]) metric.reset();
+    for (const metric of [this.#mrtQueue, this.#mrtLast]) metric.reset();
+    for (const { metadata } of view.objects("MrtDump")) {
+      const dump = metadata.name;
+      const state = view.mrtDump(dump);
+      if (!state) continue;
+      this.#mrtFiles.inc({ dump, outcome: "completed" }, Number(state.files));
+      this.#mrtFiles.inc({ dump, outcome: "failed" }, Number(state.failures));
+      this.#mrtRecords.inc({ dump }, Number(state.records));
+      this.#mrtDropped.inc({ dump }, Number(state.dropped));
+      this.#mrtQueue.set({ dump }, Number(state.queuedBytes));
+      if (state.lastTime) this.#mrtLast.set({ dump }, Number(state.lastTime.seconds));
+    }
+  }
+
   #showProtection(): void {
     const { view } = this.#owner;
     for (const metric of [this.#dynamicNeighbors, this.#dynamicAccepted, this.#dynamicRefused])
@@ -325,6 +392,30 @@ export class CairnMetrics {
       const reason = name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
       this.#refusedSegments.inc({ reason }, count);
     }
+  }
+
+  async #showBfd(pacer: Pacer): Promise<void> {
+    const { view } = this.#owner;
+    const sessions: BfdSession[] = [];
+    for (const neighbor of view.bfdNeighbors()) {
+      await pacer.rest();
+      const session = view.bfdSession(neighbor);
+      if (session) sessions.push(session);
+    }
+    for (const metric of [this.#bfdUp, this.#bfdChanges, this.#bfdPackets, this.#bfdDetection])
+      metric.reset();
+    for (const session of sessions) {
+      const { neighbor, detectionTime } = session;
+      this.#bfdUp.set({ neighbor }, session.state === BfdState.UP ? 1 : 0);
+      this.#bfdChanges.inc({ neighbor, to: "up" }, session.ups);
+      this.#bfdChanges.inc({ neighbor, to: "down" }, session.downs);
+      this.#bfdPackets.inc({ neighbor, direction: "received" }, Number(session.packetsReceived));
+      this.#bfdPackets.inc({ neighbor, direction: "sent" }, Number(session.packetsSent));
+      if (detectionTime)
+        this.#bfdDetection.set({ neighbor }, Number(detectionTime.seconds) + detectionTime.nanos / 1e9);
+    }
+    this.#bfdDiscards.reset();
+    for (const { reason, packets } of view.bfdDiscards()) this.#bfdDiscards.inc({ reason }, Number(packets));
   }
 
   #showStale(neighbor: string, state: FamilyState): void {
@@ -350,6 +441,22 @@ export class CairnMetrics {
     this.#updateGroups.set(summary.updateGroups);
     this.#bestPathRuns.reset();
     this.#bestPathRuns.inc(Number(summary.bestPathRuns));
+  }
+
+  #showKernel(): void {
+    const { view } = this.#owner;
+    const counts = view.nextHopCounts();
+    const links = view.links();
+    if (!counts || !links) return;
+    this.#nextHops.set({ state: "reachable" }, counts.reachable);
+    this.#nextHops.set({ state: "unreachable" }, counts.unreachable);
+    this.#nextHopChanges.reset();
+    this.#nextHopChanges.inc(counts.changes);
+    this.#nextHopPaths.reset();
+    this.#nextHopPaths.inc(counts.pathsSettled);
+    const up = links.filter((link) => link.up).length;
+    this.#links.set({ state: "up" }, up);
+    this.#links.set({ state: "down" }, links.length - up);
   }
 
   #showPolicies(): void {

@@ -1,20 +1,25 @@
 /** All services on one router. */
 import type { DescService } from "@bufbuild/protobuf";
 import type { ConnectRouter } from "@connectrpc/connect";
+import { BfdService } from "../gen/cairn/v1/bfd_service_pb.ts";
 import { ConfigService } from "../gen/cairn/v1/config_service_pb.ts";
 import { ControlService } from "../gen/cairn/v1/control_service_pb.ts";
 import { EventService } from "../gen/cairn/v1/event_service_pb.ts";
 import { GlobalService } from "../gen/cairn/v1/global_service_pb.ts";
 import { InjectionService } from "../gen/cairn/v1/injection_service_pb.ts";
+import { InterfaceService } from "../gen/cairn/v1/interface_service_pb.ts";
 import { KeychainService } from "../gen/cairn/v1/keychain_service_pb.ts";
+import { MrtService } from "../gen/cairn/v1/mrt_service_pb.ts";
 import { NeighborService } from "../gen/cairn/v1/neighbor_service_pb.ts";
 import { PeerGroupService } from "../gen/cairn/v1/peer_group_service_pb.ts";
 import { PolicyService } from "../gen/cairn/v1/policy_service_pb.ts";
+import { ResourceService } from "../gen/cairn/v1/resource_service_pb.ts";
 import { RibService } from "../gen/cairn/v1/rib_service_pb.ts";
 import { file_google_rpc_error_details } from "../gen/google/rpc/error_details_pb.ts";
 import { file_google_rpc_status } from "../gen/google/rpc/status_pb.ts";
 import { Health } from "../gen/grpc/health/v1/health_pb.ts";
 import { ServerReflection } from "../gen/grpc/reflection/v1/reflection_pb.ts";
+import { bfdService } from "./bfd.ts";
 import { configService } from "./config.ts";
 import type { ServiceContext } from "./context.ts";
 import { controlService } from "./control.ts";
@@ -22,24 +27,31 @@ import { eventService } from "./event.ts";
 import { globalService } from "./global.ts";
 import { healthService } from "./health.ts";
 import { injectionService } from "./injection.ts";
+import { interfaceService } from "./interface.ts";
 import { keychainService } from "./keychain.ts";
+import { mrtService } from "./mrt.ts";
 import { neighborService } from "./neighbor.ts";
 import { peerGroupService } from "./peer-group.ts";
 import { policyService } from "./policy.ts";
 import { reflectionService } from "./reflection.ts";
+import { resourceService } from "./resource.ts";
 import { ribService } from "./rib.ts";
 
 /** Everything that is served, by name of package and service. */
 export const servedServices: readonly DescService[] = [
+  BfdService,
   ConfigService,
   ControlService,
   EventService,
   GlobalService,
   InjectionService,
+  InterfaceService,
   KeychainService,
+  MrtService,
   NeighborService,
   PeerGroupService,
   PolicyService,
+  ResourceService,
   RibService,
   Health,
   ServerReflection,
@@ -50,15 +62,19 @@ export function serviceRoutes(services: ServiceContext): (router: ConnectRouter)
   const files = [file_google_rpc_error_details, file_google_rpc_status];
   return (router) =>
     void router
+      .service(BfdService, bfdService(services))
       .service(ConfigService, configService(services))
       .service(ControlService, controlService(services))
       .service(EventService, eventService(services))
       .service(GlobalService, globalService(services))
       .service(InjectionService, injectionService(services))
+      .service(InterfaceService, interfaceService(services))
       .service(KeychainService, keychainService(services))
+      .service(MrtService, mrtService(services))
       .service(NeighborService, neighborService(services))
       .service(PeerGroupService, peerGroupService(services))
       .service(PolicyService, policyService(services))
+      .service(ResourceService, resourceService(services))
       .service(RibService, ribService(services))
       .service(Health, healthService(services, servedServices))
       .service(ServerReflection, reflectionService(servedServices, files));

@@ -7,6 +7,7 @@ import { canonicalPeer } from "../base/peer-address.ts";
 import type { Problem, Result } from "../base/problem.ts";
 import type { BfdDiscards, BfdSession } from "../gen/cairn/v1/bfd_service_pb.ts";
 import type { Event, EventFilter } from "../gen/cairn/v1/event_service_pb.ts";
+import type { Link } from "../gen/cairn/v1/interface_service_pb.ts";
 import type { Injected } from "../gen/cairn/v1/injection_service_pb.ts";
 import type { MrtDumpState } from "../gen/cairn/v1/mrt_service_pb.ts";
 import type { DynamicRangeState, Neighbor } from "../gen/cairn/v1/neighbor_service_pb.ts";
@@ -19,7 +20,9 @@ import {
   GetRibSummaryResponseSchema,
   type LookupRouteResponse,
   LookupRouteResponseSchema,
+  type NextHop,
 } from "../gen/cairn/v1/rib_service_pb.ts";
+import type { ResourceStatus } from "../gen/cairn/v1/resource_types_pb.ts";
 import type { RouteFilter } from "../gen/cairn/v1/types_pb.ts";
 import type { RouteTable } from "../rib/route-table.ts";
 import { type Family, families, unicastFamily } from "../wire/family.ts";
@@ -31,6 +34,7 @@ import { explainBestPath } from "./explain.ts";
 import { explainAdvertised } from "./explain-export.ts";
 import { explainImport } from "./explain-import.ts";
 import type { RefusedSegments } from "./inputs.ts";
+import { linkMessages, nextHopMessage } from "./kernel-messages.ts";
 import type { Mutation } from "./mutation.ts";
 import type { NeighborRecord } from "./neighbor-record.ts";
 import { neighborMessage } from "./neighbor-view.ts";
@@ -46,6 +50,7 @@ import type {
   DampenedPage,
   DampenedQuery,
   Health,
+  NextHopCounts,
   ObjectView,
   PolicyTrial,
   PreparationWork,
@@ -324,6 +329,44 @@ export class CoreView implements View {
   ): Result<PlanJob> {
     assert(preparation instanceof Preparation, "a plan rests on a preparation of the same view");
     return PlanJob.create(this.core, preparation.finish(), options);
+  }
+
+  nextHops(
+    address: string,
+    unreachable: boolean,
+    position: string,
+    max: number,
+  ): { nextHops: NextHop[]; position: string; total: number } | undefined {
+    const { routing, kernel, nowMs } = this.core;
+    const { nextHops } = kernel;
+    if (!nextHops) return undefined;
+    const wanted = address === "" ? [...nextHops.all()] : [nextHops.find(parseIp(address)!)];
+    const from = Number(position);
+    const all = wanted
+      .filter((hop) => hop !== undefined)
+      .filter(({ way }) => !unreachable || !way?.reachable)
+      .sort((a, b) => a.id - b.id);
+    const rest = all.filter(({ id }) => id > from);
+    const page = rest.slice(0, max);
+    return {
+      nextHops: page.map((hop) => nextHopMessage(hop, routing.nextHops!.usesOf(hop.id), nowMs)),
+      position: rest.length > page.length ? String(page[page.length - 1].id) : "",
+      total: all.length,
+    };
+  }
+
+  nextHopCounts(): NextHopCounts | undefined {
+    const { nextHops } = this.core.kernel;
+    if (!nextHops) return undefined;
+    let reachable = 0;
+    for (const { way } of nextHops.all()) reachable += Number(way?.reachable ?? false);
+    const { changes, pathsSettled, size } = nextHops;
+    return { reachable, unreachable: size - reachable, changes, pathsSettled };
+  }
+
+  links(): Link[] | undefined {
+    const { links, dataplane } = this.core.kernel;
+    return dataplane === "none" ? undefined : linkMessages(links);
   }
 
   changeCounts(): { commits: number; refusals: ReadonlyMap<string, number> } {

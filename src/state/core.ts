@@ -140,7 +140,7 @@ export class Core {
     reverted: Prepared | undefined,
     dataplane: Dataplane,
   ) {
-    this.routing = new Routing(dataplane === "observed");
+    this.routing = new Routing(dataplane !== "none");
     this.nowMs = nowMs;
     this.wallMs = wallMs;
     this.objects = objects;
@@ -157,6 +157,7 @@ export class Core {
       stateChanged: (record) => this.watchers.neighborChanged(record.config.address),
     });
     this.kernel = new KernelWatch({
+      dataplane,
       routing: this.routing,
       jobs: this.jobs,
       effects: this.effects,
@@ -348,6 +349,7 @@ export class Core {
         this.neighbors.apply(touched, () => {
           if (touched.some(({ kind }) => kind === "Global")) this.kernel.globalChanged();
           this.resources.apply(touched);
+          this.mrt.apply(touched);
           done();
         }),
       failedTests: (touched) => failedTests(this.policies, touched),

@@ -2,7 +2,12 @@
  * Everything the core wants done, as plain data. The shell carries effects out in order; what must wait for
  * durability is held back by the core itself, so an effect that leaves a turn may be done at once.
  */
+
+import type { SessionPlan } from "../bfd/table.ts";
+import type { KernelOperation } from "../dataplane/kernel-port.ts";
+import type { SimulatedKernel } from "../dataplane/simulated-kernel.ts";
 import type { CallId, ConnId } from "./inputs.ts";
+import type { MrtFileId } from "./mrt/dump-files.ts";
 import type { MutationOutcome } from "./mutation.ts";
 import type { OperationOutcome } from "./operation.ts";
 import type { StoreRow } from "./rows.ts";
@@ -33,6 +38,21 @@ export interface KeyEffect {
   readonly ao: readonly TcpAoKey[];
 }
 
+/** Begin an MRT file. Answered by `mrt.closed` when it is complete or cannot be written any more. */
+export interface MrtOpenEffect {
+  readonly kind: "mrt.open";
+  readonly file: MrtFileId;
+  /** Below the directory for dumps; and the pattern that it comes from, which tells the files that are counted with it. */
+  readonly path: string;
+  readonly pattern: string;
+  readonly compression: "none" | "gzip" | "zstd";
+  /** It is never put in place of another file, and kept even when it is not complete. */
+  readonly appends: boolean;
+  /** Older files beyond this number, or older than this, go when it is complete; 0: none. */
+  readonly maxFiles: number;
+  readonly maxAgeMs: number;
+}
+
 export type Effect =
   | ConnectEffect
   /** Socket options of an accepted connection once its neighbor is known. */
@@ -50,14 +70,37 @@ export type Effect =
       readonly ttl: number;
       readonly minTtl: number;
     }
+  /** Interfaces on which neighbors are to be found by router advertisements, and told of us by ours; all of them. */
+  | { readonly kind: "link.discover"; readonly interfaces: readonly string[] }
   /** Bytes to send. They may be shared with other connections: nobody changes them. */
   | { readonly kind: "tcp.send"; readonly conn: ConnId; readonly bytes: Uint8Array }
   /** Close after what was sent is out (`abort`: at once, with a reset). No `tcp.closed` follows. */
   | { readonly kind: "tcp.close"; readonly conn: ConnId; readonly abort: boolean }
   /** Stop (or go on) reading from the socket: the connection's inbox is full (or has room again). */
   | { readonly kind: "tcp.pause"; readonly conn: ConnId; readonly paused: boolean }
+  /** Addresses to be told of by `kernel.routes` from now on, and those that are no longer of interest. */
+  | {
+      readonly kind: "kernel.watch";
+      readonly watch: readonly Uint8Array[];
+      readonly unwatch: readonly Uint8Array[];
+    }
+  /** Replaces what the simulated kernel holds. */
+  | { readonly kind: "kernel.simulate"; readonly kernel: SimulatedKernel }
+  /** Run a BFD session, or go on with other settings; the discriminator names it. */
+  | { readonly kind: "bfd.set"; readonly plan: SessionPlan }
+  | { readonly kind: "bfd.remove"; readonly discriminator: number }
+  | MrtOpenEffect
+  | { readonly kind: "mrt.write"; readonly file: MrtFileId; readonly bytes: Uint8Array }
+  /** The file gets its name when all is on disk, or is thrown away; answered by `mrt.closed`. */
+  | { readonly kind: "mrt.close"; readonly file: MrtFileId; readonly keep: boolean }
   /** Rows to make durable in one database transaction, answered by `store.committed` or `store.failed`. */
   | { readonly kind: "store.persist"; readonly seq: number; readonly rows: readonly StoreRow[] }
+  /** Change the kernel, in this order; answered by `dataplane.applied`. */
+  | {
+      readonly kind: "dataplane.apply";
+      readonly batch: number;
+      readonly operations: readonly KernelOperation[];
+    }
   | { readonly kind: "reply"; readonly call: CallId; readonly outcome: MutationOutcome | OperationOutcome }
   | {
       readonly kind: "log";

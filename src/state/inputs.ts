@@ -2,7 +2,12 @@
  * Everything that reaches the core from outside, as plain data. Clock readings come with each call; live handles are
  * ids. The recorder writes these down and replay feeds them back.
  */
+
+import type { DiscardCount, SessionReport } from "../bfd/table.ts";
+import type { Link, RouteAnswer } from "../dataplane/kernel-model.ts";
+import type { KernelFact, KernelOutcome } from "../dataplane/kernel-port.ts";
 import type { HostAbilities } from "./kinds/rules.ts";
+import type { MrtFileId } from "./mrt/dump-files.ts";
 import type { Mutation } from "./mutation.ts";
 import type { Operation } from "./operation.ts";
 import type { StoredAudit } from "./rows.ts";
@@ -37,6 +42,17 @@ export interface RefusedSegments {
   readonly ttlTooLow: number;
 }
 
+/** What the thread of BFD has to tell. Times of reports are wall-clock milliseconds. */
+export interface BfdNewsInput {
+  readonly reports: readonly SessionReport[];
+  /** `counterStride` numbers for each session whose counters moved. */
+  readonly counters: Float64Array;
+  /** All counts, when one of them moved. */
+  readonly discards: readonly DiscardCount[] | undefined;
+  /** What keeps sessions from running; empty when nothing does any more. */
+  readonly failures: readonly (readonly [discriminator: number, text: string])[];
+}
+
 export type Input =
   | {
       readonly kind: "tcp.accepted";
@@ -61,14 +77,48 @@ export type Input =
   | { readonly kind: "tcp.sent"; readonly conn: ConnId; readonly queued: number }
   /** Addresses of the host's interfaces, at start and after each change: for next hops of the other family and third-party next hops. */
   | { readonly kind: "host.addresses"; readonly addresses: readonly HostAddress[] }
+  /** A router advertised itself on an interface that is watched; `address` is link-local. */
+  | { readonly kind: "link.router"; readonly interface: string; readonly address: string }
+  /** Why that interface cannot be watched; empty once it can. */
+  | { readonly kind: "link.failed"; readonly interface: string; readonly why: string }
   /** What the host can do to protect sessions, once at start. */
   | { readonly kind: "host.abilities"; readonly abilities: HostAbilities }
   /** Segments that the kernel has refused since it started, over all connections. Told when they changed. */
   | { readonly kind: "host.refusals"; readonly counts: RefusedSegments }
+  /** Links of the kernel that are new or different, and the indexes of those that are gone; all of them at first. */
+  | { readonly kind: "kernel.links"; readonly changed: readonly Link[]; readonly gone: readonly number[] }
+  /** What the kernel does with packets to next hops that are watched, when first asked and whenever that changes. */
+  | { readonly kind: "kernel.routes"; readonly answers: readonly RouteAnswer[] }
+  /** One at a time is under way, so that no queue grows. */
+  | ({ readonly kind: "bfd.news" } & BfdNewsInput)
+  /** Of an MRT file so many bytes still wait for the disk. */
+  | { readonly kind: "mrt.taken"; readonly file: MrtFileId; readonly queued: number }
+  /** An MRT file is complete, or (with an error) will never be. `path` is where it is, `bytes` its size. */
+  | {
+      readonly kind: "mrt.closed";
+      readonly file: MrtFileId;
+      readonly path: string;
+      readonly bytes: number;
+      readonly error: string;
+    }
   | { readonly kind: "mutate"; readonly call: CallId; readonly mutation: Mutation }
   | { readonly kind: "operate"; readonly call: CallId; readonly operation: Operation }
   /** An attempt that was refused before it became a mutation, or an operation, for the audit. */
   | { readonly kind: "audit"; readonly entry: StoredAudit }
+  /** How the operations of a batch ended, in their order. What the kernel told of them came before, as facts. */
+  | {
+      readonly kind: "dataplane.applied";
+      readonly batch: number;
+      readonly outcomes: readonly KernelOutcome[];
+    }
+  /** What the kernel holds: changes, or all that concerns us of one class when `all` names it. */
+  | {
+      readonly kind: "dataplane.facts";
+      readonly all: string | undefined;
+      readonly facts: readonly KernelFact[];
+    }
+  /** Notices of this class were lost; all of it follows. */
+  | { readonly kind: "dataplane.lost"; readonly class: string }
   /** All rows persisted with a sequence number up to `seq` are durable. */
   | { readonly kind: "store.committed"; readonly seq: number }
   /** Writing failed; rows from `seq` on are not durable. */

@@ -355,12 +355,13 @@ function outboundFilters(entries: readonly OutboundFilter[]): (OutboundFilterCon
 function whereabouts(
   { bytes, zone }: PeerAddress,
   found: Uint8Array | undefined,
-): Pick<NeighborConfig, "addressBytes" | "remote" | "interface" | "unnumbered"> {
+): Pick<NeighborConfig, "addressBytes" | "remote" | "obstacle" | "interface" | "unnumbered"> {
   const addressBytes = bytes ?? found;
   const text = addressBytes ? formatIp(addressBytes) : "";
   return {
     addressBytes: addressBytes ?? new Uint8Array(16),
     remote: text === "" || zone === "" ? text : `${text}%${zone}`,
+    obstacle: "",
     interface: zone,
     unnumbered: bytes === undefined,
   };
@@ -411,6 +412,7 @@ const sources: Readonly<Record<keyof NeighborConfig, string | undefined>> = {
   address: undefined,
   addressBytes: undefined,
   remote: undefined,
+  obstacle: undefined,
   interface: undefined,
   unnumbered: undefined,
   learnsAsn: "remote_as",
@@ -498,6 +500,8 @@ export function compareConfigs(before: NeighborConfig, after: NeighborConfig): C
   for (const key of Object.keys(sources) as (keyof NeighborConfig)[]) {
     const source = sources[key];
     if (source === undefined || sameSetting(before[key], after[key])) continue;
+    // What an OPEN told is no setting.
+    if (key === "remoteAsn" && before.learnsAsn && after.learnsAsn) continue;
     if (!fields.includes(source)) fields.push(source);
     // Inside a member AS the confederation is only something to look for in paths.
     impacts.add(key === "confederation" ? Impact.POLICY : impactOf(source));

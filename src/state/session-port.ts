@@ -20,6 +20,8 @@ export interface NeighborConfig extends RestartConfig {
   readonly addressBytes: Uint8Array;
   /** Where to connect to: the address, for a link-local one with its interface; empty as long as it is not known. */
   readonly remote: string;
+  /** Why there is nobody to connect to at present, a sentence; empty when there is no such reason. */
+  readonly obstacle: string;
   /** Interface of a link-local neighbor, or the one that it is named by; empty for any other. */
   readonly interface: string;
   /** It is named by its interface: the address is found there. */
@@ -280,6 +282,11 @@ export interface SessionHost {
    * @returns the settings that go with it, or one sentence on why it is refused
    */
   identify(neighbor: NeighborId, asn: number): NeighborConfig | string;
+  /**
+   * A neighbor that is named by its interface connected before its address was known.
+   * @returns the settings that go with the address
+   */
+  locate(neighbor: NeighborId, address: string): NeighborConfig;
   /** The neighbor's visible state changed (state, counters worth an event, reasons). */
   stateChanged(neighbor: NeighborId): void;
   /** An event for the log and the stream; `severity` 1 info, 2 warning, 3 error. */

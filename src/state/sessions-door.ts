@@ -96,7 +96,7 @@ export class Door {
   }
 
   /** RFC 4271 has Idle refuse connections. We let the newest wait for the end of the hold instead, unread. */
-  private park(peer: Peer, connection: Connection): void {
+  park(peer: Peer, connection: Connection): void {
     this.dropParked(peer, cease.connectionRejected);
     peer.parked = connection;
   }

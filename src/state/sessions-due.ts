@@ -24,7 +24,7 @@ export function runDueTimers(engine: Engine, intake: Intake, door: Door): void {
 function peerDue(engine: Engine, peer: Peer): void {
   engine.timers.set(peer, PeerTimer.start, Number.POSITIVE_INFINITY);
   peer.hold = undefined;
-  engine.dispatch(peer.main, { kind: "start", manual: true });
+  if (peer.gate === "") engine.dispatch(peer.main, { kind: "start", manual: true });
 }
 
 function attemptDue(engine: Engine, intake: Intake, door: Door, attempt: Attempt): void {

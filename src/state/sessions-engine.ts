@@ -170,14 +170,14 @@ export class Engine {
     const { config } = attempt.peer;
     // Ids of connections that we open are positive, so they never meet the negative ones of accepted connections.
     const id = ++this.lastOutbound;
-    const connection = new Connection(id, true, config.address, config.port, this.nowMs);
+    const connection = new Connection(id, true, config.remote, config.port, this.nowMs);
     connection.attempt = attempt;
     attempt.connection = connection;
     this.connections.set(id, connection);
     this.effects.push({
       kind: "tcp.connect",
       conn: id,
-      remoteAddress: config.address,
+      remoteAddress: config.remote,
       remotePort: config.port,
       localAddress: config.localAddress,
       ttl: outgoingTtl(config),
@@ -417,7 +417,9 @@ function negotiatedOf(attempt: Attempt): Negotiated {
     remoteRouterId: agreement.remoteRouterId,
     remoteAsn: agreement.remoteAsn,
     external: attempt.peer.config.external,
-    localAddress: parseIp(connection.localAddress) ?? new Uint8Array(attempt.peer.config.addressBytes.length),
+    localAddress:
+      parseIp(connection.localAddress.split("%")[0]) ??
+      new Uint8Array(attempt.peer.config.addressBytes.length),
     remoteAddress: attempt.peer.config.addressBytes,
   };
 }

@@ -63,6 +63,8 @@ export class Peer extends TimerOwner {
   parked: Connection | undefined = undefined;
   /** Held down by a prefix limit: the family's name and whether it ends by itself. */
   hold: { readonly family: string; readonly ends: boolean } | undefined = undefined;
+  /** Why no session may come up at present, for the status sentence; empty when one may. */
+  gate = "";
   /** The machine that `SessionHost.established` was called for. */
   up: Attempt | undefined = undefined;
   /** Graceful restart as agreed on for the session, or for the last one while its routes are kept. */
@@ -114,7 +116,8 @@ export function rank(state: State): number {
 }
 
 export function settingsOf(config: NeighborConfig): Settings {
-  const { passive, connectRetryMs, delayOpenMs, sendHoldMs, idleHoldMs } = config;
+  const { connectRetryMs, delayOpenMs, sendHoldMs, idleHoldMs } = config;
+  const passive = config.passive || config.obstacle !== "";
   return { passive, connectRetryMs, delayOpenMs, sendHoldMs, idleHoldMs };
 }
 

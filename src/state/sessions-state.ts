@@ -51,7 +51,9 @@ export function neighborState(peer: Peer, nowMs: number, wallMs: number): Neighb
     restart: restartState(agreement?.restart ?? peer.restart, agreement?.enhancedRefresh ?? false),
     localAddress: connection?.localAddress || (config.localAddress ?? ""),
     localPort: connection?.localPort ?? 0,
-    remoteAddress: config.address,
+    remoteAddress: connection?.remoteAddress ?? config.remote,
+    interface: config.interface,
+    discovery: discovery(config),
     remotePort: connection?.remotePort ?? config.port,
     remoteRouterId: agreement ? formatIp4(agreement.remoteRouterId) : "",
     remoteAsn: config.remoteAsn,
@@ -74,6 +76,12 @@ export function neighborState(peer: Peer, nowMs: number, wallMs: number): Neighb
 
 function ends(local: boolean, byCode: ReadonlyMap<number, number>) {
   return [...byCode].map(([code, count]) => ({ local, code, count: BigInt(count) }));
+}
+
+/** How the address of a neighbor that is named by its interface stands; empty for any other. */
+function discovery({ unnumbered, remote, obstacle }: NeighborConfig): string {
+  if (!unnumbered) return "";
+  return obstacle === "" ? `found at ${remote}` : obstacle;
 }
 
 type Left = (owner: Attempt | Peer, timer: number) => Duration | undefined;
@@ -99,6 +107,7 @@ function status(peer: Peer, nowMs: number): string {
     return `held down by the ${hold.family} prefix limit for another ${secondsText(leftMs)}`;
   }
   if (peer.up) return "";
+  if (peer.gate !== "") return peer.gate;
   const why = peer.connectError ? ` (last: ${peer.connectError})` : "";
   switch (peer.leading().session.state) {
     case "Idle": {
@@ -109,6 +118,7 @@ function status(peer: Peer, nowMs: number): string {
     }
     case "Active": {
       const leftMs = main.deadlinesMs[Timer.connectRetry] - nowMs;
+      if (config.obstacle !== "") return config.obstacle;
       if (!Number.isFinite(leftMs)) return "waiting for the neighbor to connect";
       return `waiting ${secondsText(leftMs)} before the next attempt${why}`;
     }

@@ -21,7 +21,7 @@ import { Door } from "./sessions-door.ts";
 import { runDueTimers } from "./sessions-due.ts";
 import { Engine } from "./sessions-engine.ts";
 import { Intake } from "./sessions-intake.ts";
-import { Peer, PeerTimer, settingsOf } from "./sessions-peer.ts";
+import { Peer, PeerTimer, rank, settingsOf } from "./sessions-peer.ts";
 import { neighborState } from "./sessions-state.ts";
 
 /** Many neighbors that are added together start spread over this much per neighbor, at most over the second value. */
@@ -82,6 +82,7 @@ export class Sessions {
       this.engine.dispatch(attempt, { kind: "settings", settings: settingsOf(config) });
     }
     if (keysDiffer(was, config) && !reset && !config.shutdown) this.dialAgain(peer);
+    if (isFound(was, config) && !reset && !config.shutdown) this.dialNow(peer);
     const restarts = reset || was.shutdown;
     if (!config.shutdown && restarts && !peer.hold) this.begin(peer);
     this.engine.host.stateChanged(neighbor);
@@ -230,7 +231,7 @@ export class Sessions {
     connection.localAddress = localAddress;
     connection.localPort = localPort;
     this.engine.connections.set(conn, connection);
-    let peer = this.byAddress.get(remoteAddress);
+    let peer = this.byAddress.get(remoteAddress) ?? this.onInterface(remoteAddress);
     if ((!peer || peer.config.dynamic) && !this.ending) {
       const verdict = this.engine.host.stranger(remoteAddress, localAddress);
       if (verdict.kind === "refused") {
@@ -457,6 +458,22 @@ export class Sessions {
     if (parked) this.intake.list(parked);
   }
 
+  /** The neighbor that is named by the interface of a link-local address, unless it is known to have another one. */
+  private onInterface(remoteAddress: string): Peer | undefined {
+    const zone = remoteAddress.split("%")[1];
+    const peer = zone === undefined ? undefined : this.byAddress.get(zone);
+    if (!peer?.config.unnumbered) return undefined;
+    if (peer.config.remote === "") peer.config = this.engine.host.locate(peer.id, remoteAddress);
+    return peer.config.remote === remoteAddress ? peer : undefined;
+  }
+
+  /** It is known now where to connect to: without the wait that goes between attempts. */
+  private dialNow(peer: Peer): void {
+    if (peer.hold || peer.parked || peer.attempts().some(({ connection }) => connection)) return;
+    this.stop(peer, cease.configurationChange);
+    this.begin(peer);
+  }
+
   /** With another key an attempt under way would go on sending what nobody answers. */
   private dialAgain(peer: Peer): void {
     if (peer.main.session.state !== "Connect" || peer.candidates.length > 0) return;
@@ -470,6 +487,11 @@ export class Sessions {
       this.engine.dispatch(attempt, { kind: "stop", manual: true, notice, silent });
     this.door.dropParked(peer, notice);
   }
+}
+
+/** There is somebody to connect to, and was not before, or at another address. */
+function isFound(before: NeighborConfig, after: NeighborConfig): boolean {
+  return after.obstacle === "" && (before.obstacle !== "" || before.remote !== after.remote);
 }
 
 function keysDiffer(a: NeighborConfig, b: NeighborConfig): boolean {

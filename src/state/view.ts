@@ -7,6 +7,7 @@ import type { Problem, Result } from "../base/problem.ts";
 import type { BfdDiscards, BfdSession } from "../gen/cairn/v1/bfd_service_pb.ts";
 import type { PlanResponse } from "../gen/cairn/v1/config_service_pb.ts";
 import type { Event, EventFilter } from "../gen/cairn/v1/event_service_pb.ts";
+import type { Link } from "../gen/cairn/v1/interface_service_pb.ts";
 import type { Injected } from "../gen/cairn/v1/injection_service_pb.ts";
 import type { MrtDumpState } from "../gen/cairn/v1/mrt_service_pb.ts";
 import type { DynamicRangeState, Neighbor } from "../gen/cairn/v1/neighbor_service_pb.ts";
@@ -23,6 +24,7 @@ import type {
   ExplainImportResponse,
   GetRibSummaryResponse,
   LookupRouteResponse,
+  NextHop,
 } from "../gen/cairn/v1/rib_service_pb.ts";
 import type { ResourceStatus } from "../gen/cairn/v1/resource_types_pb.ts";
 import type { Metadata, RouteFilter } from "../gen/cairn/v1/types_pb.ts";
@@ -169,6 +171,21 @@ export interface CoreView {
   dampened(query: DampenedQuery, position: string, max: number): Result<DampenedPage>;
   ribSummary(): GetRibSummaryResponse;
   /**
+   * Next hops in a stable order, at most `max` of them; the answer's `position` is empty when there are no more.
+   * @param address only this one; empty for all
+   * @returns undefined when next hops are not tracked
+   */
+  nextHops(
+    address: string,
+    unreachable: boolean,
+    position: string,
+    max: number,
+  ): { nextHops: NextHop[]; position: string; total: number } | undefined;
+  /** Counted since the start; undefined when next hops are not tracked. */
+  nextHopCounts(): NextHopCounts | undefined;
+  /** Links by index; undefined where no kernel is looked at. */
+  links(): Link[] | undefined;
+  /**
    * Injected routes in a stable order, at most `max` of them and as many as one step finds; the answer's `position` is
    * empty when there are no more. @returns problems of the filter
    */
@@ -209,6 +226,15 @@ export interface CoreView {
   preparation(mutation: Mutation): PreparationWork;
   /** Changes carried out and refused (by code) since the start. */
   changeCounts(): { readonly commits: number; readonly refusals: ReadonlyMap<string, number> };
+}
+
+/** What next hop tracking has to tell of itself. */
+export interface NextHopCounts {
+  readonly reachable: number;
+  readonly unreachable: number;
+  /** Next hops that came out otherwise, and paths looked at again because of that. */
+  readonly changes: number;
+  readonly pathsSettled: number;
 }
 
 /** A mutation that is checked in steps. */

@@ -27,6 +27,7 @@ function start(): Transport {
   assert.ok(core.ok);
   const loop: OwnerLoop = new OwnerLoop(core.value, {
     tcp: () => {},
+    bfd: () => {},
     persist: (seq) => void setImmediate(() => loop.post({ kind: "store.committed", seq })),
     log: () => {},
     exit: () => {},

@@ -224,7 +224,7 @@ describe("protection as declared", () => {
 
   test("what the host cannot do is refused, unless the neighbor is shut down", () => {
     const rig = new CoreRig();
-    const abilities = { md5: "no addon", gtsm: "no addon", tcpAo: "no kernel" };
+    const abilities = { md5: "no addon", gtsm: "no addon", tcpAo: "no kernel", bfd: "no addon" };
     rig.input({ kind: "host.abilities", abilities });
     const wanted = { password: "p", ttlSecurity: 1 };
     assert.deepEqual(refusal(rig, neighbor(wanted)), [

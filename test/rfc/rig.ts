@@ -70,6 +70,7 @@ export function config(change: Partial<NeighborConfig> = {}): NeighborConfig {
     damping: undefined,
     bfd: undefined,
     remote: address,
+    obstacle: "",
     interface: "",
     unnumbered: false,
     learnsAsn: false,
@@ -151,6 +152,7 @@ export class Rig {
         refresh: (_, family) => void this.calls.push(`refresh ${family.name}`),
         writable: () => void this.calls.push("writable"),
         stranger: () => ({ kind: "unknown" }),
+        locate: () => config(),
         identify: () => "no dynamic neighbors here",
         stateChanged: () => {},
         event: (topic, object, _severity, summary, facts) =>

@@ -14,6 +14,8 @@ export interface Sample {
   readonly besides?: Readonly<Record<string, JsonObject>>;
   /** Neighbor whose setting (or whose peer group's) it is; 192.0.2.2 unless given. */
   readonly on?: string;
+  /** Neighbors whose sessions end, where a field that resets sessions does not concern all that it might. */
+  readonly resets?: readonly string[];
 }
 
 /** 192.0.2.2 and 10.0.0.4 are in peer groups, 192.0.2.6 has no policies; 10.0.0.0/24 is iBGP. */
@@ -113,6 +115,12 @@ export const samples: Readonly<Record<string, Sample>> = {
     given: { multipath: [{ family: "ipv4-unicast", relax_as_path: true }] },
   },
   "Global.multipath.ibgp": { value: 2 },
+  "Global.confederation.identifier": { value: 65100, resets: ["192.0.2.2", "192.0.2.3", "192.0.2.6"] },
+  "Global.confederation.member_ases": {
+    value: [65002],
+    given: { confederation: { identifier: 65100 } },
+    resets: ["192.0.2.2"],
+  },
   "Global.import": { value: ["mark"] },
   "Global.export": { value: ["mark"] },
   "Global.import_after": { value: ["late"] },
@@ -131,6 +139,12 @@ export const samples: Readonly<Record<string, Sample>> = {
   "Neighbor.add_path.send": { value: "SEND_PER_NEIGHBOR_AS" },
   "Neighbor.add_path.max": { value: 3 },
   "Neighbor.allow_own_as": { value: 1 },
+  "Neighbor.local_as_no_prepend": { value: true, given: { local_asn: 65097 } },
+  "Neighbor.local_as_replace_as": { value: true, given: { local_asn: 65097 } },
+  "Neighbor.local_as_dual_as": { value: true, given: { local_asn: 65097 } },
+  "Neighbor.aigp_send": { value: true },
+  "Neighbor.aigp_receive": { value: true },
+  "Neighbor.long_lived_partial": { value: true, on: "10.0.0.4" },
   "Neighbor.remove_private_as": { value: "REMOVE_PRIVATE_AS_ALL" },
   "Neighbor.import": { value: ["other"] },
   "Neighbor.export": { value: ["other"] },
@@ -214,6 +228,7 @@ export const samples: Readonly<Record<string, Sample>> = {
     ["communities_keep", ["65002:2"]],
     ["communities_keep_sets", ["cs"]],
     ["strip_private_as", true],
+    ["aigp", 5],
     ["weight", 5],
     ["tag", 5],
   ]),
@@ -262,6 +277,7 @@ export const givenWithin: Readonly<Record<string, JsonObject>> = {
   "Global.multipath": { multipath: [{ family: "ipv4-unicast", ebgp: 2, relax_as_path: true }] },
   "Global.multipath.relax_as_path": { multipath: [{ family: "ipv4-unicast", ebgp: 2 }] },
   "Neighbor.strict_role": { role: "BGP_ROLE_PEER" },
+  "Neighbor.bfd": { bfd: { multiplier: 4 } },
   "Neighbor.add_path": {
     add_path: [{ family: "ipv4-unicast", receive: false, send: "SEND_BEST", max: 2 }],
   },

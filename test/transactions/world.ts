@@ -44,6 +44,7 @@ export class World {
     if (!core.ok) throw new Error(JSON.stringify(core.problems));
     this.loop = new OwnerLoop(core.value, {
       tcp: () => {},
+      bfd: () => {},
       persist: (seq, rows) => store.persist(seq, rows),
       log: () => {},
       exit: () => {},

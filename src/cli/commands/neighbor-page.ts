@@ -1,4 +1,5 @@
 /** Everything about one neighbor, on a page that is read at 80 columns. */
+import { BfdState } from "../../gen/cairn/v1/bfd_service_pb.ts";
 import {
   type Capability,
   type FamilyState,
@@ -13,6 +14,7 @@ import { humanBytes, humanCount, humanDuration, humanTime, safeText } from "../h
 import { specFields } from "../spec-fields.ts";
 import { type Style, stateTone } from "../style.ts";
 import { type Column, renderFields, renderTable, wrapText } from "../table.ts";
+import { bfdWord } from "./bfd.ts";
 import { addressOf, asnOf, isUp, stateWord } from "./neighbor-view.ts";
 
 /** @param width cells a line may take; Infinity when the output is no terminal */
@@ -55,6 +57,7 @@ function sessionLines(neighbor: Neighbor, state: NeighborState, style: Style, wi
           "queues",
           `${humanBytes(state.outQueueBytes)} to send, ${humanBytes(state.inQueueBytes)} to process`,
         ],
+        ["bfd", state.bfdState === BfdState.UNSPECIFIED ? "" : bfdWord(state.bfdState)],
         ["authentication", state.authentication === "none" ? "" : state.authentication],
         ["lowest TTL taken", state.minimumTtl === 0 ? "" : String(state.minimumTtl)],
         ["dynamic", dynamicText(state)],

@@ -23,6 +23,7 @@ import {
   type LookupRouteResponse,
   LookupRouteResponseSchema,
 } from "../../gen/cairn/v1/rib_service_pb.ts";
+import type { ResourceStatus } from "../../gen/cairn/v1/resource_types_pb.ts";
 import type { RouteFilter } from "../../gen/cairn/v1/types_pb.ts";
 import type {
   CoreView,
@@ -119,6 +120,10 @@ export class FakeView implements CoreView {
     return this.#objects.list("Neighbor").map((object) => object.metadata.name);
   }
 
+  mrtDump(): undefined {
+    return undefined;
+  }
+
   dynamicRange(): undefined {
     return undefined;
   }
@@ -192,6 +197,18 @@ export class FakeView implements CoreView {
 
   dampened(): Result<DampenedPage> {
     return { ok: true, value: { routes: [], position: "", total: 0, overflow: 0 } };
+  }
+
+  nextHops(): undefined {
+    return undefined;
+  }
+
+  nextHopCounts(): undefined {
+    return undefined;
+  }
+
+  links(): undefined {
+    return undefined;
   }
 
   ribSummary(): GetRibSummaryResponse {

@@ -16,9 +16,11 @@ export interface HostAbilities {
   readonly gtsm: string;
   /** TCP-AO (RFC 5925). */
   readonly tcpAo: string;
+  /** Packets of BFD (RFC 5881). */
+  readonly bfd: string;
 }
 
-export const everyAbility: HostAbilities = { md5: "", gtsm: "", tcpAo: "" };
+export const everyAbility: HostAbilities = { md5: "", gtsm: "", tcpAo: "", bfd: "" };
 
 export interface KindRules {
   /**
