@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file cairn/v1/control_service.proto.
  */
 export const file_cairn_v1_control_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch5jYWlybi92MS9jb250cm9sX3NlcnZpY2UucHJvdG8SCGNhaXJuLnYxIhIKEEdldEhlYWx0aFJlcXVlc3QiQAoPU3Vic3lzdGVtSGVhbHRoEgwKBG5hbWUYASABKAkSDwoHaGVhbHRoeRgCIAEoCBIOCgZkZXRhaWwYAyABKAki0QEKEUdldEhlYWx0aFJlc3BvbnNlEg8KB2hlYWx0aHkYASABKAgSDwoHdmVyc2lvbhgCIAEoCRIpCgZ1cHRpbWUYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLQoKc3Vic3lzdGVtcxgEIAMoCzIZLmNhaXJuLnYxLlN1YnN5c3RlbUhlYWx0aBISCgpnZW5lcmF0aW9uGAUgASgEEgwKBG5hbWUYBiABKAkSCwoDYXNuGAcgASgNEhEKCXJvdXRlcl9pZBgIIAEoCSITChFHZXRNZXRyaWNzUmVxdWVzdCIiChJHZXRNZXRyaWNzUmVzcG9uc2USDAoEdGV4dBgBIAEoCSJCCg9TaHV0ZG93blJlcXVlc3QSDwoHbWVzc2FnZRgBIAEoCRIMCgRoYXJkGAIgASgIEhAKCGdyYWNlZnVsGAMgASgIIhIKEFNodXRkb3duUmVzcG9uc2UiIwoSU2V0TG9nTGV2ZWxSZXF1ZXN0Eg0KBWxldmVsGAEgASgJIicKE1NldExvZ0xldmVsUmVzcG9uc2USEAoIcHJldmlvdXMYASABKAkyxgIKDkNvbnRyb2xTZXJ2aWNlEkoKCUdldEhlYWx0aBIaLmNhaXJuLnYxLkdldEhlYWx0aFJlcXVlc3QaGy5jYWlybi52MS5HZXRIZWFsdGhSZXNwb25zZSIEqLsYARJNCgpHZXRNZXRyaWNzEhsuY2Fpcm4udjEuR2V0TWV0cmljc1JlcXVlc3QaHC5jYWlybi52MS5HZXRNZXRyaWNzUmVzcG9uc2UiBKi7GAESRwoIU2h1dGRvd24SGS5jYWlybi52MS5TaHV0ZG93blJlcXVlc3QaGi5jYWlybi52MS5TaHV0ZG93blJlc3BvbnNlIgSouxgDElAKC1NldExvZ0xldmVsEhwuY2Fpcm4udjEuU2V0TG9nTGV2ZWxSZXF1ZXN0Gh0uY2Fpcm4udjEuU2V0TG9nTGV2ZWxSZXNwb25zZSIEqLsYA2IGcHJvdG8z", [file_cairn_v1_options, file_google_protobuf_duration]);
+  fileDesc("Ch5jYWlybi92MS9jb250cm9sX3NlcnZpY2UucHJvdG8SCGNhaXJuLnYxIhIKEEdldEhlYWx0aFJlcXVlc3QiQAoPU3Vic3lzdGVtSGVhbHRoEgwKBG5hbWUYASABKAkSDwoHaGVhbHRoeRgCIAEoCBIOCgZkZXRhaWwYAyABKAki0QEKEUdldEhlYWx0aFJlc3BvbnNlEg8KB2hlYWx0aHkYASABKAgSDwoHdmVyc2lvbhgCIAEoCRIpCgZ1cHRpbWUYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLQoKc3Vic3lzdGVtcxgEIAMoCzIZLmNhaXJuLnYxLlN1YnN5c3RlbUhlYWx0aBISCgpnZW5lcmF0aW9uGAUgASgEEgwKBG5hbWUYBiABKAkSCwoDYXNuGAcgASgNEhEKCXJvdXRlcl9pZBgIIAEoCSITChFHZXRNZXRyaWNzUmVxdWVzdCIiChJHZXRNZXRyaWNzUmVzcG9uc2USDAoEdGV4dBgBIAEoCSJCCg9TaHV0ZG93blJlcXVlc3QSDwoHbWVzc2FnZRgBIAEoCRIMCgRoYXJkGAIgASgIEhAKCGdyYWNlZnVsGAMgASgIIhIKEFNodXRkb3duUmVzcG9uc2UiIwoSU2V0TG9nTGV2ZWxSZXF1ZXN0Eg0KBWxldmVsGAEgASgJIicKE1NldExvZ0xldmVsUmVzcG9uc2USEAoIcHJldmlvdXMYASABKAkiJQoVVHJpZ2dlck1ydER1bXBSZXF1ZXN0EgwKBG5hbWUYASABKAkigwEKFlRyaWdnZXJNcnREdW1wUmVzcG9uc2USDAoEcGF0aBgBIAEoCRIOCgZyb3V0ZXMYAiABKAQSDwoHcmVjb3JkcxgDIAEoBBINCgVieXRlcxgEIAEoBBIrCghkdXJhdGlvbhgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbjKhAwoOQ29udHJvbFNlcnZpY2USSgoJR2V0SGVhbHRoEhouY2Fpcm4udjEuR2V0SGVhbHRoUmVxdWVzdBobLmNhaXJuLnYxLkdldEhlYWx0aFJlc3BvbnNlIgSouxgBEk0KCkdldE1ldHJpY3MSGy5jYWlybi52MS5HZXRNZXRyaWNzUmVxdWVzdBocLmNhaXJuLnYxLkdldE1ldHJpY3NSZXNwb25zZSIEqLsYARJHCghTaHV0ZG93bhIZLmNhaXJuLnYxLlNodXRkb3duUmVxdWVzdBoaLmNhaXJuLnYxLlNodXRkb3duUmVzcG9uc2UiBKi7GAMSWQoOVHJpZ2dlck1ydER1bXASHy5jYWlybi52MS5UcmlnZ2VyTXJ0RHVtcFJlcXVlc3QaIC5jYWlybi52MS5UcmlnZ2VyTXJ0RHVtcFJlc3BvbnNlIgSouxgDElAKC1NldExvZ0xldmVsEhwuY2Fpcm4udjEuU2V0TG9nTGV2ZWxSZXF1ZXN0Gh0uY2Fpcm4udjEuU2V0TG9nTGV2ZWxSZXNwb25zZSIEqLsYA2IGcHJvdG8z", [file_cairn_v1_options, file_google_protobuf_duration]);
 
 /**
  * @generated from message cairn.v1.GetHealthRequest
@@ -222,6 +222,66 @@ export const SetLogLevelResponseSchema: GenMessage<SetLogLevelResponse> = /*@__P
   messageDesc(file_cairn_v1_control_service, 8);
 
 /**
+ * @generated from message cairn.v1.TriggerMrtDumpRequest
+ */
+export type TriggerMrtDumpRequest = Message<"cairn.v1.TriggerMrtDumpRequest"> & {
+  /**
+   * Name of an MrtDump of a table: its file is written as if it were due.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message cairn.v1.TriggerMrtDumpRequest.
+ * Use `create(TriggerMrtDumpRequestSchema)` to create a new message.
+ */
+export const TriggerMrtDumpRequestSchema: GenMessage<TriggerMrtDumpRequest> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_control_service, 9);
+
+/**
+ * @generated from message cairn.v1.TriggerMrtDumpResponse
+ */
+export type TriggerMrtDumpResponse = Message<"cairn.v1.TriggerMrtDumpResponse"> & {
+  /**
+   * The file, as a path on the daemon's host.
+   *
+   * @generated from field: string path = 1;
+   */
+  path: string;
+
+  /**
+   * @generated from field: uint64 routes = 2;
+   */
+  routes: bigint;
+
+  /**
+   * @generated from field: uint64 records = 3;
+   */
+  records: bigint;
+
+  /**
+   * Size of the file.
+   *
+   * @generated from field: uint64 bytes = 4;
+   */
+  bytes: bigint;
+
+  /**
+   * @generated from field: google.protobuf.Duration duration = 5;
+   */
+  duration?: Duration | undefined;
+};
+
+/**
+ * Describes the message cairn.v1.TriggerMrtDumpResponse.
+ * Use `create(TriggerMrtDumpResponseSchema)` to create a new message.
+ */
+export const TriggerMrtDumpResponseSchema: GenMessage<TriggerMrtDumpResponse> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_control_service, 10);
+
+/**
  * The daemon itself.
  *
  * @generated from service cairn.v1.ControlService
@@ -256,6 +316,16 @@ export const ControlService: GenService<{
     methodKind: "unary";
     input: typeof ShutdownRequestSchema;
     output: typeof ShutdownResponseSchema;
+  },
+  /**
+   * Dumps a table into an MRT file now, and answers when the file is complete.
+   *
+   * @generated from rpc cairn.v1.ControlService.TriggerMrtDump
+   */
+  triggerMrtDump: {
+    methodKind: "unary";
+    input: typeof TriggerMrtDumpRequestSchema;
+    output: typeof TriggerMrtDumpResponseSchema;
   },
   /**
    * Changes the log level of the running daemon.
