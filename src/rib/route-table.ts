@@ -257,6 +257,14 @@ export class RouteTable {
     this.rewrite(path, received[path], attr[path], (flags[path] & ~reasonMask) | reason, nowS);
   }
 
+  /** Notes the states of all paths of a prefix, where best path asks for them. */
+  noteStates(prefix: PrefixId): void {
+    const { stateOf, paths } = this;
+    if (!stateOf) return;
+    for (let path = this.head[prefix]; path !== 0; path = paths.next[path])
+      paths.setValidation(path, stateOf(path));
+  }
+
   /** The eligible paths of a prefix, best first. */
   ranked(prefix: PrefixId): PathId[] {
     return this.best.rank(this.paths, this.head[prefix]);

@@ -117,16 +117,13 @@ export class Daemon {
         if (ms > limits.turnSliceMs * 2) this.metrics.countSliceOverrun();
       },
     });
-    this.dataplane = openDataplane(
-      options.dataplane,
-      {
-        links: (changed, gone) => {
-          this.loop.post({ kind: "kernel.links", changed, gone });
-          this.postAddresses();
-        },
-        routes: (answers) => this.loop.post({ kind: "kernel.routes", answers }),
+    this.dataplane = openDataplane(options.dataplane, {
+      links: (changed, gone) => {
+        this.loop.post({ kind: "kernel.links", changed, gone });
+        this.postAddresses();
       },
-    );
+      routes: (answers) => this.loop.post({ kind: "kernel.routes", answers }),
+    });
     this.metrics = new CairnMetrics(this.loop, version);
     store.listen({
       committed: (seq) => {

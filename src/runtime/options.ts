@@ -1,8 +1,10 @@
 /** The command line of cairnd. */
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { Command, InvalidArgumentError, Option } from "commander";
+import { Command, Option } from "commander";
 import { logFormats, logLevels } from "../config/settings.ts";
+import type { Dataplane } from "../state/kernel-watch.ts";
+import { dataplanes } from "./dataplane.ts";
 
 export type LogLevel = (typeof logLevels)[number];
 export type LogFormat = (typeof logFormats)[number];
@@ -13,6 +15,7 @@ export interface DaemonOptions {
   readonly stateDir: string;
   readonly check: boolean;
   readonly reseed: boolean;
+  readonly dataplane: Dataplane;
   readonly logLevel: LogLevel | undefined;
   readonly logFormat: LogFormat | undefined;
 }
@@ -28,11 +31,11 @@ export function parseOptions(args: readonly string[], version: string): DaemonOp
     .option("--check", "check the configuration file, print every problem, and exit with 0 or 1", false)
     .option("--reseed", "start over from the file, after a backup of the database", false)
     .addOption(
-      new Option("--dataplane <kind>", "what to program: none (routes stay in this process)")
-        .argParser((value: string) => {
-          if (value === "none") return value;
-          throw new InvalidArgumentError("this version programs no kernel; only none is possible");
-        })
+      new Option(
+        "--dataplane <kind>",
+        "the kernel whose links and routes tell which next hops can be reached: linux, memory (a simulated one), or none (all can)",
+      )
+        .choices([...dataplanes])
         .default("none"),
     )
     .addOption(new Option("--log-level <level>", "what to log (default: info)").choices([...logLevels]))
@@ -47,6 +50,7 @@ export function parseOptions(args: readonly string[], version: string): DaemonOp
     stateDir: string;
     check: boolean;
     reseed: boolean;
+    dataplane: Dataplane;
     logLevel?: LogLevel;
     logFormat?: LogFormat;
   }>();

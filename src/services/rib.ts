@@ -7,6 +7,7 @@ import {
   ListBestRoutesRequestSchema,
   ListBestRoutesResponseSchema,
   ListDampenedRoutesRequestSchema,
+  ListNextHopsRequestSchema,
   ListReceivedRoutesRequestSchema,
   ListReceivedRoutesResponseSchema,
   ListRejectedRoutesRequestSchema,
@@ -42,6 +43,18 @@ export function ribService(services: ServiceContext): ServiceImpl<typeof RibServ
           prePolicy: request.prePolicy,
         }),
       ),
+    listNextHops(request) {
+      const { page, address } = checked((check) => ({
+        page: readPage(check, ListNextHopsRequestSchema, request),
+        address: request.address === "" ? "" : check.address("address", request.address),
+      }));
+      const { view } = services.owner;
+      const found = view.nextHops(address, request.unreachable, page.position, page.size);
+      if (!found) return { tracked: false };
+      const { nextHops, position, total } = found;
+      const nextPageToken = position === "" ? "" : page.token(position, page.before + nextHops.length);
+      return { nextHops, nextPageToken, totalSize: BigInt(total), tracked: true };
+    },
     listBestRoutes: (request, context) =>
       listRoutes(
         services,

@@ -7,11 +7,12 @@ import { canonicalPeer } from "../base/peer-address.ts";
 import type { Problem, Result } from "../base/problem.ts";
 import type { BfdDiscards, BfdSession } from "../gen/cairn/v1/bfd_service_pb.ts";
 import type { Event, EventFilter } from "../gen/cairn/v1/event_service_pb.ts";
-import type { Link } from "../gen/cairn/v1/interface_service_pb.ts";
 import type { Injected } from "../gen/cairn/v1/injection_service_pb.ts";
+import type { Link } from "../gen/cairn/v1/interface_service_pb.ts";
 import type { MrtDumpState } from "../gen/cairn/v1/mrt_service_pb.ts";
 import type { DynamicRangeState, Neighbor } from "../gen/cairn/v1/neighbor_service_pb.ts";
 import type { PolicyStats, TestPolicyRequest } from "../gen/cairn/v1/policy_service_pb.ts";
+import type { ResourceStatus } from "../gen/cairn/v1/resource_types_pb.ts";
 import {
   type ExplainAdvertisedRouteResponse,
   type ExplainBestPathResponse,
@@ -22,7 +23,6 @@ import {
   LookupRouteResponseSchema,
   type NextHop,
 } from "../gen/cairn/v1/rib_service_pb.ts";
-import type { ResourceStatus } from "../gen/cairn/v1/resource_types_pb.ts";
 import type { RouteFilter } from "../gen/cairn/v1/types_pb.ts";
 import type { RouteTable } from "../rib/route-table.ts";
 import { type Family, families, unicastFamily } from "../wire/family.ts";

@@ -7,6 +7,7 @@
  */
 import { parseIp } from "../base/ip.ts";
 import { limits } from "../base/limits.ts";
+import { isLinkLocalAddress } from "../base/peer-address.ts";
 import type { Result } from "../base/problem.ts";
 import type { Random } from "../base/random.ts";
 import type { Family } from "../wire/family.ts";
@@ -18,6 +19,7 @@ import { Changes, type ChangesHost } from "./changes.ts";
 import { conditionHost } from "./condition-host.ts";
 import { Damping } from "./damping.ts";
 import { Deferral, isRestart } from "./deferral.ts";
+import { Discovery } from "./discovery.ts";
 import { DurableSpecs } from "./durable-specs.ts";
 import { Dynamic } from "./dynamic.ts";
 import { DynamicNeighbors } from "./dynamic-neighbors.ts";
@@ -26,7 +28,7 @@ import { EventLog } from "./event-log.ts";
 import { Groups } from "./groups.ts";
 import { familiesOf, Importer } from "./importer.ts";
 import { Injection } from "./injection.ts";
-import type { CallId, Input, RefusedSegments } from "./inputs.ts";
+import type { CallId, HostAddress, Input, RefusedSegments } from "./inputs.ts";
 import { Jobs } from "./jobs.ts";
 import { type Dataplane, KernelWatch } from "./kernel-watch.ts";
 import { MrtDumps } from "./mrt/mrt-dumps.ts";
@@ -93,6 +95,7 @@ export class Core {
   readonly mrt: MrtDumps;
   readonly outboundFilters: OutboundFilters;
   readonly damping: Damping;
+  readonly discovery = new Discovery(this.effects);
   private readonly limits: PrefixLimits;
   nowMs = 0;
   wallMs = 0;
@@ -224,6 +227,7 @@ export class Core {
         },
         stranger: (address, localAddress) => this.dynamic.stranger(address, localAddress),
         identify: (id, asn) => this.identify(id, asn),
+        locate: (id, address) => this.locate(id, address),
         down: (id, _reset, kept) => {
           this.neighbors.down(id, kept);
           this.deferral.changed(this.neighbors.get(id));
@@ -287,6 +291,7 @@ export class Core {
       groups: this.groups,
       outboundFilters: this.outboundFilters,
       damping: this.damping,
+      discovery: this.discovery,
       importer: this.importer,
       jobs: this.jobs,
       sessions: this.sessions,
@@ -323,7 +328,7 @@ export class Core {
       },
       this.changesHost(),
     );
-    this.resources = new Resources(stored.ledger, dataplane === "observed", {
+    this.resources = new Resources(stored.ledger, dataplane !== "none", {
       specs: durable,
       names: (kind) => objects.entries(kind).map(({ name }) => name),
       link: (ifname) => this.kernel.links.named(ifname),
@@ -501,10 +506,17 @@ export class Core {
         this.groups.setHostAddresses(input.addresses);
         this.dynamic.setHostAddresses(input.addresses);
         this.bfd.setHostAddresses(input.addresses);
-        this.importer.setHostAddresses(input.addresses.map(({ address }) => parseIp(address)!));
+        this.importer.setHostAddresses(ownAddresses(input.addresses));
+        this.linksChanged(this.discovery.setHostAddresses(input.addresses));
         break;
       case "bfd.news":
         this.bfd.news(input);
+        break;
+      case "link.router":
+        if (this.discovery.located(input.interface, input.address)) this.neighbors.linkChanged(input.interface);
+        break;
+      case "link.failed":
+        if (this.discovery.failed(input.interface, input.why)) this.neighbors.linkChanged(input.interface);
         break;
       case "host.abilities":
         this.objects.abilities = input.abilities;
@@ -603,11 +615,27 @@ export class Core {
     return record !== undefined && (this.sessions.isActive(record.id) || record.stale.some(Boolean));
   }
 
+  private linksChanged({ up, down }: { readonly up: readonly string[]; readonly down: readonly string[] }): void {
+    for (const zone of down) this.neighbors.linkLost(zone);
+    for (const zone of [...up, ...down]) this.neighbors.linkChanged(zone);
+  }
+
+  private locate(id: number, address: string): NeighborConfig {
+    this.discovery.located(this.neighbors.get(id).config.interface, address);
+    return this.neighbors.located(id);
+  }
+
   private identify(id: number, asn: number): NeighborConfig | string {
-    const { config } = this.neighbors.get(id);
+    const record = this.neighbors.get(id);
+    const { config } = record;
     const member = this.dynamic.dynamic.member(config.address);
-    if (!member) return config;
-    return this.dynamic.identify(member, asn) ?? this.neighbors.identified(id);
+    if (!member && !config.learnsAsn) return config;
+    const refusal = member && this.dynamic.identify(member, asn);
+    if (refusal) return refusal;
+    if (config.learnsAsn && asn === config.localAsn)
+      return `AS ${asn} is our own, and the neighbor is declared to be external`;
+    record.learnedAsn = asn;
+    return this.neighbors.identified(id);
   }
 
   private segmentsRefused(counts: RefusedSegments): void {
@@ -712,4 +740,9 @@ export class Core {
       this.resources.nextMs(),
     );
   }
+}
+
+/** Addresses of this host that tell it apart: link-local ones say nothing without the link. */
+function ownAddresses(addresses: readonly HostAddress[]): Uint8Array[] {
+  return addresses.map(({ address }) => parseIp(address)!).filter((bytes) => !isLinkLocalAddress(bytes));
 }

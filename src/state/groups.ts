@@ -1,5 +1,6 @@
 /** Which update group a neighbor belongs to, and the groups themselves. */
 import { formatIp, parseIp } from "../base/ip.ts";
+import { isLinkLocalAddress } from "../base/peer-address.ts";
 import { BestGroup } from "../rib/best-group.ts";
 import type { AddPathSend, ExportConfig } from "../rib/export-gates.ts";
 import { ownAses } from "../rib/export-path.ts";
@@ -9,7 +10,7 @@ import { PathGroup } from "../rib/path-group.ts";
 import type { GroupHost, UpdateGroup } from "../rib/update-group.ts";
 import { UpdateWriter } from "../rib/update-writer.ts";
 import { encodeBlock } from "../wire/block.ts";
-import type { Family } from "../wire/family.ts";
+import { type Family, ipv6Unicast } from "../wire/family.ts";
 import { MessageWriter } from "../wire/message-writer.ts";
 import { emptyAttributes, SegmentType } from "../wire/path-attributes.ts";
 import type { HostAddress } from "./inputs.ts";
@@ -227,7 +228,7 @@ export class Groups {
       nextHopSelf: config.nextHopSelf,
       selfNextHop: self?.bytes,
       onLinkBits: config.external && config.ttl === 1 ? (self?.onLinkBits ?? 0) : 0,
-      program: policies.bindExport(record, self?.bytes),
+      program: policies.bindExport(record, self?.bytes.subarray(0, 16)),
       acceptWithoutPolicy: !config.external || !requirePolicy,
       defaultOriginate: config.defaultOriginate,
     };
@@ -266,7 +267,7 @@ export class Groups {
       config.longLived,
       config.longLivedPartial,
       config.nextHopSelf,
-      config.selfNextHop ? formatIp(config.selfNextHop) : "",
+      config.selfNextHop?.join(".") ?? "",
       config.onLinkBits,
       config.acceptWithoutPolicy,
       config.defaultOriginate,
@@ -283,7 +284,11 @@ export class Groups {
     family: Family,
   ): { bytes: Uint8Array; onLinkBits: number } | undefined {
     const local = record.negotiated!.localAddress;
-    const own = this.hostAddresses.find((entry) => entry.address === formatIp(local));
+    const { interface: zone } = record.config;
+    const isOn = (entry: HostAddress): boolean => zone === "" || entry.interface === zone;
+    const own = this.hostAddresses.find((entry) => entry.address === formatIp(local) && isOn(entry));
+    if (isLinkLocalAddress(local) && (family.addressBytes === 16 || takesIp6NextHop(record, family)))
+      return { bytes: this.withGlobal(local, zone), onLinkBits: 0 };
     if (local.length === family.addressBytes || takesIp6NextHop(record, family)) {
       return { bytes: local, onLinkBits: own?.length ?? 0 };
     }
@@ -291,6 +296,18 @@ export class Groups {
       (entry) => entry.interface === own?.interface && isUsable(entry.address, family),
     );
     return other && { bytes: parseIp(other.address)!, onLinkBits: other.length };
+  }
+
+  /** RFC 2545 3: a global address of the link before the link-local one; that alone where the link has no other. */
+  private withGlobal(linkLocal: Uint8Array, zone: string): Uint8Array {
+    const global = this.hostAddresses.find(
+      (entry) => entry.interface === zone && isUsable(entry.address, ipv6Unicast),
+    );
+    if (!global) return linkLocal;
+    const both = new Uint8Array(32);
+    both.set(parseIp(global.address)!);
+    both.set(linkLocal, 16);
+    return both;
   }
 
   hasWork(): boolean {

@@ -1,5 +1,6 @@
 /** Operations act on what is running without changing what is declared: resets, shutdown. */
 import type { Problem } from "../base/problem.ts";
+import type { SimulatedKernel } from "../dataplane/simulated-kernel.ts";
 import type { DumpResult } from "./mrt/mrt-dumps.ts";
 
 export type Operation =
@@ -19,6 +20,8 @@ export type Operation =
   | { readonly op: "clear-damping"; readonly address: string; readonly prefix: string }
   /** Dumps the table of an MrtDump; answered when the file is complete. */
   | { readonly op: "mrt-dump"; readonly name: string }
+  /** Replaces what the simulated kernel holds. */
+  | { readonly op: "simulate-kernel"; readonly kernel: SimulatedKernel }
   /** `graceful`: neighbors with graceful restart in full are left to keep our routes. */
   | { readonly op: "shutdown"; readonly message: string; readonly hard: boolean; readonly graceful: boolean };
 

@@ -1,6 +1,7 @@
 /** Operations: what an operator does to what is running. Nothing declared changes. */
 import { canonicalPeer } from "../base/peer-address.ts";
 import type { Problem } from "../base/problem.ts";
+import type { SimulatedKernel } from "../dataplane/simulated-kernel.ts";
 import { type Family, familyByName } from "../wire/family.ts";
 import type { Core } from "./core.ts";
 import { familiesOf } from "./importer.ts";
@@ -9,6 +10,7 @@ import type { Operation, OperationOutcome } from "./operation.ts";
 const done: OperationOutcome = { ok: true };
 
 export function operate(core: Core, operation: Operation): OperationOutcome {
+  if (operation.op === "simulate-kernel") return simulate(core, operation.kernel);
   if (operation.op === "shutdown" || operation.op === "mrt-dump") return done;
   if (operation.op === "clear-damping") return clearDamping(core, operation);
   const record = core.neighbors.named(canonicalPeer(operation.address));
@@ -60,6 +62,18 @@ function clearDamping(
   if (address !== "" && !record) return refused("NOT_FOUND", "neighbor", `there is no neighbor ${address}`);
   const { watchers } = core;
   core.damping.clear(record, (table, row) => prefix === "" || watchers.prefixText(table, row) === prefix);
+  return done;
+}
+
+function simulate(core: Core, kernel: SimulatedKernel): OperationOutcome {
+  if (core.kernel.dataplane !== "memory") {
+    const message = `the kernel is ${core.kernel.dataplane === "none" ? "not looked at" : "a real one"} here`;
+    return {
+      ok: false,
+      problems: [{ code: "WRONG_STATE", path: "", message, fix: "start cairnd with --dataplane memory" }],
+    };
+  }
+  core.effects.push({ kind: "kernel.simulate", kernel });
   return done;
 }
 

@@ -59,6 +59,7 @@ const errnoText: Readonly<Record<string, string>> = {
   ETIMEDOUT: "connection timed out",
   EHOSTUNREACH: "no route to host",
   ENETUNREACH: "network unreachable",
+  ENETDOWN: "the link went down",
   EADDRNOTAVAIL: "the local address is not on this host",
   EACCES: "not permitted",
   EPERM: "not permitted",

@@ -7,8 +7,8 @@ import type { Problem, Result } from "../base/problem.ts";
 import type { BfdDiscards, BfdSession } from "../gen/cairn/v1/bfd_service_pb.ts";
 import type { PlanResponse } from "../gen/cairn/v1/config_service_pb.ts";
 import type { Event, EventFilter } from "../gen/cairn/v1/event_service_pb.ts";
-import type { Link } from "../gen/cairn/v1/interface_service_pb.ts";
 import type { Injected } from "../gen/cairn/v1/injection_service_pb.ts";
+import type { Link } from "../gen/cairn/v1/interface_service_pb.ts";
 import type { MrtDumpState } from "../gen/cairn/v1/mrt_service_pb.ts";
 import type { DynamicRangeState, Neighbor } from "../gen/cairn/v1/neighbor_service_pb.ts";
 import type {
@@ -17,6 +17,7 @@ import type {
   PolicyTestCounts,
   TestPolicyRequest,
 } from "../gen/cairn/v1/policy_service_pb.ts";
+import type { ResourceStatus } from "../gen/cairn/v1/resource_types_pb.ts";
 import type {
   DampenedRoute,
   ExplainAdvertisedRouteResponse,
@@ -26,7 +27,6 @@ import type {
   LookupRouteResponse,
   NextHop,
 } from "../gen/cairn/v1/rib_service_pb.ts";
-import type { ResourceStatus } from "../gen/cairn/v1/resource_types_pb.ts";
 import type { Metadata, RouteFilter } from "../gen/cairn/v1/types_pb.ts";
 import type { Family } from "../wire/family.ts";
 import type { PendingState } from "./confirmation.ts";

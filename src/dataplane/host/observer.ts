@@ -1,0 +1,321 @@
+/**
+ * Watches the kernel's links, and the routes to the addresses that somebody asked for. The kernel's table is not copied:
+ * a million routes of another daemon cost one look at each change, whether it concerns an address that is watched.
+ *
+ * Notifications only say that something is to be looked at again: links and addresses as a whole, routes one address at
+ * a time (RTM_GETROUTE with fibmatch). So a notification that never came (IPv4 routes go with their link in silence), or
+ * that was lost, leaves nothing wrong behind that the next look does not mend.
+ */
+import { addressWords, CoverIndex } from "../../base/cover-index.ts";
+import { formatIp } from "../../base/ip.ts";
+import type { KernelRoute, Link, LinkAddress, RouteAnswer, RouteType } from "../kernel-model.ts";
+import {
+  askAddresses,
+  askLinks,
+  askRouteTo,
+  type LinkFacts,
+  RouteGroup,
+  RouteMessage,
+  readAddress,
+  readDestination,
+  readLink,
+  readRoute,
+} from "../netlink/route-wire.ts";
+import { type Message, MessageFlag } from "../netlink/wire.ts";
+import type { KernelNews } from "../simulated-kernel.ts";
+import { type NetlinkCalls, NetlinkSocket } from "./netlink-socket.ts";
+
+export interface ObserverHost extends KernelNews {
+  /** Calls back once after so many milliseconds. */
+  later(ms: number, call: () => void): void;
+  nowMs(): number;
+}
+
+/** Notifications are collected this long before anything is looked at. */
+const settleMs = 3;
+/** Links are looked at again after at least so many times what the last look took. */
+const restFactor = 10;
+const restMaxMs = 1_000;
+
+/** Counted since the start. */
+export interface ObserverCounts {
+  notifications: number;
+  /** Times that the kernel dropped notifications because they were not read fast enough. */
+  overruns: number;
+  /** Looks at all links, and questions for the route to an address. */
+  linkDumps: number;
+  routeLookups: number;
+  failures: number;
+}
+
+interface Watched {
+  readonly address: Uint8Array;
+  /** The answer that was told, as text; empty before the first. */
+  told: string;
+  asked: boolean;
+}
+
+export class KernelObserver {
+  readonly counts: ObserverCounts = {
+    notifications: 0,
+    overruns: 0,
+    linkDumps: 0,
+    routeLookups: 0,
+    failures: 0,
+  };
+  private readonly host: ObserverHost;
+  private notices: NetlinkSocket | undefined;
+  private requests: NetlinkSocket | undefined;
+  private readonly watched = new Map<string, Watched>();
+  private readonly covers = { 4: new CoverIndex(1), 16: new CoverIndex(4) };
+  private readonly coverIds: { 4: Watched[]; 16: Watched[] } = { 4: [], 16: [] };
+  private coversStale = false;
+  private toldLinks = new Map<number, string>();
+  private toldAnyLinks = false;
+  private linksStale = true;
+  private readonly routesStale = new Set<Watched>();
+  private settling = false;
+  private dumping = false;
+  private restUntilMs = 0;
+
+  constructor(host: ObserverHost) {
+    this.host = host;
+  }
+
+  /** Begins to watch. @returns the errno (negative) of the call that failed, 0 for none */
+  open(calls: NetlinkCalls): number {
+    const groups = Object.values(RouteGroup);
+    const overrun = (): void => {
+      this.counts.overruns++;
+      this.lookAgain();
+    };
+    const notices = NetlinkSocket.open(calls, groups, {
+      message: (bytes, message) => this.notified(bytes, message),
+      overrun,
+    });
+    if (typeof notices === "number") return notices;
+    this.notices = notices;
+    const requests = NetlinkSocket.open(calls, [], { message: () => undefined, overrun });
+    if (typeof requests === "number") {
+      notices.close();
+      return requests;
+    }
+    this.requests = requests;
+    this.lookAtLinks();
+    return 0;
+  }
+
+  close(): void {
+    this.notices?.close();
+    this.requests?.close();
+    this.notices = undefined;
+    this.requests = undefined;
+  }
+
+  /** Tells of the routes to these addresses from now on, and no longer of the others. */
+  watch(watch: readonly Uint8Array[], unwatch: readonly Uint8Array[]): void {
+    for (const address of unwatch) {
+      const entry = this.watched.get(formatIp(address));
+      if (!entry) continue;
+      this.watched.delete(formatIp(address));
+      this.routesStale.delete(entry);
+    }
+    for (const address of watch) {
+      const entry: Watched = { address, told: "", asked: false };
+      this.watched.set(formatIp(address), entry);
+      this.routesStale.add(entry);
+    }
+    this.coversStale = true;
+    // Links are told before the routes over them.
+    if (this.toldAnyLinks) this.askRoutes();
+  }
+
+  private notified(bytes: Uint8Array, { type, at, end }: Message): void {
+    this.counts.notifications++;
+    switch (type) {
+      case RouteMessage.newRoute:
+      case RouteMessage.delRoute:
+        this.routeChanged(bytes, at, end);
+        return;
+      case RouteMessage.newRule:
+      case RouteMessage.delRule:
+      case RouteMessage.newNextHop:
+      case RouteMessage.delNextHop:
+        for (const entry of this.watched.values()) this.routesStale.add(entry);
+        this.settleSoon();
+        return;
+      default:
+        this.lookAgain();
+    }
+  }
+
+  /** Everything is looked at again: links, and then the routes, which go and come with them. */
+  private lookAgain(): void {
+    this.linksStale = true;
+    this.settleSoon();
+  }
+
+  private routeChanged(bytes: Uint8Array, at: number, end: number): void {
+    if (this.watched.size === 0) return;
+    const destination = readDestination(bytes, at, end);
+    if (!destination) return;
+    if (this.coversStale) this.indexCovers();
+    const size = destination.bytes.length === 4 ? 4 : 16;
+    this.covers[size].covered(addressWords(destination.bytes), 0, destination.length, (id) => {
+      this.routesStale.add(this.coverIds[size][id]);
+      this.settleSoon();
+    });
+  }
+
+  private indexCovers(): void {
+    for (const size of [4, 16] as const) {
+      const entries = [...this.watched.values()].filter(({ address }) => address.length === size);
+      this.coverIds[size] = entries;
+      this.covers[size].set(entries.map(({ address }, id) => ({ id, words: addressWords(address) })));
+    }
+    this.coversStale = false;
+  }
+
+  private settleSoon(): void {
+    if (this.settling) return;
+    this.settling = true;
+    const waitMs = this.linksStale ? Math.max(settleMs, this.restUntilMs - this.host.nowMs()) : settleMs;
+    this.host.later(waitMs, () => {
+      this.settling = false;
+      if (this.linksStale) this.lookAtLinks();
+      else this.askRoutes();
+    });
+  }
+
+  private lookAtLinks(): void {
+    if (!this.requests || this.dumping) return;
+    this.dumping = true;
+    this.linksStale = false;
+    this.counts.linkDumps++;
+    const startedMs = this.host.nowMs();
+    const links: LinkFacts[] = [];
+    const addresses = new Map<number, LinkAddress[]>();
+    let isWhole = true;
+    const note = ({ flags }: Message): void => {
+      if ((flags & MessageFlag.dumpInterrupted) !== 0) isWhole = false;
+    };
+    this.requests.request({
+      isDump: true,
+      write: askLinks,
+      message: (bytes, message) => {
+        note(message);
+        const link = message.type === RouteMessage.newLink && readLink(bytes, message.at, message.end);
+        if (link) links.push(link);
+      },
+      done: ({ errno }) => {
+        if (errno !== 0) isWhole = false;
+      },
+    });
+    this.requests.request({
+      isDump: true,
+      write: askAddresses,
+      message: (bytes, message) => {
+        note(message);
+        const found = message.type === RouteMessage.newAddress && readAddress(bytes, message.at, message.end);
+        if (!found) return;
+        const { link, address, length } = found;
+        const list = addresses.get(link);
+        if (list) list.push({ address, length });
+        else addresses.set(link, [{ address, length }]);
+      },
+      done: ({ errno }) => {
+        this.dumping = false;
+        this.restUntilMs =
+          this.host.nowMs() + Math.min(restMaxMs, (this.host.nowMs() - startedMs) * restFactor);
+        if (errno !== 0 || !isWhole) {
+          this.counts.failures++;
+          this.lookAgain();
+          return;
+        }
+        this.tellLinks(links.map((link) => ({ ...link, addresses: addresses.get(link.index) ?? [] })));
+        for (const entry of this.watched.values()) this.routesStale.add(entry);
+        this.askRoutes();
+        if (this.linksStale) this.settleSoon();
+      },
+    });
+  }
+
+  private tellLinks(links: readonly Link[]): void {
+    const told = new Map(links.map((link) => [link.index, textOf(link)]));
+    const changed = links.filter(({ index }) => this.toldLinks.get(index) !== told.get(index));
+    const gone = [...this.toldLinks.keys()].filter((index) => !told.has(index));
+    this.toldLinks = told;
+    if (this.toldAnyLinks && changed.length + gone.length === 0) return;
+    this.toldAnyLinks = true;
+    this.host.links(changed, gone);
+  }
+
+  private askRoutes(): void {
+    const { requests } = this;
+    if (!requests) return;
+    let left = 0;
+    const answers: RouteAnswer[] = [];
+    const asked = [...this.routesStale].filter((entry) => !entry.asked);
+    for (const entry of asked) {
+      this.routesStale.delete(entry);
+      entry.asked = true;
+      left++;
+      this.counts.routeLookups++;
+      let route: KernelRoute | undefined;
+      requests.request({
+        isDump: false,
+        write: (out, sequence) => askRouteTo(out, sequence, entry.address),
+        message: (bytes, { type, at, end }) => {
+          if (type === RouteMessage.newRoute) route = readRoute(bytes, at, end);
+        },
+        done: ({ errno }) => {
+          entry.asked = false;
+          this.answered(entry, errno, route, answers);
+          if (--left === 0 && answers.length > 0) this.host.routes(answers);
+          if (left === 0 && this.routesStale.size > 0) this.settleSoon();
+        },
+      });
+    }
+  }
+
+  private answered(
+    entry: Watched,
+    errno: number,
+    route: KernelRoute | undefined,
+    answers: RouteAnswer[],
+  ): void {
+    if (this.watched.get(formatIp(entry.address)) !== entry) return;
+    if (errno !== 0 && !(errno in refusals)) {
+      // The kernel could not answer now; what was told stands until it does.
+      this.counts.failures++;
+      this.routesStale.add(entry);
+      return;
+    }
+    const found = errno === 0 ? route : refused(entry.address, errno);
+    const told = found ? textOf(found) : "none";
+    if (told === entry.told) return;
+    entry.told = told;
+    answers.push({ address: entry.address, route: found });
+  }
+}
+
+/** What an error stands for: IPv4 does not tell of the route that refuses. Undefined: there is none. */
+const refusals: Readonly<Record<number, RouteType | undefined>> = {
+  101: undefined, // ENETUNREACH
+  113: "unreachable", // EHOSTUNREACH
+  13: "prohibit", // EACCES
+  22: "blackhole", // EINVAL
+};
+
+function refused(address: Uint8Array, errno: number): KernelRoute | undefined {
+  const type = refusals[errno];
+  if (!type) return undefined;
+  // Its length is not told: as the shortest it stands in the way of no other route.
+  const destination = { bytes: new Uint8Array(address.length), length: 0 };
+  return { destination, table: 0, protocol: 0, metric: 0, type, hops: [], nextHopObject: 0 };
+}
+
+/** One text for equal values. */
+function textOf(value: unknown): string {
+  return JSON.stringify(value, (_, part) => (part instanceof Uint8Array ? formatIp(part) : part));
+}
