@@ -175,6 +175,10 @@ export class Lab {
     // Equally good ones: of different ASes, one of them with a link bandwidth, and from inside.
     const bandwidth = n === 0 ? { extended: "4004fde94b189680" } : {};
     route("198.51.6.0/24", { path: `${isInside ? "65902 " : own}65900`, ...bandwidth });
+    route(`203.${n}.12.0/24`, { path: `${own}65010 65002` });
+    route(`203.${n}.13.0/24`, { path: `${own}65010 65001` });
+    route(`203.${n}.14.0/24`, { other: "801a0b01000b0000000000000064" });
+    route(`203.${n}.15.0/24`, { communities: "65535:6" });
     if (isInside) {
       route("198.51.7.0/24", { path: "65900 65901" });
       route("198.51.5.0/24", { path: "65900 65901", ...(peer.address === "10.0.0.4" ? {} : { med: 5 }) });

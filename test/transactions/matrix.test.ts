@@ -125,6 +125,8 @@ const neighborOf = ({ sample }: Case): string => sample.on ?? "192.0.2.2";
 /** Neighbors whose session the declaration says ends. */
 function concerned(lab: Lab, one: Case): string[] {
   if (one.impact !== Impact.SESSION_RESET) return [];
+  const { resets } = one.sample;
+  if (resets) return [...lab.peers.keys()].filter((address) => resets.includes(address));
   return [...lab.peers.keys()].filter((address) => one.kind.name === "Global" || address === neighborOf(one));
 }
 
