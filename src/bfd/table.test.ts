@@ -105,6 +105,18 @@ test("one side that is taken away says so, and the other is not told that the pa
   assert.equal(link.tables[1].size, 0);
 });
 
+test("a session that is wanted again at once is not taken down by the last words of the one before", () => {
+  const link = new Link(15);
+  comeUp(link);
+  link.tables[1].remove(2, link.nowMs);
+  link.run(100);
+  link.tables[1].set(planOf(3, addresses[0]), link.nowMs);
+  link.run(5000);
+  assert.deepEqual([link.reports[0]!.state, link.reports[0]!.downs], [up, 1]);
+  assert.equal(link.reports[1]!.discriminator, 3);
+  assert.deepEqual([link.reports[1]!.state, link.reports[1]!.downs], [up, 0]);
+});
+
 test("the end of the process is told once to each neighbor", () => {
   const link = new Link(4);
   comeUp(link);

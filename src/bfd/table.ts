@@ -151,9 +151,10 @@ export class BfdTable {
     const entry = new Entry(plan, nowMs);
     this.#byDiscriminator.set(plan.discriminator, entry);
     const key = peerKey(plan.peer, plan.multihop);
-    const others = this.#byPeer.get(key);
-    if (others) others.unshift(entry);
-    else this.#byPeer.set(key, [entry]);
+    // What still says that it goes away would take the new session down again.
+    for (const other of this.#byPeer.get(key) ?? [])
+      if (other.goneAtMs !== Number.POSITIVE_INFINITY) this.#forget(other);
+    this.#byPeer.set(key, [entry, ...(this.#byPeer.get(key) ?? [])]);
     this.#changed.add(entry);
     this.#queue(entry);
   }
