@@ -94,6 +94,11 @@ export class CairnMetrics {
     "Established sessions that ended, by who ended them (us, neighbor) and NOTIFICATION code, 0 without one.",
     ["neighbor", "by", "code"],
   );
+  readonly #joined = this.#counter(
+    "neighbor_refreshes_joined_total",
+    "Requests for all routes that were answered together with others.",
+    ["neighbor"],
+  );
   readonly #messages = this.#counter("neighbor_messages_total", "BGP messages by type.", [
     "neighbor",
     "direction",
@@ -307,7 +312,7 @@ export class CairnMetrics {
   #showNeighbors(neighbors: readonly Neighbor[]): void {
     const series = [
       ...[this.#up, this.#established, this.#sessionUptime, this.#holdLeft, this.#ends],
-      ...[this.#messages, this.#bytes],
+      ...[this.#messages, this.#bytes, this.#joined],
     ];
     for (const metric of [this.#stale, this.#staleLeft, this.#deferred]) metric.reset();
     for (const metric of [
@@ -343,6 +348,7 @@ export class CairnMetrics {
       }
       this.#malformed.inc({ neighbor, action: "treat_as_withdraw" }, Number(state.treatAsWithdraw));
       this.#malformed.inc({ neighbor, action: "attribute_discard" }, Number(state.attributeDiscard));
+      this.#joined.inc({ neighbor }, Number(state.refreshesJoined));
       this.#queue.set({ neighbor, direction: "received" }, Number(state.inQueueBytes));
       this.#queue.set({ neighbor, direction: "sent" }, Number(state.outQueueBytes));
       for (const family of state.families) {

@@ -158,6 +158,8 @@ export class Core {
       mark: (record, family, subtype) => this.sessions.refresh(record.id, family, this.nowMs, subtype),
       send: (record, bytes) => this.sessions.send(record.id, bytes, this.nowMs),
       stateChanged: (record) => this.watchers.neighborChanged(record.config.address),
+      nowMs: () => this.nowMs,
+      event: this.event,
     });
     this.kernel = new KernelWatch({
       dataplane,
@@ -266,7 +268,7 @@ export class Core {
       durable,
       jobs: this.jobs,
       join: (record, family) => this.neighbors.join(record, family),
-      resend: (record, family) => this.refreshes.resend(record, family),
+      resend: (record, family) => this.refreshes.asked(record, family),
       send: (record, messages) => this.sessions.sendFilter(record.id, messages, this.nowMs),
       stateChanged: (record) => this.watchers.neighborChanged(record.config.address),
       event: this.event,

@@ -62,6 +62,9 @@ export interface NeighborRecord {
   refreshAgain: number;
   /** Filters of RFC 5291 with the neighbor, by family index, while Established. */
   readonly outboundFilters: (OutboundFilter | undefined)[];
+  /** Requests of the neighbor that were answered together with others: in all, and since when how many (see refreshes.ts). */
+  refreshesJoined: number;
+  refreshFlood: { fromMs: number; count: number };
   treatAsWithdraw: number;
   attributeDiscard: number;
   /** The neighbor is gone; the record stays until its routes are. */
@@ -89,6 +92,8 @@ export function newNeighborRecord(id: NeighborId, config: NeighborConfig): Neigh
     refreshing: 0,
     refreshAgain: 0,
     outboundFilters: families.map(() => undefined),
+    refreshesJoined: 0,
+    refreshFlood: { fromMs: Number.NEGATIVE_INFINITY, count: 0 },
     treatAsWithdraw: 0,
     attributeDiscard: 0,
     removed: false,

@@ -43,6 +43,7 @@ export function neighborMessage(core: Core, address: string): Neighbor | undefin
   state.families = shown.map((family) => familyState(core, record, family));
   state.treatAsWithdraw = BigInt(record.treatAsWithdraw);
   state.attributeDiscard = BigInt(record.attributeDiscard);
+  state.refreshesJoined = BigInt(record.refreshesJoined);
   protection(core, record, state);
   state.bfdState = bfdState(core.bfd.get(address));
   const effective = effectiveSpec(core.dynamic.dynamic, address);

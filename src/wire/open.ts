@@ -30,9 +30,12 @@ export function decodeOpen(bytes: Uint8Array, start: number, end: number): Open 
   const capabilities: Capability[] = [];
   const error = decodeParameters(bytes, at + 9, end, capabilities);
   if (error) return error;
-  const fourOctet = capabilities.find((capability) => capability.kind === "four-octet-as");
+  const told = new Set<number>();
+  for (const capability of capabilities) if (capability.kind === "four-octet-as") told.add(capability.asn);
+  if (told.size > 1)
+    return wireError(2, 2, `more than one AS number is told: ${[...told].slice(0, 4).join(", ")}`);
   const twoOctetAsn = readU16(bytes, at + 1);
-  const asn = fourOctet?.kind === "four-octet-as" ? fourOctet.asn : twoOctetAsn;
+  const [asn = twoOctetAsn] = told;
   if (asn === 0 || twoOctetAsn === 0) return wireError(2, 2, "AS number 0 is reserved");
   const holdTimeS = readU16(bytes, at + 3);
   if (holdTimeS === 1 || holdTimeS === 2) {

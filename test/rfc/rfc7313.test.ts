@@ -65,7 +65,22 @@ describe("RFC 7313 4, sending", () => {
     const flood = Buffer.concat(Array.from({ length: 1000 }, () => request));
     peer.send(new Uint8Array(flood));
     assert.deepEqual(peer.trail, ["BoRR", "+10.9.0.0/16", "EoRR", "BoRR", "+10.9.0.0/16", "EoRR"]);
-    assert.equal(rig.view.neighbor(address)!.state!.received!.refreshes, 1000n);
+    const { received, refreshesJoined } = rig.view.neighbor(address)!.state!;
+    assert.deepEqual([received!.refreshes, refreshesJoined], [1000n, 998n]);
+    const floods = (): number => rig.topics().filter((topic) => topic === "cairn.bgp.refresh.flood").length;
+    assert.equal(floods(), 1);
+    peer.send(new Uint8Array(flood));
+    assert.equal(floods(), 1, "once a minute");
+    rig.advance(61_000);
+    peer.send(new Uint8Array(flood));
+    assert.equal(floods(), 2);
+  });
+  test("one that asks again when it has got everything is answered each time, and is no flood", () => {
+    const { rig, peer } = pair();
+    for (let n = 0; n < 50; n++) peer.send(request);
+    assert.equal(peer.trail.filter((each) => each === "EoRR").length, 50);
+    assert.equal(rig.view.neighbor(address)!.state!.refreshesJoined, 0n);
+    assert.ok(!rig.topics().includes("cairn.bgp.refresh.flood"));
   });
 });
 

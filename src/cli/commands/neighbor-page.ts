@@ -63,6 +63,12 @@ function sessionLines(neighbor: Neighbor, state: NeighborState, style: Style, wi
         ["dynamic", dynamicText(state)],
         ["update group", up ? String(state.updateGroup) : ""],
         ["bad updates", badUpdates(state)],
+        [
+          "refreshes",
+          state.refreshesJoined === 0n
+            ? ""
+            : `${humanCount(state.refreshesJoined)} requests answered with others`,
+        ],
         ...restartFields(state),
       ],
       style,
