@@ -10,7 +10,10 @@ export type ValueSource =
   | "group"
   | "dynamic-range"
   | "keychain"
+  | "mrt-dump"
   | "policy"
+  | "kind"
+  | "object"
   | "family"
   | "file"
   | SetSource

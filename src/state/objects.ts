@@ -13,7 +13,7 @@ import { addDigest, hashText, objectDigest, removeDigest } from "./config-hash.t
 import { everyAbility, type HostAbilities } from "./kinds/rules.ts";
 import { builtin, type Kind, kinds } from "./kinds.ts";
 import type { Mutation } from "./mutation.ts";
-import { ReferenceIndex, type Referrer } from "./objects-index.ts";
+import { objectId, ReferenceIndex, type Referrer } from "./objects-index.ts";
 import { prepareMutation, prepareUndo } from "./objects-prepare.ts";
 import { readEntry, specJson } from "./objects-read.ts";
 import { Preparation } from "./preparation.ts";
@@ -203,6 +203,14 @@ export class ObjectStore implements Specs {
       this.#sorted.set(kind, sorted);
     }
     return sorted;
+  }
+
+  /** KIND/NAME of the objects that an object names, and of those that name it; each once, in order. */
+  references(kind: string, name: string): { uses: string[]; usedBy: string[] } {
+    const entry = this.entry(kind, name);
+    const ids = (found: readonly { readonly kind: string; readonly name: string }[]): string[] =>
+      [...new Set(found.map((each) => objectId(each.kind, each.name)))].sort();
+    return { uses: entry ? ids(this.#references(entry)) : [], usedBy: ids(this.referrers(kind, name)) };
   }
 
   /** Objects whose fields name this object, for example the neighbors of a peer group. */

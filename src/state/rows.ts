@@ -1,5 +1,9 @@
 /** Rows that the core asks the store to write, and what it gets back at start. Plain JSON values throughout. */
 import type { JsonValue } from "@bufbuild/protobuf";
+import type { ArtifactName } from "../dataplane/artifact.ts";
+import type { LedgerRow } from "../dataplane/ledger.ts";
+
+export type { LedgerRow };
 
 /** The state of one object as stored: its spec in proto3 JSON. */
 export interface StoredObject {
@@ -150,6 +154,8 @@ export type StoreRow =
   | { readonly table: "restart"; readonly restart: StoredRestart | null }
   /** Keeps a generation whatever its age, or no longer. */
   | { readonly table: "pin"; readonly generation: number; readonly pinned: boolean }
+  /** What in the kernel is ours; in force before the kernel is touched. */
+  | { readonly table: "ledger"; readonly put: readonly LedgerRow[]; readonly drop: readonly ArtifactName[] }
   /** The store gives each a number and chains its hash to the one before. */
   | { readonly table: "audit"; readonly entries: readonly StoredAudit[] };
 
@@ -158,6 +164,8 @@ export interface StoredState {
   readonly generation: number;
   readonly objects: readonly StoredObject[];
   readonly injected: Iterable<StoredInjection>;
+  /** What in the kernel is ours. */
+  readonly ledger: readonly LedgerRow[];
   readonly lastEventId: number;
   /** The newest events, oldest first, up to the size of the ring. */
   readonly events: readonly StoredEvent[];

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import type { JsonValue } from "@bufbuild/protobuf";
 import { limits } from "../base/limits.ts";
 import type {
+  LedgerRow,
   StoredEvent,
   StoredInjection,
   StoredObject,
@@ -105,6 +106,7 @@ export function loadState(dir: string, nowMs: number): StoredState {
       ...(pending ? { pending: JSON.parse(String(pending)) as StoredPending } : {}),
       generation: Number(row?.generation),
       objects: sql.prepare("SELECT * FROM objects ORDER BY kind, name").all().map(objectOf),
+      ledger: sql.prepare("SELECT * FROM ledger ORDER BY class, key").all().map(ledgerRowOf),
       lastEventId: Number(events[events.length - 1]?.id ?? 0),
       events: events.map(eventOf),
       requests: requests.map((request) => ({
@@ -136,6 +138,19 @@ function* injectedOf(sql: Sql): Generator<StoredInjection> {
   } finally {
     sql.close();
   }
+}
+
+function ledgerRowOf(row: Record<string, unknown>): LedgerRow {
+  return {
+    class: String(row.class),
+    key: String(row.key),
+    owner: String(row.owner),
+    phase: String(row.phase) as LedgerRow["phase"],
+    facts: JSON.parse(String(row.facts)) as LedgerRow["facts"],
+    identity: String(row.identity),
+    ...(row.before !== null && { before: JSON.parse(String(row.before)) as LedgerRow["facts"] }),
+    ...(row.adopted === 1 && { adopted: true }),
+  };
 }
 
 export function objectOf(row: Record<string, unknown>): StoredObject {

@@ -4,6 +4,7 @@ import { limits } from "../base/limits.ts";
 import {
   changesText,
   type GenerationObjects,
+  type LedgerRow,
   objectsOf,
   type StoredAudit,
   type StoredEvent,
@@ -153,6 +154,12 @@ export class Journal {
           row.generation,
         );
         break;
+      case "ledger":
+        for (const name of row.drop) {
+          this.#run("DELETE FROM ledger WHERE class = ? AND key = ?", name.class, name.key);
+        }
+        for (const put of row.put) this.#putLedger(put);
+        break;
       case "audit":
         for (const entry of row.entries) this.#putAudit(entry);
         break;
@@ -167,6 +174,20 @@ export class Journal {
     for (const object of puts) this.#putObject(object);
     for (const { kind, name } of deletes)
       this.#run("DELETE FROM objects WHERE kind = ? AND name = ?", kind, name);
+  }
+
+  #putLedger({ class: className, key, owner, phase, facts, identity, before, adopted }: LedgerRow): void {
+    this.#run(
+      "INSERT OR REPLACE INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+      className,
+      key,
+      owner,
+      phase,
+      JSON.stringify(facts),
+      identity,
+      before ? JSON.stringify(before) : null,
+      Number(adopted ?? false),
+    );
   }
 
   #setMeta(key: string, value: string): void {

@@ -95,4 +95,20 @@ export const migrations: readonly Migration[] = [
       INSERT OR REPLACE INTO meta VALUES
         ('oldest_generation', (SELECT coalesce(max(generation), 0) FROM generations));`,
   },
+  {
+    version: 3,
+    name: "what in the kernel is ours",
+    sql: `
+      CREATE TABLE ledger (
+        class TEXT NOT NULL,
+        key TEXT NOT NULL,
+        owner TEXT NOT NULL,
+        phase TEXT NOT NULL,
+        facts TEXT NOT NULL,
+        identity TEXT NOT NULL,
+        before TEXT,
+        adopted INTEGER NOT NULL,
+        PRIMARY KEY (class, key)
+      ) STRICT, WITHOUT ROWID;`,
+  },
 ];

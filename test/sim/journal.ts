@@ -80,6 +80,7 @@ export class Journal {
       generation: this.generation,
       objects: [...this.objects.values()],
       injected: [...this.injected.values()],
+      ledger: [],
       lastEventId: this.lastEventId,
       events: [...this.events],
       requests: [...this.requests.values()],

@@ -250,6 +250,7 @@ export class Speaker implements Host {
       case "mrt.close":
       case "bfd.set": // links of this world fail as TCP does
       case "bfd.remove":
+      case "link.discover": // nobody is named by an interface
       case "dataplane.apply":
       case "kernel.watch":
       case "kernel.simulate":

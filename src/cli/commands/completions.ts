@@ -58,6 +58,21 @@ export const completeCommand: Command = {
         const { KeychainService } = await import("../../gen/cairn/v1/keychain_service_pb.ts");
         return names((await listAll(client, KeychainService.method.listKeychains, {})).keychains);
       }
+      if (source === "kind" || source === "object") {
+        const { ResourceService } = await import("../../gen/cairn/v1/resource_service_pb.ts");
+        const { kinds } = await client.call(ResourceService.method.listKinds, {});
+        if (source === "kind") return kinds.map(({ kind }) => kind);
+        const lists = kinds
+          .filter(({ objects }) => objects > 0)
+          .map(({ kind }) => listAll(client, ResourceService.method.listResources, { kind }));
+        return (await Promise.all(lists)).flatMap(({ resources }) =>
+          resources.map(({ metadata }) => `${metadata?.kind}/${metadata?.name}`),
+        );
+      }
+      if (source === "mrt-dump") {
+        const { MrtService } = await import("../../gen/cairn/v1/mrt_service_pb.ts");
+        return names((await listAll(client, MrtService.method.listMrtDumps, {})).mrtDumps);
+      }
       const { PolicyService } = await import("../../gen/cairn/v1/policy_service_pb.ts");
       const { method } = PolicyService;
       switch (source) {

@@ -1,0 +1,61 @@
+/**
+ * What a kind of router resource is: how a spec becomes artifacts in the kernel. A kind is a folder here with a `kind.ts`
+ * and its tests; the message with its fields is in `proto/`. Nothing else knows it: store, transactions, API, CLI and
+ * docs go by the registry. Kinds are functions of the spec and of what they look at, which is how it is known when to ask
+ * them again.
+ */
+import type { Message } from "@bufbuild/protobuf";
+import type { Problem } from "../base/problem.ts";
+import type { Artifact, Facts } from "../dataplane/artifact.ts";
+import type { Link } from "../dataplane/kernel-model.ts";
+import { DriftAction } from "../gen/cairn/v1/resource_types_pb.ts";
+
+/** Finds the spec of an object as it would be after the transaction. */
+export type SpecLookup = (kind: string, name: string) => Message | undefined;
+
+/** What a kind may look at beside its spec. Whatever it looked at makes it be asked again when that changes. */
+export interface Surroundings {
+  readonly spec: SpecLookup;
+  /** The link of this name in the kernel. */
+  link(ifname: string): Link | undefined;
+}
+
+export interface Derivation {
+  /** What the object asks of the kernel; with `pending` the part that can be had already. */
+  readonly artifacts: readonly Artifact[];
+  /** What it waits for. */
+  readonly pending?: {
+    /** A word for programs, such as DEVICE_MISSING. */
+    readonly reason: string;
+    /** One sentence without a full stop. */
+    readonly message: string;
+  };
+  /** What is shown in its status and offered to other objects. */
+  readonly values?: Readonly<Record<string, string>>;
+}
+
+export interface ResourceKind {
+  /** As in metadata.kind. */
+  readonly kind: string;
+  /** What field options cannot say of a spec. Problem paths are inside the spec. */
+  readonly check?: (spec: Message, lookup: SpecLookup) => Problem[];
+  /** Kinds whose changes make `check` run again for objects that refer to them. */
+  readonly inherits?: readonly string[];
+  derive(spec: Message, around: Surroundings): Derivation;
+}
+
+/** The part of a spec that says how its artifacts are to be treated. */
+interface Treatment {
+  readonly adopt?: boolean;
+  readonly drift: DriftAction;
+}
+
+export function artifact(spec: Treatment, className: string, key: string, facts: Facts): Artifact {
+  const repair = spec.drift !== DriftAction.REPORT;
+  return { class: className, key, facts, adopt: spec.adopt ?? false, repair };
+}
+
+/** A problem of a field. */
+export function invalid(path: string, message: string, fix?: string): Problem {
+  return { code: "INVALID", path, message, ...(fix ? { fix } : {}) };
+}

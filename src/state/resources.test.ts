@@ -1,0 +1,272 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { create, type DescMessage, type Message, type MessageInitShape } from "@bufbuild/protobuf";
+import { MemoryDataplane } from "../dataplane/memory-dataplane.ts";
+import { SysctlSpecSchema } from "../gen/cairn/v1/host_kinds_pb.ts";
+import {
+  InterfaceSpecSchema,
+  InterfaceType,
+  IPv4StaticAddressSpecSchema,
+} from "../gen/cairn/v1/link_kinds_pb.ts";
+import { DriftAction, ResourcePhaseSchema } from "../gen/cairn/v1/resource_types_pb.ts";
+import { IPv4RouteSpecSchema, RouteType } from "../gen/cairn/v1/route_kinds_pb.ts";
+import { Core, emptyState } from "./core.ts";
+import type { MutationOp, MutationOutcome } from "./mutation.ts";
+import type { LedgerRow, StoredObject, StoredState } from "./rows.ts";
+
+const wallMs = 1_700_000_000_000;
+
+/** A core with a kernel in memory and a disk, which can be started again. */
+class Rig {
+  readonly dataplane: MemoryDataplane;
+  core: Core;
+  private readonly objects = new Map<string, StoredObject>();
+  private readonly ledger = new Map<string, LedgerRow>();
+  private generation = 0;
+  private nowMs = 0;
+  private outcome: MutationOutcome | undefined;
+  readonly events: string[] = [];
+
+  constructor(links: Readonly<Record<string, readonly string[]>> = { eth0: ["192.0.2.2/24"], eth1: [] }) {
+    this.dataplane = new MemoryDataplane({
+      facts: (all, facts) => this.input({ kind: "dataplane.facts", all, facts }),
+      links: (changed, gone) => this.input({ kind: "kernel.links", changed, gone }),
+      applied: (batch, outcomes) => this.input({ kind: "dataplane.applied", batch, outcomes }),
+    });
+    for (const [name, addresses] of Object.entries(links)) this.dataplane.plug(name, addresses);
+    const sysctl = { class: "sysctl", key: "net.ipv4.ip_forward" };
+    this.dataplane.kernel.set(sysctl, { facts: { value: "0" }, identity: "" });
+    this.core = this.fresh();
+    this.dataplane.start();
+    this.settle();
+  }
+
+  private fresh(): Core {
+    const stored: StoredState = {
+      ...emptyState,
+      generation: this.generation,
+      objects: [...this.objects.values()],
+      ledger: [...this.ledger.values()],
+    };
+    const core = Core.create(stored, () => 0.5, this.nowMs, wallMs + this.nowMs, "memory");
+    assert.ok(core.ok);
+    return core.value;
+  }
+
+  /** kill -9, and a start from the disk. */
+  restart(): void {
+    this.core = this.fresh();
+    this.dataplane.start();
+    this.settle();
+  }
+
+  private input(input: Parameters<Core["handle"]>[0]): void {
+    this.core.handle(input, this.nowMs, wallMs + this.nowMs);
+  }
+
+  /** Turns until nothing is left to do. */
+  settle(forMs = 100): void {
+    const until = this.nowMs + forMs;
+    while (this.nowMs < until) {
+      this.nowMs++;
+      this.core.turn(this.nowMs, wallMs + this.nowMs);
+      const effects = this.core.effects.list.splice(0);
+      for (const effect of effects) {
+        if (effect.kind === "reply") this.outcome = effect.outcome as MutationOutcome;
+        if (effect.kind === "dataplane.apply") this.dataplane.apply(effect.batch, effect.operations);
+        if (effect.kind !== "store.persist") continue;
+        for (const row of effect.rows) {
+          if (row.table === "generation") {
+            this.generation = row.generation;
+            for (const put of row.puts) this.objects.set(`${put.kind}/${put.name}`, put);
+            for (const { kind, name } of row.deletes) this.objects.delete(`${kind}/${name}`);
+          } else if (row.table === "ledger") {
+            for (const put of row.put) this.ledger.set(`${put.class} ${put.key}`, put);
+            for (const { class: name, key } of row.drop) this.ledger.delete(`${name} ${key}`);
+          } else if (row.table === "events") for (const { summary } of row.events) this.events.push(summary);
+        }
+        this.input({ kind: "store.committed", seq: effect.seq });
+      }
+    }
+  }
+
+  change(...ops: MutationOp[]): void {
+    const rest = { expectedGeneration: 0, dryRun: false, reason: "", requestId: "", principal: "test" };
+    this.outcome = undefined;
+    this.input({ kind: "mutate", call: 1, mutation: { ops, ...rest, source: "api" } });
+    this.settle();
+  }
+
+  accepted(...ops: MutationOp[]): void {
+    this.change(...ops);
+    assert.ok(this.outcome?.ok, JSON.stringify(this.outcome));
+  }
+
+  /** Sentences that a transaction is refused with. */
+  refused(...ops: MutationOp[]): string[] {
+    this.change(...ops);
+    assert.ok(this.outcome && !this.outcome.ok);
+    return this.outcome.problems.map(({ path, message }) => `${path}: ${message}`);
+  }
+
+  phase(kind: string, name: string): string {
+    const status = this.core.resources.status(kind, name);
+    return status ? `${ResourcePhaseSchema.value[status.phase].localName} ${status.reason}`.trim() : "none";
+  }
+
+  /** Another hand in the kernel. */
+  meddle(className: string, key: string, facts: Record<string, string | number> | null): void {
+    const name = { class: className, key };
+    const identity = this.dataplane.kernel.get(name)?.identity ?? "";
+    this.dataplane.kernel.set(name, facts && { facts, identity });
+    this.dataplane.tell();
+    this.settle();
+  }
+
+  holds(className: string, key: string): unknown {
+    return this.dataplane.kernel.get({ class: className, key })?.facts;
+  }
+}
+
+function put<D extends DescMessage>(kind: string, schema: D, init: MessageInitShape<D>): MutationOp {
+  return { op: "put", kind, spec: create(schema, init) as Message };
+}
+
+const wan = put("Interface", InterfaceSpecSchema, { name: "wan", ifname: "eth0" });
+const lan = put("Interface", InterfaceSpecSchema, { name: "lan", ifname: "eth1", mtu: 1400 });
+const lanAddress = put("IPv4StaticAddress", IPv4StaticAddressSpecSchema, {
+  name: "lan",
+  interface: "lan",
+  address: "10.0.0.1/24",
+});
+const defaultRoute = put("IPv4Route", IPv4RouteSpecSchema, {
+  name: "default",
+  destination: "0.0.0.0/0",
+  hops: [{ gateway: "192.0.2.1", interface: "wan" }],
+});
+
+describe("resources", () => {
+  it("are brought to the kernel in one transaction, and say how they stand", () => {
+    const rig = new Rig();
+    rig.accepted(wan, lan, lanAddress, defaultRoute);
+    assert.equal(rig.phase("Interface", "lan"), "APPLIED");
+    assert.equal(rig.phase("IPv4StaticAddress", "lan"), "APPLIED");
+    assert.equal(rig.phase("IPv4Route", "default"), "APPLIED");
+    assert.deepEqual(rig.holds("link-setting", "eth1 mtu"), { value: 1400 });
+    assert.deepEqual(rig.holds("address", "eth1 10.0.0.1/24"), {});
+    assert.deepEqual(rig.holds("route", "254 0.0.0.0/0 0"), {
+      protocol: "cairn",
+      type: "unicast",
+      hops: [{ gateway: "192.0.2.1", device: "eth0", weight: 1 }],
+    });
+  });
+
+  it("leave no trace when they are deleted", () => {
+    const rig = new Rig();
+    rig.accepted(wan, lan, lanAddress, defaultRoute);
+    const del = (kind: string, name: string): MutationOp => ({ op: "delete", kind, name });
+    rig.accepted(
+      del("IPv4Route", "default"),
+      del("IPv4StaticAddress", "lan"),
+      del("Interface", "lan"),
+      del("Interface", "wan"),
+    );
+    assert.deepEqual(rig.holds("link-setting", "eth1 mtu"), { value: 1500 });
+    assert.equal(rig.holds("address", "eth1 10.0.0.1/24"), undefined);
+    assert.equal(rig.holds("route", "254 0.0.0.0/0 0"), undefined);
+    assert.deepEqual([...rig.core.resources.reconciler.rows()], []);
+  });
+
+  it("wait for a device, and follow it when it comes and goes", () => {
+    const rig = new Rig({ eth0: [] });
+    rig.accepted(wan, lan, lanAddress);
+    assert.equal(rig.phase("Interface", "lan"), "PENDING DEVICE_MISSING");
+    assert.equal(rig.phase("IPv4StaticAddress", "lan"), "PENDING DEVICE_MISSING");
+    rig.dataplane.plug("eth1");
+    rig.dataplane.tell();
+    rig.settle();
+    assert.equal(rig.phase("Interface", "lan"), "APPLIED");
+    assert.deepEqual(rig.holds("address", "eth1 10.0.0.1/24"), {});
+    rig.dataplane.kernel.set({ class: "link", key: "eth1" }, null);
+    rig.dataplane.tell();
+    rig.settle();
+    assert.equal(rig.phase("IPv4StaticAddress", "lan"), "PENDING DEVICE_MISSING");
+  });
+
+  it("make links, put them into each other, and take them down again", () => {
+    const rig = new Rig();
+    const bridge = put("Interface", InterfaceSpecSchema, { name: "br0", type: InterfaceType.BRIDGE });
+    const member = put("Interface", InterfaceSpecSchema, { name: "lan", ifname: "eth1", master: "br0" });
+    rig.accepted(bridge, member);
+    assert.equal(rig.phase("Interface", "br0"), "APPLIED");
+    assert.equal(rig.phase("Interface", "lan"), "APPLIED");
+    assert.deepEqual(rig.holds("link-setting", "eth1 master"), { value: "br0" });
+    assert.deepEqual(rig.holds("link-setting", "br0 admin"), { value: "up" });
+    rig.accepted(
+      { op: "delete", kind: "Interface", name: "lan" },
+      { op: "delete", kind: "Interface", name: "br0" },
+    );
+    assert.equal(rig.holds("link", "br0"), undefined);
+    assert.deepEqual(rig.holds("link-setting", "eth1 master"), { value: "" });
+  });
+
+  it("put drift right within a turn, or report it, as the object says", () => {
+    const rig = new Rig();
+    const sysctl = (drift: DriftAction): MutationOp =>
+      put("Sysctl", SysctlSpecSchema, { name: "fwd", key: "net.ipv4.ip_forward", value: "1", drift });
+    rig.accepted(sysctl(DriftAction.REPAIR));
+    rig.meddle("sysctl", "net.ipv4.ip_forward", { value: "0" });
+    assert.deepEqual(rig.holds("sysctl", "net.ipv4.ip_forward"), { value: "1" });
+    rig.accepted(sysctl(DriftAction.REPORT));
+    rig.meddle("sysctl", "net.ipv4.ip_forward", { value: "0" });
+    assert.deepEqual(rig.holds("sysctl", "net.ipv4.ip_forward"), { value: "0" });
+    assert.equal(rig.phase("Sysctl", "fwd"), "DEGRADED DRIFTED");
+    assert.ok(rig.events.some((text) => text.includes("was altered by somebody else; it is put right")));
+  });
+
+  it("stand as before after kill -9, without a call to the kernel", () => {
+    const rig = new Rig();
+    rig.accepted(wan, lan, lanAddress, defaultRoute);
+    const { operations } = rig.dataplane.kernel;
+    rig.restart();
+    assert.equal(rig.phase("IPv4Route", "default"), "APPLIED");
+    assert.equal(rig.dataplane.kernel.operations, operations);
+  });
+
+  it("do not touch what is not cairn's", () => {
+    const rig = new Rig();
+    const foreign = { facts: { protocol: "static", type: "unicast", hops: [] }, identity: "static" };
+    rig.dataplane.kernel.set({ class: "route", key: "254 0.0.0.0/0 0" }, foreign);
+    rig.dataplane.tell();
+    rig.accepted(wan, defaultRoute);
+    assert.equal(rig.phase("IPv4Route", "default"), "DEGRADED CONFLICT");
+    assert.deepEqual(rig.holds("route", "254 0.0.0.0/0 0"), foreign.facts);
+  });
+
+  it("are refused with the field and the fix", () => {
+    const rig = new Rig();
+    const problems = rig.refused(
+      put("Interface", InterfaceSpecSchema, { name: "v10", type: InterfaceType.VLAN, peer: "x" }),
+      put("IPv4StaticAddress", IPv4StaticAddressSpecSchema, {
+        name: "a",
+        interface: "v10",
+        address: "10.0.0.1",
+      }),
+      put("IPv4Route", IPv4RouteSpecSchema, {
+        name: "r",
+        destination: "10.0.0.0/8",
+        type: RouteType.BLACKHOLE,
+        hops: [{ gateway: "192.0.2.1" }],
+      }),
+      put("Sysctl", SysctlSpecSchema, { name: "s", key: "net/ipv4/ip_forward", value: "1" }),
+    );
+    assert.deepEqual(problems.sort(), [
+      "IPv4Route/r.hops: a route of type blackhole leads nowhere",
+      'IPv4StaticAddress/a.address: "10.0.0.1" has no length',
+      "Interface/v10.parent: an interface of type vlan needs parent",
+      "Interface/v10.peer: peer is not for an interface of type vlan",
+      "Interface/v10.vlan_id: an interface of type vlan needs vlan_id",
+      'Sysctl/s.key: "net/ipv4/ip_forward" is not the name of a sysctl',
+    ]);
+  });
+});

@@ -1,0 +1,312 @@
+/**
+ * Objects that ask something of the kernel: which artifacts each asks for, whether it waits for something, and how it
+ * stands. Whatever a kind looks at while it derives its artifacts is noted, and it is asked again when that changes, so
+ * that nobody lists dependencies by hand.
+ */
+import { create } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import type { ArtifactName, Observed } from "../dataplane/artifact.ts";
+import { artifactClasses } from "../dataplane/classes.ts";
+import type { Link } from "../dataplane/kernel-model.ts";
+import type { KernelFact, KernelOperation, KernelOutcome } from "../dataplane/kernel-port.ts";
+import type { LedgerRow } from "../dataplane/ledger.ts";
+import { type LedgerChange, Reconciler, type Standing } from "../dataplane/reconciler.ts";
+import {
+  ResourceArtifactSchema,
+  ResourcePhase,
+  type ResourceStatus,
+  ResourceStatusSchema,
+} from "../gen/cairn/v1/resource_types_pb.ts";
+import type { Derivation, Surroundings } from "../resources/kind.ts";
+import { resourceKinds } from "../resources/registry.ts";
+import type { Specs, Touched } from "./objects.ts";
+import { objectId } from "./objects-index.ts";
+import type { SessionHost } from "./session-port.ts";
+
+export interface ResourcesHost {
+  /** Specs that are durable. */
+  readonly specs: Specs;
+  /** Names of all objects of a kind. */
+  names(kind: string): Iterable<string>;
+  /** The link of this name; what is asked before `linksKnown` is asked again. */
+  link(ifname: string): Link | undefined;
+  /** The kernel has told of all its links. */
+  linksKnown(): boolean;
+  persist(change: LedgerChange): number;
+  apply(batch: number, operations: readonly KernelOperation[]): void;
+  nowMs(): number;
+  wallMs(): number;
+  readonly event: SessionHost["event"];
+}
+
+interface Resource {
+  readonly kind: string;
+  readonly name: string;
+  derivation: Derivation;
+  /** What it looked at: `link NAME` or KIND/NAME. */
+  lookedAt: ReadonlySet<string>;
+  phase: ResourcePhase;
+  reason: string;
+  message: string;
+  /** Wall-clock milliseconds of the last change of phase. */
+  sinceMs: number;
+}
+
+/** Objects that are asked again in one turn at most. */
+const derivationsPerTurn = 200;
+
+export class Resources {
+  private readonly host: ResourcesHost;
+  readonly reconciler: Reconciler;
+  private readonly resources = new Map<string, Resource>();
+  /** Who looked at what. */
+  private readonly watchers = new Map<string, Set<string>>();
+  /** Objects to be asked again. */
+  private readonly stale = new Set<string>();
+  private started = false;
+  /** False: this daemon does not touch the kernel. */
+  readonly enabled: boolean;
+
+  constructor(rows: Iterable<LedgerRow>, enabled: boolean, host: ResourcesHost) {
+    this.host = host;
+    this.enabled = enabled;
+    this.reconciler = new Reconciler(artifactClasses, rows, {
+      persist: (change) => host.persist(change),
+      apply: (batch, operations) => host.apply(batch, operations),
+      drifted: (owner, artifact, observed, repaired) => this.drifted(owner, artifact, observed, repaired),
+      changed: (owner) => this.judge(owner),
+    });
+    for (const kind of resourceKinds.keys())
+      for (const name of host.names(kind)) this.stale.add(objectId(kind, name));
+  }
+
+  /** Objects that a durable change put or deleted. */
+  apply(touched: readonly Touched[]): void {
+    for (const { kind, name } of touched) {
+      const id = objectId(kind, name);
+      if (resourceKinds.has(kind)) this.stale.add(id);
+      this.lookedAtChanged(id);
+    }
+  }
+
+  /** Links came, went or are otherwise than before. */
+  linksChanged(ifnames: Iterable<string>): void {
+    for (const ifname of ifnames) this.lookedAtChanged(`link ${ifname}`);
+  }
+
+  private lookedAtChanged(what: string): void {
+    for (const id of this.watchers.get(what) ?? []) this.stale.add(id);
+  }
+
+  get hasWork(): boolean {
+    const isReady = !this.enabled || this.host.linksKnown();
+    return (isReady && this.stale.size > 0) || (this.enabled && this.reconciler.hasWork);
+  }
+
+  nextMs(): number {
+    return this.enabled ? this.reconciler.nextWakeMs() : Number.POSITIVE_INFINITY;
+  }
+
+  /** Asks some of the objects that are to be asked, and when all were, takes a step towards what they want. */
+  run(): void {
+    // Before that, objects would be taken for waiting, and what they have in the kernel be taken away.
+    if (this.enabled && !this.host.linksKnown()) return;
+    let left = derivationsPerTurn;
+    for (const id of this.stale) {
+      if (left-- === 0) return;
+      this.stale.delete(id);
+      this.derive(id);
+    }
+    if (!this.enabled) return;
+    if (!this.started) {
+      this.started = true;
+      this.reconciler.start();
+    }
+    this.reconciler.step(this.host.nowMs());
+  }
+
+  private derive(id: string): void {
+    const at = id.indexOf("/");
+    const [kind, name] = [id.slice(0, at), id.slice(at + 1)];
+    const before = this.resources.get(id);
+    const spec = this.host.specs.spec(kind, name);
+    if (!spec) {
+      this.resources.delete(id);
+      this.watch(id, before?.lookedAt, new Set());
+      this.reconciler.want(id, []);
+      return;
+    }
+    const lookedAt = new Set<string>();
+    const around: Surroundings = {
+      spec: (otherKind, otherName) => {
+        lookedAt.add(objectId(otherKind, otherName));
+        return this.host.specs.spec(otherKind, otherName);
+      },
+      link: (ifname) => {
+        lookedAt.add(`link ${ifname}`);
+        return this.host.link(ifname);
+      },
+    };
+    const derivation = resourceKinds.get(kind)!.derive(spec, around);
+    this.watch(id, before?.lookedAt, lookedAt);
+    const { UNSPECIFIED } = ResourcePhase;
+    const fresh = { kind, name, phase: UNSPECIFIED, reason: "", message: "", sinceMs: this.host.wallMs() };
+    this.resources.set(id, { ...(before ?? fresh), derivation, lookedAt });
+    this.reconciler.want(id, derivation.artifacts);
+    this.judge(id);
+  }
+
+  private watch(id: string, before: ReadonlySet<string> = new Set(), after: ReadonlySet<string>): void {
+    for (const what of before) {
+      if (after.has(what)) continue;
+      const ids = this.watchers.get(what);
+      ids?.delete(id);
+      if (ids?.size === 0) this.watchers.delete(what);
+    }
+    for (const what of after) {
+      const ids = this.watchers.get(what);
+      if (ids) ids.add(id);
+      else this.watchers.set(what, new Set([id]));
+    }
+  }
+
+  /** Brings phase and reason of an object up to date, and tells of a change. */
+  private judge(id: string): void {
+    const resource = this.resources.get(id);
+    if (!resource) return;
+    const { phase, reason, message } = this.judged(resource);
+    const isNew = resource.phase !== phase || resource.reason !== reason;
+    resource.message = message;
+    if (!isNew) return;
+    const first = resource.phase === ResourcePhase.UNSPECIFIED;
+    resource.phase = phase;
+    resource.reason = reason;
+    resource.sinceMs = this.host.wallMs();
+    if (phase === ResourcePhase.PROGRESSING || (first && phase === ResourcePhase.SUPPRESSED)) return;
+    const word = phaseWords[phase];
+    const severity = phase === ResourcePhase.APPLIED ? 1 : phase === ResourcePhase.FAILED ? 3 : 2;
+    const summary = `${id} is ${word}${message === "" ? "" : `: ${message}`}`;
+    this.host.event(`cairn.resource.${resource.kind}.${word}`, id, severity, summary, { reason });
+  }
+
+  private judged({ kind, name, derivation }: Resource): {
+    phase: ResourcePhase;
+    reason: string;
+    message: string;
+  } {
+    if (!this.enabled) {
+      const message = "this daemon does not touch the kernel (--dataplane none)";
+      return { phase: ResourcePhase.SUPPRESSED, reason: "NO_DATAPLANE", message };
+    }
+    let phase: ResourcePhase = ResourcePhase.APPLIED;
+    let reason = "";
+    let message = "";
+    for (const { artifact, standing } of this.reconciler.standing(objectId(kind, name))) {
+      const found = judgeStanding(standing);
+      if (severities.indexOf(found.phase) <= severities.indexOf(phase)) continue;
+      ({ phase, reason } = found);
+      message = found.message === "" ? "" : `${artifact.class} ${artifact.key}: ${found.message}`;
+    }
+    if (derivation.pending && phase !== ResourcePhase.FAILED) {
+      return { phase: ResourcePhase.PENDING, ...derivation.pending };
+    }
+    return { phase, reason, message };
+  }
+
+  private drifted(
+    owner: string,
+    artifact: ArtifactName,
+    observed: Observed | undefined,
+    repaired: boolean,
+  ): void {
+    const what = observed ? "was altered" : "was removed";
+    const then = repaired ? "it is put right" : "it is left so";
+    const summary = `${artifact.class} ${artifact.key} of ${owner} ${what} by somebody else; ${then}`;
+    const facts = { class: artifact.class, key: artifact.key, repaired: String(repaired) };
+    this.host.event("cairn.dataplane.artifact.drifted", owner, 2, summary, facts);
+  }
+
+  /** How an object stands; undefined for one that does not exist or whose kind has no status. */
+  status(kind: string, name: string): ResourceStatus | undefined {
+    const resource = this.resources.get(objectId(kind, name));
+    if (!resource) return undefined;
+    const { phase, reason, message, sinceMs, derivation } = resource;
+    return create(ResourceStatusSchema, {
+      phase,
+      reason,
+      message,
+      since: timestampFromMs(sinceMs),
+      values: { ...derivation.values },
+      artifacts: this.reconciler.standing(objectId(kind, name)).map(({ artifact, standing }) =>
+        create(ResourceArtifactSchema, {
+          class: artifact.class,
+          key: artifact.key,
+          facts: JSON.stringify(artifact.facts),
+          state: standing.state,
+          error: standing.state === "failed" ? standing.error : "",
+          detail:
+            standing.state === "failed"
+              ? standing.detail
+              : standing.state === "conflict"
+                ? standing.with
+                : "",
+        }),
+      ),
+    });
+  }
+
+  /** Number of objects in each phase, for metrics. */
+  phases(): ReadonlyMap<ResourcePhase, number> {
+    const counts = new Map<ResourcePhase, number>();
+    for (const { phase } of this.resources.values()) counts.set(phase, (counts.get(phase) ?? 0) + 1);
+    return counts;
+  }
+
+  /** Answer of the kernel to a batch. */
+  applied(batch: number, outcomes: readonly KernelOutcome[]): void {
+    this.reconciler.outcomes(batch, outcomes, this.host.nowMs());
+  }
+
+  /** What the kernel holds: everything of a class that concerns us, or changes. */
+  facts(className: string | undefined, facts: readonly KernelFact[]): void {
+    if (className !== undefined) this.reconciler.observeAll(className, facts);
+    else for (const fact of facts) this.reconciler.observe(fact);
+  }
+}
+
+/** Phases from the best to the worst. */
+const severities: readonly ResourcePhase[] = [
+  ResourcePhase.APPLIED,
+  ResourcePhase.PROGRESSING,
+  ResourcePhase.DEGRADED,
+  ResourcePhase.FAILED,
+];
+
+const phaseWords: Readonly<Record<number, string>> = {
+  [ResourcePhase.PENDING]: "pending",
+  [ResourcePhase.PROGRESSING]: "progressing",
+  [ResourcePhase.APPLIED]: "applied",
+  [ResourcePhase.DEGRADED]: "degraded",
+  [ResourcePhase.FAILED]: "failed",
+  [ResourcePhase.SUPPRESSED]: "suppressed",
+};
+
+function judgeStanding(standing: Standing): { phase: ResourcePhase; reason: string; message: string } {
+  switch (standing.state) {
+    case "applied":
+      return { phase: ResourcePhase.APPLIED, reason: "", message: "" };
+    case "waiting":
+      return { phase: ResourcePhase.PROGRESSING, reason: "", message: "" };
+    case "drifted":
+      return { phase: ResourcePhase.DEGRADED, reason: "DRIFTED", message: "somebody else has altered it" };
+    case "conflict": {
+      const message = `in the way is ${standing.with}`;
+      return { phase: ResourcePhase.DEGRADED, reason: "CONFLICT", message };
+    }
+    default: {
+      const { error, detail } = standing;
+      const message = detail === "" ? error : `${error}: ${detail}`;
+      return { phase: ResourcePhase.FAILED, reason: error, message };
+    }
+  }
+}
