@@ -96,6 +96,10 @@ class Speaker implements SessionHost {
     return { kind: "unknown" };
   }
 
+  locate(): never {
+    throw new Error("no neighbors on interfaces here");
+  }
+
   identify(): string {
     return "no dynamic neighbors here";
   }

@@ -29,6 +29,7 @@ import { MrtFiles } from "./mrt-files.ts";
 import type { DaemonOptions } from "./options.ts";
 import { peerUid } from "./peer-uid.ts";
 import { readRefusedSegments } from "./refused-segments.ts";
+import { RouterDiscovery } from "./router-discovery.ts";
 import { notifySystemd, type ServiceState } from "./sd-notify.ts";
 import { hostAbilities } from "./socket-options.ts";
 import { TcpPort } from "./tcp.ts";
@@ -48,6 +49,7 @@ export class Daemon {
   private readonly store: Store;
   private readonly loop: OwnerLoop;
   private readonly tcp: TcpPort;
+  private readonly routers: RouterDiscovery;
   private readonly bfd: BfdThread;
   private readonly mrtFiles: MrtFiles;
   private readonly metrics: CairnMetrics;
@@ -105,7 +107,9 @@ export class Daemon {
       (level, message, fields) => log.write(level, message, fields),
     );
     this.mrtFiles = new MrtFiles(join(options.stateDir, "mrt"), (input) => this.loop.post(input));
+    this.routers = new RouterDiscovery((input) => this.loop.post(input));
     this.loop = new OwnerLoop(core.value, {
+      links: (effect) => this.routers.apply(effect),
       tcp: (effect) => this.tcp.apply(effect),
       bfd: (effect) => this.bfd.apply(effect),
       kernel: (effect) => this.dataplane?.apply(effect),
@@ -306,6 +310,7 @@ export class Daemon {
       clearInterval(this.addressTimer);
       await Promise.all([this.services?.close(500), this.telemetry?.close(), this.bfd.close()]);
       await this.tcp.close();
+      this.routers.close();
       this.dataplane?.close();
       await this.mrtFiles.close();
       this.loop.stop();

@@ -13,6 +13,7 @@ import type { Effect } from "../state/effects.ts";
 import type { CallId, Input } from "../state/inputs.ts";
 import type { Mutation, MutationOutcome } from "../state/mutation.ts";
 import type { Operation, OperationOutcome } from "../state/operation.ts";
+import type { RpkiEffect } from "../state/rpki-inputs.ts";
 import type { Owner, StoredAudit } from "../state/view.ts";
 
 /** What carries effects out. */
@@ -26,8 +27,12 @@ export interface LoopPorts {
   persist(seq: number, rows: Extract<Effect, { kind: "store.persist" }>["rows"]): void;
   /** Changes the kernel; without it nothing is, and nobody asks. */
   dataplane?(effect: Extract<Effect, { kind: "dataplane.apply" }>): void;
+  /** Looks for neighbors on interfaces; without it none are found. */
+  links?(effect: Extract<Effect, { kind: "link.discover" }>): void;
   log(effect: Extract<Effect, { kind: "log" }>): void;
   exit(code: number): void;
+  /** Absent where no cache is talked to and no file is read. */
+  rpki?(effect: RpkiEffect): void;
   /** A turn took this long. */
   turned(ms: number): void;
 }
@@ -159,6 +164,13 @@ export class OwnerLoop implements Owner {
       case "log":
         this.ports.log(effect);
         break;
+      case "rtr.connect":
+      case "rtr.send":
+      case "rtr.close":
+      case "rtr.pause":
+      case "rpki.watch":
+        this.ports.rpki?.(effect);
+        break;
       case "bfd.set":
       case "bfd.remove":
         this.ports.bfd(effect);
@@ -167,6 +179,9 @@ export class OwnerLoop implements Owner {
       case "mrt.write":
       case "mrt.close":
         this.ports.mrt?.(effect);
+        break;
+      case "link.discover":
+        this.ports.links?.(effect);
         break;
       case "exit":
         this.ports.exit(effect.code);

@@ -210,7 +210,7 @@ export class TcpPort {
   // --------------------------------------------------------------------------------------------- connecting
 
   #connect(effect: ConnectEffect): void {
-    const remoteIp = parseIp(effect.remoteAddress);
+    const remoteIp = parseIp(effect.remoteAddress.split("%")[0]);
     const family = remoteIp?.length === 16 ? 6 : 4;
     const target = { host: effect.remoteAddress, port: effect.remotePort, family, autoSelectFamily: false };
     const fd = native ? this.#clientFd(effect, family === 6) : -1;

@@ -44,6 +44,7 @@ import { PrefixLimits } from "./prefix-limits.ts";
 import { Refreshes } from "./refreshes.ts";
 import { RefusedLog } from "./refused-segments.ts";
 import { Resources } from "./resources.ts";
+import { RouteValidation } from "./route-validation.ts";
 import { Routing } from "./routing.ts";
 import type { StoredAudit, StoredEvent, StoredState, StoreRow } from "./rows.ts";
 import { SessionKeys } from "./session-keys.ts";
@@ -93,6 +94,7 @@ export class Core {
   readonly deferral: Deferral;
   readonly refreshes: Refreshes;
   readonly mrt: MrtDumps;
+  readonly validation: RouteValidation;
   readonly outboundFilters: OutboundFilters;
   readonly damping: Damping;
   readonly discovery = new Discovery(this.effects);
@@ -229,6 +231,7 @@ export class Core {
         },
         stranger: (address, localAddress) => this.dynamic.stranger(address, localAddress),
         identify: (id, asn) => this.identify(id, asn),
+        swapLocalAs: (id) => this.neighbors.swapLocalAs(id),
         locate: (id, address) => this.locate(id, address),
         down: (id, _reset, kept) => {
           this.neighbors.down(id, kept);
@@ -317,6 +320,18 @@ export class Core {
       wallMs: () => this.wallMs,
       stateOf: (id) => this.sessions.stateNumber(id),
     });
+    this.validation = new RouteValidation({
+      objects,
+      routing: this.routing,
+      jobs: this.jobs,
+      effects: this.effects,
+      event: this.event,
+      nowMs: () => this.nowMs,
+      wallMs: () => this.wallMs,
+      neighbors: () => this.neighbors,
+      groups: () => this.groups,
+      importer: () => this.importer,
+    });
     this.injection = new Injection(this.routing);
     this.changes = new Changes(
       {
@@ -345,6 +360,7 @@ export class Core {
     if (expired.length > 0) this.rows.push({ table: "injected", put: [], drop: expired });
     this.neighbors.start();
     this.mrt.start();
+    this.validation.start();
     this.afterRestart(stored);
   }
 
@@ -357,6 +373,7 @@ export class Core {
           if (touched.some(({ kind }) => kind === "Global")) this.kernel.globalChanged();
           this.resources.apply(touched);
           this.mrt.apply(touched);
+          this.validation.apply(touched);
           done();
         }),
       failedTests: (touched) => failedTests(this.policies, touched),
@@ -439,6 +456,12 @@ export class Core {
       case "tcp.closed":
         this.sessions.closed(input.conn, input.error, nowMs);
         return true;
+      case "rtr.connected":
+      case "rtr.bytes":
+      case "rtr.closed":
+      case "rpki.file":
+        this.validation.handle(input);
+        return true;
       case "mutate":
       case "operate":
         if (this.urgent.length >= limits.urgentInputsMax) return false;
@@ -462,6 +485,7 @@ export class Core {
     this.nowMs = nowMs;
     this.wallMs = wallMs;
     this.sessions.dueTimers(nowMs);
+    this.validation.tick();
     this.runUrgent();
     this.changes.run(budget / microsPerStep);
     this.neighbors.run(budget / microsPerStep);
@@ -471,6 +495,7 @@ export class Core {
     this.sessions.pump(nowMs, budget * 6);
     this.kernel.run();
     this.resources.run();
+    this.validation.run(budget / 2);
     this.groups.run(budget / 2);
     this.jobs.run(budget * 2);
     this.mrt.tick();
@@ -515,7 +540,8 @@ export class Core {
         this.bfd.news(input);
         break;
       case "link.router":
-        if (this.discovery.located(input.interface, input.address)) this.neighbors.linkChanged(input.interface);
+        if (this.discovery.located(input.interface, input.address))
+          this.neighbors.linkChanged(input.interface);
         break;
       case "link.failed":
         if (this.discovery.failed(input.interface, input.why)) this.neighbors.linkChanged(input.interface);
@@ -617,7 +643,13 @@ export class Core {
     return record !== undefined && (this.sessions.isActive(record.id) || record.stale.some(Boolean));
   }
 
-  private linksChanged({ up, down }: { readonly up: readonly string[]; readonly down: readonly string[] }): void {
+  private linksChanged({
+    up,
+    down,
+  }: {
+    readonly up: readonly string[];
+    readonly down: readonly string[];
+  }): void {
     for (const zone of down) this.neighbors.linkLost(zone);
     for (const zone of [...up, ...down]) this.neighbors.linkChanged(zone);
   }
@@ -726,6 +758,7 @@ export class Core {
       this.kernel.hasWork ||
       this.resources.hasWork ||
       this.mrt.hasWork ||
+      this.validation.hasWork ||
       this.jobs.size > 0
     );
   }
@@ -740,6 +773,7 @@ export class Core {
       this.mrt.nextWakeMs() + this.nowMs,
       ...[this.deferral.nextMs(), this.damping.nextMs(), this.kernel.nextMs(), this.bfd.nextMs()],
       this.resources.nextMs(),
+      this.validation.nextMs(),
     );
   }
 }

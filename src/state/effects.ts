@@ -11,6 +11,7 @@ import type { MrtFileId } from "./mrt/dump-files.ts";
 import type { MutationOutcome } from "./mutation.ts";
 import type { OperationOutcome } from "./operation.ts";
 import type { StoreRow } from "./rows.ts";
+import type { RpkiEffect } from "./rpki-inputs.ts";
 import type { TcpAoKey } from "./session-port.ts";
 
 export interface ConnectEffect {
@@ -54,6 +55,7 @@ export interface MrtOpenEffect {
 }
 
 export type Effect =
+  | RpkiEffect
   | ConnectEffect
   /** Socket options of an accepted connection once its neighbor is known. */
   | {

@@ -179,10 +179,19 @@ export class Importer {
     let attr = this.localAs.run(record.config, received);
     if (program) {
       const asked = attr;
+      this.validate(record, program, received);
       attr = program.evaluate(asked, this.key);
       attributes.release(asked);
     }
     return attr === 0 ? 0 : this.finish.run(record.config, attributes.flags[received], attr, longLived);
+  }
+
+  /** Fills in the states that policy asks for, of the route in `key` as received. */
+  private validate(record: NeighborRecord, { chain }: Program, received: AttrId): void {
+    const { validator } = this.routing;
+    if (!validator) return;
+    if (chain.readsRpki) this.key.rpki = validator.origin(this.key, received);
+    if (chain.readsAspa) this.key.aspa = validator.path(received, record.id);
   }
 
   private announceAll(
@@ -415,6 +424,7 @@ export class Importer {
     if (reason === RejectReason.damped) return this.dampingText(record, table, path, reason);
     if (reason !== RejectReason.policy || !record.importProgram) return rejectReasonText[reason];
     this.setKey(record, table, table.paths.prefix[path]);
+    this.validate(record, record.importProgram, table.paths.received[path]);
     const asked = this.localAs.run(record.config, table.paths.received[path]);
     const text = rejectReason(record.importProgram, asked, this.key) || rejectReasonText[reason];
     this.routing.attributes.release(asked);

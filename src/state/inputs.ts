@@ -11,6 +11,7 @@ import type { MrtFileId } from "./mrt/dump-files.ts";
 import type { Mutation } from "./mutation.ts";
 import type { Operation } from "./operation.ts";
 import type { StoredAudit } from "./rows.ts";
+import type { RpkiInput } from "./rpki-inputs.ts";
 
 /**
  * Names a TCP connection between core and shell: positive when the core opened it, negative when the shell accepted it.
@@ -54,6 +55,7 @@ export interface BfdNewsInput {
 }
 
 export type Input =
+  | RpkiInput
   | {
       readonly kind: "tcp.accepted";
       readonly conn: ConnId;

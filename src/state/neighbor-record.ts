@@ -32,6 +32,10 @@ export interface OutboundFilter {
 export interface NeighborRecord {
   readonly id: NeighborId;
   config: NeighborConfig;
+  /** AS number that its OPEN told last, for neighbors whose AS number is not declared; 0 before. */
+  learnedAsn: number;
+  /** It refused local_asn and is told our own AS (local_as_dual_as). */
+  refusesLocalAs: boolean;
   /** Set while the session is Established. */
   negotiated: Negotiated | undefined;
   decode: DecodeContext;
@@ -75,6 +79,8 @@ export function newNeighborRecord(id: NeighborId, config: NeighborConfig): Neigh
   return {
     id,
     config,
+    learnedAsn: 0,
+    refusesLocalAs: false,
     negotiated: undefined,
     decode: { fourOctetAs: true, addPath: 0, external: config.external, families: 0 },
     importProgram: undefined,

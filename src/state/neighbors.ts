@@ -4,10 +4,12 @@
  */
 import { assert } from "../base/assert.ts";
 import { limits } from "../base/limits.ts";
+import { parsePeer } from "../base/peer-address.ts";
 import type { RouteTable } from "../rib/route-table.ts";
 import { type Family, families } from "../wire/family.ts";
 import type { Bfd } from "./bfd.ts";
 import type { Damping } from "./damping.ts";
+import type { Discovery } from "./discovery.ts";
 import type { Dynamic } from "./dynamic.ts";
 import type { Effects } from "./effects.ts";
 import { type Groups, neighborFlags } from "./groups.ts";
@@ -22,6 +24,7 @@ import {
   compareConfigs,
   type GlobalConfig,
   groupProtection,
+  type Learned,
   resolveGlobal,
   resolveNeighbor,
 } from "./resolve.ts";
@@ -44,6 +47,7 @@ export interface NeighborsParts {
   readonly groups: Groups;
   readonly outboundFilters: OutboundFilters;
   readonly damping: Damping;
+  readonly discovery: Discovery;
   readonly importer: Importer;
   readonly jobs: Jobs;
   readonly sessions: Sessions;
@@ -94,15 +98,15 @@ export class Neighbors {
     this.global = resolveGlobal(parts.durable);
   }
 
+  /** The neighbor with this number; undefined for us, and for one that is gone. */
+  find(id: NeighborId): NeighborRecord | undefined {
+    return this.byId[id];
+  }
+
   get(id: NeighborId): NeighborRecord {
     const record = this.byId[id];
     assert(record, "no such neighbor");
     return record;
-  }
-
-  /** The neighbor with this number; undefined when it is gone. */
-  find(id: NeighborId): NeighborRecord | undefined {
-    return this.byId[id];
   }
 
   named(address: string): NeighborRecord | undefined {
@@ -226,8 +230,15 @@ export class Neighbors {
       .map((user) => user.name);
   }
 
+  /** Tells the shell where neighbors are to be found. */
+  private discover(): void {
+    const records = [...this.byName.values()].filter(({ config }) => config.unnumbered && !config.shutdown);
+    this.parts.discovery.watch(records.map(({ config }) => config.interface));
+  }
+
   /** Tells the shell what listeners need: keys of ranges, and TTLs that all neighbors of a family agree to. */
   private protect(): void {
+    this.discover();
     const { dynamic, durable, keys } = this.parts;
     const ranges = dynamic.allRanges().map((range) => ({
       range,
@@ -269,11 +280,69 @@ export class Neighbors {
     return record.config;
   }
 
+  /** Something is known now of the other end of an interface, or not any more. */
+  linkChanged(zone: string): void {
+    for (const record of this.byName.values()) {
+      if (record.config.interface !== zone) continue;
+      const config = this.configOf(record.config.address);
+      const { remote, obstacle } = record.config;
+      if (!config || (config.remote === remote && config.obstacle === obstacle)) continue;
+      this.move(record, config);
+      this.parts.sessions.update(record.id, config, this.parts.nowMs(), false);
+      this.parts.stateChanged(record);
+    }
+  }
+
+  /** A neighbor that is named by its interface is at an address that is known now. */
+  located(id: NeighborId): NeighborConfig {
+    const record = this.get(id);
+    this.move(record, this.configOf(record.config.address)!);
+    return record.config;
+  }
+
+  private move(record: NeighborRecord, config: NeighborConfig): void {
+    const { keys, routing, bfd } = this.parts;
+    const { remote, addressBytes } = record.config;
+    record.config = config;
+    if (remote === config.remote) return;
+    if (remote !== "" && !config.dynamic) keys.setNeighbor(addressBytes, undefined);
+    if (config.remote !== "" && !config.dynamic) keys.setNeighbor(config.addressBytes, config);
+    routing.neighbors.setAddress(record.id, config.addressBytes, config.address);
+    bfd.settle(record);
+  }
+
+  /** The sessions over an interface end with it. */
+  linkLost(zone: string): void {
+    for (const record of this.byName.values())
+      if (record.config.interface === zone) this.parts.sessions.linkDown(record.id, this.parts.nowMs());
+  }
+
   /** What an address works with as things are declared now; undefined when it is no neighbor. */
   configOf(name: string): NeighborConfig | undefined {
-    const config = resolveNeighbor(this.parts.durable, name);
+    const { zone = "" } = parsePeer(name) ?? {};
+    const { discovery, durable } = this.parts;
+    const resolved = resolveNeighbor(durable, name, this.learned(name));
+    const config = resolved && { ...resolved, obstacle: discovery.obstacle(zone, resolved.unnumbered) };
     const member = this.parts.dynamic.member(name);
     return config && member ? { ...config, dynamic: { range: member.range.name } } : config;
+  }
+
+  /** What is known of a neighbor beyond what is declared. */
+  learned(name: string): Learned {
+    const { zone = "", bytes } = parsePeer(name) ?? {};
+    const record = this.byName.get(name);
+    return {
+      asn: record?.learnedAsn ?? 0,
+      address: bytes ? undefined : this.parts.discovery.address(zone),
+      refusesLocalAs: record?.refusesLocalAs ?? false,
+    };
+  }
+
+  /** The neighbor refused the AS of our last OPEN: the other one is next (local_as_dual_as). */
+  swapLocalAs(id: NeighborId): NeighborConfig {
+    const record = this.get(id);
+    record.refusesLocalAs = !record.refusesLocalAs;
+    return this.identified(id);
   }
 
   /** Brings one neighbor to what is declared now: new, changed or gone. */
@@ -297,7 +366,7 @@ export class Neighbors {
     this.countTtl(config, 1);
     this.byId[id] = record;
     this.byName.set(config.address, record);
-    if (!config.dynamic) this.parts.keys.setNeighbor(config.addressBytes, config);
+    if (!config.dynamic && config.remote !== "") this.parts.keys.setNeighbor(config.addressBytes, config);
     routing.ensureNeighbor(id);
     routing.neighbors.setAddress(id, config.addressBytes, config.address);
     routing.neighbors.flags[id] = neighborFlags(record);
@@ -323,7 +392,7 @@ export class Neighbors {
     const flags = neighborFlags(record);
     if (flags !== routing.neighbors.flags[record.id] && !change.reset) this.flagsChanged = true;
     routing.neighbors.flags[record.id] = flags;
-    if (!config.dynamic) this.parts.keys.setNeighbor(config.addressBytes, config);
+    if (!config.dynamic && config.remote !== "") this.parts.keys.setNeighbor(config.addressBytes, config);
     this.parts.bfd.settle(record);
     sessions.update(record.id, config, this.parts.nowMs(), change.reset);
     if (config.shutdown) this.restarts.drop(record, "the neighbor was shut down");
@@ -348,7 +417,8 @@ export class Neighbors {
     this.parts.bfd.settle(record);
     this.countTtl(record.config, -1);
     this.parts.sessions.remove(record.id, this.parts.nowMs());
-    if (!record.config.dynamic) this.parts.keys.setNeighbor(record.config.addressBytes, undefined);
+    if (!record.config.dynamic && record.config.remote !== "")
+      this.parts.keys.setNeighbor(record.config.addressBytes, undefined);
     this.byName.delete(record.config.address);
     this.byId[record.id] = undefined;
     this.parts.damping.clear(record);

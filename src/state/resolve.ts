@@ -190,9 +190,11 @@ export interface Learned {
   readonly asn: number;
   /** Link-local address found on its interface. For neighbors that are named by one. */
   readonly address: Uint8Array | undefined;
+  /** It refused local_asn, and may be told our own AS. */
+  readonly refusesLocalAs: boolean;
 }
 
-export const nothingLearned: Learned = { asn: 0, address: undefined };
+export const nothingLearned: Learned = { asn: 0, address: undefined, refusesLocalAs: false };
 
 /**
  * The settings that sessions, import and export work with.
@@ -209,7 +211,8 @@ export function resolveNeighbor(
   const learnsAsn = spec.remoteAs === RemoteAs.EXTERNAL;
   const remoteAsn = learnsAsn ? learned.asn : spec.remoteAsn;
   assert(remoteAsn !== undefined, "a neighbor without AS number was committed");
-  const ases = sessionAses(remoteAsn, spec.localAsn, global);
+  const isRefused = spec.localAsDualAs! && learned.refusesLocalAs;
+  const ases = sessionAses(remoteAsn, isRefused ? undefined : spec.localAsn, global);
   const { external, confederationMember, localAsn } = ases;
   const multihop = spec.multihopTtl ?? 0;
   return {

@@ -282,6 +282,8 @@ export interface SessionHost {
    * @returns the settings that go with it, or one sentence on why it is refused
    */
   identify(neighbor: NeighborId, asn: number): NeighborConfig | string;
+  /** A neighbor with local_as_dual_as refused the AS of our OPEN. @returns the settings with the other one */
+  swapLocalAs(neighbor: NeighborId): NeighborConfig;
   /**
    * A neighbor that is named by its interface connected before its address was known.
    * @returns the settings that go with the address

@@ -107,6 +107,7 @@ export class Engine {
       case "send.open":
         attempt.peer.sent.opens++;
         attempt.moment = this.momentOf(attempt.peer);
+        attempt.toldAsn = attempt.peer.config.localAsn;
         this.transmit(attempt, openBytes(attempt.peer, attempt.moment));
         return;
       case "send.keepalive":
@@ -267,6 +268,16 @@ export class Engine {
     if (info.code === 6 && info.subcode === cease.collision.subcode) return;
     if (reason.kind === "transport") peer.connectError = transportText(reason.error);
     if (this.audible(attempt)) this.record(peer, info, undefined);
+    if (peer.config.localAsDual && attempt.toldAsn === peer.config.localAsn && isBadPeerAs(reason))
+      this.swapLocalAs(peer);
+  }
+
+  /** Asked for once per refused OPEN: connections that met were told the same AS. */
+  private swapLocalAs(peer: Peer): void {
+    peer.config = this.host.swapLocalAs(peer.id);
+    const { localAsn } = peer.config;
+    const told = `the neighbor refused our AS: AS ${localAsn} is tried next (local_as_dual_as)`;
+    this.host.event("cairn.bgp.session.local-as", peer.object, 1, told, { local_asn: String(localAsn) });
   }
 
   /** Attempts that fail alike, one after the other, are one entry: they must not wash out why the session was lost. */
@@ -389,6 +400,11 @@ function keepsRoutes(reason: EndReason, restart: RestartAgreement): boolean {
         !(reason.notice.hardReset ?? meansHardReset(reason.notice.code, reason.notice.subcode))
       );
   }
+}
+
+/** OPEN Message Error / Bad Peer AS: it expects another AS of us. */
+function isBadPeerAs(reason: EndReason): boolean {
+  return reason.kind === "received" && reason.notice.code === 2 && reason.notice.subcode === 2;
 }
 
 function openBytes({ config }: Peer, moment: RestartMoment): Uint8Array {

@@ -184,8 +184,8 @@ export class Intake {
   /** A dynamic neighbor has the AS number that its OPEN tells, as long as no other connection of it has told one. */
   private identify(attempt: Attempt, asn: number): Notice | undefined {
     const { peer } = attempt;
-    if (!peer.config.dynamic || peer.attempts().some((other) => other !== attempt && other.agreement))
-      return undefined;
+    const isKnown = !peer.config.dynamic && !peer.config.learnsAsn;
+    if (isKnown || peer.attempts().some((other) => other !== attempt && other.agreement)) return undefined;
     const config = this.engine.host.identify(peer.id, asn);
     if (typeof config === "string") return { code: 2, subcode: 2, data: noData, text: config };
     const isOther = config.remoteAsn !== peer.config.remoteAsn;

@@ -35,6 +35,8 @@ export class Attempt extends TimerOwner {
   agreement: Agreement | undefined = undefined;
   /** What our OPEN said of restarts. */
   moment: RestartMoment = steady;
+  /** The AS that our OPEN told; 0 before. */
+  toldAsn = 0;
   /** Begun while another session of the neighbor was Established. */
   late = false;
   /** Durations in force, for timers whose restart is only noted (see sessions-due.ts). */

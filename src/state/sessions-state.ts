@@ -19,6 +19,7 @@ import {
   describeCapability,
   type Capability as WireCapability,
 } from "../wire/capabilities.ts";
+import type { NeighborConfig } from "./session-port.ts";
 import { type Attempt, type MessageTally, type Peer, PeerTimer, rank } from "./sessions-peer.ts";
 import { secondsText } from "./sessions-text.ts";
 import { sessionTimers } from "./sessions-timer-view.ts";

@@ -152,8 +152,9 @@ export class Rig {
         refresh: (_, family) => void this.calls.push(`refresh ${family.name}`),
         writable: () => void this.calls.push("writable"),
         stranger: () => ({ kind: "unknown" }),
-        locate: () => config(),
+        locate: () => assert.fail("nobody is named by an interface"),
         identify: () => "no dynamic neighbors here",
+        swapLocalAs: () => this.config,
         stateChanged: () => {},
         event: (topic, object, _severity, summary, facts) =>
           void this.events.push({ topic, object, summary, facts }),
