@@ -7,6 +7,7 @@ import { formatIp } from "../base/ip.ts";
 import { NextHopVerdict } from "../policy/actions.ts";
 import { AttributeFlag } from "../policy/attribute-table.ts";
 import { type Explanation, explainChain } from "../policy/explain.ts";
+import type { Program } from "../policy/program.ts";
 import { RouteKey, RouteType } from "../policy/route-key.ts";
 import { MessageWriter } from "../wire/message-writer.ts";
 import { isLinkLocal } from "../wire/next-hop.ts";
@@ -244,6 +245,7 @@ export class Exporter {
       const sourceFlags = this.neighbors.flags[source];
       const asked = this.withoutMed(attr, sourceFlags);
       this.setKey(prefix, sourceFlags);
+      this.validate(program, attr, source);
       policy = explainChain(program, asked, this.key);
     }
     return { path, gates, policy };
@@ -258,6 +260,7 @@ export class Exporter {
     let policyNextHop: NextHopVerdict = NextHopVerdict.unset;
     if (config.program !== undefined) {
       this.setKey(prefix, sourceFlags);
+      this.validate(config.program, attr, source);
       config.program.counting = this.counting;
       const result = config.program.evaluate(current, this.key);
       if (result === 0) {
@@ -382,6 +385,14 @@ export class Exporter {
   private foundText(): string {
     const { at, length } = this.found;
     return length === 0 ? "" : formatIp(this.block.bytes, at, firstAddressBytes(length));
+  }
+
+  /** Fills in the states that policy asks for, of the route in `key` as import left it. */
+  private validate({ chain }: Program, attr: AttrId, source: number): void {
+    const { validator } = this.table;
+    if (!validator) return;
+    if (chain.readsRpki) this.key.rpki = validator.origin(this.key, attr);
+    if (chain.readsAspa) this.key.aspa = validator.path(attr, source);
   }
 
   private setKey(prefix: number, sourceFlags: number): void {

@@ -2,12 +2,15 @@
 import type { AspaState, RouteKey, RpkiState } from "../policy/route-key.ts";
 import type { AttrId } from "./attribute-store.ts";
 import type { PathId } from "./path-columns.ts";
+import type { RouteTable } from "./route-table.ts";
 
 export interface PathValidator {
   /** State of the origin of a route with these attributes (RFC 6811). */
   origin(route: RouteKey, attr: AttrId): RpkiState;
   /** State of the AS path of attributes that came from a neighbor (ASPA). */
   path(attr: AttrId, neighbor: number): AspaState;
+  /** Both states of a path as received, packed; a state that is not wanted is 0. */
+  ofPath(table: RouteTable, path: PathId, wantsOrigin: boolean, wantsPath: boolean): number;
 }
 
 /** Tells both states of a path that was put into a table, as `packStates` packs them. */

@@ -7,17 +7,25 @@ import { type DescFile, type DescMessage, getOption, hasOption, type Message } f
 import { assert } from "../base/assert.ts";
 import { nearestName } from "../base/problem.ts";
 import { file_cairn_v1_global_service } from "../gen/cairn/v1/global_service_pb.ts";
+import { file_cairn_v1_host_kinds } from "../gen/cairn/v1/host_kinds_pb.ts";
 import { file_cairn_v1_keychain_service } from "../gen/cairn/v1/keychain_service_pb.ts";
+import { file_cairn_v1_link_kinds } from "../gen/cairn/v1/link_kinds_pb.ts";
+import { file_cairn_v1_mrt_service } from "../gen/cairn/v1/mrt_service_pb.ts";
 import { file_cairn_v1_neighbor_service } from "../gen/cairn/v1/neighbor_service_pb.ts";
 import { kind as kindOption } from "../gen/cairn/v1/options_pb.ts";
 import { file_cairn_v1_peer_group_service } from "../gen/cairn/v1/peer_group_service_pb.ts";
 import { file_cairn_v1_policy_service } from "../gen/cairn/v1/policy_service_pb.ts";
+import { file_cairn_v1_route_kinds } from "../gen/cairn/v1/route_kinds_pb.ts";
+import { file_cairn_v1_rpki_service } from "../gen/cairn/v1/rpki_service_pb.ts";
+import { resourceKinds } from "../resources/registry.ts";
 import { dynamicRangeRules } from "./kinds/dynamic-range.ts";
 import { globalRules } from "./kinds/global.ts";
 import { keychainRules } from "./kinds/keychain.ts";
+import { mrtDumpRules } from "./kinds/mrt-dump.ts";
 import { neighborRules } from "./kinds/neighbor.ts";
 import { peerGroupRules } from "./kinds/peer-group.ts";
 import { policyRules } from "./kinds/policy.ts";
+import { rpkiCacheRules } from "./kinds/rpki-cache.ts";
 import type { KindRules } from "./kinds/rules.ts";
 import {
   asnSetRules,
@@ -46,6 +54,11 @@ const files: readonly DescFile[] = [
   file_cairn_v1_peer_group_service,
   file_cairn_v1_keychain_service,
   file_cairn_v1_policy_service,
+  file_cairn_v1_mrt_service,
+  file_cairn_v1_rpki_service,
+  file_cairn_v1_link_kinds,
+  file_cairn_v1_route_kinds,
+  file_cairn_v1_host_kinds,
 ];
 
 const rulesByKind: Readonly<Record<string, KindRules>> = {
@@ -54,6 +67,8 @@ const rulesByKind: Readonly<Record<string, KindRules>> = {
   PeerGroup: peerGroupRules,
   DynamicRange: dynamicRangeRules,
   Keychain: keychainRules,
+  MrtDump: mrtDumpRules,
+  RpkiCache: rpkiCacheRules,
   Policy: policyRules,
   PrefixSet: prefixSetRules,
   AsPathSet: asPathSetRules,
@@ -79,7 +94,12 @@ function describeKind(desc: DescMessage): Kind {
   const option = getOption(desc, kindOption);
   const key = option.key === "" ? undefined : fieldNamed(desc, option.key);
   assert(option.key === "" || key, `${desc.typeName} has no key field ${option.key}`);
-  return { name: option.kind, section: option.section, key, desc, rules: rulesByKind[option.kind] ?? {} };
+  return { name: option.kind, section: option.section, key, desc, rules: rulesOf(option.kind) };
+}
+
+/** A router resource brings its rules with it. */
+function rulesOf(kind: string): KindRules {
+  return rulesByKind[kind] ?? resourceKinds.get(kind) ?? {};
 }
 
 /** The kind whose objects stand in this section of a configuration file. */

@@ -107,10 +107,11 @@ export class Revalidation {
     this.jobs.start({
       key: spanKey(table),
       step: (rows) => {
+        const readers = this.host.readers();
         for (let left = rows * rowsPerCheapRow; left > 0 && row < prefixes.rows; left--, row++) {
           if (table.head[row] === 0 || table.isMarker(row)) continue;
           const key: RouteKey = this.validation.keyOf(table, row);
-          if (spans.covers(key)) left -= this.prefix(table, row) * rowsPerRoute * rowsPerCheapRow;
+          if (spans.covers(key)) left -= this.prefix(table, row, readers) * rowsPerRoute * rowsPerCheapRow;
         }
         return row >= prefixes.rows;
       },
@@ -124,12 +125,11 @@ export class Revalidation {
   }
 
   /** Looks at all paths of a prefix again. @returns how many */
-  private prefix(table: RouteTable, row: number): number {
+  private prefix(table: RouteTable, row: number, readers: StateReaders): number {
     const { chain } = this;
     const { paths } = table;
     chain.length = 0;
     for (let path = table.head[row]; path !== 0; path = paths.next[path]) chain.push(path);
-    const readers = this.host.readers();
     for (const path of chain) this.path(table, path, readers.importOrigins, false);
     if (readers.exportOrigins && table.head[row] !== 0) table.changes.touch(row);
     return chain.length;

@@ -4,6 +4,7 @@ import { BestPath } from "../rib/best-path.ts";
 import { ExportCache } from "../rib/export-cache.ts";
 import { NeighborColumns } from "../rib/neighbor-columns.ts";
 import { NextHops } from "../rib/next-hops.ts";
+import type { PathValidator } from "../rib/path-validator.ts";
 import { RouteTable } from "../rib/route-table.ts";
 import { UpdateBatch } from "../rib/update-batch.ts";
 import { type Family, families } from "../wire/family.ts";
@@ -31,6 +32,15 @@ export class Routing {
     );
     this.exportCache = new ExportCache(this.attributes);
     this.batch = new UpdateBatch(this.attributes);
+  }
+
+  /** States of validation; undefined while nobody can tell any. */
+  get validator(): PathValidator | undefined {
+    return this.tables[0].validator;
+  }
+
+  set validator(validator: PathValidator | undefined) {
+    for (const table of this.tables) table.validator = validator;
   }
 
   table(family: Family): RouteTable {

@@ -20,6 +20,7 @@ export class Selection {
     const { steps, ...options } = global.bestPath;
     this.routing.best.configure({ ...options, steps: steps as StepName[] });
     for (const table of this.routing.tables) {
+      this.askForStates(table);
       table.configureMultipath(multipathConfig(global.multipath, table.family));
     }
   }
@@ -35,13 +36,27 @@ export class Selection {
     for (const table of concerned) this.reselect(table);
   }
 
+  /** Best path compares by states of validation only where a step asks for them; then they are kept per path. */
+  private askForStates(table: RouteTable): void {
+    const { best, validator } = this.routing;
+    const origins = best.asks("rpki");
+    const paths = best.asks("aspa");
+    const isAsked = validator !== undefined && (origins || paths);
+    table.stateOf = isAsked ? (path) => validator.ofPath(table, path, origins, paths) : undefined;
+    table.paths.keepValidation(isAsked);
+  }
+
   private reselect(table: RouteTable): void {
     let row = 1;
     this.jobs.start({
       key: `select ${table.family.index}`,
       step: (rows) => {
         const end = Math.min(table.prefixes.rows, row + rows);
-        for (; row < end; row++) if (!table.isMarker(row) && table.head[row] !== 0) table.reselect(row);
+        for (; row < end; row++) {
+          if (table.isMarker(row) || table.head[row] === 0) continue;
+          table.noteStates(row);
+          table.reselect(row);
+        }
         return row === table.prefixes.rows;
       },
     });

@@ -38,7 +38,7 @@ export class Validation implements PathValidator {
     this.routing = routing;
     this.sources = sources;
     this.host = host;
-    for (const table of routing.tables) table.validator = this;
+    routing.validator = this;
   }
 
   /** True when anything is known that a state could rest on. */
@@ -87,13 +87,12 @@ export class Validation implements PathValidator {
     return this.origin(this.keyOf(table, prefix), attr);
   }
 
-  /** Both states of a path as received. @param origins, paths which of them are wanted; the others are 0 */
-  ofPath(table: RouteTable, path: PathId, origins: boolean, paths: boolean): number {
+  ofPath(table: RouteTable, path: PathId, wantsOrigin: boolean, wantsPath: boolean): number {
     const { received, prefix, neighbor } = table.paths;
     const attr = received[path];
     return packStates(
-      origins ? this.originIn(table, prefix[path], attr) : 0,
-      paths ? this.path(attr, neighbor[path]) : 0,
+      wantsOrigin ? this.originIn(table, prefix[path], attr) : 0,
+      wantsPath ? this.path(attr, neighbor[path]) : 0,
     );
   }
 }

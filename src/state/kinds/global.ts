@@ -1,5 +1,6 @@
 /** Global: the speaker's own identity. */
 import type { Message } from "@bufbuild/protobuf";
+import { limits } from "../../base/limits.ts";
 import { nearestName, type Problem } from "../../base/problem.ts";
 import type { Confederation, GlobalSpec } from "../../gen/cairn/v1/global_service_pb.ts";
 import { stepNames } from "../../rib/best-path.ts";
@@ -16,6 +17,7 @@ export const globalRules: KindRules = {
       ...checkConfederation(spec.confederation),
       ...duplicates("listen", spec.listen, "address"),
       ...checkDamping(spec.damping),
+      ...checkFiles(spec.rpki),
       ...checkSteps(spec.bestPath?.steps ?? []),
       ...duplicates(
         "multipath",
@@ -38,6 +40,27 @@ function checkConfederation(confederation: Confederation | undefined): Problem[]
       ? [invalid(path, `${identifier} is the AS of the confederation itself, not of a member`)]
       : []),
   ];
+}
+
+function checkFiles(rpki: GlobalSpec["rpki"]): Problem[] {
+  if (!rpki) return [];
+  const { files, slurm } = rpki;
+  const problems = [
+    ...duplicates("rpki.files", files, "file"),
+    ...duplicates("rpki.slurm", slurm, "file"),
+    ...slurm
+      .filter((path) => files.includes(path))
+      .map((path) => invalid("rpki.slurm", `${path} is listed as a file of VRPs too`)),
+  ];
+  for (const [name, list] of [
+    ["files", files],
+    ["slurm", slurm],
+  ] as const) {
+    if (list.length <= limits.rpkiFilesMax) continue;
+    const message = `${list.length} files, at most ${limits.rpkiFilesMax} are possible`;
+    problems.push({ code: "LIMIT", path: `rpki.${name}`, message });
+  }
+  return problems;
 }
 
 function checkSteps(steps: readonly string[]): Problem[] {
