@@ -30,6 +30,8 @@ import type { DaemonOptions } from "./options.ts";
 import { peerUid } from "./peer-uid.ts";
 import { readRefusedSegments } from "./refused-segments.ts";
 import { RouterDiscovery } from "./router-discovery.ts";
+import { RpkiFiles } from "./rpki-files.ts";
+import { RtrPort } from "./rtr-port.ts";
 import { notifySystemd, type ServiceState } from "./sd-notify.ts";
 import { hostAbilities } from "./socket-options.ts";
 import { TcpPort } from "./tcp.ts";
@@ -49,6 +51,8 @@ export class Daemon {
   private readonly store: Store;
   private readonly loop: OwnerLoop;
   private readonly tcp: TcpPort;
+  private readonly rtr: RtrPort;
+  private readonly rpkiFiles: RpkiFiles;
   private readonly routers: RouterDiscovery;
   private readonly bfd: BfdThread;
   private readonly mrtFiles: MrtFiles;
@@ -108,9 +112,15 @@ export class Daemon {
     );
     this.mrtFiles = new MrtFiles(join(options.stateDir, "mrt"), (input) => this.loop.post(input));
     this.routers = new RouterDiscovery((input) => this.loop.post(input));
+    this.rtr = new RtrPort((input) => this.loop.post(input));
+    this.rpkiFiles = new RpkiFiles((input) => this.loop.post(input));
     this.loop = new OwnerLoop(core.value, {
       links: (effect) => this.routers.apply(effect),
       tcp: (effect) => this.tcp.apply(effect),
+      rpki: (effect) => {
+        if (effect.kind === "rpki.watch") this.rpkiFiles.watch(effect);
+        else this.rtr.apply(effect);
+      },
       bfd: (effect) => this.bfd.apply(effect),
       kernel: (effect) => this.dataplane?.apply(effect),
       mrt: (effect) => this.mrtFiles.apply(effect),
@@ -309,6 +319,8 @@ export class Daemon {
       this.tellSystemd("STOPPING=1");
       clearInterval(this.addressTimer);
       await Promise.all([this.services?.close(500), this.telemetry?.close(), this.bfd.close()]);
+      this.rtr.close();
+      this.rpkiFiles.close();
       await this.tcp.close();
       this.routers.close();
       this.dataplane?.close();

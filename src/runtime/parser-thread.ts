@@ -8,7 +8,7 @@ import type { FilePlace, ParsedFile } from "../services/context.ts";
 import { Pacer } from "../services/pacer.ts";
 import { kinds } from "../state/kinds.ts";
 import type { SentFile } from "./config-text.ts";
-import type { FromParser, PackedObjects, ToParser } from "./parser-worker.ts";
+import type { FromParser, PackedObjects, RpkiData, ToParser } from "./parser-worker.ts";
 
 const idleMs = 30_000;
 
@@ -33,6 +33,12 @@ export class ParserThread {
   async load(path: string): Promise<{ objects: ParsedFile["objects"]; report: string }> {
     const { objects, report = "" } = await this.ask((id) => ({ id, ask: "load", path }));
     return { objects: await unpacked(objects), report };
+  }
+
+  /** A file of VRPs or local exceptions on this host. @throws Error with what is wrong with it */
+  async rpki(path: string, kind: "vrps" | "slurm"): Promise<RpkiData> {
+    const { rpki = {} } = await this.ask((id) => ({ id, ask: "rpki", path, kind }));
+    return rpki;
   }
 
   /** Reads the file once more: a refusal is rare, and what it is about need not be kept for all. */
