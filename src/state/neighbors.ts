@@ -399,6 +399,10 @@ export class Neighbors {
     else if (change.fields.some((field) => identityFields.has(field)))
       this.restarts.drop(record, "it is another neighbor now");
     else if (config.gracefulRestart === "off") this.restarts.drop(record, "graceful restart was turned off");
+    else {
+      const gone = families.filter((family) => !config.families.includes(family));
+      this.restarts.drop(record, "the family was taken away", gone);
+    }
     if (change.policy && !change.reset) {
       if (!this.rebindImport(record)) this.reimport(record);
       reexport.add(record);

@@ -133,9 +133,9 @@ export class Restarts {
     this.host.stateChanged(record);
   }
 
-  /** Drops what is kept for a neighbor, whatever the reason to keep it. */
-  drop(record: NeighborRecord, why: string): void {
-    for (const family of families) {
+  /** Drops what is kept for a neighbor, whatever the reason to keep it. @param of by default all families */
+  drop(record: NeighborRecord, why: string, of: readonly Family[] = families): void {
+    for (const family of of) {
       if (record.stale[family.index]) this.end(record, family, "dropped", why, 1);
     }
   }
