@@ -21,6 +21,8 @@ export interface Artifact extends ArtifactName {
   readonly adopt: boolean;
   /** Put right what somebody else altered or removed; otherwise it is only reported. */
   readonly repair: boolean;
+  /** A kernel that has no such setting is no failure. */
+  readonly optional?: boolean;
 }
 
 /** What the kernel holds under a name. */
@@ -42,6 +44,8 @@ export interface ArtifactClass {
    * ours); it is altered, and given back as it was found.
    */
   readonly nature: "entry" | "setting";
+  /** Nothing tells of changes, and there are too many of them to look at all: only those that are asked for are watched. */
+  readonly onDemand?: boolean;
   /** The fact that is the identity of what we make, where that is known beforehand: the protocol mark of a route. */
   readonly mark?: string;
 }

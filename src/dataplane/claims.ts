@@ -99,5 +99,7 @@ export class Claims {
 }
 
 function sameRequest(a: Artifact, b: Artifact): boolean {
-  return a.adopt === b.adopt && a.repair === b.repair && sameFacts(a.facts, b.facts);
+  return (
+    a.adopt === b.adopt && a.repair === b.repair && a.optional === b.optional && sameFacts(a.facts, b.facts)
+  );
 }

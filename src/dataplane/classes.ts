@@ -7,7 +7,7 @@ export const artifactClasses: readonly ArtifactClass[] = [
   /** One property of any link. Key: `NAME PROPERTY`. */
   { name: "link-setting", order: 20, nature: "setting" },
   /** Key: the name with dots. */
-  { name: "sysctl", order: 25, nature: "setting" },
+  { name: "sysctl", order: 25, nature: "setting", onDemand: true },
   /** Key: `LINK ADDRESS/LENGTH`. */
   { name: "address", order: 30, nature: "entry" },
   /** Key: `TABLE PREFIX METRIC`. Identity: the protocol mark. */

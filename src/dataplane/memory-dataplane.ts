@@ -3,6 +3,7 @@
  * every change is told before the outcome of what caused it.
  */
 import { parseIp } from "../base/ip.ts";
+import type { ArtifactName } from "./artifact.ts";
 import { artifactClasses } from "./classes.ts";
 import { FakeKernel } from "./fake-kernel.ts";
 import type { Link } from "./kernel-model.ts";
@@ -57,6 +58,13 @@ export class MemoryDataplane {
     if (notices.length === 0) return;
     this.news.facts(undefined, notices);
     this.tellLinks();
+  }
+
+  watch(names: readonly ArtifactName[]): void {
+    this.news.facts(
+      undefined,
+      names.map((name) => ({ class: name.class, key: name.key, observed: this.kernel.get(name) ?? null })),
+    );
   }
 
   apply(batch: number, operations: readonly KernelOperation[]): void {

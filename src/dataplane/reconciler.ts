@@ -29,6 +29,8 @@ export type Standing =
   | { readonly state: "applied" }
   /** Altered or removed by somebody else, and to be left so. */
   | { readonly state: "drifted" }
+  /** This kernel has no such setting, and that is no failure. */
+  | { readonly state: "skipped" }
   /** Something is there that is not ours, or another object asks for the same. */
   | { readonly state: "conflict"; readonly with: string }
   | {
@@ -47,6 +49,8 @@ export interface LedgerChange {
 export interface ReconcilerHost {
   /** Makes ledger rows durable. @returns a number that `durable` reaches when they are */
   persist(change: LedgerChange): number;
+  /** Tells by `observe` what is held under these names, now and whenever it changes; and no longer of the others. */
+  watch(watch: readonly ArtifactName[], unwatch: readonly ArtifactName[]): void;
   /** Changes the kernel; `outcomes` answers. What the kernel tells of its changes comes by `observe` before that. */
   apply(batch: number, operations: readonly KernelOperation[]): void;
   /** Somebody else altered (or removed) what is ours; it is about to be put right, or left so. */
@@ -81,6 +85,8 @@ export class Reconciler {
   private readonly observed = new Map<string, Observed>();
   /** Classes of which all that concerns us is in `observed`. */
   private readonly known = new Set<string>();
+  /** Artifacts of classes on demand that are watched; false until the first answer came. */
+  private readonly watched = new Map<string, boolean>();
   private readonly dirty = new Map<string, ArtifactName>();
   private readonly standings = new Map<string, Standing>();
   private readonly retries = new Retries();
@@ -147,6 +153,7 @@ export class Reconciler {
     const text = artifactText(fact);
     if (fact.observed) this.observed.set(text, fact.observed);
     else this.observed.delete(text);
+    if (this.watched.has(text)) this.watched.set(text, true);
     this.batch?.seen.add(text);
     if (this.ledger.has(text) || this.claims.asked(text)) this.mark(fact);
   }
@@ -184,7 +191,9 @@ export class Reconciler {
   /** True when `step` would find something to do. */
   get hasWork(): boolean {
     if (!this.started || this.batch) return false;
-    for (const name of this.dirty.values()) if (this.known.has(name.class)) return true;
+    for (const [text, name] of this.dirty) {
+      if (this.known.has(name.class) && this.watched.get(text) !== false) return true;
+    }
     return false;
   }
 
@@ -200,8 +209,9 @@ export class Reconciler {
     const operations: Operation[] = [];
     const put: LedgerRow[] = [];
     const drop: ArtifactName[] = [];
+    this.watchDirty();
     for (const [text, name] of this.dirty) {
-      if (!this.known.has(name.class)) continue;
+      if (!this.known.has(name.class) || this.watched.get(text) === false) continue;
       if (operations.length === batchMax) break;
       this.dirty.delete(text);
       if (this.retries.waits(text, nowMs)) continue;
@@ -217,6 +227,24 @@ export class Reconciler {
       }
     }
     this.tell();
+  }
+
+  /** What is dirty and only seen on demand is asked for, until nobody wants it and the ledger has no row of it. */
+  private watchDirty(): void {
+    const watch: ArtifactName[] = [];
+    const unwatch: ArtifactName[] = [];
+    for (const [text, name] of this.dirty) {
+      if (!this.classNamed(name.class).onDemand) continue;
+      const isWanted = this.claims.asked(text) || this.ledger.has(text);
+      if (isWanted === this.watched.has(text)) continue;
+      if (isWanted) this.watched.set(text, false);
+      else {
+        this.watched.delete(text);
+        this.observed.delete(text);
+      }
+      (isWanted ? watch : unwatch).push(name);
+    }
+    if (watch.length > 0 || unwatch.length > 0) this.host.watch(watch, unwatch);
   }
 
   private consider(
@@ -273,6 +301,8 @@ export class Reconciler {
     if (row && (verb === "forget" || verb === "conflict")) drop.push(nameOf(text));
     if (verb === "conflict") {
       this.stand(text, owner, { state: "conflict", with: "an entry that is not cairn's" });
+    } else if (verb === "unsupported" && asked?.optional) {
+      this.stand(text, owner, { state: "skipped" });
     } else if (verb === "unsupported") {
       const detail = "the kernel has no such setting";
       this.stand(text, owner, { state: "failed", error: "ENOENT", detail, retryAtMs: Infinity });
@@ -435,7 +465,7 @@ export class Reconciler {
   private stand(text: string, owner: string, standing: Standing): void {
     const before = this.standings.get(text);
     this.standings.set(text, standing);
-    if (before?.state === standing.state && standing.state === "applied") return;
+    if (before?.state === standing.state && standing.state !== "failed") return;
     this.touched.add(owner);
   }
 

@@ -73,6 +73,7 @@ class Rig {
       const effects = this.core.effects.list.splice(0);
       for (const effect of effects) {
         if (effect.kind === "reply") this.outcome = effect.outcome as MutationOutcome;
+        if (effect.kind === "dataplane.watch") this.dataplane.watch(effect.watch);
         if (effect.kind === "dataplane.apply") this.dataplane.apply(effect.batch, effect.operations);
         if (effect.kind !== "store.persist") continue;
         for (const row of effect.rows) {

@@ -33,6 +33,7 @@ export interface ResourcesHost {
   /** The kernel has told of all its links. */
   linksKnown(): boolean;
   persist(change: LedgerChange): number;
+  watch(watch: readonly ArtifactName[], unwatch: readonly ArtifactName[]): void;
   apply(batch: number, operations: readonly KernelOperation[]): void;
   nowMs(): number;
   wallMs(): number;
@@ -72,6 +73,7 @@ export class Resources {
     this.enabled = enabled;
     this.reconciler = new Reconciler(artifactClasses, rows, {
       persist: (change) => host.persist(change),
+      watch: (watch, unwatch) => host.watch(watch, unwatch),
       apply: (batch, operations) => host.apply(batch, operations),
       drifted: (owner, artifact, observed, repaired) => this.drifted(owner, artifact, observed, repaired),
       changed: (owner) => this.judge(owner),
@@ -294,6 +296,7 @@ const phaseWords: Readonly<Record<number, string>> = {
 function judgeStanding(standing: Standing): { phase: ResourcePhase; reason: string; message: string } {
   switch (standing.state) {
     case "applied":
+    case "skipped":
       return { phase: ResourcePhase.APPLIED, reason: "", message: "" };
     case "waiting":
       return { phase: ResourcePhase.PROGRESSING, reason: "", message: "" };

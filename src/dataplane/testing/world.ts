@@ -19,6 +19,7 @@ export class World {
   private writes: { seq: number; change: LedgerChange }[] = [];
   private applies: { batch: number; operations: readonly KernelOperation[] }[] = [];
   private answers: { batch: number; outcomes: readonly KernelOutcome[] }[] = [];
+  private looks: ArtifactName[] = [];
   private seq = 0;
   private failsNextWrite = false;
 
@@ -36,6 +37,9 @@ export class World {
         return this.seq;
       },
       apply: (batch, operations) => this.applies.push({ batch, operations }),
+      watch: (watch) => {
+        for (const name of watch) this.looks.push(name);
+      },
       drifted: (owner, _artifact, _observed, repaired) => {
         this.drifts.push(`${owner} ${repaired ? "repaired" : "reported"}`);
       },
@@ -59,6 +63,7 @@ export class World {
     this.writes = [];
     this.applies = [];
     this.answers = [];
+    this.looks = [];
     this.reconciler = this.fresh();
   }
 
@@ -77,6 +82,11 @@ export class World {
 
   private once(): boolean {
     for (const fact of this.kernel.takeNotices()) this.reconciler.observe(fact);
+    const look = this.looks.shift();
+    if (look) {
+      this.reconciler.observe({ ...look, observed: this.kernel.get(look) ?? null });
+      return true;
+    }
     const write = this.writes.shift();
     if (write) {
       this.write(write.seq, write.change);

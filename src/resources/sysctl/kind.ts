@@ -9,6 +9,7 @@ export const sysctlKind: ResourceKind = {
     const spec = message as SysctlSpec;
     // The kernel separates several numbers by tabs.
     const value = spec.value.trim().replace(/\s+/g, " ");
-    return { artifacts: [artifact(spec, "sysctl", spec.key, { value })] };
+    const wanted = artifact(spec, "sysctl", spec.key, { value });
+    return { artifacts: [{ ...wanted, optional: spec.mayBeMissing }] };
   },
 };
