@@ -100,6 +100,10 @@ class Speaker implements SessionHost {
     throw new Error("no neighbors on interfaces here");
   }
 
+  swapLocalAs(): never {
+    throw new Error("no local AS here");
+  }
+
   identify(): string {
     return "no dynamic neighbors here";
   }

@@ -120,7 +120,7 @@ export class PlanScope {
   /** The plan of one neighbor; undefined when it would notice nothing. */
   neighbor(address: string): NeighborPlan | undefined {
     const record = this.core.neighbors.named(address);
-    const config = resolveNeighbor(this.specs, address);
+    const config = resolveNeighbor(this.specs, address, this.core.neighbors.learned(address));
     if (!record || !config) {
       if (!record && !config) return undefined;
       const after = record ? undefined : shadow(undefined, config!);

@@ -347,9 +347,6 @@ export class Peer {
       remoteAddress: this.address,
       remotePort: 40_000 - this.conn,
     });
-    const first = [this.open(), keepaliveBytes, ...(this.options.early ?? [])];
-    this.send(new Uint8Array(Buffer.concat(first)));
-    assert.equal(this.notification, "");
   }
 
   private open(): Uint8Array {
@@ -364,6 +361,19 @@ export class Peer {
     return encodeOpen({ asn: this.asn, holdTimeS: 90, routerId, capabilities });
   }
 
+    this.accepted();
+    const first = [this.open(), keepaliveBytes, ...(this.options.early ?? [])];
+    this.send(new Uint8Array(Buffer.concat(first)));
+    assert.equal(this.notification, "");
+  }
+
+  /** Connects and answers cairn's OPEN with a NOTIFICATION. */
+  refuse(code: number, subcode: number): void {
+    this.accepted();
+    this.notify(code, subcode);
+  }
+
+  private accepted(): void {
   send(...messages: readonly Uint8Array[]): void {
     for (const bytes of messages) this.rig.input({ kind: "tcp.bytes", conn: this.conn, bytes });
   }

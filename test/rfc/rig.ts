@@ -154,7 +154,7 @@ export class Rig {
         stranger: () => ({ kind: "unknown" }),
         locate: () => assert.fail("nobody is named by an interface"),
         identify: () => "no dynamic neighbors here",
-        swapLocalAs: () => this.config,
+        swapLocalAs: () => config(),
         stateChanged: () => {},
         event: (topic, object, _severity, summary, facts) =>
           void this.events.push({ topic, object, summary, facts }),
