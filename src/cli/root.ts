@@ -92,6 +92,16 @@ export const rootCommand: Command = {
       load: async () => (await import("./commands/mrt.ts")).mrtCommand,
     },
     {
+      name: "nexthop",
+      summary: "Next hops of accepted routes: reachable or not, and how",
+      load: async () => (await import("./commands/kernel.ts")).nextHopCommand,
+    },
+    {
+      name: "link",
+      summary: "Links of the host: state, addresses, MTU",
+      load: async () => (await import("./commands/kernel.ts")).linkCommand,
+    },
+    {
       name: "keychain",
       summary: "Keys for TCP-AO",
       load: async () => (await import("./commands/keychain.ts")).keychainCommand,

@@ -8,6 +8,7 @@ import * as bfd from "./bfd.ts";
 import * as config from "./config.ts";
 import * as framer from "./framer.ts";
 import * as mrt from "./mrt.ts";
+import * as netlink from "./netlink.ts";
 import * as open from "./open.ts";
 import * as update from "./update.ts";
 
@@ -28,6 +29,7 @@ const configFolder = join(import.meta.dirname, "../../config");
 export const targets: Readonly<Record<string, FuzzTarget>> = {
   framer,
   mrt,
+  netlink,
   open,
   update,
   bfd,

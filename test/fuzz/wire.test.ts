@@ -7,13 +7,14 @@ import { fromHex, toHex } from "../support/wire.ts";
 import * as bfd from "./bfd.ts";
 import * as framer from "./framer.ts";
 import * as mrt from "./mrt.ts";
+import * as netlink from "./netlink.ts";
 import * as open from "./open.ts";
 import * as update from "./update.ts";
 
 /** Over all seeds of a target. */
 const mutations = 18_000;
 
-for (const [name, fuzz] of Object.entries({ bfd, framer, mrt, open, update })) {
+for (const [name, fuzz] of Object.entries({ bfd, framer, mrt, netlink, open, update })) {
   test(`fuzz: ${name} holds over its corpus and mutations of it`, () => {
     const lines = readFileSync(join(import.meta.dirname, "corpus", `${name}.hex`), "utf8")
       .trim()

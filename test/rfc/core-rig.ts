@@ -8,6 +8,7 @@ import assert from "node:assert/strict";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { parsePrefix } from "../../src/base/ip.ts";
 import { seededRandom } from "../../src/base/random.ts";
+import { KernelSimulator, type SimulatedKernel } from "../../src/dataplane/simulated-kernel.ts";
 import { GlobalSpecSchema } from "../../src/gen/cairn/v1/global_service_pb.ts";
 import { InjectedPathSchema } from "../../src/gen/cairn/v1/injection_service_pb.ts";
 import { NeighborSpecSchema } from "../../src/gen/cairn/v1/neighbor_service_pb.ts";
@@ -70,18 +71,45 @@ export class CoreRig {
   private calls = 0;
   private readonly outcomes = new Map<number, unknown>();
 
-  /** @param stored what an earlier run left; Global is declared anew unless there is some */
-  constructor(global: MessageInitShape<typeof GlobalSpecSchema> = {}, stored: StoredState = emptyState) {
-    const core = Core.create(stored, seededRandom(1), this.nowMs, this.wallMs);
+  /** Links and routes of the host, where next hops are tracked. */
+  private readonly kernel: KernelSimulator | undefined;
+
+  /**
+   * @param stored what an earlier run left; Global is declared anew unless there is some
+   * @param dataplane `memory` tracks next hops, by what `simulate` is given
+   */
+  constructor(
+    global: MessageInitShape<typeof GlobalSpecSchema> = {},
+    stored: StoredState = emptyState,
+    dataplane: "none" | "memory" = "none",
+  ) {
+    const core = Core.create(stored, seededRandom(1), this.nowMs, this.wallMs, dataplane);
     assert(core.ok);
     const { generation, objects, restart } = stored;
     const named = objects.map((each): [string, StoredObject] => [`${each.kind}/${each.name}`, each]);
     this.disk = { generation, objects: new Map(named), restart };
     this.core = core.value;
     this.view = new CoreView(this.core);
+    if (dataplane === "memory") {
+      this.kernel = new KernelSimulator({
+        links: (changed, gone) => this.post({ kind: "kernel.links", changed, gone }),
+        routes: (answers) => this.post({ kind: "kernel.routes", answers }),
+      });
+    }
     this.core.handle({ kind: "host.addresses", addresses: hostAddresses }, this.nowMs, this.wallMs);
     if (stored === emptyState) this.global(global);
     else this.run();
+  }
+
+  private post(input: Parameters<Core["handle"]>[0]): void {
+    this.core.handle(input, this.nowMs, this.wallMs);
+  }
+
+  /** Gives the host these links and routes. */
+  simulate(kernel: SimulatedKernel): void {
+    assert.ok(this.kernel, "the rig was made without a kernel");
+    this.kernel.replace(kernel);
+    this.run();
   }
 
   /** What a process that starts now finds on disk. */
@@ -212,6 +240,7 @@ export class CoreRig {
         this.byConn.get(effect.conn)?.take(effect.bytes);
         this.ghosts.get(effect.conn)?.(effect.bytes);
       } else if (effect.kind === "tcp.close") this.byConn.get(effect.conn)?.closed();
+      else if (effect.kind === "kernel.watch") this.kernel?.watch(effect.watch, effect.unwatch);
       else if (effect.kind === "reply") this.outcomes.set(effect.call, effect.outcome);
       else if (effect.kind === "store.persist") {
         for (const row of effect.rows) this.write(row);
@@ -335,6 +364,19 @@ export class Peer {
 
   /** Connects and brings the session up. */
   connect(): void {
+    this.accepted();
+    const first = [this.open(), keepaliveBytes, ...(this.options.early ?? [])];
+    this.send(new Uint8Array(Buffer.concat(first)));
+    assert.equal(this.notification, "");
+  }
+
+  /** Connects and answers cairn's OPEN with a NOTIFICATION. */
+  refuse(code: number, subcode: number): void {
+    this.accepted();
+    this.notify(code, subcode);
+  }
+
+  private accepted(): void {
     const localAddress = ownAddress(this.address);
     this.conn = this.rig.attach(this);
     this.up = true;
@@ -361,19 +403,6 @@ export class Peer {
     return encodeOpen({ asn: this.asn, holdTimeS: 90, routerId, capabilities });
   }
 
-    this.accepted();
-    const first = [this.open(), keepaliveBytes, ...(this.options.early ?? [])];
-    this.send(new Uint8Array(Buffer.concat(first)));
-    assert.equal(this.notification, "");
-  }
-
-  /** Connects and answers cairn's OPEN with a NOTIFICATION. */
-  refuse(code: number, subcode: number): void {
-    this.accepted();
-    this.notify(code, subcode);
-  }
-
-  private accepted(): void {
   send(...messages: readonly Uint8Array[]): void {
     for (const bytes of messages) this.rig.input({ kind: "tcp.bytes", conn: this.conn, bytes });
   }
