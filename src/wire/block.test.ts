@@ -10,6 +10,7 @@ import {
 } from "../../test/support/wire.ts";
 import { AttributeFlag } from "./attribute-flags.ts";
 import { describeAttributes } from "./attribute-text.ts";
+import { withAigpMetric } from "./attributes/aigp.ts";
 import { DerivedAttributes, decodeBlock, deriveBlock, encodeBlock } from "./block.ts";
 import { MessageWriter } from "./message-writer.ts";
 import { emptyAttributes, type PathAttributes, SegmentType } from "./path-attributes.ts";
@@ -81,6 +82,8 @@ test("columns of an empty and of a full set", () => {
   );
   const full = derive({
     origin: 2,
+    asPath: [{ type: SegmentType.confedSequence, asns: [65_002] }],
+    aigp: withAigpMetric(new Uint8Array(0), 0x1_0000_0002n),
     nextHop: Uint8Array.of(192, 0, 2, 1),
     localPref: 4_000_000_000,
     med: 7,
@@ -95,12 +98,14 @@ test("columns of an empty and of a full set", () => {
     local: { weight: 9, tag: undefined, discard: true },
   });
   const everyFlag = Object.values<number>(AttributeFlag).reduce((all, bit) => all | bit);
-  assert.equal(full.flags, everyFlag);
+  // A path ends in one kind of segment.
+  assert.equal(full.flags, everyFlag & ~AttributeFlag.endsWithSet);
+  assert.deepEqual([full.aigpHigh, full.aigpLow], [1, 2]);
   assert.deepEqual([full.origin, full.localPref, full.med], [2, 4_000_000_000, 7]);
   assert.deepEqual([full.originatorId, full.clusterListLength], [0xc0000201, 3]);
   assert.equal(full.weight, 9);
   const localBytes = 3 + 9;
-  assert.deepEqual([full.nextHopAt, full.nextHopLength], [localBytes + 4 + 3 + 3, 4]);
+  assert.deepEqual([full.nextHopAt, full.nextHopLength], [localBytes + 4 + 9 + 3, 4]);
 });
 
 test("attributes have names and texts for people", () => {
