@@ -57,6 +57,11 @@ const requests: Readonly<Record<string, JsonObject>> = {
   "cairn.v1.KeychainService/SetKeychain": {
     spec: { name: "k", keys: [{ id: "a", send_id: 1, receive_id: 1, secret: "x" }] },
   },
+  "cairn.v1.MrtService/SetMrtDump": { spec: { name: "rib", path: "rib.%Y%m%d.gz" } },
+  "cairn.v1.MrtService/GetMrtDump": { name: "rib" },
+  "cairn.v1.MrtService/ListMrtDumps": {},
+  "cairn.v1.ControlService/TriggerMrtDump": { name: "rib" },
+  "cairn.v1.MrtService/DeleteMrtDump": { name: "rib" },
   "cairn.v1.KeychainService/GetKeychain": { name: "k" },
   "cairn.v1.KeychainService/ListKeychains": {},
   "cairn.v1.KeychainService/DeleteKeychain": { name: "k" },

@@ -1,6 +1,7 @@
 /** ControlService: the daemon itself. */
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import type { ServiceImpl } from "@connectrpc/connect";
+import { assert } from "../base/assert.ts";
 import type { ControlService } from "../gen/cairn/v1/control_service_pb.ts";
 import type { GlobalSpec } from "../gen/cairn/v1/global_service_pb.ts";
 import type { LogLevel, ServiceContext } from "./context.ts";
@@ -48,6 +49,19 @@ export function controlService(services: ServiceContext): ServiceImpl<typeof Con
       });
       await operate(services, { op: "shutdown", message, hard, graceful });
       return {};
+    },
+
+    async triggerMrtDump(request) {
+      const name = checked((check) => check.required("name", request.name));
+      const { dump } = await operate(services, { op: "mrt-dump", name });
+      assert(dump, "a dump that was written tells where");
+      return {
+        path: dump.path,
+        routes: BigInt(dump.routes),
+        records: BigInt(dump.records),
+        bytes: BigInt(dump.bytes),
+        duration: durationFromMs(dump.durationMs),
+      };
     },
 
     setLogLevel(request) {

@@ -3,7 +3,7 @@ import type { HandlerContext } from "@connectrpc/connect";
 import type { Problem } from "../base/problem.ts";
 import type { ObjectChange } from "../gen/cairn/v1/types_pb.ts";
 import type { Mutation, MutationOp, MutationOutcome } from "../state/mutation.ts";
-import type { Operation } from "../state/operation.ts";
+import type { Operation, OperationOutcome } from "../state/operation.ts";
 import { peerKey } from "./access.ts";
 import { auditedKey, methodOf } from "./audit.ts";
 import { principalOf, type ServiceContext } from "./context.ts";
@@ -80,9 +80,13 @@ export function changeSet(outcome: Accepted): { generation: bigint; changes: Obj
 }
 
 /** Runs an operation. Throws the refusal when the owner refuses. */
-export async function operate(services: ServiceContext, operation: Operation): Promise<void> {
+export async function operate(
+  services: ServiceContext,
+  operation: Operation,
+): Promise<Extract<OperationOutcome, { ok: true }>> {
   const outcome = await services.owner.operate(operation);
   if (!outcome.ok) throw refusal(outcome.problems);
+  return outcome;
 }
 
 /** Turns paths inside the object (`Neighbor/192.0.2.1.hold_time`) into paths of the request (`spec.hold_time`). */

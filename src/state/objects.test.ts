@@ -67,6 +67,7 @@ test("every kind of the schema is registered with a key or as a singleton", () =
     "DynamicRange",
     "Global",
     "Keychain",
+    "MrtDump",
     "Neighbor",
     "NeighborSet",
     "NextHopSet",

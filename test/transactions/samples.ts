@@ -53,6 +53,7 @@ export const labObjects: Readonly<Record<string, JsonObject>> = {
   "Policy/mark": { name: "mark", statements: [{ set: { communities_add: ["65001:99"] } }] },
   "Policy/late": { name: "late", default_action: "POLICY_ACTION_ACCEPT" },
   "Keychain/kc": { name: "kc", keys: [{ id: "k1", send_id: 1, receive_id: 1, secret: "first" }] },
+  "MrtDump/rib": { name: "rib", path: "rib.%Y%m%d.%H%M%S.gz" },
   "DynamicRange/dr": { name: "dr", prefix: "192.0.3.0/24", peer_group: "ge" },
   "PeerGroup/ge": group("ge", 65002),
   "PeerGroup/other": group("other", 65002),
@@ -93,6 +94,7 @@ export const subjects: Readonly<Record<string, string>> = {
   AsnSet: "as",
   NextHopSet: "nhs",
   Keychain: "kc",
+  MrtDump: "rib",
   DynamicRange: "dr",
 };
 
@@ -256,6 +258,9 @@ export const samples: Readonly<Record<string, Sample>> = {
   "NeighborSet.peer_groups": { value: ["ge"] },
   "AsnSet.asns": { value: ["65010"] },
   "NextHopSet.addresses": { value: ["192.0.2.2"] },
+  "MrtDump.path": { value: "%Y/other.%Y%m%d.%H%M%S" },
+  "MrtDump.content": { value: "MRT_CONTENT_UPDATES" },
+  "MrtDump.compression": { value: "MRT_COMPRESSION_ZSTD" },
   "Keychain.keys.id": { value: "k2" },
   "Keychain.keys.algorithm": { value: "KEY_ALGORITHM_AES_128_CMAC_96" },
   "DynamicRange.prefix": { value: "192.0.4.0/24" },

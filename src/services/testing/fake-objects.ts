@@ -17,6 +17,7 @@ import type { Problem } from "../../base/problem.ts";
 import { GlobalSpecSchema } from "../../gen/cairn/v1/global_service_pb.ts";
 import { type PathReceipt, PathReceiptSchema } from "../../gen/cairn/v1/injection_service_pb.ts";
 import { KeychainSpecSchema } from "../../gen/cairn/v1/keychain_service_pb.ts";
+import { MrtDumpSpecSchema } from "../../gen/cairn/v1/mrt_service_pb.ts";
 import { DynamicRangeSpecSchema, NeighborSpecSchema } from "../../gen/cairn/v1/neighbor_service_pb.ts";
 import { Format, field as fieldRule, kind as kindRule } from "../../gen/cairn/v1/options_pb.ts";
 import { PeerGroupSpecSchema } from "../../gen/cairn/v1/peer_group_service_pb.ts";
@@ -47,6 +48,7 @@ const schemas: readonly DescMessage[] = [
   PeerGroupSpecSchema,
   DynamicRangeSpecSchema,
   KeychainSpecSchema,
+  MrtDumpSpecSchema,
   PolicySpecSchema,
   PrefixSetSpecSchema,
   AsPathSetSpecSchema,

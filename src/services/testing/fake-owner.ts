@@ -80,6 +80,12 @@ export class FakeOwner implements Owner {
     if ("address" in operation && !this.objects.get("Neighbor", operation.address)) {
       return { ok: false, problems: [this.objects.notFound("Neighbor", operation.address)] };
     }
+    if (operation.op === "mrt-dump") {
+      if (!this.objects.get("MrtDump", operation.name)) {
+        return { ok: false, problems: [this.objects.notFound("MrtDump", operation.name)] };
+      }
+      return { ok: true, dump: { path: "/tmp/rib", routes: 2, records: 3, bytes: 4, durationMs: 5 } };
+    }
     return { ok: true };
   }
 
