@@ -5,6 +5,7 @@
 import { grown } from "../base/columns.ts";
 import type { AspaState, RpkiState } from "../policy/route-key.ts";
 import { epochMask, epochShift, reasonMask } from "./path-flags.ts";
+import { aspaOf, rpkiOf } from "./path-validator.ts";
 
 /** Row of a path; 0 is none. */
 export type PathId = number;
@@ -72,11 +73,11 @@ export class PathColumns {
   }
 
   rpkiOf(path: PathId): RpkiState {
-    return ((this.validation?.[path] ?? 0) & 3) as RpkiState;
+    return rpkiOf(this.validation?.[path] ?? 0);
   }
 
   aspaOf(path: PathId): AspaState {
-    return ((this.validation?.[path] ?? 0) >> 2) as AspaState;
+    return aspaOf(this.validation?.[path] ?? 0);
   }
 
   eligible(path: PathId): boolean {

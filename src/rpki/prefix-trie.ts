@@ -14,6 +14,10 @@ export type NodeId = number;
 
 export const root: NodeId = 1;
 const initialCapacity = 64;
+/** See `placeOf`. */
+const before = -1;
+const around = 0;
+const beyond = 1;
 
 export class PrefixTrie {
   readonly words: 1 | 4;
@@ -74,6 +78,39 @@ export class PrefixTrie {
     return 0;
   }
 
+  /**
+   * Visits nodes in the order of their prefixes, shorter ones first: those inside `within`, beyond `after` when that is
+   * given. Ends when `visit` says false. @returns false when it was ended
+   */
+  walk(within: RouteKey, after: RouteKey | undefined, visit: (node: NodeId) => boolean): boolean {
+    let top = root;
+    while (this.length[top] < within.length) {
+      const below = this.child[top * 2 + bitOf(within, this.length[top])];
+      const shared = Math.min(within.length, this.length[below]);
+      if (below === 0 || this.common(below, within, shared) < shared) return true;
+      top = below;
+    }
+    const stack = [top];
+    for (let node = stack.pop(); node !== undefined; node = stack.pop()) {
+      const place = after ? this.placeOf(node, after) : beyond;
+      if (place === before) continue;
+      if (place === beyond && !visit(node)) return false;
+      const [zero, one] = [this.child[node * 2], this.child[node * 2 + 1]];
+      if (one !== 0) stack.push(one);
+      if (zero !== 0) stack.push(zero);
+    }
+    return true;
+  }
+
+  /** Where a node stands to a prefix: it and all below come before it, it covers or is it, it comes after it. */
+  private placeOf(node: NodeId, route: RouteKey): number {
+    const length = this.length[node];
+    const shared = Math.min(length, route.length);
+    const common = this.common(node, route, shared);
+    if (common < shared) return this.bitAt(node, common) === 0 ? before : beyond;
+    return length <= route.length ? around : beyond;
+  }
+
   /** The node of a prefix, made when there is none. */
   insert(route: RouteKey): NodeId {
     let above = root;
@@ -110,13 +147,13 @@ export class PrefixTrie {
   /** Lets go of a node without rows, unless it is a parting; the parting above it goes too when it is none any more. */
   prune(node: NodeId): void {
     if (node === root || this.head[node] !== 0) return;
-    let beyond = 0;
+    let higher = 0;
     let above = root;
     for (let next = this.below(root, node); next !== node; next = this.below(above, node)) {
-      beyond = above;
+      higher = above;
       above = next;
     }
-    if (this.unlink(above, node) && above !== root && this.head[above] === 0) this.unlink(beyond, above);
+    if (this.unlink(above, node) && above !== root && this.head[above] === 0) this.unlink(higher, above);
   }
 
   /** The child of `above` on the way to `node`. */

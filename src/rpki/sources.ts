@@ -296,7 +296,7 @@ function readProviders({ at, providers }: Pdu, bytes: Uint8Array): Uint32Array {
 }
 
 /** The prefix of a VRP as text. */
-export function vrpPrefixText({ family, words, length }: Vrp): string {
+export function vrpPrefixText({ family, words, length }: Pick<Vrp, "family" | "words" | "length">): string {
   const bytes = new Uint8Array(family.addressBytes);
   for (let i = 0; i < bytes.length; i++) bytes[i] = words[i >>> 2] >>> (24 - (i & 3) * 8);
   return `${formatIp(bytes)}/${length}`;

@@ -254,6 +254,29 @@ export class VrpTable {
     return found;
   }
 
+  /**
+   * Visits VRPs of a family in the order of their prefixes: those inside `within`, beyond the prefix `after`. All rows
+   * of one prefix are visited; then `more` is asked whether to go on.
+   * @returns the last prefix visited when there may be more, undefined at the end
+   */
+  walk(
+    within: RouteKey,
+    after: RouteKey | undefined,
+    visit: (row: VrpId) => void,
+    more: () => boolean,
+  ): RouteKey | undefined {
+    const trie = this.trie(within.family.addressBytes);
+    const last = new RouteKey();
+    last.family = within.family;
+    const ended = trie.walk(within, after, (node) => {
+      if (!more()) return false;
+      for (let row = trie.head[node]; row !== 0; row = this.following[row]) visit(row);
+      trie.read(node, last);
+      return true;
+    });
+    return ended ? undefined : last;
+  }
+
   /** A row as it is now. */
   read(row: VrpId): Vrp {
     const prefix = this.readKey(row);

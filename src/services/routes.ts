@@ -15,6 +15,7 @@ import { PeerGroupService } from "../gen/cairn/v1/peer_group_service_pb.ts";
 import { PolicyService } from "../gen/cairn/v1/policy_service_pb.ts";
 import { ResourceService } from "../gen/cairn/v1/resource_service_pb.ts";
 import { RibService } from "../gen/cairn/v1/rib_service_pb.ts";
+import { RpkiService } from "../gen/cairn/v1/rpki_service_pb.ts";
 import { file_google_rpc_error_details } from "../gen/google/rpc/error_details_pb.ts";
 import { file_google_rpc_status } from "../gen/google/rpc/status_pb.ts";
 import { Health } from "../gen/grpc/health/v1/health_pb.ts";
@@ -36,6 +37,7 @@ import { policyService } from "./policy.ts";
 import { reflectionService } from "./reflection.ts";
 import { resourceService } from "./resource.ts";
 import { ribService } from "./rib.ts";
+import { rpkiService } from "./rpki.ts";
 
 /** Everything that is served, by name of package and service. */
 export const servedServices: readonly DescService[] = [
@@ -53,6 +55,7 @@ export const servedServices: readonly DescService[] = [
   PolicyService,
   ResourceService,
   RibService,
+  RpkiService,
   Health,
   ServerReflection,
 ];
@@ -76,6 +79,7 @@ export function serviceRoutes(services: ServiceContext): (router: ConnectRouter)
       .service(PolicyService, policyService(services))
       .service(ResourceService, resourceService(services))
       .service(RibService, ribService(services))
+      .service(RpkiService, rpkiService(services))
       .service(Health, healthService(services, servedServices))
       .service(ServerReflection, reflectionService(servedServices, files));
 }

@@ -46,6 +46,7 @@ import { pathSelector, prepareFilter } from "./route-filter.ts";
 import { prefixText } from "./route-message.ts";
 import { AdvertisedWalk, BestWalk, ReceivedWalk, type WalkScope } from "./route-walk.ts";
 import { resumePoint, TableWatch } from "./route-watch.ts";
+import { CoreRpkiView } from "./rpki-view.ts";
 import type {
   DampenedPage,
   DampenedQuery,
@@ -61,12 +62,14 @@ import type {
 } from "./view.ts";
 
 export class CoreView implements View {
+  readonly rpki: CoreRpkiView;
   private readonly core: Core;
   /** The API's revisions start from here, so that those of an earlier run are told apart. */
   private readonly revisionBase: number;
 
   constructor(core: Core) {
     this.core = core;
+    this.rpki = new CoreRpkiView(core);
     this.revisionBase = Math.floor(core.wallMs) * 1000;
   }
 
@@ -203,7 +206,13 @@ export class CoreView implements View {
 
   explainBestPath(prefix: string): Result<ExplainBestPathResponse> {
     const nowS = Math.floor(this.core.wallMs / 1000);
-    return explainBestPath(this.core.routing, prefix, nowS, (table, path) => this.reasonOf(table, path));
+    return explainBestPath(
+      this.core.routing,
+      prefix,
+      nowS,
+      (table, path) => this.reasonOf(table, path),
+      (table, path) => this.rpki.explain(table, path),
+    );
   }
 
   explainImport(neighbor: string, prefix: string, pathId: number): Result<ExplainImportResponse> {

@@ -18,6 +18,7 @@ import type { ImportStory } from "./importer.ts";
 import type { NeighborRecord } from "./neighbor-record.ts";
 import { keepsRejected } from "./rejected.ts";
 import { routeMessage } from "./route-batch.ts";
+import { validationOf } from "./rpki-view.ts";
 
 /** @param importer explains a path: checks, then policy */
 export function explainImport(
@@ -54,6 +55,7 @@ export function explainImport(
   }
   const nowS = Math.floor(core.wallMs / 1000);
   response.route = routeMessage(routing, table, path, paths.received[path], nowS);
+  response.validation = validationOf(core, table, path);
   const story = core.importer.explain(record, table, path);
   for (const { name, passes, reason, passed } of story.gates) {
     const text = name === "policy" ? policyText(story) : passed ? passes : refusal(story, reason);

@@ -9,6 +9,7 @@ import {
   BestPathStepSchema,
   type ExplainBestPathResponse,
   ExplainBestPathResponseSchema,
+  type RouteValidation,
 } from "../gen/cairn/v1/rib_service_pb.ts";
 import type { RouteTable } from "../rib/route-table.ts";
 import { unicastFamily } from "../wire/family.ts";
@@ -17,12 +18,13 @@ import { multipathText } from "./multipath-message.ts";
 import { routeMessage } from "./route-batch.ts";
 import type { Routing } from "./routing.ts";
 
-/** @param reasonOf text of why a path is rejected */
+/** @param reasonOf text of why a path is rejected; @param validationOf what RPKI says of a path */
 export function explainBestPath(
   routing: Routing,
   prefix: string,
   nowS: number,
   reasonOf: (table: RouteTable, path: number) => string,
+  validationOf: (table: RouteTable, path: number) => RouteValidation | undefined,
 ): Result<ExplainBestPathResponse> {
   const parsed = parsePrefix(prefix);
   if (typeof parsed === "string") {
@@ -41,6 +43,7 @@ export function explainBestPath(
   const verdicts = table.multipath?.explain(paths, ranked[0] ?? 0);
   const candidates = ranked.slice(0, limits.pathsToldMax).map((path, i) => {
     const told = candidate(routing, table, ranked[0], path, i + 1, nowS);
+    told.validation = validationOf(table, path);
     told.multipath = table.multipath?.has(path) === true;
     told.multipathText = multipathText(routing, table, path, verdicts?.get(path));
     return told;

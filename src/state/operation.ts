@@ -22,6 +22,8 @@ export type Operation =
   | { readonly op: "mrt-dump"; readonly name: string }
   /** Replaces what the simulated kernel holds. */
   | { readonly op: "simulate-kernel"; readonly kernel: SimulatedKernel }
+  /** Asks an RPKI cache for what is new, or with `reset` for everything. */
+  | { readonly op: "rpki-refresh"; readonly name: string; readonly reset: boolean }
   /** `graceful`: neighbors with graceful restart in full are left to keep our routes. */
   | { readonly op: "shutdown"; readonly message: string; readonly hard: boolean; readonly graceful: boolean };
 

@@ -13,6 +13,10 @@ export function operate(core: Core, operation: Operation): OperationOutcome {
   if (operation.op === "simulate-kernel") return simulate(core, operation.kernel);
   if (operation.op === "shutdown" || operation.op === "mrt-dump") return done;
   if (operation.op === "clear-damping") return clearDamping(core, operation);
+  if (operation.op === "rpki-refresh") {
+    if (core.validation.rpki.refresh(operation.name, operation.reset)) return done;
+    return refused("NOT_FOUND", "name", `there is no RPKI cache ${operation.name} that is not shut down`);
+  }
   const record = core.neighbors.named(canonicalPeer(operation.address));
   if (!record) return refused("NOT_FOUND", "address", `there is no neighbor ${operation.address}`);
   switch (operation.op) {

@@ -5,8 +5,10 @@
 import { fromBinary, toBinary, type UnknownField } from "@bufbuild/protobuf";
 import { WireType } from "@bufbuild/protobuf/wire";
 import { type Route, RouteSchema } from "../gen/cairn/v1/types_pb.ts";
+import { aspaStateNames, rpkiStateNames } from "../policy/route-key.ts";
 import type { AttrId } from "../rib/attribute-store.ts";
 import { reasonMask, rejectReasonText } from "../rib/path-flags.ts";
+import { aspaOf, rpkiOf } from "../rib/path-validator.ts";
 import type { RouteTable } from "../rib/route-table.ts";
 import { multipathFields } from "./multipath-message.ts";
 import { encodedAttributes, writePrefixText } from "./route-message.ts";
@@ -21,6 +23,8 @@ const tags = {
   best: (field.best.number << 3) | WireType.Varint,
   stale: (field.stale.number << 3) | WireType.Varint,
   age: (field.age.number << 3) | WireType.LengthDelimited,
+  rpkiState: (field.rpkiState.number << 3) | WireType.LengthDelimited,
+  aspaState: (field.aspaState.number << 3) | WireType.LengthDelimited,
   rejectReason: (field.rejectReason.number << 3) | WireType.LengthDelimited,
   receivedAt: (field.receivedAt.number << 3) | WireType.LengthDelimited,
 } as const;
@@ -103,6 +107,11 @@ export class RouteBatch {
     if (path !== 0 && table.isStale(path)) this.flag(tags.stale);
     const timeS = paths.time[path];
     if (nowS !== 0) this.seconds(tags.age, Math.max(0, nowS - timeS));
+    if (path !== 0 && table.validator?.hasData) {
+      const states = table.validator.ofPath(table, path, true, true);
+      this.text(tags.rpkiState, rpkiStateNames[rpkiOf(states)]);
+      this.text(tags.aspaState, aspaStateNames[aspaOf(states)]);
+    }
     if (reason !== "") this.text(tags.rejectReason, reason);
     if (nowS !== 0) this.seconds(tags.receivedAt, timeS);
     this.chunk(high);

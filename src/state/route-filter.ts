@@ -5,8 +5,11 @@ import type { Problem, Result } from "../base/problem.ts";
 import type { RouteFilter } from "../gen/cairn/v1/types_pb.ts";
 import { checkPattern } from "../policy/as-path-regex.ts";
 import { compilePathMatcher, type PathMatcher } from "../policy/path-scanner.ts";
+import { aspaStateNames, rpkiStateNames } from "../policy/route-key.ts";
 import type { AttrId } from "../rib/attribute-store.ts";
+import { aspaOf, rpkiOf } from "../rib/path-validator.ts";
 import type { PrefixTable } from "../rib/prefix-table.ts";
+import type { RouteTable } from "../rib/route-table.ts";
 import type { Family } from "../wire/family.ts";
 import { attributesMessage } from "./route-message.ts";
 import type { Routing } from "./routing.ts";
@@ -23,6 +26,9 @@ export class PreparedFilter {
   private readonly nextHop: string;
   /** Address of the neighbor, "local", or empty for any. */
   readonly neighbor: string;
+  /** States by number; -1 for any. */
+  private readonly rpkiState: number;
+  private readonly aspaState: number;
   private readonly readsAttributes: boolean;
   /** Answers by attribute id, as epoch * 2 + answer: ids are used again. */
   private readonly answers = new Map<AttrId, number>();
@@ -36,6 +42,8 @@ export class PreparedFilter {
     this.communities = parts.communities;
     this.asPath = parts.asPath;
     this.nextHop = parts.nextHop;
+    this.rpkiState = parts.rpkiState;
+    this.aspaState = parts.aspaState;
     this.neighbor = parts.neighbor;
     this.readsAttributes =
       this.originAsn !== undefined ||
@@ -50,6 +58,16 @@ export class PreparedFilter {
     if (prefixes.length[row] < this.inside.length) return false;
     prefixes.writeAddress(row, this.address, 0);
     return prefixContains(this.inside, this.address.subarray(0, prefixes.addressBytes));
+  }
+
+  /** What validation says of a path; 0 for a route that is no path of a table (any more). */
+  matchesStates(table: RouteTable, path: number): boolean {
+    const { rpkiState, aspaState } = this;
+    if (rpkiState < 0 && aspaState < 0) return true;
+    if (path === 0) return false;
+    const states = table.validator?.ofPath(table, path, rpkiState >= 0, aspaState >= 0) ?? 0;
+    if (rpkiState >= 0 && rpkiOf(states) !== rpkiState) return false;
+    return aspaState < 0 || aspaOf(states) === aspaState;
   }
 
   matchesNeighbor(id: number): boolean {
@@ -86,7 +104,8 @@ export function pathSelector(
 ): Result<(path: number) => boolean> {
   const prepared = prepareFilter(routing, family, filter);
   if (!prepared.ok) return prepared;
-  const { prefixes, paths } = routing.table(family);
+  const table = routing.table(family);
+  const { prefixes, paths } = table;
   const { exact } = prepared.value;
   const exactRow = exact ? prefixes.find(exact.bytes, 0, exact.length) : 0;
   const selects = (path: number): boolean => {
@@ -95,7 +114,8 @@ export function pathSelector(
     if (!prepared.value.matchesPrefix(prefixes, prefix)) return false;
     return (
       prepared.value.matchesNeighbor(paths.neighbor[path]) &&
-      prepared.value.matchesAttributes(paths.attr[path])
+      prepared.value.matchesAttributes(paths.attr[path]) &&
+      prepared.value.matchesStates(table, path)
     );
   };
   return { ok: true, value: selects };
@@ -107,6 +127,8 @@ interface FilterParts {
   readonly asPath: PathMatcher | undefined;
   readonly nextHop: string;
   readonly neighbor: string;
+  readonly rpkiState: number;
+  readonly aspaState: number;
 }
 
 /** Checks a filter. @returns all that is wrong with it, by field */
@@ -147,7 +169,22 @@ export function prepareFilter(
     if (peer) neighbor = formatPeer(peer);
     else invalid("neighbor", `"${neighbor}" is neither an IP address nor local`, neighbor);
   }
+  const stateOf = (field: string, text: string, names: readonly string[]): number => {
+    const state = names.indexOf(text);
+    if (text !== "" && state < 0) invalid(field, `"${text}" is none of ${names.join(", ")}`, text);
+    return state;
+  };
+  const rpkiState = stateOf("rpki_state", filter?.rpkiState ?? "", rpkiStateNames);
+  const aspaState = stateOf("aspa_state", filter?.aspaState ?? "", aspaStateNames);
   if (problems.length > 0) return { ok: false, problems };
-  const parts = { prefix, communities, asPath, nextHop: nextHop ? formatIp(nextHop) : "", neighbor };
+  const parts = {
+    rpkiState,
+    aspaState,
+    prefix,
+    communities,
+    asPath,
+    nextHop: nextHop ? formatIp(nextHop) : "",
+    neighbor,
+  };
   return { ok: true, value: new PreparedFilter(routing, filter, parts) };
 }

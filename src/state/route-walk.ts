@@ -90,7 +90,7 @@ export class BestWalk extends RowWalk {
     for (let path = best; path !== 0; path = this.choice === "best" ? 0 : paths.next[path]) {
       if (!paths.eligible(path) || !filter.matchesNeighbor(paths.neighbor[path])) continue;
       if (this.choice === "multipath" && path !== best && !multipath?.has(path)) continue;
-      if (!filter.matchesAttributes(paths.attr[path])) continue;
+      if (!filter.matchesAttributes(paths.attr[path]) || !filter.matchesStates(table, path)) continue;
       out.addPath(routing, table, path, paths.attr[path], this.scope.nowS());
     }
   }
@@ -150,7 +150,7 @@ export class ReceivedWalk extends RowWalk {
     if (this.kind === "rejected" && accepted) return;
     if (!filter.matchesPrefix(table.prefixes, paths.prefix[path])) return;
     const attr = this.kind === "accepted" ? paths.attr[path] : paths.received[path];
-    if (!filter.matchesAttributes(attr)) return;
+    if (!filter.matchesAttributes(attr) || !filter.matchesStates(table, path)) return;
     const words = reason === RejectReason.none ? "" : this.reason(path);
     const { prefix, neighbor } = paths;
     out.addPath(routing, table, path, attr, this.scope.nowS(), prefix[path], neighbor[path], words);
@@ -191,6 +191,7 @@ export class AdvertisedWalk extends RowWalk {
       // The path it came from may have changed or gone since.
       const path = pathId === 0 ? table.bestOf(row) : pathId;
       const isSame = path !== 0 && paths.prefix[path] === row && paths.neighbor[path] === source;
+      if (!filter.matchesStates(table, isSame ? path : 0)) return;
       const nowS = isSame ? this.scope.nowS() : 0;
       out.addPath(routing, table, isSame ? path : 0, attr, nowS, row, source, "", pathId);
     });

@@ -73,7 +73,8 @@ export class TableWatch implements RouteWatch {
       if (
         best !== 0 &&
         filter.matchesNeighbor(paths.neighbor[best]) &&
-        filter.matchesAttributes(paths.attr[best])
+        filter.matchesAttributes(paths.attr[best]) &&
+        filter.matchesStates(table, best)
       ) {
         updated.addPath(routing, table, best, paths.attr[best], this.nowS());
       } else if (after(changes.revisionOf[row], this.startRevision)) {

@@ -45,6 +45,7 @@ import type {
   StoredObject,
   StoredRevision,
 } from "./rows.ts";
+import type { RpkiView } from "./rpki-view.ts";
 
 /** A declared object: metadata and spec (a message of the kind's type, never to be changed). */
 export interface ObjectView {
@@ -140,6 +141,8 @@ export interface CoreView {
   /** Packets of BFD that were thrown away, by reason. */
   bfdDiscards(): readonly BfdDiscards[];
   /** What a dump is doing and has done; undefined when there is no such one. */
+  /** Caches, files, VRPs and ASPAs. */
+  readonly rpki: RpkiView;
   mrtDump(name: string): MrtDumpState | undefined;
   /** Segments that the kernel refused; undefined where that is not known. */
   refusedSegments(): RefusedSegments | undefined;

@@ -31,6 +31,7 @@ import {
   PolicySpecSchema,
   PrefixSetSpecSchema,
 } from "../../gen/cairn/v1/policy_service_pb.ts";
+import { RpkiCacheSpecSchema } from "../../gen/cairn/v1/rpki_service_pb.ts";
 import {
   ObjectChange_Action as Action,
   MetadataSchema,
@@ -49,6 +50,7 @@ const schemas: readonly DescMessage[] = [
   DynamicRangeSpecSchema,
   KeychainSpecSchema,
   MrtDumpSpecSchema,
+  RpkiCacheSpecSchema,
   PolicySpecSchema,
   PrefixSetSpecSchema,
   AsPathSetSpecSchema,

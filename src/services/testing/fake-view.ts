@@ -13,6 +13,7 @@ import {
   type NeighborSpec,
   SessionState,
 } from "../../gen/cairn/v1/neighbor_service_pb.ts";
+import type { ResourceStatus } from "../../gen/cairn/v1/resource_types_pb.ts";
 import {
   ExplainAdvertisedRouteResponseSchema,
   type ExplainBestPathResponse,
@@ -23,7 +24,11 @@ import {
   type LookupRouteResponse,
   LookupRouteResponseSchema,
 } from "../../gen/cairn/v1/rib_service_pb.ts";
-import type { ResourceStatus } from "../../gen/cairn/v1/resource_types_pb.ts";
+import {
+  GetRpkiSummaryResponseSchema,
+  LookupVrpsResponseSchema,
+  VerifyAsPathResponseSchema,
+} from "../../gen/cairn/v1/rpki_service_pb.ts";
 import type { RouteFilter } from "../../gen/cairn/v1/types_pb.ts";
 import type {
   CoreView,
@@ -119,6 +124,15 @@ export class FakeView implements CoreView {
   neighborNames(): readonly string[] {
     return this.#objects.list("Neighbor").map((object) => object.metadata.name);
   }
+
+  readonly rpki: CoreView["rpki"] = {
+    cache: () => undefined,
+    summary: () => create(GetRpkiSummaryResponseSchema),
+    vrps: () => ({ items: [], position: "" }),
+    aspas: () => ({ items: [], position: "", total: 0 }),
+    lookup: (prefix) => create(LookupVrpsResponseSchema, { prefix, text: `no VRP covers ${prefix}` }),
+    verify: () => ({ ok: true, value: create(VerifyAsPathResponseSchema, { state: "unknown" }) }),
+  };
 
   mrtDump(): undefined {
     return undefined;
