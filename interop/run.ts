@@ -4,7 +4,7 @@
  * skipped loudly. Folders of failed scenarios (configurations, logs) are kept and named.
  */
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
@@ -22,6 +22,7 @@ import { programsOf, type RouterKind } from "./lib/router.ts";
 import { type Scenario, scenarios } from "./lib/scenarios.ts";
 import { actionsOfLimits } from "./limits/suite.ts";
 import { openbgpd } from "./openbgpd/peer.ts";
+import { multipath } from "./multipath/suite.ts";
 import { daemons } from "./policy/situation.ts";
 import { policySituations } from "./policy/suite.ts";
 import { protects } from "./protection/suite.ts";
@@ -88,6 +89,10 @@ const suites: readonly Suite[] = [
     scenarios: routerScenarios((kind) => `cairn and ${kind}`, ["frr", "bird"], extendedNextHop),
   },
   { name: "add-path", scenarios: routerScenarios((kind) => `cairn and ${kind}`, ["frr", "bird"], addPath) },
+  {
+    name: "multipath",
+    scenarios: routerScenarios((kind) => `cairn as ${kind}`, ["frr", "bird"], multipath),
+  },
   { name: "protection", scenarios: routerScenarios((kind) => kind, ["frr", "bird"], protects) },
   {
     name: "dynamic",
@@ -121,6 +126,7 @@ if (unknown.length > 0) {
 }
 
 const folder = mkdtempSync(path.join(tmpdir(), "cairn-interop-"));
+chmodSync(folder, 0o711); // daemons that are not root find their own folder
 const all: Checks[] = [];
 const waiting = suites.filter(({ name }) => positionals.length === 0 || positionals.includes(name));
 const notHere = process.getuid?.() === 0 ? undefined : "needs root for network namespaces";

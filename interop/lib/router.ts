@@ -1,4 +1,5 @@
 /** A daemon with a configuration that a suite wrote whole. For what every daemon is asked alike, see peer.ts. */
+import { execFileSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync } from "node:fs";
 import path from "node:path";
 import { type Daemon, type Lab, type Namespace, pause } from "./lab.ts";
@@ -61,10 +62,23 @@ const starters: Readonly<Record<RouterKind, Starter>> = {
   },
 };
 
+/** FRR's other half, for what ends up in the kernel: bgpd then leaves out -Z. It only runs as the user frr. */
+const zebra = {
+  program: "/usr/lib/frr/zebra",
+  command: (folder: string) => [
+    ...["/usr/lib/frr/zebra", "-f", "/dev/null", "-i", `${folder}/zebra.pid`, "-z", `${folder}/zserv.api`],
+    ...["--vty_socket", folder, "-u", "frr", "-g", "frr", "-P", "0"],
+  ],
+  bgpd: (command: readonly string[], folder: string) => [
+    ...command.filter((word) => word !== "-Z"),
+    ...["-z", `${folder}/zserv.api`],
+  ],
+};
+
 /** Programs that must be installed. */
 export const programsOf: Readonly<Record<RouterKind, readonly string[]>> = {
   cairn: [],
-  frr: ["/usr/lib/frr/bgpd", "vtysh"],
+  frr: ["/usr/lib/frr/bgpd", zebra.program, "vtysh"],
   bird: ["bird", "birdc"],
   gobgp: ["gobgpd", "gobgp"],
   openbgpd: ["/usr/sbin/bgpd", "bgpctl"],
@@ -81,9 +95,13 @@ export class Router {
   readonly #lab: Lab;
   readonly #namespace: Namespace;
   readonly #folder: string;
+  readonly #zebra: Daemon | undefined;
 
-  /** @param config text of the whole file; for OpenBGPD without `socket` */
-  constructor(lab: Lab, namespace: Namespace, kind: RouterKind, config: string) {
+  /**
+   * @param config text of the whole file; for OpenBGPD without `socket`
+   * @param routes FRR puts its routes into the kernel of the namespace
+   */
+  constructor(lab: Lab, namespace: Namespace, kind: RouterKind, config: string, routes = false) {
     this.kind = kind;
     this.#lab = lab;
     this.#namespace = namespace;
@@ -94,11 +112,23 @@ export class Router {
     this.config = file;
     chmodSync(this.#folder, 0o755);
     if (kind === "openbgpd") mkdirSync("/run/openbgpd", { recursive: true, mode: 0o755 }); // chroot
-    this.daemon = lab.daemon(namespace, namespace.name, starter.command(file, this.#folder));
+    const command = starter.command(file, this.#folder);
+    const zebraFolder = `${this.#folder}/zebra`;
+    const withZebra = routes && kind === "frr";
+    if (withZebra) {
+      mkdirSync(zebraFolder, { recursive: true });
+      execFileSync("chown", ["frr:frr", zebraFolder]);
+    }
+    this.#zebra = withZebra
+      ? lab.daemon(namespace, `${namespace.name}-zebra`, zebra.command(zebraFolder))
+      : undefined;
+    const whole = withZebra ? zebra.bgpd(command, zebraFolder) : command;
+    this.daemon = lab.daemon(namespace, namespace.name, whole);
   }
 
   async start(): Promise<void> {
     const { ready } = starters[this.kind];
+    await this.#zebra?.start();
     await this.daemon.start();
     const deadline = performance.now() + startPatienceMs;
     for (;;) {
@@ -122,6 +152,11 @@ export class Router {
   /** Runs one of the daemon's own commands. FRR's is one word: the whole line. */
   cli(...command: readonly string[]): Promise<string> {
     return this.#lab.in(this.#namespace, this.#command(command));
+  }
+
+  /** Runs a program beside the daemon. */
+  inside(...command: readonly string[]): Promise<string> {
+    return this.#lab.in(this.#namespace, command);
   }
 
   /**

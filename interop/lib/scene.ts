@@ -35,6 +35,8 @@ export interface RouterPlan {
   readonly neighbors: readonly NeighborPlan[];
   /** Put before everything else; of cairn: further sections. */
   readonly preamble?: string | object;
+  /** FRR puts its routes into the kernel of its namespace. */
+  readonly routes?: boolean;
 }
 
 /** A speaker's session; its address is one that a router's neighbor has as `remote`. */
@@ -80,7 +82,7 @@ export async function withScene(
       names.map((name) => {
         const plan = plans[name];
         const passive = (neighbor: NeighborPlan): boolean => ownerOf(neighbor.remote) === undefined;
-        return [name, new Router(lab, namespaces[name], plan.kind, configuration(plan, passive))] as const;
+        return [name, new Router(lab, namespaces[name], plan.kind, configuration(plan, passive), plan.routes)] as const;
       }),
     );
     [speakers] = await Promise.all([
