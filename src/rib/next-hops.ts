@@ -16,7 +16,14 @@ import { PrefixTable4, PrefixTable16 } from "./prefix-table.ts";
 /** Names a next hop; 0 is none. Even for IPv4, odd for IPv6. Reused once no attribute set has it. */
 export type NextHopId = number;
 
-const Known = { reachable: 1, onLink: 2 } as const;
+const Known = { reachable: 1, onLink: 2, byRoutes: 4 } as const;
+
+/** Names a prefix over all tables: its row and the index of its family. */
+export type RouteKey = number;
+
+export function routeKey(family: number, row: number): RouteKey {
+  return row * 16 + family;
+}
 
 export class NextHops {
   private readonly four = new PrefixTable4();
@@ -31,6 +38,8 @@ export class NextHops {
   metric = new Uint32Array(this.capacity);
   /** Why it cannot be reached, one clause each, for those of which that is known. */
   readonly why = new Map<NextHopId, string>();
+  /** For those that routes of ours lead to, which: these cannot have it as their own next hop. */
+  private readonly routes = new Map<NextHopId, ReadonlySet<RouteKey>>();
   /** Ids that came into use or went out of it since this was emptied; an id may be there several times. */
   readonly moved: NextHopId[] = [];
 
@@ -53,6 +62,7 @@ export class NextHops {
     this.known[id] = 0;
     this.metric[id] = 0;
     this.why.delete(id);
+    this.routes.delete(id);
   }
 
   /** Id of an address of 4 or 16 bytes; 0 when nothing has it. */
@@ -82,10 +92,26 @@ export class NextHops {
     return bytes;
   }
 
-  /** Notes what was found out. @returns true when best paths may differ for it */
-  learn(id: NextHopId, reachable: boolean, onLink: boolean, metric: number): boolean {
-    const known = (reachable ? Known.reachable : 0) | (onLink ? Known.onLink : 0);
-    if (this.known[id] === known && this.metric[id] === metric) return false;
+  /**
+   * Notes what was found out.
+   * @param routes those of ours that lead to it
+   * @returns true when best paths may differ for it
+   */
+  learn(
+    id: NextHopId,
+    reachable: boolean,
+    onLink: boolean,
+    metric: number,
+    routes: ReadonlySet<RouteKey>,
+  ): boolean {
+    const known =
+      (reachable ? Known.reachable : 0) |
+      (onLink ? Known.onLink : 0) |
+      (routes.size > 0 ? Known.byRoutes : 0);
+    const isSame = this.known[id] === known && this.metric[id] === metric;
+    if (isSame && (routes.size === 0 || sameKeys(routes, this.routes.get(id)))) return false;
+    if (routes.size === 0) this.routes.delete(id);
+    else this.routes.set(id, routes);
     this.known[id] = known;
     this.metric[id] = metric;
     return true;
@@ -106,9 +132,15 @@ export class NextHops {
     return (this.known[id] & needed) === needed ? RejectReason.none : RejectReason.nextHop;
   }
 
-  /** What `verdict` means, as a clause for people. */
-  refusal(id: NextHopId): string {
+  /** Whether a route leads to its own next hop: it cannot be resolved by itself (RFC 4271 9.1.2.1). */
+  leadsToItself(id: NextHopId, route: RouteKey): boolean {
+    return (this.known[id] & Known.byRoutes) !== 0 && this.routes.get(id)!.has(route);
+  }
+
+  /** What `verdict` means, or that a route leads to itself, as a clause for people. */
+  refusal(id: NextHopId, route: RouteKey): string {
     const address = formatIp(this.address(id));
+    if (this.leadsToItself(id, route)) return `next hop ${address} is reached by this route itself`;
     if (this.isReachable(id)) {
       return `next hop ${address} is not on a link of ours, as that of a neighbor one hop away must be`;
     }
@@ -130,6 +162,12 @@ export class NextHops {
     this.known = grown(this.known, this.capacity);
     this.metric = grown(this.metric, this.capacity);
   }
+}
+
+function sameKeys(a: ReadonlySet<RouteKey>, b: ReadonlySet<RouteKey> | undefined): boolean {
+  if (b?.size !== a.size) return false;
+  for (const key of a) if (!b.has(key)) return false;
+  return true;
 }
 
 function isUnspecified(bytes: Uint8Array, at: number, length: number): boolean {

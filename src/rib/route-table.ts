@@ -16,7 +16,7 @@ import { after, ChangeList } from "./change-list.ts";
 import { Multipath, type MultipathConfig } from "./multipath.ts";
 import type { NeighborColumns } from "./neighbor-columns.ts";
 import { NextHopPaths } from "./next-hop-paths.ts";
-import type { NextHops } from "./next-hops.ts";
+import { type NextHops, routeKey } from "./next-hops.ts";
 import { PathColumns, type PathId } from "./path-columns.ts";
 import { epochMask, epochShift, epochs, isAccepted, RejectReason, reasonMask } from "./path-flags.ts";
 import type { PathValidator, StateOfPath } from "./path-validator.ts";
@@ -148,7 +148,7 @@ export class RouteTable {
   /**
    * Puts or replaces the path of (neighbor, path id).
    * @param received attribute set as received; @param attr the same after import policy, `received` when rejected
-   * @param reason why it may not be chosen, 0 when it may
+   * @param given why it may not be chosen, 0 when it may
    * @returns true when the path is new to the neighbor (a prefix limit counts these)
    */
   announce(
@@ -157,10 +157,11 @@ export class RouteTable {
     pathId: number,
     received: AttrId,
     attr: AttrId,
-    reason: RejectReason,
+    given: RejectReason,
     nowS: number,
   ): boolean {
     const paths = this.paths;
+    const reason = this.standing(prefix, attr, given);
     const flags = reason | ((this.epoch[neighbor] & (epochs - 1)) << epochShift);
     const head = this.head[prefix];
     let path = head;
@@ -201,9 +202,10 @@ export class RouteTable {
   }
 
   /** Gives an existing path new attributes or a new reason, and chooses again. */
-  rewrite(path: PathId, received: AttrId, attr: AttrId, flags: number, nowS: number): void {
+  rewrite(path: PathId, received: AttrId, attr: AttrId, given: number, nowS: number): void {
     const paths = this.paths;
     const prefix = paths.prefix[path];
+    const flags = given | this.standing(prefix, attr, (given & reasonMask) as RejectReason);
     const before = paths.flags[path];
     const attrBefore = paths.attr[path];
     const wasEligible = (before & reasonMask) === 0;
@@ -246,10 +248,11 @@ export class RouteTable {
 
   /**
    * Chooses again for a path whose next hop is known to be better or worse than before.
-   * @param reason `RejectReason.nextHop` when it keeps the path from being chosen, else `none`
+   * @param given `RejectReason.nextHop` when it keeps the path from being chosen, else `none`
    */
-  settleNextHop(path: PathId, reason: RejectReason, nowS: number): void {
+  settleNextHop(path: PathId, given: RejectReason, nowS: number): void {
     const { flags, received, attr, prefix } = this.paths;
+    const reason = this.standing(prefix[path], attr[path], given);
     if ((flags[path] & reasonMask) === reason) {
       if (reason === RejectReason.none) this.reselect(prefix[path]);
       return;
@@ -263,6 +266,14 @@ export class RouteTable {
     if (!stateOf) return;
     for (let path = this.head[prefix]; path !== 0; path = paths.next[path])
       paths.setValidation(path, stateOf(path));
+  }
+
+  /** A route that leads to its own next hop waits for another way to it. */
+  standing(prefix: PrefixId, attr: AttrId, reason: RejectReason): RejectReason {
+    const { nextHops, nextHop } = this.attributes;
+    if (!nextHops || reason !== RejectReason.none) return reason;
+    const leadsToItself = nextHops.leadsToItself(nextHop[attr], routeKey(this.family.index, prefix));
+    return leadsToItself ? RejectReason.nextHop : reason;
   }
 
   /** The eligible paths of a prefix, best first. */

@@ -9,6 +9,7 @@ import type { Program } from "../policy/program.ts";
 import { RouteKey, RouteType } from "../policy/route-key.ts";
 import type { AttrId } from "../rib/attribute-store.ts";
 import { findNextHop } from "../rib/export-rewrite.ts";
+import { routeKey } from "../rib/next-hops.ts";
 import { isAccepted, RejectReason, reasonMask, rejectReasonText } from "../rib/path-flags.ts";
 import type { RouteTable } from "../rib/route-table.ts";
 import { AttributeFlag } from "../wire/attribute-flags.ts";
@@ -383,7 +384,7 @@ export class Importer {
     const attr = this.decide(record, table, path);
     const { reason } = this;
     const { due } = this.finish;
-    const nextHop = reason === RejectReason.nextHop ? nextHopText(this.routing, attr) : "";
+    const nextHop = reason === RejectReason.nextHop ? nextHopText(this.routing, attr, table, path) : "";
     if (attr !== 0) attributes.release(attr);
     const limited = dropsExcess(record, table.family);
     const order = gatesInOrder.filter(
@@ -420,7 +421,8 @@ export class Importer {
   /** Why a kept path is refused, as a text of what decided. */
   refusal(record: NeighborRecord, table: RouteTable, path: number): string {
     const reason = (table.paths.flags[path] & reasonMask) as RejectReason;
-    if (reason === RejectReason.nextHop) return nextHopText(this.routing, table.paths.attr[path]);
+    if (reason === RejectReason.nextHop)
+      return nextHopText(this.routing, table.paths.attr[path], table, path);
     if (reason === RejectReason.damped) return this.dampingText(record, table, path, reason);
     if (reason !== RejectReason.policy || !record.importProgram) return rejectReasonText[reason];
     this.setKey(record, table, table.paths.prefix[path]);
@@ -547,7 +549,8 @@ export class Importer {
       return this.withinLimits(record, table, path, 0);
     }
     const limited = this.withinLimits(record, table, path, attr);
-    if (limited !== 0) this.reason = this.nextHopVerdict(record, limited);
+    if (limited !== 0)
+      this.reason = table.standing(table.paths.prefix[path], limited, this.nextHopVerdict(record, limited));
     return limited;
   }
 
@@ -574,8 +577,14 @@ export class Importer {
 }
 
 /** Why an accepted path may not be chosen all the same. */
-export function nextHopText({ nextHops, attributes }: Routing, attr: AttrId): string {
-  return nextHops?.refusal(attributes.nextHop[attr]) ?? "";
+export function nextHopText(
+  { nextHops, attributes }: Routing,
+  attr: AttrId,
+  { family, paths }: RouteTable,
+  path: number,
+): string {
+  const key = routeKey(family.index, paths.prefix[path]);
+  return nextHops?.refusal(attributes.nextHop[attr], key) ?? "";
 }
 
 /** Why a kept path is refused; a limit counts one that waits for its next hop as accepted. */

@@ -12,7 +12,7 @@ import { formatIp, formatPrefix } from "../base/ip.ts";
 import { limits } from "../base/limits.ts";
 import { type KernelRoute, kernelProtocol, type Link, protocolName } from "../dataplane/kernel-model.ts";
 import { AttributeFlag } from "../policy/attribute-table.ts";
-import type { NextHopId } from "../rib/next-hops.ts";
+import { type NextHopId, type RouteKey, routeKey } from "../rib/next-hops.ts";
 import { unicastFamily } from "../wire/family.ts";
 import { isLinkLocal } from "../wire/next-hop.ts";
 import { prefixText } from "./route-message.ts";
@@ -37,6 +37,8 @@ export interface Way {
   readonly protocol: string;
   /** Next hops of BGP routes on the way, nearest to the destination first. */
   readonly through: readonly string[];
+  /** These routes, by `routeKey`. */
+  readonly routes: ReadonlySet<RouteKey>;
   /** Why it cannot be reached, a clause; empty when it can. */
   readonly why: string;
 }
@@ -146,7 +148,8 @@ export class NextHopResolver {
       const on = this.attempt(next);
       if (!on.reachable) continue;
       const through = [formatIp(routing.nextHops!.address(next)), ...on.through];
-      way = { ...on, onLink: false, prefix, protocol: "bgp", through };
+      const routes = new Set([routeKey(table.family.index, row), ...on.routes]);
+      way = { ...on, onLink: false, prefix, protocol: "bgp", through, routes };
     }
     this.underWay.delete(hop);
     return way;
@@ -165,6 +168,7 @@ const found: Way = {
   prefix: "",
   protocol: "",
   through: [],
+  routes: new Set(),
   why: "",
 };
 

@@ -268,10 +268,10 @@ export class NextHopTracker {
   }
 
   /** Takes over what was found. @returns true when paths have to be looked at again */
-  private learn(hop: TrackedNextHop, { reachable, onLink, metric, why }: Way): boolean {
+  private learn(hop: TrackedNextHop, { reachable, onLink, metric, routes, why }: Way): boolean {
     if (why === "") this.nextHops.why.delete(hop.id);
     else this.nextHops.why.set(hop.id, why);
-    if (!this.nextHops.learn(hop.id, reachable, onLink, metric)) return false;
+    if (!this.nextHops.learn(hop.id, reachable, onLink, metric, routes)) return false;
     this.walks.add(hop.id);
     if (!this.host.jobs.has(jobKey)) this.host.jobs.start(this.walkJob());
     return true;
@@ -336,7 +336,7 @@ export class NextHopTracker {
   private tell(hops: readonly TrackedNextHop[], verb: "lost" | "found", severity: 1 | 2): void {
     for (const { text, way, id } of hops.slice(0, limits.nextHopEventsPerTurn)) {
       const paths = this.nextHops.usesOf(id);
-      const how = verb === "lost" ? `cannot be reached any more: ${way!.why}` : "can be reached again";
+      const how = verb === "lost" ? `cannot be reached any more: ${way!.why}` : "can be reached";
       const facts = { next_hop: text, paths: String(paths), why: way!.why };
       this.host.event(
         `cairn.rib.next_hop.${verb}`,

@@ -214,6 +214,19 @@ describe("recursion", () => {
     assert.equal(rig.view.nextHops("", false, "", 10)!.total, 0);
   });
 
+  test("a path whose next hop is only reached by another path to the same prefix is not chosen", () => {
+    const rig = rigWith(["172.16.0.0/16 via 10.0.0.9"]);
+    tell(rig, "10.0.0.5", "203.0.113.0/24", "172.16.0.1");
+    const peer = rig.peer("10.0.0.6", { remoteAsn: 65001 });
+    // Better in itself: chosen, it would take away the way to its next hop, and with it itself.
+    peer.announce("203.0.113.0/24", { nextHop: "203.0.113.9", path: "65010", localPref: 200 });
+    assert.equal(rig.best("203.0.113.0/24"), "10.0.0.5");
+    assert.equal(
+      rig.rejection("10.0.0.6", "203.0.113.0/24"),
+      "next hop 203.0.113.9 is reached by this route itself",
+    );
+  });
+
   test("two routes do not carry each other", () => {
     const rig = rigWith(["203.0.113.0/24 via 10.0.0.9", "198.18.0.0/16 via 10.0.0.9"]);
     const peer = tell(rig, "10.0.0.5", "203.0.113.8/29", "198.18.0.1");
