@@ -17,6 +17,7 @@ export const RejectReason = {
   routeLeak: 9,
   prefixLimit: 10,
   acceptedLimit: 11,
+  pathLimit: 12,
   /** Policy accepted it, and `attr` is what policy made of it; it waits for its next hop. */
   nextHop: 14,
   /** Policy accepted it; it is suppressed until it has been quiet for a while (RFC 2439). */
@@ -38,6 +39,7 @@ export const rejectReasonText: Readonly<Record<number, string>> = {
   [RejectReason.routeLeak]: "route leak: ONLY_TO_CUSTOMER says that it must not come this way (RFC 9234)",
   [RejectReason.prefixLimit]: "prefix limit",
   [RejectReason.acceptedLimit]: "prefix limit after policy",
+  [RejectReason.pathLimit]: "limit of paths per prefix (add_path.receive_max)",
   [RejectReason.damped]: "suppressed: it has flapped too often (RFC 2439)",
   [RejectReason.nextHop]: "next hop cannot be reached (RFC 4271 9.1.2)",
 };

@@ -24,6 +24,7 @@ import { type CheckSubject, type ImportGate, importChecks } from "./import-check
 import { describeDue, ImportFinish } from "./import-finish.ts";
 import { ImportLocalAs } from "./import-local-as.ts";
 import type { NeighborRecord } from "./neighbor-record.ts";
+import { isExcess, limitsPaths, waitingPath } from "./path-limit.ts";
 import { dropsExcess, hasRoom, isLimit, isOver, limitReason } from "./prefix-excess.ts";
 import { keepsRejected } from "./rejected.ts";
 import type { Routing } from "./routing.ts";
@@ -131,8 +132,15 @@ export class Importer {
       if (prefix === 0) continue;
       if (isDamped) this.withdrawDamped(record, table, prefix, pathId[i]);
       else table.withdraw(record.id, prefix, pathId[i]);
+      if (limitsPaths(record, table.family)) this.admit(record, table, prefix);
     }
     if (hasRoom(record, table)) this.host.prefixRoom(record, list.family);
+  }
+
+  /** Lets a path in that has waited for another one of its prefix to go. */
+  private admit(record: NeighborRecord, table: RouteTable, prefix: number): void {
+    const path = waitingPath(record, table, prefix);
+    if (path !== 0 && !isExcess(record, table, prefix, path)) this.settle(record, table, path);
   }
 
   private withdrawDamped(record: NeighborRecord, table: RouteTable, prefix: number, pathId: number): void {
@@ -250,6 +258,7 @@ export class Importer {
       damping.changed(record, table, path);
     const isSuppressed = known !== 0 && damping.suppresses(record, table, known, pathId[i]);
     let now = reason === RejectReason.none && isSuppressed ? RejectReason.damped : reason;
+    if (isExcess(record, table, known, path)) now = RejectReason.pathLimit;
     const limited = dropsExcess(record, table.family);
     if (limited) now = limitReason(record, table, was, now);
     const wasRejected = was !== undefined && was !== RejectReason.none;
@@ -265,7 +274,10 @@ export class Importer {
       return table.announce(record.id, prefix, pathId[i], received, kept, standing, nowS);
     }
     if (isLimit(now)) record.limitSkipped[table.family.index] = true;
-    if (path !== 0) table.removePath(path);
+    if (path !== 0) {
+      table.removePath(path);
+      this.admit(record, table, known);
+    }
     return false;
   }
 
@@ -390,6 +402,7 @@ export class Importer {
     const order = gatesInOrder.filter(
       (gate) =>
         (limited || !isLimit(gate.reason)) &&
+        (limitsPaths(record, table.family) || gate.reason !== RejectReason.pathLimit) &&
         (record.config.damping !== undefined || gate.reason !== RejectReason.damped) &&
         (this.routing.nextHops !== undefined || gate.reason !== RejectReason.nextHop),
     );
@@ -539,6 +552,9 @@ export class Importer {
     this.routing.attributes.block(received, block);
     this.setKey(record, table, table.paths.prefix[path]);
     this.reason = this.check(record, received, block, requirePolicy);
+    const isStale = table.isStale(path);
+    if (!isStale && isExcess(record, table, table.paths.prefix[path], path))
+      this.reason = RejectReason.pathLimit;
     if (this.reason !== RejectReason.none) return this.withinLimits(record, table, path, 0);
     const longLived = isLongLived(record, table, path);
     const attr = this.accept(record, received, record.importProgram, longLived);
@@ -595,7 +611,7 @@ function reasonOf(table: RouteTable, path: number): RejectReason {
 
 /** Each of its routes has to be looked at by itself. */
 function isJudged(record: NeighborRecord, family: Family): boolean {
-  return record.config.damping !== undefined || dropsExcess(record, family);
+  return record.config.damping !== undefined || dropsExcess(record, family) || limitsPaths(record, family);
 }
 
 /** True for a stale path of a neighbor that has been away for longer than its restart time. */
@@ -606,6 +622,11 @@ function isLongLived(record: NeighborRecord, table: RouteTable, path: number): b
 /** What is asked of a path, in order, with the reason that each gives. */
 const gatesInOrder: readonly ImportGate[] = [
   { name: "prefix-limit", passes: "within the prefix limit", reason: RejectReason.prefixLimit },
+  {
+    name: "path-limit",
+    passes: "within the limit of paths per prefix",
+    reason: RejectReason.pathLimit,
+  },
   ...importChecks.map(({ name, passes, reason }) => ({ name, passes, reason })),
   { name: "policy", passes: "policy accepts it", reason: RejectReason.policy },
   {

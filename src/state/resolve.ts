@@ -336,13 +336,14 @@ function prefixLimits(
 
 function addPaths(entries: readonly AddPath[]): (AddPathConfig | undefined)[] {
   const byFamily: (AddPathConfig | undefined)[] = allFamilies.map(() => undefined);
-  for (const { family, receive, send, max } of entries) {
+  for (const { family, receive, send, max, receiveMax } of entries) {
     const choice = send === AddPath_Send.PER_NEIGHBOR_AS ? "perNeighborAs" : "first";
     const sends = send !== AddPath_Send.UNSPECIFIED && send !== AddPath_Send.NONE;
     const most = max ?? (send === AddPath_Send.BEST ? 2 : everyPath);
     byFamily[familyByName(family)!.index] = {
       receive,
       send: sends ? { choice, max: most } : undefined,
+      receiveMax,
     };
   }
   return byFamily;

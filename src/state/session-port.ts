@@ -178,6 +178,8 @@ export interface AddPathConfig {
   readonly receive: boolean;
   /** Undefined: only the best path is sent. */
   readonly send: AddPathSend | undefined;
+  /** Paths per prefix that are taken at most; undefined for any number. */
+  readonly receiveMax?: number | undefined;
 }
 
 /** Outbound route filtering by prefix with a neighbor. */
