@@ -57,22 +57,23 @@ export function artifactText({ class: name, key }: ArtifactName): string {
 
 /** Whether the kernel holds what is asked for: every fact that is asked for, whatever it holds besides. */
 export function satisfies(observed: Facts, asked: Facts): boolean {
-  for (const name in asked) if (!sameFact(observed[name], asked[name])) return false;
+  for (const name in asked) if (!covers(observed[name], asked[name])) return false;
   return true;
 }
 
 /** Both ask for the same, no more and no less. */
 export function sameFacts(a: Facts, b: Facts): boolean {
-  return Object.keys(a).length === Object.keys(b).length && satisfies(a, b);
+  return satisfies(a, b) && satisfies(b, a);
 }
 
-function sameFact(a: Fact | undefined, b: Fact): boolean {
-  if (a === b) return true;
-  if (typeof a !== "object" || typeof b !== "object") return false;
-  if (isList(a) || isList(b)) {
-    return isList(a) && isList(b) && a.length === b.length && a.every((item, i) => sameFact(item, b[i]));
+function covers(observed: Fact | undefined, asked: Fact): boolean {
+  if (observed === asked) return true;
+  if (typeof observed !== "object" || typeof asked !== "object") return false;
+  if (isList(observed) || isList(asked)) {
+    const both = isList(observed) && isList(asked) && observed.length === asked.length;
+    return both && asked.every((item, i) => covers(observed[i], item));
   }
-  return sameFacts(a, b);
+  return satisfies(observed, asked);
 }
 
 function isList(fact: Fact): fact is readonly Fact[] {

@@ -24,6 +24,12 @@ export interface Link {
   readonly kind: string;
   /** Index of the bridge, bond or VRF that it belongs to; 0 for none. */
   readonly master: number;
+  /** Index of the link that it stands on (a VLAN), or of the other end (a veth); 0 for none. */
+  readonly parent: number;
+  /** Tag of a VLAN; 0 for none. */
+  readonly vlanId: number;
+  /** Routing table of a VRF; 0 for none. */
+  readonly vrfTable: number;
   readonly addresses: readonly LinkAddress[];
 }
 
@@ -68,6 +74,8 @@ export interface KernelRoute {
   readonly hops: readonly RouteHop[];
   /** Id of the nexthop object that the route uses; 0 for none. */
   readonly nextHopObject: number;
+  /** Address that the host's own packets get; undefined when the route says none. */
+  readonly source: Uint8Array | undefined;
 }
 
 /** What the kernel does with packets to an address. */
@@ -93,7 +101,13 @@ const protocolNames: Readonly<Record<number, string>> = {
   189: "rip",
   192: "eigrp",
   196: "zstatic",
+  67: "cairn",
+  68: "cairn-bgp",
 };
+
+/** What routes that cairn declares are marked with (RTPROT), and routes that BGP brings. */
+export const ownProtocol = 67;
+export const ownBgpProtocol = 68;
 
 /** RTPROT_KERNEL: what follows from an address of a link. */
 export const kernelProtocol = 2;

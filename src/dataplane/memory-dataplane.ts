@@ -114,6 +114,11 @@ export class MemoryDataplane {
       mac: "",
       kind: String(observed!.facts.kind ?? ""),
       master: Number(this.kernel.get({ class: "link", key: master })?.identity ?? 0),
+      parent: Number(
+        this.kernel.get({ class: "link", key: String(observed!.facts.parent ?? "") })?.identity ?? 0,
+      ),
+      vlanId: Number(observed!.facts.vlanId ?? 0),
+      vrfTable: Number(observed!.facts.table ?? 0),
       addresses: this.kernel
         .dump("address")
         .map(({ key }) => key.split(" "))

@@ -108,13 +108,21 @@ export class KernelSimulator {
     }
     return {
       ...{ index, name, enabled: up, up, loopback: name === "lo", operState: up ? "up" : "down" },
-      ...{ mtu: 1500, mac: "", kind: "simulated", master: 0 },
+      ...{ mtu: 1500, mac: "", kind: "simulated", master: 0, parent: 0, vlanId: 0, vrfTable: 0 },
       addresses: addresses.map(({ bytes, length }) => ({ address: bytes, length })),
     };
   }
 
   private routeOf({ destination, metric, type, link: name, gateway }: SimulatedRoute): KernelRoute[] {
-    const base = { destination, table: mainTable, protocol: staticProtocol, metric, type, nextHopObject: 0 };
+    const base = {
+      destination,
+      table: mainTable,
+      protocol: staticProtocol,
+      metric,
+      type,
+      nextHopObject: 0,
+      source: undefined,
+    };
     if (type !== "unicast") return [{ ...base, hops: [] }];
     const link = this.links.find((each) =>
       name === "" ? gateway !== undefined && onLink(each, gateway) : each.name === name,
@@ -130,7 +138,13 @@ function connected({ index, up, addresses }: Link): KernelRoute[] {
   return addresses.flatMap(({ address, length }) => {
     const bytes = address.slice();
     maskBytes(bytes, length);
-    const base = { table: mainTable, protocol: kernelProtocol, metric: 0, nextHopObject: 0 };
+    const base = {
+      table: mainTable,
+      protocol: kernelProtocol,
+      metric: 0,
+      nextHopObject: 0,
+      source: undefined,
+    };
     const hops = [{ link: index, gateway: undefined, weight: 1, dead: false }];
     const self: KernelRoute = {
       ...base,

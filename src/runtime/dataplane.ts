@@ -1,5 +1,8 @@
 /** The kernel that the daemon looks at: Linux, a simulated one, or none. */
+import { LinuxDataplane } from "../dataplane/host/linux-dataplane.ts";
 import { KernelObserver, type ObserverCounts } from "../dataplane/host/observer.ts";
+import type { Link } from "../dataplane/kernel-model.ts";
+import { type DataplaneNews, MemoryDataplane } from "../dataplane/memory-dataplane.ts";
 import { type KernelNews, KernelSimulator } from "../dataplane/simulated-kernel.ts";
 import type { Effect } from "../state/effects.ts";
 import type { Dataplane } from "../state/kernel-watch.ts";
@@ -9,48 +12,72 @@ export const dataplanes: readonly Dataplane[] = ["linux", "memory", "none"];
 
 /** Carries out what the core asks of a kernel. */
 export interface DataplanePort {
-  apply(effect: Extract<Effect, { kind: `kernel.${string}` }>): void;
+  apply(effect: Extract<Effect, { kind: `kernel.${string}` | `dataplane.${string}` }>): void;
   /** Begins to tell. @returns a sentence on why that is not possible; empty when it is */
   start(): string;
   counts(): ObserverCounts | undefined;
   close(): void;
 }
 
-export function openDataplane(kind: Dataplane, news: KernelNews): DataplanePort | undefined {
+type News = KernelNews & DataplaneNews;
+
+export function openDataplane(kind: Dataplane, news: News): DataplanePort | undefined {
   if (kind === "none") return undefined;
   return kind === "linux" ? linux(news) : memory(news);
 }
 
-function linux(news: KernelNews): DataplanePort {
+function linux(news: News): DataplanePort {
+  const links = new Map<number, Link>();
   const observer = new KernelObserver({
-    links: (changed, gone) => news.links(changed, gone),
+    links: (changed, gone) => {
+      for (const index of gone) links.delete(index);
+      for (const link of changed) links.set(link.index, link);
+      news.links(changed, gone);
+      writer.linksSeen([...links.values()]);
+    },
+    routeNoticed: (gone, protocol) => writer.routeNoticed(gone, protocol),
     routes: (answers) => news.routes(answers),
     later: (ms, call) => void setTimeout(call, ms),
     nowMs: () => performance.now(),
   });
+  const writer = new LinuxDataplane(observer, {
+    facts: (all, facts) => news.facts(all, facts),
+    applied: (batch, outcomes) => news.applied(batch, outcomes),
+    later: (ms, call) => void setTimeout(call, ms),
+    errnoName: (errno) => errnoName(-errno),
+  });
   return {
     apply: (effect) => {
       if (effect.kind === "kernel.watch") observer.watch(effect.watch, effect.unwatch);
+      else if (effect.kind === "dataplane.watch") writer.watch(effect.watch, effect.unwatch);
+      else if (effect.kind === "dataplane.apply") void writer.apply(effect.batch, effect.operations);
     },
     start: () => {
       if (!native) return nativeMissing ?? "the native addon is missing";
-      const failed = observer.open(native);
+      const failed = Math.min(writer.open(native), observer.open(native));
       return failed < 0 ? `a netlink socket cannot be opened: ${errnoName(failed)}` : "";
     },
     counts: () => observer.counts,
-    close: () => observer.close(),
+    close: () => {
+      writer.close();
+      observer.close();
+    },
   };
 }
 
-function memory(news: KernelNews): DataplanePort {
+function memory(news: News): DataplanePort {
   const simulator = new KernelSimulator(news);
+  const own = new MemoryDataplane({ ...news, links: () => {} });
   return {
     apply: (effect) => {
       if (effect.kind === "kernel.watch") simulator.watch(effect.watch, effect.unwatch);
-      else simulator.replace(effect.kernel);
+      else if (effect.kind === "kernel.simulate") simulator.replace(effect.kernel);
+      else if (effect.kind === "dataplane.watch") own.watch(effect.watch);
+      else own.apply(effect.batch, effect.operations);
     },
     start: () => {
       simulator.replace({ links: [], routes: [] });
+      own.start();
       return "";
     },
     counts: () => undefined,

@@ -26,6 +26,8 @@ import type { KernelNews } from "../simulated-kernel.ts";
 import { type NetlinkCalls, NetlinkSocket } from "./netlink-socket.ts";
 
 export interface ObserverHost extends KernelNews {
+  /** A route came, went or changed. @param protocol who it belongs to (RTPROT) */
+  routeNoticed?(gone: boolean, protocol: number): void;
   /** Calls back once after so many milliseconds. */
   later(ms: number, call: () => void): void;
   nowMs(): number;
@@ -76,6 +78,8 @@ export class KernelObserver {
   private readonly routesStale = new Set<Watched>();
   private settling = false;
   private dumping = false;
+  /** Who waits for the next look at the links. */
+  private lookers: (() => void)[] = [];
   private restUntilMs = 0;
 
   constructor(host: ObserverHost) {
@@ -135,6 +139,7 @@ export class KernelObserver {
     switch (type) {
       case RouteMessage.newRoute:
       case RouteMessage.delRoute:
+        this.host.routeNoticed?.(type === RouteMessage.delRoute, bytes[at + 5]);
         this.routeChanged(bytes, at, end);
         return;
       case RouteMessage.newRule:
@@ -153,6 +158,12 @@ export class KernelObserver {
   private lookAgain(): void {
     this.linksStale = true;
     this.settleSoon();
+  }
+
+  /** Calls back when all links were looked at, and told, after this moment. */
+  look(done: () => void): void {
+    this.lookers.push(done);
+    if (!this.dumping) this.lookAtLinks();
   }
 
   private routeChanged(bytes: Uint8Array, at: number, end: number): void {
@@ -192,6 +203,8 @@ export class KernelObserver {
     this.dumping = true;
     this.linksStale = false;
     this.counts.linkDumps++;
+    const served = this.lookers;
+    this.lookers = [];
     const startedMs = this.host.nowMs();
     const links: LinkFacts[] = [];
     const addresses = new Map<number, LinkAddress[]>();
@@ -229,13 +242,16 @@ export class KernelObserver {
           this.host.nowMs() + Math.min(restMaxMs, (this.host.nowMs() - startedMs) * restFactor);
         if (errno !== 0 || !isWhole) {
           this.counts.failures++;
+          this.lookers.push(...served);
           this.lookAgain();
           return;
         }
         this.tellLinks(links.map((link) => ({ ...link, addresses: addresses.get(link.index) ?? [] })));
+        for (const done of served) done();
         for (const entry of this.watched.values()) this.routesStale.add(entry);
         this.askRoutes();
-        if (this.linksStale) this.settleSoon();
+        if (this.lookers.length > 0) this.lookAtLinks();
+        else if (this.linksStale) this.settleSoon();
       },
     });
   }
@@ -312,7 +328,16 @@ function refused(address: Uint8Array, errno: number): KernelRoute | undefined {
   if (!type) return undefined;
   // Its length is not told: as the shortest it stands in the way of no other route.
   const destination = { bytes: new Uint8Array(address.length), length: 0 };
-  return { destination, table: 0, protocol: 0, metric: 0, type, hops: [], nextHopObject: 0 };
+  return {
+    destination,
+    table: 0,
+    protocol: 0,
+    metric: 0,
+    type,
+    hops: [],
+    nextHopObject: 0,
+    source: undefined,
+  };
 }
 
 /** One text for equal values. */

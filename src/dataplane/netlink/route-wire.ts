@@ -61,6 +61,8 @@ export function readLink(bytes: Uint8Array, at: number, end: number): LinkFacts 
   let mtu = 0;
   let mac = "";
   let kind = "";
+  let parent = 0;
+  let data = { vlanId: 0, vrfTable: 0 };
   let master = 0;
   let carrier = true;
   eachAttribute(bytes, at + 16, end, (type, from, to) => {
@@ -71,7 +73,11 @@ export function readLink(bytes: Uint8Array, at: number, end: number): LinkFacts 
     else if (type === 10 && length >= 4) master = read32(bytes, from);
     else if (type === 16 && length >= 1) state = bytes[from];
     else if (type === 33 && length >= 1) carrier = bytes[from] !== 0;
-    else if (type === 18) kind = kindOf(bytes, from, to);
+    else if (type === 5 && length >= 4) parent = read32(bytes, from);
+    else if (type === 18) {
+      kind = kindOf(bytes, from, to);
+      data = kindData(bytes, from, to, kind);
+    }
   });
   const operState = operStates[state] ?? "unknown";
   const enabled = (flags & flagUp) !== 0;
@@ -79,7 +85,7 @@ export function readLink(bytes: Uint8Array, at: number, end: number): LinkFacts 
   const runs = operState === "up" || operState === "unknown";
   const up = enabled && carrier && runs && (flags & flagLowerUp) !== 0;
   const loopback = (flags & flagLoopback) !== 0;
-  return { index, name, enabled, up, loopback, operState, mtu, mac, kind, master };
+  return { index, name, enabled, up, loopback, operState, mtu, mac, kind, master, parent, ...data };
 }
 
 function kindOf(bytes: Uint8Array, at: number, end: number): string {
@@ -88,6 +94,26 @@ function kindOf(bytes: Uint8Array, at: number, end: number): string {
     if (type === 1) kind = readText(bytes, from, to);
   });
   return kind;
+}
+
+/** What IFLA_INFO_DATA says of the kinds that cairn makes. */
+function kindData(
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  kind: string,
+): { vlanId: number; vrfTable: number } {
+  let vlanId = 0;
+  let vrfTable = 0;
+  eachAttribute(bytes, at, end, (type, from, to) => {
+    if (type !== 2) return;
+    eachAttribute(bytes, from, to, (inner, innerFrom, innerTo) => {
+      if (inner !== 1) return;
+      if (kind === "vlan" && innerTo - innerFrom >= 2) vlanId = read16(bytes, innerFrom);
+      else if (kind === "vrf" && innerTo - innerFrom >= 4) vrfTable = read32(bytes, innerFrom);
+    });
+  });
+  return { vlanId, vrfTable };
 }
 
 function hexadecimal(bytes: Uint8Array, at: number, end: number): string {
@@ -137,11 +163,12 @@ export function readDestination(bytes: Uint8Array, at: number, end: number): Pre
 }
 
 /** Route attributes (RTA_*). */
-const RouteAttribute = {
+export const RouteAttribute = {
   destination: 1,
   link: 4,
   gateway: 5,
   metric: 6,
+  source: 7,
   multipath: 9,
   table: 15,
   via: 18,
@@ -155,8 +182,10 @@ export function readRoute(bytes: Uint8Array, at: number, end: number): KernelRou
   let table = bytes[at + 4];
   let metric = 0;
   let nextHopObject = 0;
+  let source: Uint8Array | undefined;
   let several: RouteHop[] = [];
   eachAttribute(bytes, at + 12, end, (type, from, to) => {
+    if (type === RouteAttribute.source && isAddress(to - from)) source = bytes.slice(from, to);
     if (type === RouteAttribute.multipath) several = readHops(bytes, from, to);
     if (to - from < 4) return;
     if (type === RouteAttribute.table) table = read32(bytes, from);
@@ -174,6 +203,7 @@ export function readRoute(bytes: Uint8Array, at: number, end: number): KernelRou
     type: routeTypes[bytes[at + 7]] ?? "unspecified",
     hops: several.length > 0 ? several : one,
     nextHopObject,
+    source,
   };
 }
 
@@ -258,13 +288,14 @@ export function askRouteTo(out: NetlinkWriter, sequence: number, address: Uint8A
 /** RTM_F_FIB_MATCH */
 const fibMatch = 0x2000;
 
-function writeRouteHeader(
+export function writeRouteHeader(
   out: NetlinkWriter,
   family: number,
   length: number,
   protocol: number,
   flags: number,
+  type = 0,
 ): void {
-  for (const byte of [family, length, 0, 0, 0, protocol, 0, 0]) out.u8(byte);
+  for (const byte of [family, length, 0, 0, 0, protocol, 0, type]) out.u8(byte);
   out.u32(flags);
 }

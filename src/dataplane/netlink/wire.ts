@@ -24,6 +24,10 @@ export const MessageFlag = {
   /** In an error: attributes follow that say more. */
   ackAttributes: 0x200,
   dump: 0x300,
+  /** For what makes an entry: there must be none yet; the one there is gives way; make it when there is none. */
+  exclusive: 0x200,
+  replace: 0x100,
+  create: 0x400,
 } as const;
 
 /** One message in a buffer: `bytes[at, end)` is its payload. */
@@ -152,6 +156,23 @@ export class NetlinkWriter {
     this.attribute(type, bytes);
   }
 
+  /** Attributes inside one: `write` appends them. */
+  nested(type: number, write: () => void): void {
+    const at = this.length;
+    this.u16(0);
+    this.u16(type | nestedFlag);
+    write();
+    const length = this.length - at;
+    this.bytes[at] = length & 255;
+    this.bytes[at + 1] = length >>> 8;
+  }
+
+  text(type: number, text: string): void {
+    const bytes = new Uint8Array(text.length + 1);
+    for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+    this.attribute(type, bytes);
+  }
+
   take(): Uint8Array {
     return this.bytes.slice(0, this.length);
   }
@@ -161,6 +182,9 @@ export class NetlinkWriter {
     this.bytes = grown(this.bytes, Math.max(this.bytes.length * 2, this.length + count + 4));
   }
 }
+
+/** NLA_F_NESTED */
+const nestedFlag = 0x8000;
 
 export function aligned(length: number): number {
   return (length + 3) & ~3;

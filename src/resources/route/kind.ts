@@ -2,7 +2,9 @@
 import type { Message } from "@bufbuild/protobuf";
 import { parseIp } from "../../base/ip.ts";
 import type { Problem } from "../../base/problem.ts";
-import type { Fact } from "../../dataplane/artifact.ts";
+import { sortedHops } from "../../dataplane/artifact-facts.ts";
+import { mainTable } from "../../dataplane/netlink/route-wire.ts";
+import { type HopFacts, routeKey } from "../../dataplane/netlink/route-write.ts";
 import {
   type IPv4RouteSpec,
   type IPv6RouteSpec,
@@ -15,9 +17,7 @@ import { artifact, type Derivation, invalid, type ResourceKind, type Surrounding
 type Spec = IPv4RouteSpec | IPv6RouteSpec;
 
 /** What our routes are marked with, so that they are known from all others. */
-export const routeProtocol = "cairn";
-
-const mainTable = 254;
+const routeProtocol = "cairn";
 
 const typeNames: Readonly<Record<number, string>> = {
   [RouteType.UNSPECIFIED]: "unicast",
@@ -37,7 +37,7 @@ function kindOf(kind: string, bytes: 4 | 16, metric: number): ResourceKind {
 
     derive(message: Message, around: Surroundings): Derivation {
       const spec = message as Spec;
-      const hops: Fact[] = [];
+      const hops: HopFacts[] = [];
       for (const hop of spec.hops) {
         const device = hop.interface === "" ? "" : deviceOf(hop.interface, around);
         if (device !== "" && !around.link(device)?.enabled) {
@@ -50,16 +50,16 @@ function kindOf(kind: string, bytes: 4 | 16, metric: number): ResourceKind {
       const facts = {
         protocol: routeProtocol,
         type: typeNames[spec.type],
-        hops,
+        hops: sortedHops(hops),
         ...(spec.preferredSource !== "" && { source: spec.preferredSource }),
       };
-      const key = `${spec.table ?? mainTable} ${spec.destination} ${spec.metric ?? metric}`;
+      const key = routeKey(spec.table ?? mainTable, spec.destination, spec.metric ?? metric);
       return { artifacts: [artifact(spec, "route", key, facts)] };
     },
   };
 }
 
-function hopFacts(hop: RouteHop, device: string): Fact {
+function hopFacts(hop: RouteHop, device: string): HopFacts {
   return {
     ...(hop.gateway !== "" && { gateway: hop.gateway }),
     ...(device !== "" && { device }),
