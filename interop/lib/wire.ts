@@ -8,7 +8,7 @@ import { isIPv6 } from "node:net";
 export interface WireRoute {
   readonly prefix: string;
   readonly origin: "igp" | "egp" | "incomplete";
-  /** "65001 65010 {65030 65031}"; members of sets sorted. */
+  /** "(65001 65002) 65010 {65030 65031}", confederation sets in []; members of sets sorted. */
   readonly asPath: string;
   readonly nextHop: string;
   readonly med?: number;
@@ -21,6 +21,8 @@ export interface WireRoute {
   readonly clusterList?: readonly string[];
   /** Only to Customer (RFC 9234 5). */
   readonly otc?: number;
+  /** Accumulated IGP metric (RFC 7311). */
+  readonly aigp?: number;
 }
 
 export const messageType = { open: 1, update: 2, notification: 3, keepalive: 4 } as const;
@@ -77,6 +79,7 @@ export function announcement(route: WireRoute): Buffer {
     add(0x80, 14, [0, 2, 1, hop.length, ...hop, 0, ...prefixBytes(route.prefix)]);
   }
   if (route.extendedCommunities?.length) add(0xc0, 16, route.extendedCommunities.flatMap(extendedBytes));
+  if (route.aigp !== undefined) add(0x80, 26, [1, ...u16(11), ...u32(0), ...u32(route.aigp)]);
   if (route.largeCommunities?.length) {
     add(
       0xc0,
@@ -175,6 +178,8 @@ function attribute(type: number, value: Buffer): Partial<WireRoute> {
       return { clusterList: chunks(value, 4).map(addressText) };
     case 16:
       return { extendedCommunities: chunks(value, 8).map(extendedText).sort() };
+    case 26:
+      return { aigp: value.readUInt32BE(3) * 2 ** 32 + value.readUInt32BE(7) };
     case 32:
       return {
         largeCommunities: chunks(value, 12)
@@ -209,12 +214,17 @@ function extendedText(bytes: Buffer): string {
 }
 
 function pathBytes(text: string): number[] {
-  const segments = text.match(/\{[^}]*\}|[^{}]+/g) ?? [];
+  const segments = text.match(/\{[^}]*\}|\([^)]*\)|\[[^\]]*\]|[^{}()[\]]+/g) ?? [];
   return segments.flatMap((segment) => {
     const asns = segment.match(/\d+/g)?.map(Number) ?? [];
-    return asns.length === 0 ? [] : [segment.startsWith("{") ? 1 : 2, asns.length, ...asns.flatMap(u32)];
+    const type = opening.indexOf(segment[0]);
+    return asns.length === 0 ? [] : [type < 0 ? 2 : type, asns.length, ...asns.flatMap(u32)];
   });
 }
+
+/** Brackets of segments by type; a sequence has none. */
+const opening = ["", "{", " ", "(", "["];
+const closing = ["", "}", " ", ")", "]"];
 
 function pathText(value: Buffer): string {
   const parts: string[] = [];
@@ -222,7 +232,8 @@ function pathText(value: Buffer): string {
     const [type, count] = [value[at], value[at + 1]];
     const asns = Array.from({ length: count }, (_, i) => value.readUInt32BE(at + 2 + i * 4));
     at += 2 + count * 4;
-    parts.push(type === 1 ? `{${asns.sort((a, b) => a - b).join(" ")}}` : asns.join(" "));
+    if (type === 1 || type === 4) asns.sort((a, b) => a - b);
+    parts.push((opening[type] + asns.join(" ") + closing[type]).trim());
   }
   return parts.join(" ");
 }
