@@ -9,7 +9,12 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
 import { addPath } from "./add-path/suite.ts";
+import { aigpWithBird } from "./as-options/aigp.ts";
+import { asOptions } from "./as-options/suite.ts";
+import { frrPrograms } from "./bfd/frr.ts";
+import { bfdWith } from "./bfd/suite.ts";
 import { bird } from "./bird/peer.ts";
+import { confederation } from "./confederation/suite.ts";
 import { comeAndGo } from "./dynamic/suite.ts";
 import { exabgp } from "./exabgp/peer.ts";
 import { twoOctets } from "./exabgp/two-octets.ts";
@@ -87,6 +92,27 @@ const suites: readonly Suite[] = [
   {
     name: "extended-next-hop",
     scenarios: routerScenarios((kind) => `cairn and ${kind}`, ["frr", "bird"], extendedNextHop),
+  },
+  {
+    name: "confederation",
+    scenarios: (
+      [
+        ["frr", "cairn", "frr"],
+        ["cairn", "frr", "cairn"],
+        ["bird", "cairn", "bird"],
+      ] as const
+    ).map((kinds) => ({
+      name: kinds.join(", "),
+      programs: [...programsOf[kinds[0]], ...programsOf[kinds[1]]],
+      run: (checks, folder) => confederation(checks, kinds, folder),
+    })),
+  },
+  {
+    name: "as-options",
+    scenarios: [
+      ...routerScenarios((kind) => kind, ["cairn", "frr"], asOptions),
+      { name: "aigp with bird", programs: programsOf.bird, run: aigpWithBird },
+    ],
   },
   { name: "add-path", scenarios: routerScenarios((kind) => `cairn and ${kind}`, ["frr", "bird"], addPath) },
   {

@@ -24,6 +24,8 @@ export interface NeighborPlan {
   /** Lines of FRR's neighbor outside of the address family. */
   readonly frrSession?: readonly string[];
   readonly bird?: string;
+  /** Lines of BIRD's protocol outside of the channel. */
+  readonly birdSession?: string;
   readonly openbgpd?: string;
 }
 
@@ -32,6 +34,8 @@ export interface RouterPlan {
   readonly asn: number;
   readonly routerId: string;
   readonly clusterId?: string;
+  /** RFC 5065: `asn` is the AS of a member. */
+  readonly confederation?: { readonly identifier: number; readonly members: readonly number[] };
   readonly neighbors: readonly NeighborPlan[];
   /** Put before everything else; of cairn: further sections. */
   readonly preamble?: string | object;
@@ -118,7 +122,7 @@ function configuration(plan: RouterPlan, passive: (neighbor: NeighborPlan) => bo
 }
 
 function cairn(plan: RouterPlan, passive: (neighbor: NeighborPlan) => boolean): string {
-  const { asn, routerId, clusterId, preamble = {} } = plan;
+  const { asn, routerId, clusterId, confederation, preamble = {} } = plan;
   return JSON.stringify(
     {
       global: {
@@ -126,6 +130,9 @@ function cairn(plan: RouterPlan, passive: (neighbor: NeighborPlan) => boolean): 
         router_id: routerId,
         listen: ["0.0.0.0:179"],
         ...(clusterId ? { cluster_id: clusterId } : {}),
+        ...(confederation
+          ? { confederation: { identifier: confederation.identifier, member_ases: confederation.members } }
+          : {}),
       },
       neighbors: plan.neighbors.map((neighbor) => ({
         address: neighbor.remote,
@@ -157,6 +164,12 @@ function frr(plan: RouterPlan, passive: (neighbor: NeighborPlan) => boolean): st
     `router bgp ${plan.asn}`,
     ` bgp router-id ${plan.routerId}`,
     ...(plan.clusterId ? [` bgp cluster-id ${plan.clusterId}`] : []),
+    ...(plan.confederation
+      ? [
+          ` bgp confederation identifier ${plan.confederation.identifier}`,
+          ` bgp confederation peers ${plan.confederation.members.join(" ")}`,
+        ]
+      : []),
     " no bgp ebgp-requires-policy",
     " no bgp default ipv4-unicast",
     ...plan.neighbors.flatMap((neighbor) => [
@@ -194,6 +207,9 @@ function bird(plan: RouterPlan, passive: (neighbor: NeighborPlan) => boolean): s
         ? `local role ${neighbor.role === "rs" ? "rs_server" : neighbor.role.replace("-", "_")};`
         : "",
       neighbor.strictRole ? "require roles yes;" : "",
+      plan.confederation ? `confederation ${plan.confederation.identifier};` : "",
+      plan.confederation?.members.includes(neighbor.asn) ? "confederation member yes;" : "",
+      neighbor.birdSession ?? "",
       `ipv4 { ${neighbor.bird ?? "gateway recursive; import all; export all;"} };`,
     ];
     return `protocol bgp n${i} {\n${words
