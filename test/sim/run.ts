@@ -3,6 +3,7 @@
  *
  *   npm run sim -- --seeds 200 --minutes 10 [--from N]     many seeds
  *   npm run sim -- --seed N                                one seed
+ *   npm run sim -- --restarts N                            N seeds of each scene of graceful restart
  *   npm run sim -- --replay FILE                           the inputs of a failed run, without network and dice
  *
  * Exit code: 0 all well, 1 something is wrong in what cores did, 2 a world did not come to rest, 3 a core threw, 64
@@ -16,6 +17,7 @@ import { parseArgs } from "node:util";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 import type { FailureKind } from "./failure.ts";
 import { replay } from "./replay.ts";
+import { runScene, sceneKinds } from "./restart-scenes.ts";
 import { decodeEntry, type Entry, encodeEntry } from "./trace.ts";
 import { runWorld } from "./world.ts";
 
@@ -101,6 +103,25 @@ function runOne(seed: number, minutes: number): number {
   return exitCodes[kind];
 }
 
+/** Scenes are short, so one thread plays them. */
+function runScenes(first: number, count: number): number {
+  let exit = 0;
+  for (const kind of sceneKinds) {
+    let whole = 0;
+    for (let seed = first; seed < first + count; seed++) {
+      const { failure, lost } = runScene(kind, seed);
+      if (lost === 0) whole++;
+      if (!failure) continue;
+      exit = Math.max(exit, exitCodes[failure.kind]);
+      console.log(
+        `${kind}  seed ${seed}  ${failure.kind}  ${failure.checker}: ${failure.message.split("\n")[0]}`,
+      );
+    }
+    console.log(`${kind}: ${count} seeds, the third router lost nothing in ${whole}`);
+  }
+  return exit;
+}
+
 async function runReplay(path: string): Promise<number> {
   const entries: Entry[] = [];
   for await (const line of createInterface({ input: createReadStream(path) }))
@@ -123,14 +144,19 @@ async function main(): Promise<number> {
       from: { type: "string", default: "1" },
       seed: { type: "string" },
       replay: { type: "string" },
+      restarts: { type: "string" },
     },
   });
   if (values.replay !== undefined) return runReplay(values.replay);
-  const numbers = [values.seeds, values.minutes, values.from, values.seed ?? "1"].map(Number);
+  const numbers = [
+    ...[values.seeds, values.minutes, values.from],
+    ...[values.seed ?? "1", values.restarts ?? "1"],
+  ].map(Number);
   if (numbers.some((number) => !Number.isInteger(number) || number < 1)) {
-    console.error("--seeds, --minutes, --from and --seed are whole numbers from 1");
+    console.error("--seeds, --minutes, --from, --seed and --restarts are whole numbers from 1");
     return 64;
   }
+  if (values.restarts !== undefined) return runScenes(Number(values.from), Number(values.restarts));
   if (values.seed !== undefined) return runOne(Number(values.seed), Number(values.minutes));
   return runAll(Number(values.from), Number(values.seeds), Number(values.minutes));
 }
