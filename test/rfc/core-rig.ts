@@ -16,6 +16,7 @@ import { PolicySpecSchema } from "../../src/gen/cairn/v1/policy_service_pb.ts";
 import type { Route } from "../../src/gen/cairn/v1/types_pb.ts";
 import { Core, emptyState } from "../../src/state/core.ts";
 import { CoreView } from "../../src/state/core-view.ts";
+import type { Effect } from "../../src/state/effects.ts";
 import type { HostAddress } from "../../src/state/inputs.ts";
 import type { MutationOp } from "../../src/state/mutation.ts";
 import type { Operation } from "../../src/state/operation.ts";
@@ -60,6 +61,8 @@ export class CoreRig {
   readonly core: Core;
   readonly view: CoreView;
   nowMs = 1000;
+  /** Sees every effect; what it answers counts from the next turn on. */
+  watch: ((effect: Effect) => void) | undefined;
   private readonly byConn = new Map<number, Peer>();
   private readonly ghosts = new Map<number, (bytes: Uint8Array) => void>();
   private readonly disk: {
@@ -236,6 +239,7 @@ export class CoreRig {
 
   private carryOut(): void {
     for (const effect of this.core.effects.list.splice(0)) {
+      this.watch?.(effect);
       if (effect.kind === "tcp.send") {
         this.byConn.get(effect.conn)?.take(effect.bytes);
         this.ghosts.get(effect.conn)?.(effect.bytes);
