@@ -12,6 +12,8 @@ import {
   type Message,
   ScalarType,
 } from "@bufbuild/protobuf";
+import { parseIp } from "../../src/base/ip.ts";
+import type { SimulatedKernel } from "../../src/dataplane/simulated-kernel.ts";
 import { Format, Impact } from "../../src/gen/cairn/v1/options_pb.ts";
 import { type Kind, kinds } from "../../src/state/kinds.ts";
 import type { MutationOp } from "../../src/state/mutation.ts";
@@ -121,11 +123,30 @@ export function putOf(id: string, json: JsonObject): MutationOp {
 
 const addresses = ["192.0.2.3", "192.0.2.2", "10.0.0.4", "10.0.0.5", "192.0.2.6"];
 
-export class Lab {
-  readonly rig = new CoreRig();
-  readonly peers = new Map<string, Peer>();
+const hostKernel: SimulatedKernel = {
+  links: ["192.0.2.1", "10.0.0.1"].map((address, i) => ({
+    name: `eth${i}`,
+    up: true,
+    addresses: [{ bytes: parseIp(address)!, length: 24 }],
+  })),
+  routes: [
+    {
+      destination: { bytes: new Uint8Array(4), length: 0 },
+      ...{ metric: 0, type: "unicast", link: "", gateway: parseIp("192.0.2.9") },
+    },
+  ],
+};
 
-  constructor(objects: Readonly<Record<string, JsonObject>>) {
+export class Lab {
+  readonly rig: CoreRig;
+  readonly peers = new Map<string, Peer>();
+  private readonly tracked: boolean;
+
+  /** @param tracked whether next hops are, with a default route by 192.0.2.9 */
+  constructor(objects: Readonly<Record<string, JsonObject>>, tracked = false) {
+    this.tracked = tracked;
+    this.rig = new CoreRig({}, undefined, tracked ? "memory" : "none");
+    if (tracked) this.rig.simulate(hostKernel);
     this.rig.mutate(...Object.entries(objects).map(([id, json]) => putOf(id, json)));
     for (const address of addresses) {
       this.connect(address);
@@ -179,6 +200,7 @@ export class Lab {
     route(`203.${n}.13.0/24`, { path: `${own}65010 65001` });
     route(`203.${n}.14.0/24`, { other: "801a0b01000b0000000000000064" });
     route(`203.${n}.15.0/24`, { communities: "65535:6" });
+    if (this.tracked) route("198.51.9.0/24", { nextHop: "203.0.113.9" });
     if (isInside) {
       route("198.51.7.0/24", { path: "65900 65901" });
       route("198.51.5.0/24", { path: "65900 65901", ...(peer.address === "10.0.0.4" ? {} : { med: 5 }) });

@@ -40,13 +40,14 @@ const labs = new Map<string, { readonly lab: Lab; readonly start: Seen }>();
 function thereAndBack(one: Case): void {
   const id = subjectOf(one);
   const { before, after } = objectsOf(one);
-  const key = JSON.stringify(before);
-  const { lab, start } = labs.get(key) ?? startLab(before);
+  const { tracked = false } = one.sample;
+  const key = JSON.stringify([tracked, before]);
+  const { lab, start } = labs.get(key) ?? startLab(before, tracked);
   labs.delete(key);
   changeOne(lab, one, after);
   const end = lab.seen();
   const isQuiet = one.impact === Impact.NONE || one.impact === Impact.RESTART;
-  const started = isQuiet ? start : new Lab({ ...before, [id]: after }).seen();
+  const started = isQuiet ? start : new Lab({ ...before, [id]: after }, tracked).seen();
   same(end, started, "as on a router that was started so");
   if (one.impact === Impact.POLICY) {
     assert.ok(!isDeepStrictEqual(start, end), `${JSON.stringify(one.value)} makes no difference in the lab`);
@@ -57,8 +58,11 @@ function thereAndBack(one: Case): void {
   if (one.impact !== Impact.SESSION_RESET) labs.set(key, { lab, start });
 }
 
-function startLab(objects: Readonly<Record<string, JsonObject>>): { lab: Lab; start: Seen } {
-  const lab = new Lab(objects);
+function startLab(
+  objects: Readonly<Record<string, JsonObject>>,
+  tracked: boolean,
+): { lab: Lab; start: Seen } {
+  const lab = new Lab(objects, tracked);
   return { lab, start: lab.seen() };
 }
 

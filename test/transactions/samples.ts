@@ -12,6 +12,8 @@ export interface Sample {
   readonly given?: JsonObject;
   /** More objects that differ, by KIND/NAME. */
   readonly besides?: Readonly<Record<string, JsonObject>>;
+  /** Next hops are tracked, and the default route leads to some of them. */
+  readonly tracked?: boolean;
   /** Neighbor whose setting (or whose peer group's) it is; 192.0.2.2 unless given. */
   readonly on?: string;
   /** Neighbors whose sessions end, where a field that resets sessions does not concern all that it might. */
@@ -103,6 +105,8 @@ export const wholes: ReadonlySet<string> = new Set(["Policy.tests"]);
 
 /** By KIND.FIELD.FIELD; what a peer group shares with neighbors stands once, under Neighbor. */
 export const samples: Readonly<Record<string, Sample>> = {
+  "Global.resolve_via_default": { tracked: true },
+  "Neighbor.disable_connected_check": { tracked: true },
   "Global.asn": { value: 65099 },
   "Global.router_id": { value: "10.0.0.99" },
   "Global.cluster_id": {
