@@ -9,7 +9,15 @@ import { test } from "node:test";
 import type { ExplainAdvertisedRouteResponse } from "../../src/gen/cairn/v1/rib_service_pb.ts";
 import type { Route } from "../../src/gen/cairn/v1/types_pb.ts";
 import { families } from "../../src/wire/family.ts";
-import { absent, prefixes4, prefixes6, type Recorder, RouterWorld, readHeld } from "./router-world.ts";
+import {
+  absent,
+  type Held,
+  prefixes4,
+  prefixes6,
+  type Recorder,
+  RouterWorld,
+  readHeld,
+} from "./router-world.ts";
 
 const only = process.env.CAIRN_EXPLAIN_SEED;
 const cases = Number(process.env.CAIRN_EXPLAIN_CASES ?? 200);
@@ -17,7 +25,7 @@ const seeds = only === undefined ? Array.from({ length: cases }, (_, i) => i + 1
 const everything = [...prefixes4, ...prefixes6, ...absent];
 
 /** What all runs looked at, so that a test which looks at nothing fails. */
-const seen = { advertised: 0, withheld: 0, accepted: 0, rejected: 0, gates: new Set<string>() };
+const seen = { advertised: 0, withheld: 0, accepted: 0, rejected: 0, several: 0, gates: new Set<string>() };
 
 function checkAdvertised(world: RouterWorld, recorder: Recorder): void {
   const { address } = recorder.peer;
@@ -26,23 +34,51 @@ function checkAdvertised(world: RouterWorld, recorder: Recorder): void {
     const answer = world.rig.view.explainAdvertised(address, prefix);
     assert.ok(answer.ok);
     const told = answer.value;
-    const held = recorder.routes.get(prefix);
+    const held = heldOf(recorder, prefix);
     const where = `${prefix} to ${address}: ${told.summary}`;
-    assert.equal(told.advertised, held !== undefined, where);
+    assert.equal(told.advertised, held.size > 0, where);
     assert.notEqual(told.summary, "");
     checkStory(told, where);
-    if (!held) {
+    if (held.size === 0) {
       seen.withheld++;
       assert.equal(told.update.length, 0, where);
       continue;
     }
     seen.advertised++;
+    if (held.size > 1) seen.several++;
     assert.ok(told.inSync, where);
-    const { reach, held: announced } = readHeld(told.update, asBytes);
-    assert.deepEqual(reach, [prefix]);
-    assert.equal(announced.attributes, held.attributes, where);
-    if (asBytes === 4) assert.equal(told.route!.asPathText, held.route.path ?? "", where);
+    const messages = messagesOf(told.update);
+    assert.deepEqual([messages.length, told.routes.length], [held.size, held.size], where);
+    told.routes.forEach(({ pathId, asPathText }, i) => {
+      const name = isNamed(recorder, prefix) ? `${pathId} ${prefix}` : prefix;
+      const route = held.get(name);
+      assert.ok(route, `${name}: ${where}`);
+      const { reach, held: announced } = readHeld(messages[i], asBytes, recorder.addPath);
+      assert.deepEqual(reach, [name]);
+      assert.equal(announced.attributes, route.attributes, where);
+      if (asBytes === 4) assert.equal(asPathText, route.route.path ?? "", where);
+    });
   }
+}
+
+/** Its routes of the prefix have path identifiers. */
+function isNamed({ addPath }: Recorder, prefix: string): boolean {
+  return addPath && !prefix.includes(":");
+}
+
+/** What a neighbor was sent of a prefix, by the names of router-world.ts. */
+function heldOf({ routes }: Recorder, prefix: string): Map<string, Held> {
+  return new Map([...routes].filter(([name]) => name === prefix || name.endsWith(` ${prefix}`)));
+}
+
+function messagesOf(bytes: Uint8Array): Uint8Array[] {
+  const messages: Uint8Array[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    const end = at + ((bytes[at + 16] << 8) | bytes[at + 17]);
+    messages.push(bytes.slice(at, end));
+    at = end;
+  }
+  return messages;
 }
 
 /** Whoever stops, stops at a gate that is told; whoever goes, passes all of them. */
@@ -57,9 +93,8 @@ function checkStory(told: ExplainAdvertisedRouteResponse, where: string): void {
     told.gates.every(({ passed }) => passed),
     where,
   );
-  told.paths.forEach(({ gates, advertised, statements, decidedBy }, i) => {
-    const goes = told.advertised && i === told.paths.length - 1;
-    assert.equal(advertised, goes, where);
+  assert.equal(told.paths.filter(({ advertised }) => advertised).length, told.routes.length, where);
+  told.paths.forEach(({ gates, advertised: goes, statements, decidedBy }) => {
     const stop = gates.findIndex(({ passed }) => !passed);
     assert.equal(stop, goes ? -1 : gates.length - 1, where);
     assert.ok(
@@ -85,14 +120,22 @@ function checkImport(world: RouterWorld, recorder: Recorder, counted: Map<string
   const rejected = list(world, { table: "rejected", neighbor });
   const best = list(world, { table: "best", paths: "best" });
   assert.equal(accepted.length + rejected.length, received.length);
-  assert.deepEqual(received.map(({ prefix }) => prefix).sort(), [...recorder.announced.keys()].sort());
-  for (const prefix of everything) {
-    const answer = view.explainImport(neighbor, prefix, 0);
+  const nameOf = ({ pathId, prefix }: Pick<Route, "pathId" | "prefix">): string =>
+    isNamed(recorder, prefix) ? `${pathId} ${prefix}` : prefix;
+  assert.deepEqual(received.map(nameOf).sort(), [...recorder.announced.keys()].sort());
+  const asked = everything.flatMap((prefix) =>
+    (isNamed(recorder, prefix) ? [0, 1, 77] : [0]).map((pathId) => ({ prefix, pathId })),
+  );
+  for (const { prefix, pathId } of asked) {
+    const answer = view.explainImport(neighbor, prefix, pathId);
     assert.ok(answer.ok);
     const told = answer.value;
-    const where = `${prefix} from ${neighbor}: ${told.summary}`;
-    const find = (routes: readonly Route[]) => routes.find((route) => route.prefix === prefix);
-    assert.equal(told.received, recorder.announced.has(prefix), where);
+    const where = `${prefix} (${pathId}) from ${neighbor}: ${told.summary}`;
+    const find = (routes: readonly Route[]) =>
+      routes.find(
+        (route) => route.prefix === prefix && route.neighbor === neighbor && route.pathId === pathId,
+      );
+    assert.equal(told.received, recorder.announced.has(nameOf({ prefix, pathId })), where);
     assert.notEqual(told.summary, "");
     if (!told.received) continue;
     const [into, out] = [find(accepted), find(rejected)];
@@ -107,7 +150,7 @@ function checkImport(world: RouterWorld, recorder: Recorder, counted: Map<string
       assert.equal(told.decidedBy, out!.rejectReason, where);
       seen.gates.add(told.gates[told.gates.length - 1].name);
     }
-    assert.equal(told.best, find(best)?.neighbor === neighbor, where);
+    assert.equal(told.best, find(best) !== undefined, where);
     for (const { policy, statement, matched } of told.statements) {
       const key = `${policy}/${statement}`;
       if (matched) counted.set(key, (counted.get(key) ?? 0) + 1);
@@ -139,7 +182,7 @@ function checkBest(world: RouterWorld): void {
 }
 
 function run(seed: number): void {
-  const world = new RouterWorld(seed);
+  const world = new RouterWorld(seed, { addPath: true });
   const { rig, dice, recorders } = world;
   for (const recorder of recorders) world.announceSome(recorder, 0.6);
   rig.run();

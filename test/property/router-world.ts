@@ -6,6 +6,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { create } from "@bufbuild/protobuf";
 import { type GlobalSpec, GlobalSpecSchema } from "../../src/gen/cairn/v1/global_service_pb.ts";
 import {
+  AddPath_Send,
   BgpRole,
   type NeighborSpec,
   NeighborSpecSchema,
@@ -48,24 +49,26 @@ export interface Held {
   readonly route: RouteText;
 }
 
-/** One neighbor that writes down what it is sent. */
+/** One neighbor that writes down what it is sent. With Add-Path its IPv4 prefixes are `ID PREFIX`, both ways. */
 export class Recorder {
   readonly peer: Peer;
   readonly routes = new Map<string, Held>();
   /** What we announce to the router now. */
   readonly announced = new Map<string, RouteText>();
   readonly asBytes: 2 | 4;
+  readonly addPath: boolean;
 
-  constructor(peer: Peer, asBytes: 2 | 4) {
+  constructor(peer: Peer, asBytes: 2 | 4, addPath: boolean) {
     this.peer = peer;
     this.asBytes = asBytes;
+    this.addPath = addPath;
     for (const [prefix, route] of peer.routes) this.routes.set(prefix, { attributes: "", route });
     peer.listen = (bytes) => this.hear(bytes);
   }
 
   private hear(bytes: Uint8Array): void {
     if (bytes[18] !== 2) return;
-    const { withdrawn, reach, held } = readHeld(bytes, this.asBytes);
+    const { withdrawn, reach, held } = readHeld(bytes, this.asBytes, this.addPath);
     for (const prefix of withdrawn) this.routes.delete(prefix);
     for (const prefix of reach) this.routes.set(prefix, held);
   }
@@ -87,8 +90,9 @@ export class Recorder {
 export function readHeld(
   bytes: Uint8Array,
   asBytes: 2 | 4,
+  addPath: boolean,
 ): { withdrawn: readonly string[]; reach: readonly string[]; held: Held } {
-  const { withdrawn, reach, route } = readUpdate(bytes, asBytes);
+  const { withdrawn, reach, route } = readUpdate(bytes, asBytes, addPath);
   const from = 21 + ((bytes[19] << 8) | bytes[20]);
   const end = from + 2 + ((bytes[from] << 8) | bytes[from + 1]);
   let attributes = "";
@@ -108,6 +112,8 @@ export interface WorldOptions {
   readonly keeps?: boolean;
   /** Every neighbor chooses for itself. */
   readonly perClient?: boolean;
+  /** Some neighbors send and are sent several paths per IPv4 prefix. */
+  readonly addPath?: boolean;
 }
 
 export class RouterWorld {
@@ -181,16 +187,22 @@ export class RouterWorld {
   private add(address: string): void {
     const { dice } = this;
     const remoteAsn = dice.pick([65001, 65001, 65002, 65003, 65003, 64_600]);
-    const spec = { address, remoteAsn, ...this.settings(remoteAsn) };
+    const addPath = this.options.addPath === true && dice.chance(0.4);
+    const send = !addPath
+      ? AddPath_Send.NONE
+      : dice.pick([AddPath_Send.ALL, AddPath_Send.BEST, AddPath_Send.PER_NEIGHBOR_AS]);
+    const several = addPath ? { addPath: [{ family: "ipv4-unicast", receive: true, send }] } : {};
+    const spec = { address, remoteAsn, ...this.settings(remoteAsn), ...several };
     this.specs.set(address, spec);
     const twoOctet = dice.chance(0.2);
     const capabilities = spec.role ? [{ kind: "role" as const, role: roleOpposite(spec.role) }] : [];
     const peer = this.rig.peer(address, spec, {
       twoOctet,
       extendedMessages: dice.chance(0.5),
+      addPath,
       capabilities,
     });
-    this.recorders.push(new Recorder(peer, twoOctet ? 2 : 4));
+    this.recorders.push(new Recorder(peer, twoOctet ? 2 : 4, addPath));
     // Told before it listened: everything is told once more.
     this.refresh(address);
   }
@@ -238,7 +250,13 @@ export class RouterWorld {
   changed(address: string): NeighborSpec {
     const spec = this.specs.get(address)!;
     const { families: _families, role: _role, ...fresh } = this.settings(spec.remoteAsn!);
-    return this.declared(address, { families: spec.families, role: spec.role, ...fresh } as NeighborInit);
+    const { families, role, addPath } = spec;
+    return this.declared(address, {
+      families,
+      role,
+      ...(addPath ? { addPath } : {}),
+      ...fresh,
+    } as NeighborInit);
   }
 
   /** The object of a neighbor with these settings, which count as declared from now on. */
@@ -373,7 +391,10 @@ export class RouterWorld {
   /** A neighbor announces a prefix of a family that it offers, once. */
   announceSome(recorder: Recorder, probability: number): void {
     const spec = this.specs.get(recorder.peer.address)!;
-    const own = [...prefixes4, ...(spec.families?.includes("ipv6-unicast") ? prefixes6 : [])];
+    const named = recorder.addPath
+      ? [0, 1, 77].flatMap((id) => prefixes4.map((p) => `${id} ${p}`))
+      : prefixes4;
+    const own = [...named, ...(spec.families?.includes("ipv6-unicast") ? prefixes6 : [])];
     for (const prefix of own) {
       if (!this.dice.chance(probability)) continue;
       const route = this.route(recorder, prefix);
