@@ -26,8 +26,9 @@ import type { PeerKind } from "./lib/peer.ts";
 import { programsOf, type RouterKind } from "./lib/router.ts";
 import { type Scenario, scenarios } from "./lib/scenarios.ts";
 import { actionsOfLimits } from "./limits/suite.ts";
-import { openbgpd } from "./openbgpd/peer.ts";
 import { multipath } from "./multipath/suite.ts";
+import { openbgpd } from "./openbgpd/peer.ts";
+import { filtersBothWays } from "./orf/suite.ts";
 import { daemons } from "./policy/situation.ts";
 import { policySituations } from "./policy/suite.ts";
 import { protects } from "./protection/suite.ts";
@@ -35,6 +36,7 @@ import { betweenReflectors, cairnIsClient as clientOfReflector, reflects } from 
 import { restarts } from "./restart/suite.ts";
 import { negotiate, onlyToCustomer } from "./roles/suite.ts";
 import { cairnIsClient as clientOfServer, serves, servesRealClient } from "./route-server/suite.ts";
+import { sameAddressTwice, unnumberedWithFrr } from "./unnumbered/suite.ts";
 import { gracefulShutdownAndBlackhole } from "./well-known/suite.ts";
 
 interface Suite {
@@ -123,6 +125,32 @@ const suites: readonly Suite[] = [
   {
     name: "dynamic",
     scenarios: [{ name: "neighbors come and go", programs: programsOf.bird, run: comeAndGo }],
+  },
+  {
+    name: "bfd",
+    scenarios: [
+      {
+        name: "cairn and frr",
+        programs: [...frrPrograms, "nft"],
+        run: (checks, folder) => bfdWith(checks, "frr", folder),
+      },
+      {
+        name: "cairn and bird",
+        programs: [...programsOf.bird, "nft"],
+        run: (checks, folder) => bfdWith(checks, "bird", folder),
+      },
+    ],
+  },
+  {
+    name: "orf",
+    scenarios: [{ name: "both ways with frr", programs: programsOf.frr, run: filtersBothWays }],
+  },
+  {
+    name: "unnumbered",
+    scenarios: [
+      { name: "by interface with frr", programs: programsOf.frr, run: unnumberedWithFrr },
+      { name: "one address on three links", programs: programsOf.bird, run: sameAddressTwice },
+    ],
   },
   {
     name: "limits",

@@ -52,15 +52,15 @@ export class OutboundFilters {
       const active = new PrefixFilter(limits.outboundFilterMax);
       record.outboundFilters[index] = { active, staged: undefined, waiting: true, discarded: "" };
     }
-    for (const family of familiesOf(orfSend)) this.tell(record, family);
+    for (const family of familiesOf(orfSend)) this.tell(record, family, false);
     return orfReceive;
   }
 
   /** Sends our filter for a family: all of it, in place of what the neighbor has. */
-  private tell(record: NeighborRecord, family: Family): void {
+  private tell(record: NeighborRecord, family: Family, replaces: boolean): void {
     const name = record.config.orf[family.index]?.send ?? "";
     const entries = filterOf(this.host.durable, name, family);
-    this.host.send(record, encodeFilter(family, entries, record.negotiated!.maxMessageBytes));
+    this.host.send(record, encodeFilter(family, entries, replaces, record.negotiated!.maxMessageBytes));
     const facts = { family: family.name, prefix_set: name, entries: String(entries.length) };
     const summary = `sent prefix set ${name} as the filter for ${family.name}`;
     this.host.event("cairn.bgp.orf.sent", objectOf(record), 1, summary, facts);
@@ -70,7 +70,7 @@ export class OutboundFilters {
   setsChanged(records: Iterable<NeighborRecord>, names: ReadonlySet<string>): void {
     for (const record of records) {
       for (const family of familiesOf(record.negotiated?.orfSend ?? 0)) {
-        if (names.has(record.config.orf[family.index]?.send ?? "")) this.tell(record, family);
+        if (names.has(record.config.orf[family.index]?.send ?? "")) this.tell(record, family, true);
       }
     }
   }

@@ -8,7 +8,8 @@ import { MessageWriter } from "./message-writer.ts";
 export const prefixFilterType = 64;
 
 const WhenToRefresh = { immediate: 1, defer: 2 } as const;
-const Action = { add: 0, remove: 1, removeAll: 2 } as const;
+/** FRR sends REMOVE-ALL with both bits set. */
+const Action = { add: 0, remove: 1, removeAll: 2, removeAllOfFrr: 3 } as const;
 
 /** One entry of a filter. The lowest sequence that matches a route decides about it. */
 export interface FilterEntry {
@@ -69,14 +70,14 @@ function readEntries(
 ): void {
   for (let at = from; at < end; ) {
     const action = bytes[at] >> 6;
-    if (action === Action.removeAll) {
+    if (action === Action.removeAll || action === Action.removeAllOfFrr) {
       changes.push({ kind: "removeAll" });
       at++;
       continue;
     }
     const octets = (bytes[at + 7] + 7) >> 3;
-    if (action > Action.removeAll || at + 8 > end || at + 8 + octets > end) {
-      changes.push(reset(action > Action.removeAll ? `action ${action}` : "an entry is cut off"));
+    if (at + 8 > end || at + 8 + octets > end) {
+      changes.push(reset("an entry is cut off"));
       return;
     }
     const entry = readEntry(bytes, at, octets, family);
@@ -113,38 +114,48 @@ function readEntry(bytes: Uint8Array, at: number, octets: number, family: Family
 }
 
 /**
- * ROUTE-REFRESH messages that replace the whole filter: all that was there is removed, then come the entries. Only the
- * last message asks for the routes, so that a filter of several messages is in force as a whole.
+ * ROUTE-REFRESH messages that send a whole filter. Only the last one asks for the routes, so that a filter of several
+ * messages is in force as a whole.
+ * @param replaces the neighbor has one: a message of its own removes it, as FRR looks at nothing behind REMOVE-ALL
  */
 export function encodeFilter(
   family: Family,
   entries: readonly FilterEntry[],
+  replaces: boolean,
   maxMessageBytes: number,
 ): Uint8Array[] {
-  const messages: Uint8Array[] = [];
-  const out = new MessageWriter(1024);
+  const messages = replaces ? [filterMessage(family, false, (out) => out.u8(Action.removeAll << 6))] : [];
   let at = 0;
   do {
-    out.reset();
-    const start = out.beginMessage(MessageType.routeRefresh);
-    out.u16(family.afi);
-    out.u8(0);
-    out.u8(family.safi);
-    const whenAt = out.at;
-    out.u8(WhenToRefresh.defer);
-    out.u8(prefixFilterType);
-    const lengthAt = out.at;
-    out.u16(0);
-    if (messages.length === 0) out.u8(Action.removeAll << 6);
-    for (; at < entries.length && out.at + 8 + family.addressBytes <= maxMessageBytes; at++) {
-      writeEntry(entries[at], out);
-    }
-    out.patchU16(lengthAt, out.at - lengthAt - 2);
-    if (at === entries.length) out.patchU8(whenAt, WhenToRefresh.immediate);
-    out.endMessage(start);
-    messages.push(out.take());
+    const entryBytes = 8 + family.addressBytes;
+    const end = at + Math.floor((maxMessageBytes - filterHeaderBytes) / entryBytes);
+    const part = entries.slice(at, end);
+    at = end;
+    const write = (out: MessageWriter): void => {
+      for (const entry of part) writeEntry(entry, out);
+    };
+    messages.push(filterMessage(family, at >= entries.length, write));
   } while (at < entries.length);
   return messages;
+}
+
+/** Up to the first entry. */
+const filterHeaderBytes = 27;
+
+function filterMessage(family: Family, immediate: boolean, write: (out: MessageWriter) => void): Uint8Array {
+  const out = new MessageWriter(64);
+  const start = out.beginMessage(MessageType.routeRefresh);
+  out.u16(family.afi);
+  out.u8(0);
+  out.u8(family.safi);
+  out.u8(immediate ? WhenToRefresh.immediate : WhenToRefresh.defer);
+  out.u8(prefixFilterType);
+  const lengthAt = out.at;
+  out.u16(0);
+  write(out);
+  out.patchU16(lengthAt, out.at - lengthAt - 2);
+  out.endMessage(start);
+  return out.take();
 }
 
 function writeEntry(

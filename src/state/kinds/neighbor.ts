@@ -88,7 +88,8 @@ function checkInherited(spec: NeighborSpec, lookup: SpecLookup): Problem[] {
   const given = spec.localAsn ?? group?.localAsn;
   const { external, confederationMember } = sessionAses(remoteAsn, given, global);
   const internal = !external && !confederationMember;
-  if (remoteAsn === global.confederation?.identifier && remoteAsn !== global.asn) {
+  const whole = global.confederation?.identifier;
+  if (whole !== undefined && remoteAsn === whole && remoteAsn !== global.asn) {
     const message = `AS ${remoteAsn} is that of our own confederation`;
     problems.push(invalid("remote_asn", message, "give the neighbor's member AS"));
   }
