@@ -9,6 +9,7 @@ import { lateSink } from "./late-sink.ts";
 import { list } from "./list.ts";
 import { lostBest, lostNeighbor } from "./lost-neighbor.ts";
 import { manySinks } from "./many-sinks.ts";
+import { mrtDump } from "./mrt-dump.ts";
 import { overlap } from "./overlap.ts";
 import { policy } from "./policy.ts";
 import { policyEdit } from "./policy-edit.ts";
@@ -37,4 +38,5 @@ export const scenarios: readonly Scenario[] = [
   policyEdit,
   list,
   watch,
+  mrtDump,
 ];
