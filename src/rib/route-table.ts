@@ -9,6 +9,7 @@
  */
 import { assert } from "../base/assert.ts";
 import { grown } from "../base/columns.ts";
+import { AttributeFlag } from "../policy/attribute-table.ts";
 import type { Family } from "../wire/family.ts";
 import type { AttrId, AttributeStore } from "./attribute-store.ts";
 import type { BestPath } from "./best-path.ts";
@@ -254,7 +255,11 @@ export class RouteTable {
     const { flags, received, attr, prefix } = this.paths;
     const reason = this.standing(prefix[path], attr[path], given);
     if ((flags[path] & reasonMask) === reason) {
-      if (reason === RejectReason.none) this.reselect(prefix[path]);
+      if (reason !== RejectReason.none) return;
+      this.reselect(prefix[path]);
+      // AIGP goes out with the metric to the next hop in it.
+      const hasAigp = (this.attributes.flags[attr[path]] & AttributeFlag.hasAigp) !== 0;
+      if (hasAigp && this.bestOf(prefix[path]) === path) this.changes.touch(prefix[path]);
       return;
     }
     this.rewrite(path, received[path], attr[path], (flags[path] & ~reasonMask) | reason, nowS);

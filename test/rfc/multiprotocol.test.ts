@@ -147,6 +147,45 @@ describe("RFC 8654", () => {
     a.announce(p);
     assert.ok(ordinary.has(p));
   });
+  test("4: to the byte: 4,096 fit and 4,097 do not; with extended messages 65,535 fit and one more does not", () => {
+    // Header and lengths 23, ORIGIN 4, AS_PATH 13, NEXT_HOP 7, head of the filling 4, prefix 5. Room for the longest
+    // prefix is asked for, whatever the prefix is: routes of one attribute set go together.
+    const host = "198.51.100.7/32";
+    const filling = (bytes: number): string => {
+      const length = bytes - 56;
+      return `f063${length.toString(16).padStart(4, "0")}${"ab".repeat(length)}`;
+    };
+    const rig = new CoreRig();
+    const a = rig.peer("192.0.2.2", {}, { extendedMessages: true });
+    const ordinary = rig.peer("192.0.2.3", { remoteAsn: 65003 });
+    const extended = rig.peer("192.0.2.4", { remoteAsn: 65004 }, { extendedMessages: true });
+    const lengths: number[] = [];
+    for (const peer of [ordinary, extended]) peer.listen = (bytes) => lengths.push(bytes.length);
+    for (const [bytes, told] of [
+      [4096, [true, true]],
+      [4097, [false, true]],
+      [65_535, [false, true]],
+      [65_536, [false, false]],
+    ] as const) {
+      lengths.length = 0;
+      a.announce(host, { other: filling(bytes) });
+      assert.deepEqual([ordinary.has(host), extended.has(host)], told, String(bytes));
+      assert.equal(lengths.filter((length) => length === bytes).length, told.filter(Boolean).length);
+    }
+    const told = rig.view.explainAdvertised(extended.address, host);
+    assert.ok(told.ok);
+    assert.match(told.value.summary, /fit no message/);
+    assert.equal(rig.topics().filter((topic) => topic === "cairn.bgp.route.oversize").length, 4);
+  });
+  test("4: extended only when both offer it", () => {
+    const rig = new CoreRig();
+    const sizes = [
+      rig.peer("192.0.2.2", { extendedMessages: true }, { extendedMessages: true }),
+      rig.peer("192.0.2.3", { remoteAsn: 65003, extendedMessages: true }),
+      rig.peer("192.0.2.4", { remoteAsn: 65004, extendedMessages: false }, { extendedMessages: true }),
+    ].map(({ address }) => rig.view.neighbor(address)!.state!.maxMessageSize);
+    assert.deepEqual(sizes, [65_535, 4096, 4096]);
+  });
   test("5: a long message from who was not offered it is 1/2", () => {
     const rig = new CoreRig();
     const a = rig.peer("192.0.2.2", { extendedMessages: false }, { extendedMessages: true });

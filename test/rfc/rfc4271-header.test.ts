@@ -44,6 +44,15 @@ describe("RFC 4271 4.1", () => {
   });
   test("RFC 8654 4: OPEN and KEEPALIVE keep to 4096", () => {
     assert.equal(inOpenSent(message(1, new Uint8Array(5000))), "1/2 139b");
+    // To the byte: 4,097 are too long, 4,096 fail for what is in them.
+    assert.equal(inOpenSent(message(1, new Uint8Array(4078))), "1/2 1001");
+    assert.match(inOpenSent(message(1, new Uint8Array(4077)))!, /^2\//);
+    for (const bytes of [4097, 65_535]) {
+      const rig = new Rig().add();
+      const conn = rig.establish();
+      rig.receive(conn, message(4, new Uint8Array(bytes - 19)));
+      assert.match(rig.notification(conn) ?? "", /^1\/2/);
+    }
   });
 });
 

@@ -164,6 +164,49 @@ describe("RFC 9494 4.2, helper", () => {
   });
 });
 
+describe("RFC 9494 4.6, partial deployment", () => {
+  test("long_lived_partial: inside the AS a last resort, with NO_EXPORT and local preference 0; elsewhere as ever", () => {
+    const { rig, peer, plain } = cast();
+    const inside = rig.peer("10.0.0.5", { remoteAsn: 65001, longLivedPartial: true });
+    const other = rig.peer("10.0.0.6", { remoteAsn: 65001 });
+    assert.equal(inside.route(prefix).communities, undefined);
+    peer.drop();
+    rig.advance(61_000);
+    assert.deepEqual(
+      [inside.route(prefix).communities, inside.route(prefix).localPref],
+      [`${stale} 65535:65281`, 0],
+    );
+    assert.ok(!other.has(prefix) && !plain.has(prefix));
+  });
+  test("a neighbor that knows LLGR_STALE gets it as it is", () => {
+    const { rig, peer } = cast();
+    const init = { remoteAsn: 65001, longLivedPartial: true, longLivedStaleMax: seconds(600) };
+    const inside = rig.peer("10.0.0.5", init, { capabilities: capabilities() });
+    peer.drop();
+    rig.advance(61_000);
+    assert.deepEqual([inside.route(prefix).communities, inside.route(prefix).localPref], [stale, 100]);
+  });
+  test("turned on and off while it lasts", () => {
+    const { rig, peer } = cast();
+    const inside = rig.peer("10.0.0.5", { remoteAsn: 65001 });
+    peer.drop();
+    rig.advance(61_000);
+    assert.equal(inside.has(prefix), false);
+    rig.neighbor({ address: "10.0.0.5", remoteAsn: 65001, longLivedPartial: true });
+    assert.equal(inside.route(prefix).localPref, 0);
+    rig.neighbor({ address: "10.0.0.5", remoteAsn: 65001 });
+    assert.equal(inside.has(prefix), false);
+    assert.ok(inside.up);
+  });
+  test("it is for neighbors inside: an external one is refused", () => {
+    const rig = new CoreRig();
+    assert.throws(
+      () => rig.neighbor({ address: "192.0.2.9", remoteAsn: 65009, longLivedPartial: true }),
+      /long_lived_partial is for iBGP only/,
+    );
+  });
+});
+
 describe("RFC 9494 4.3 and 4.6, what they are worth", () => {
   test("the least preferred of all: a longer path without the mark wins, also over a local preference", () => {
     const { rig, peer } = cast();
