@@ -102,6 +102,11 @@ export const rootCommand: Command = {
       load: async () => (await import("./commands/kernel.ts")).linkCommand,
     },
     {
+      name: "rpki",
+      summary: "RPKI and ASPA: caches, VRPs, states of routes",
+      load: async () => (await import("./commands/rpki.ts")).rpkiCommand,
+    },
+    {
       name: "keychain",
       summary: "Keys for TCP-AO",
       load: async () => (await import("./commands/keychain.ts")).keychainCommand,

@@ -11,6 +11,7 @@ export type ValueSource =
   | "dynamic-range"
   | "keychain"
   | "mrt-dump"
+  | "rpki-cache"
   | "policy"
   | "kind"
   | "object"

@@ -127,6 +127,56 @@ export class CairnMetrics {
     "neighbor",
     "family",
   ]);
+  readonly #rpkiCacheUp = this.#gauge("rpki_cache_up", "1 while the cache is synchronized, else 0.", [
+    "cache",
+  ]);
+  readonly #rpkiCacheUsed = this.#gauge(
+    "rpki_cache_in_use",
+    "1 while what the cache says is in force, else 0.",
+    ["cache"],
+  );
+  readonly #rpkiCacheRecords = this.#gauge("rpki_cache_records", "VRPs and ASPAs of the cache.", [
+    "cache",
+    "type",
+  ]);
+  readonly #rpkiCacheUpdated = this.#gauge(
+    "rpki_cache_updated_timestamp_seconds",
+    "When the cache last told all that is new.",
+    ["cache"],
+  );
+  readonly #rpkiCacheExpires = this.#gauge(
+    "rpki_cache_expires_timestamp_seconds",
+    "When what the cache said stops to count unless it is heard of.",
+    ["cache"],
+  );
+  readonly #rpkiCacheErrors = this.#counter(
+    "rpki_cache_errors_total",
+    "Error Reports to and from the cache.",
+    ["cache", "direction"],
+  );
+  readonly #rpkiCacheSets = this.#counter(
+    "rpki_cache_sets_total",
+    "Complete sets and differences taken over from the cache.",
+    ["cache", "type"],
+  );
+  readonly #rpkiRecords = this.#gauge("rpki_records", "VRPs and ASPAs in force.", ["type"]);
+  readonly #rpkiFileFailed = this.#gauge(
+    "rpki_file_failed",
+    "1 while a local file cannot be taken, else 0.",
+    ["path"],
+  );
+  readonly #rpkiChanges = this.#counter("rpki_changes_total", "Changes of what is in force.", []);
+  readonly #rpkiRevalidated = this.#counter(
+    "rpki_revalidated_routes_total",
+    "Routes looked at again because VRPs or ASPAs changed.",
+    [],
+  );
+  readonly #rpkiDuration = this.#gauge(
+    "rpki_revalidation_seconds",
+    "How long the last change took until all routes were looked at again.",
+    [],
+  );
+  readonly #rpkiMemory = this.#gauge("rpki_memory_bytes", "Bytes that VRPs take.", []);
   readonly #mrtFiles = this.#counter("mrt_files_total", "MRT files by outcome: completed, failed.", [
     "dump",
     "outcome",
@@ -285,6 +335,7 @@ export class CairnMetrics {
     this.#showKernel();
     this.#showProtection();
     this.#showDumps();
+    this.#showRpki();
     await this.#showBfd(pacer);
     this.#showPolicies();
     this.#generation.set(view.generation);
@@ -360,6 +411,41 @@ export class CairnMetrics {
           this.#overLimit.set({ neighbor, family: family.family }, Number(family.overLimit));
       }
     }
+  }
+
+  #showRpki(): void {
+    const { view } = this.#owner;
+    for (const metric of [this.#rpkiCacheUp, this.#rpkiCacheUsed, this.#rpkiCacheRecords]) metric.reset();
+    for (const metric of [this.#rpkiCacheUpdated, this.#rpkiCacheExpires, this.#rpkiFileFailed])
+      metric.reset();
+    for (const metric of [this.#rpkiCacheErrors, this.#rpkiCacheSets]) metric.reset();
+    for (const metric of [this.#rpkiChanges, this.#rpkiRevalidated]) metric.reset();
+    for (const { metadata } of view.objects("RpkiCache")) {
+      const cache = metadata.name;
+      const state = view.rpki.cache(cache);
+      this.#rpkiCacheUp.set({ cache }, state?.sessionState === "synchronized" ? 1 : 0);
+      if (!state) continue;
+      this.#rpkiCacheUsed.set({ cache }, state.inUse ? 1 : 0);
+      this.#rpkiCacheRecords.set({ cache, type: "vrp_ipv4" }, Number(state.ipv4Vrps));
+      this.#rpkiCacheRecords.set({ cache, type: "vrp_ipv6" }, Number(state.ipv6Vrps));
+      this.#rpkiCacheRecords.set({ cache, type: "aspa" }, Number(state.aspas));
+      if (state.updated) this.#rpkiCacheUpdated.set({ cache }, Number(state.updated.seconds));
+      if (state.expires) this.#rpkiCacheExpires.set({ cache }, Number(state.expires.seconds));
+      this.#rpkiCacheErrors.inc({ cache, direction: "sent" }, Number(state.errorsSent));
+      this.#rpkiCacheErrors.inc({ cache, direction: "received" }, Number(state.errorsReceived));
+      this.#rpkiCacheSets.inc({ cache, type: "complete" }, Number(state.resets));
+      this.#rpkiCacheSets.inc({ cache, type: "difference" }, Number(state.updates));
+    }
+    const summary = view.rpki.summary();
+    this.#rpkiRecords.set({ type: "vrp_ipv4" }, Number(summary.ipv4Vrps));
+    this.#rpkiRecords.set({ type: "vrp_ipv6" }, Number(summary.ipv6Vrps));
+    this.#rpkiRecords.set({ type: "aspa" }, Number(summary.aspas));
+    for (const { path, error } of summary.files) this.#rpkiFileFailed.set({ path }, error === "" ? 0 : 1);
+    this.#rpkiChanges.inc(Number(summary.changes));
+    this.#rpkiRevalidated.inc(Number(summary.revalidated));
+    const { lastDuration } = summary;
+    if (lastDuration) this.#rpkiDuration.set(Number(lastDuration.seconds) + lastDuration.nanos / 1e9);
+    this.#rpkiMemory.set(Number(summary.memoryBytes));
   }
 
   #showDumps(): void {

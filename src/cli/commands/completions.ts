@@ -54,6 +54,10 @@ export const completeCommand: Command = {
         const { NeighborService } = await import("../../gen/cairn/v1/neighbor_service_pb.ts");
         return names((await listAll(client, NeighborService.method.listDynamicRanges, {})).dynamicRanges);
       }
+      if (source === "rpki-cache") {
+        const { RpkiService } = await import("../../gen/cairn/v1/rpki_service_pb.ts");
+        return names((await listAll(client, RpkiService.method.listRpkiCaches, {})).caches);
+      }
       if (source === "keychain") {
         const { KeychainService } = await import("../../gen/cairn/v1/keychain_service_pb.ts");
         return names((await listAll(client, KeychainService.method.listKeychains, {})).keychains);

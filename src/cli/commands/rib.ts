@@ -43,6 +43,18 @@ const filterOptions: readonly Option[] = [
   },
   { name: "as-path", value: "RE", help: "Only AS paths that match, where _ is any boundary: _65010$" },
   { name: "next-hop", value: "ADDR", help: "Only with this next hop" },
+  {
+    name: "rpki",
+    value: "STATE",
+    help: "Only origins in this state: valid, invalid, not-found",
+    from: ["valid", "invalid", "not-found"],
+  },
+  {
+    name: "aspa",
+    value: "STATE",
+    help: "Only AS paths in this state: valid, invalid, unknown",
+    from: ["valid", "invalid", "unknown"],
+  },
 ];
 
 const neighborFilter: Option = {
@@ -381,6 +393,8 @@ function tableRequest(invocation: Invocation, argument: string): { family: strin
     asPath: invocation.option("as-path") ?? "",
     neighbor: invocation.option("neighbor") ?? "",
     nextHop: invocation.option("next-hop") ?? "",
+    rpkiState: invocation.option("rpki") ?? "",
+    aspaState: invocation.option("aspa") ?? "",
   });
   return { family, filter };
 }
