@@ -5,6 +5,7 @@ import type {
   ExplainedGate,
   ExplainedStatement,
   ExplainImportResponse,
+  RouteValidation,
 } from "../../gen/cairn/v1/rib_service_pb.ts";
 import type { Route } from "../../gen/cairn/v1/types_pb.ts";
 import { safeText } from "../human.ts";
@@ -23,6 +24,7 @@ export function importPage(response: ExplainImportResponse, page: PageStyle): st
   const { neighbor, prefix, route, result, received, accepted, best } = response;
   const story = new Story(page, response.summary);
   if (route) story.chapter(`${safeText(neighbor)} announced`, routeParts(route));
+  if (response.validation) story.chapter("What RPKI says of it", validationLines(response.validation));
   const after = response.gates.filter(({ name }) => name === "after-policy");
   const checks = response.gates.filter((gate) => !after.includes(gate) && gate.name !== "policy");
   const policy = response.gates.find(({ name }) => name === "policy");
@@ -46,6 +48,30 @@ export function importPage(response: ExplainImportResponse, page: PageStyle): st
     story.hint(`cairnctl rib rejected ${neighbor}`, "all that was refused of this neighbor");
   }
   return story.lines;
+}
+
+/** VRPs told of one route; `rpki lookup` tells all. */
+const vrpsTold = 8;
+
+/** The states of a route and what they rest on, a line each. */
+export function validationLines({
+  rpkiState,
+  rpkiText,
+  covering,
+  aspaState,
+  aspaText,
+}: RouteValidation): string[] {
+  const told = covering.slice(0, vrpsTold).map(({ prefix, maxLength, asn, sources }) => {
+    const from = sources.length > 0 ? ` (${sources.map(safeText).join(", ")})` : "";
+    return `    VRP ${safeText(prefix)} up to /${maxLength} for AS${asn}${from}`;
+  });
+  const more = covering.length - told.length;
+  return [
+    `  origin ${safeText(rpkiState)}: ${safeText(rpkiText)}`,
+    ...told,
+    ...(more > 0 ? [`    and ${more} more`] : []),
+    `  AS path ${safeText(aspaState)}: ${safeText(aspaText)}`,
+  ];
 }
 
 export function advertisedPage(response: ExplainAdvertisedRouteResponse, page: PageStyle): string[] {

@@ -3,6 +3,7 @@ import type { BestPathCandidate, ExplainBestPathResponse } from "../../gen/cairn
 import { humanDuration, safeText } from "../human.ts";
 import type { Style } from "../style.ts";
 import { renderTable, wrapText } from "../table.ts";
+import { validationLines } from "./explain-routes.ts";
 
 export function explainPage(response: ExplainBestPathResponse, style: Style, width: number): string[] {
   const { candidates, ineligible } = response;
@@ -11,6 +12,9 @@ export function explainPage(response: ExplainBestPathResponse, style: Style, wid
   if (candidates.length > 0) lines.push("", ...candidateTable(candidates, style, width));
   const winner = candidates[0];
   for (const candidate of candidates.slice(1)) lines.push("", ...loserStory(candidate, winner, style, width));
+  for (const { rank, validation } of candidates) {
+    if (validation) lines.push("", style.bold(`what RPKI says of #${rank}`), ...validationLines(validation));
+  }
   if (ineligible.length > 0) {
     lines.push("", style.bold("not eligible"));
     for (const route of ineligible) {
