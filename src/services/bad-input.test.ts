@@ -40,6 +40,8 @@ const without: readonly string[] = [
   "cairn.v1.ControlService/GetHealth",
   "cairn.v1.ControlService/GetMetrics",
   "cairn.v1.GlobalService/GetGlobal",
+  "cairn.v1.InterfaceService/ListLinks",
+  "cairn.v1.ResourceService/ListKinds",
   "cairn.v1.RibService/GetRibSummary",
 ];
 /** Without bad input either, but never ending by themselves: see the tests of watches and of the listeners. */
@@ -261,6 +263,14 @@ const rows: readonly Row[] = [
   bad("KeychainService/DeleteKeychain", {}, "name"),
   refused("KeychainService/DeleteKeychain", unknownKind, "NOT_FOUND", "NOT_FOUND"),
 
+  bad("ResourceService/ListResources", {}, "kind"),
+  bad("ResourceService/ListResources", { kind: "Neighbour" }, "kind"),
+  bad("ResourceService/ListResources", { kind: "Global", pageSize: 10_001 }, "page_size"),
+  bad("ResourceService/GetResource", { name: "x" }, "kind"),
+  refused("ResourceService/GetResource", { kind: "Policy", name: "x" }, "NOT_FOUND", "NOT_FOUND"),
+  bad("ResourceService/DescribeResource", { name: "x" }, "kind"),
+  refused("ResourceService/DescribeResource", { kind: "Policy", name: "x" }, "NOT_FOUND", "NOT_FOUND"),
+
   bad("PeerGroupService/ListPeerGroups", { pageSize: 10_001 }, "page_size"),
   bad("PeerGroupService/GetPeerGroup", {}, "name"),
   refused("PeerGroupService/GetPeerGroup", unknownKind, "NOT_FOUND", "NOT_FOUND"),
@@ -369,6 +379,26 @@ const rows: readonly Row[] = [
     "family",
   ),
   bad("RibService/ClearDampening", { neighbor: "10.0.0.300", prefix: "10.0.0.0" }, "neighbor", "prefix"),
+  bad(
+    "RibService/ListNextHops",
+    { address: "10.0.0.300", pageSize: 10_001, pageToken: "z" },
+    "page_size",
+    "page_token",
+    "address",
+  ),
+  bad(
+    "InterfaceService/SimulateKernel",
+    {
+      links: [{ addresses: ["10.0.0.1", "10.0.0.1/33"] }],
+      routes: [{ prefix: "10.0.0.1/8", type: "nat" }, { prefix: "10.0.0.0/8" }],
+    },
+    "links[0].name",
+    "links[0].addresses[0]",
+    "links[0].addresses[1]",
+    "routes[0].prefix",
+    "routes[0].type",
+    "routes[1].gateway",
+  ),
   bad("RibService/ExplainImport", { neighbor: "10.0.0.300", prefix: "10.0.0.0" }, "neighbor", "prefix"),
   bad("RibService/ExplainAdvertisedRoute", { prefix: "10.0.0.1/8" }, "neighbor", "prefix"),
   bad("PolicyService/TestPolicy", { neighbors: ["10.0.0.300"] }, "neighbors[0]"),

@@ -219,11 +219,12 @@ test("schema migrations run in order after a backup; a newer schema is refused",
   const store = await openStore(dir);
   await persist(store, 1, [generation(1, ["a"])]);
   await store.close();
-  const next = [...migrations, { version: 3, name: "test", sql: "CREATE TABLE extra (x INTEGER) STRICT" }];
+  const newest = migrations[migrations.length - 1].version;
+  const next = [...migrations, { version: newest + 1, name: "test", sql: "CREATE TABLE extra (x INTEGER) STRICT" }];
   prepareDatabase(dir, next);
-  assert.match(readdirSync(join(dir, "backups"))[0], /schema-2\.db$/);
-  await assert.rejects(openStore(dir), /schema version 3.*knows 2/);
-  const broken = [...next, { version: 4, name: "broken", sql: "CREATE TABLE extra (x INTEGER) STRICT" }];
+  assert.match(readdirSync(join(dir, "backups"))[0], new RegExp(`schema-${newest}\\.db$`));
+  await assert.rejects(openStore(dir), new RegExp(`schema version ${newest + 1}.*knows ${newest}`));
+  const broken = [...next, { version: newest + 2, name: "broken", sql: "CREATE TABLE extra (x INTEGER) STRICT" }];
   assert.throws(() => prepareDatabase(dir, broken), StoreError);
   prepareDatabase(dir, next);
 });
