@@ -40,7 +40,7 @@ export const groups = ["edge", "core"];
 /** Communities that mean something to somebody, and some that do not. */
 const communities = [
   ...["65535:65281", "65535:65282", "65535:65283", "65535:65284", "65535:0", "65535:666"],
-  ...["65001:1", "65001:2", "65002:100"],
+  ...["65001:1", "65001:2", "65002:100", "65535:6"],
 ];
 
 /** What a neighbor holds of a prefix: attributes in hexadecimal, and the same as text. */
@@ -187,22 +187,20 @@ export class RouterWorld {
   private add(address: string): void {
     const { dice } = this;
     const remoteAsn = dice.pick([65001, 65001, 65002, 65003, 65003, 64_600]);
-    const addPath = this.options.addPath === true && dice.chance(0.4);
-    const send = !addPath
-      ? AddPath_Send.NONE
-      : dice.pick([AddPath_Send.ALL, AddPath_Send.BEST, AddPath_Send.PER_NEIGHBOR_AS]);
-    const several = addPath ? { addPath: [{ family: "ipv4-unicast", receive: true, send }] } : {};
-    const spec = { address, remoteAsn, ...this.settings(remoteAsn), ...several };
+    const several = this.options.addPath === true && dice.chance(0.4);
+    const choices = [AddPath_Send.ALL, AddPath_Send.BEST, AddPath_Send.PER_NEIGHBOR_AS];
+    const addPath = several ? [{ family: "ipv4-unicast", receive: true, send: dice.pick(choices) }] : [];
+    const spec = { address, remoteAsn, addPath, ...this.settings(remoteAsn) };
     this.specs.set(address, spec);
     const twoOctet = dice.chance(0.2);
     const capabilities = spec.role ? [{ kind: "role" as const, role: roleOpposite(spec.role) }] : [];
     const peer = this.rig.peer(address, spec, {
       twoOctet,
       extendedMessages: dice.chance(0.5),
-      addPath,
+      addPath: several,
       capabilities,
     });
-    this.recorders.push(new Recorder(peer, twoOctet ? 2 : 4, addPath));
+    this.recorders.push(new Recorder(peer, twoOctet ? 2 : 4, several));
     // Told before it listened: everything is told once more.
     this.refresh(address);
   }
@@ -238,6 +236,11 @@ export class RouterWorld {
       honorGracefulShutdown: dice.chance(0.2) ? false : undefined,
       blackhole: dice.chance(0.4) ? dice.pick([1, 2, 3] as const) : undefined,
       maxAsPathLength: dice.chance(0.2) ? 3 : undefined,
+      allowOwnAsOrigin: often(0.2),
+      asOverride: internal ? undefined : often(0.2),
+      aigpSend: dice.chance(0.3) ? dice.chance(0.5) : undefined,
+      longLivedPartial: internal ? often(0.3) : undefined,
+      ...(internal ? {} : this.localAs()),
       perClientBest: this.options.perClient || often(0.3),
       prefixLimits: dice.chance(0.3) ? [{ family: "ipv4-unicast", max: 3, action: 1 }] : [],
     };
@@ -246,17 +249,22 @@ export class RouterWorld {
     ) as NeighborInit;
   }
 
+  /** Another AS of ours toward an external neighbor, which knows itself by other numbers. */
+  private localAs(): NeighborInit {
+    const { dice } = this;
+    const often = (probability: number) => (dice.chance(probability) ? true : undefined);
+    if (!dice.chance(0.2)) return {};
+    return { localAsn: 64_601, localAsNoPrepend: often(0.4), localAsReplaceAs: often(0.4) };
+  }
+
   /** Other settings that leave the session as it is. */
   changed(address: string): NeighborSpec {
     const spec = this.specs.get(address)!;
-    const { families: _families, role: _role, ...fresh } = this.settings(spec.remoteAsn!);
-    const { families, role, addPath } = spec;
-    return this.declared(address, {
-      families,
-      role,
-      ...(addPath ? { addPath } : {}),
-      ...fresh,
-    } as NeighborInit);
+    const fresh = this.settings(spec.remoteAsn!);
+    // These reset the session.
+    const { families, role, addPath, localAsn, localAsNoPrepend, localAsReplaceAs } = spec;
+    const kept = { families, role, addPath, localAsn, localAsNoPrepend, localAsReplaceAs };
+    return this.declared(address, { ...fresh, ...kept } as NeighborInit);
   }
 
   /** The object of a neighbor with these settings, which count as declared from now on. */
@@ -384,6 +392,7 @@ export class RouterWorld {
   private other(): RouteText {
     const { dice } = this;
     if (dice.chance(0.25)) return { other: `c02304${dice.pick(["0000fdea", "0000fdeb", "0000fde9"])}` };
+    if (dice.chance(0.2)) return { other: `801a0b01000b00000000000000${dice.pick(["00", "07", "64"])}` };
     if (dice.chance(0.12)) return { other: `d0630fa0${"ab".repeat(4000)}`.slice(0, 8 + 8000) };
     return dice.chance(0.1) ? { other: "c06302abcd" } : {};
   }
