@@ -50,6 +50,8 @@ export class RouteTable {
   /** Those that a prefix limit keeps out, before and after policy. */
   overReceived = new Uint32Array(64);
   overAccepted = new Uint32Array(64);
+  /** By neighbor: paths that are suppressed because they flap. */
+  damped = new Uint32Array(64);
   /** Of the received ones, paths of earlier epochs. */
   stale = new Uint32Array(64);
   /** By neighbor: the present epoch, counted up; a path has it modulo `epochs`. Paths of earlier ones are stale. */
@@ -102,6 +104,7 @@ export class RouteTable {
       this.accepted = grown(this.accepted, this.accepted.length * 2);
       this.overReceived = grown(this.overReceived, this.overReceived.length * 2);
       this.overAccepted = grown(this.overAccepted, this.overAccepted.length * 2);
+      this.damped = grown(this.damped, this.damped.length * 2);
       this.stale = grown(this.stale, this.stale.length * 2);
       this.epoch = grown(this.epoch, this.epoch.length * 2);
       this.epochsHeld = grown(this.epochsHeld, this.epochsHeld.length * 2);
@@ -323,6 +326,7 @@ export class RouteTable {
   private countOver(neighbor: number, reason: number, change: number): void {
     if (reason === RejectReason.prefixLimit) this.overReceived[neighbor] += change;
     else if (reason === RejectReason.acceptedLimit) this.overAccepted[neighbor] += change;
+    else if (reason === RejectReason.damped) this.damped[neighbor] += change;
   }
 
   /** Row of the path of (neighbor, path id) to a prefix; 0 for none. */

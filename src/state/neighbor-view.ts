@@ -103,6 +103,7 @@ function familyState(core: Core, record: NeighborRecord, family: Family): Family
     endOfRibReceived: record.endOfRibReceived[family.index],
     endOfRibSent: record.endOfRibSent[family.index],
     inSync: group?.inSync(record.id) ?? false,
+    damped: BigInt(table.damped[record.id]),
     orf: filterState(record, family, core.dynamic.dynamic),
     acceptedLimit: BigInt(record.config.acceptedLimits[family.index]?.max ?? 0),
     overLimit: BigInt(table.overReceived[record.id] + table.overAccepted[record.id]),
