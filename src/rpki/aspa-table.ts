@@ -17,9 +17,6 @@ export class AspaTable implements HopSource {
   private asserted: readonly Slot[] = [];
   /** Customers of which SLURM takes out what caches and files say. */
   private filtered: ReadonlySet<number> = new Set();
-  /** Grows with each change of what is in force. */
-  version = 0;
-
   /** Replaces what a slot says of a customer. @param providers in ascending order */
   announce(slot: Slot, customer: number, providers: Uint32Array): VrpOutcome {
     const customers = (this.slots[slot] ??= new Map());
@@ -62,7 +59,6 @@ export class AspaTable implements HopSource {
       const now = this.providersOf(customer);
       if (now?.join() !== providers?.join()) changed.add(customer);
     }
-    if (changed.size > 0) this.version++;
     return changed;
   }
 
@@ -99,6 +95,11 @@ export class AspaTable implements HopSource {
     let mask = 0;
     for (const slot of this.slotsFor(customer)) if (this.slots[slot]?.has(customer)) mask |= 1 << slot;
     return mask >>> 0;
+  }
+
+  /** True when some slot that counts has an ASPA, filtered or not. */
+  get hasAny(): boolean {
+    return this.active.some((slot) => this.countOf(slot) > 0);
   }
 
   countOf(slot: Slot): number {

@@ -44,7 +44,7 @@ export class Validation implements PathValidator {
   /** True when anything is known that a state could rest on. */
   get hasData(): boolean {
     const { inForce } = this.sources.vrps;
-    return inForce[4] + inForce[16] > 0 || this.sources.aspas.version > 0;
+    return inForce[4] + inForce[16] > 0 || this.sources.aspas.hasAny;
   }
 
   origin(route: RouteKey, attr: AttrId): RpkiState {

@@ -10,6 +10,7 @@ import * as framer from "./framer.ts";
 import * as mrt from "./mrt.ts";
 import * as netlink from "./netlink.ts";
 import * as open from "./open.ts";
+import * as rtr from "./rtr.ts";
 import * as update from "./update.ts";
 
 export interface FuzzTarget {
@@ -31,6 +32,7 @@ export const targets: Readonly<Record<string, FuzzTarget>> = {
   mrt,
   netlink,
   open,
+  rtr,
   update,
   bfd,
   config: {

@@ -15,6 +15,7 @@ import {
 import { parseIp } from "../../src/base/ip.ts";
 import type { SimulatedKernel } from "../../src/dataplane/simulated-kernel.ts";
 import { Format, Impact } from "../../src/gen/cairn/v1/options_pb.ts";
+import { emptySlurm } from "../../src/rpki/slurm.ts";
 import { type Kind, kinds } from "../../src/state/kinds.ts";
 import type { MutationOp } from "../../src/state/mutation.ts";
 import { RouteBatch } from "../../src/state/route-batch.ts";
@@ -23,6 +24,7 @@ import type { Capability } from "../../src/wire/capabilities.ts";
 import { ipv4Unicast } from "../../src/wire/family.ts";
 import { CoreRig, Peer } from "../rfc/core-rig.ts";
 import type { RouteText } from "../rfc/wire-text.ts";
+import { FakeCache, vrpPdu } from "../support/rtr-cache.ts";
 import { givenWithin, labObjects, type Sample, samples, subjects, wholes } from "./samples.ts";
 
 /** A field that can be changed alone. */
@@ -137,6 +139,32 @@ const hostKernel: SimulatedKernel = {
   ],
 };
 
+/** Caches and files of RPKI: those called other have other data. */
+function playRpki(rig: CoreRig): void {
+  const caches = new Map<number, FakeCache>();
+  const post = (input: Parameters<CoreRig["core"]["handle"]>[0]): void =>
+    void rig.core.handle(input, rig.nowMs, rig.wallMs);
+  rig.watch = (effect) => {
+    if (effect.kind === "rtr.connect") {
+      const own = ["198.51.10.0/24 24 65912", "aspa 65900 65099"];
+      caches.set(
+        effect.conn,
+        new FakeCache(effect.host === "other.example" ? ["203.0.0.0/16 24 65099"] : own),
+      );
+      post({ kind: "rtr.connected", conn: effect.conn });
+    } else if (effect.kind === "rtr.send") {
+      for (const bytes of caches.get(effect.conn)?.receive(effect.bytes) ?? [])
+        post({ kind: "rtr.bytes", conn: effect.conn, bytes });
+    } else if (effect.kind === "rpki.watch") {
+      const pdus = vrpPdu(2, "203.0.0.0/16 24 65099", true);
+      for (const path of effect.vrps) post({ kind: "rpki.file", path, pdus, error: "" });
+      const prefixFilters = [{ asn: 65912 }];
+      for (const path of effect.slurm)
+        post({ kind: "rpki.file", path, slurm: { ...emptySlurm, prefixFilters }, error: "" });
+    }
+  };
+}
+
 export class Lab {
   readonly rig: CoreRig;
   readonly peers = new Map<string, Peer>();
@@ -147,6 +175,7 @@ export class Lab {
     this.tracked = tracked;
     this.rig = new CoreRig({}, undefined, tracked ? "memory" : "none");
     if (tracked) this.rig.simulate(hostKernel);
+    playRpki(this.rig);
     this.rig.mutate(...Object.entries(objects).map(([id, json]) => putOf(id, json)));
     for (const address of addresses) {
       this.connect(address);
@@ -200,6 +229,8 @@ export class Lab {
     route(`203.${n}.13.0/24`, { path: `${own}65010 65001` });
     route(`203.${n}.14.0/24`, { other: "801a0b01000b0000000000000064" });
     route(`203.${n}.15.0/24`, { communities: "65535:6" });
+    // Of two origins; the one that validation prefers is far away.
+    route("198.51.10.0/24", { path: `${own}${n === 2 ? "65911 65911 65912" : "65900"}` });
     if (this.tracked) route("198.51.9.0/24", { nextHop: "203.0.113.9" });
     if (isInside) {
       route("198.51.7.0/24", { path: "65900 65901" });
