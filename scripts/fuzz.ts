@@ -1,7 +1,7 @@
 /**
  * Runs a fuzz target: mutations of its corpus, kept where they reach code that nothing reached before.
  *
- *   npm run fuzz -- --target open --seconds 60 [--seed N] [--save]    one of: framer open update config api
+ *   npm run fuzz -- --target open --seconds 60 [--seed N] [--save]    see test/fuzz/targets.ts
  *   npm run fuzz -- --target open --replay [FILE]                     the corpus, or lines of a file, once
  *
  * An input that breaks a target is printed as the line to add to its corpus, and the exit code is 1.

@@ -245,6 +245,11 @@ export class Speaker implements Host {
       }
       case "log":
       case "exit":
+      case "rtr.connect": // no caches in this world
+      case "rtr.send":
+      case "rtr.close":
+      case "rtr.pause":
+      case "rpki.watch":
       case "mrt.open": // no files in this world
       case "mrt.write":
       case "mrt.close":
@@ -252,6 +257,7 @@ export class Speaker implements Host {
       case "bfd.remove":
       case "link.discover": // nobody is named by an interface
       case "dataplane.apply":
+      case "dataplane.watch":
       case "kernel.watch":
       case "kernel.simulate":
         break;
