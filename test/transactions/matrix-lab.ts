@@ -194,7 +194,8 @@ export class Lab {
     const capabilities: Capability[] =
       config.role === undefined ? [] : [{ kind: "role", role: [3, 2, 1, 0, 4][config.role] }];
     const afis = config.families.map((family) => (family === ipv4Unicast ? 1 : 2)) as (1 | 2)[];
-    const peer = new Peer(this.rig, address, config.remoteAsn, { afis, capabilities });
+    // Of one whose AS is not declared, that which it has elsewhere in the lab.
+    const peer = new Peer(this.rig, address, config.remoteAsn || 65002, { afis, capabilities });
     this.peers.set(address, peer);
     peer.connect();
     this.announce(peer);

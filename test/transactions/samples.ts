@@ -159,6 +159,16 @@ export const samples: Readonly<Record<string, Sample>> = {
   "Neighbor.add_path.family": { value: "ipv6-unicast" },
   "Neighbor.add_path.send": { value: "SEND_PER_NEIGHBOR_AS" },
   "Neighbor.add_path.max": { value: 3 },
+  "Neighbor.orf.family": { value: "ipv6-unicast" },
+  "Neighbor.orf.send": { value: "ps" },
+  "Neighbor.damping.enabled": { value: false },
+  "Neighbor.damping.reuse": { value: 800 },
+  "Neighbor.damping.suppress": { value: 5000 },
+  "Neighbor.damping.max_suppress": { value: "7200s" },
+  "Global.damping.enabled": { value: false },
+  "Global.damping.reuse": { value: 800 },
+  "Global.damping.suppress": { value: 5000 },
+  "Global.damping.max_suppress": { value: "7200s" },
   "Neighbor.allow_own_as": { value: 1 },
   "Neighbor.local_as_no_prepend": { value: true, given: { local_asn: 65097 } },
   "Neighbor.local_as_replace_as": { value: true, given: { local_asn: 65097 } },
@@ -357,6 +367,7 @@ export const givenWithin: Readonly<Record<string, JsonObject>> = {
   "Neighbor.add_path": {
     add_path: [{ family: "ipv4-unicast", receive: false, send: "SEND_BEST", max: 2 }],
   },
+  "Neighbor.orf": { orf: [{ family: "ipv4-unicast", receive: false }] },
   "Neighbor.prefix_limits": {
     prefix_limits: [
       {

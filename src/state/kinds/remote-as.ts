@@ -1,4 +1,7 @@
-/** The AS of a neighbor: a number, or one of the words of `remote_as`. What the neighbor says goes before its group. */
+/**
+ * The AS of a neighbor: one of the words of `remote_as`, or a number where there is none. What the neighbor says goes
+ * before what its group does.
+ */
 import { type NeighborSpec, RemoteAs } from "../../gen/cairn/v1/neighbor_service_pb.ts";
 import type { PeerGroupSpec } from "../../gen/cairn/v1/peer_group_service_pb.ts";
 
@@ -14,9 +17,9 @@ export interface RemoteAsChoice {
 /** @param localAsn our AS toward the neighbor */
 export function remoteAsOf(spec: Given, group: Given | undefined, localAsn: number): RemoteAsChoice {
   for (const given of [spec, group]) {
-    if (given?.remoteAsn !== undefined) return { asn: given.remoteAsn, word: RemoteAs.UNSPECIFIED };
     if (given?.remoteAs === RemoteAs.INTERNAL) return { asn: localAsn, word: RemoteAs.INTERNAL };
     if (given?.remoteAs === RemoteAs.EXTERNAL) return { asn: undefined, word: RemoteAs.EXTERNAL };
+    if (given?.remoteAsn !== undefined) return { asn: given.remoteAsn, word: RemoteAs.UNSPECIFIED };
   }
   return { asn: undefined, word: RemoteAs.UNSPECIFIED };
 }

@@ -37,10 +37,7 @@ export function checkSessionFields(spec: NeighborSpec | PeerGroupSpec, host: Hos
     ...checkBfd(spec.bfd),
     ...checkAbilities(spec, host),
   ];
-  if (spec.remoteAsn !== undefined && spec.remoteAs) {
-    const message = "remote_asn gives the number and remote_as a word for it";
-    problems.push(invalid("remote_as", message, "clear one of them"));
-  }
+
   for (const field of ["importDefault", "exportDefault"] as const) {
     if ((spec[field] ?? 0) > PolicyAction.REJECT) {
       const name = field === "importDefault" ? "import_default" : "export_default";

@@ -828,7 +828,7 @@ export type NeighborSpec = Message<"cairn.v1.NeighborSpec"> & {
   longLivedPartial?: boolean | undefined;
 
   /**
-   * The neighbor's AS where its number is not given: any but ours (external; its OPEN tells which), or ours (internal).
+   * Any AS but ours (external; the neighbor's OPEN tells which), or ours (internal), whatever remote_asn says.
    *
    * @generated from field: optional cairn.v1.RemoteAs remote_as = 95;
    */
