@@ -15,6 +15,7 @@ import { frrPrograms } from "./bfd/frr.ts";
 import { bfdWith } from "./bfd/suite.ts";
 import { bird } from "./bird/peer.ts";
 import { confederation } from "./confederation/suite.ts";
+import { ownsItsPart, waitsForDevices, withoutPrivilege } from "./dataplane/suite.ts";
 import { comeAndGo } from "./dynamic/suite.ts";
 import { exabgp } from "./exabgp/peer.ts";
 import { twoOctets } from "./exabgp/two-octets.ts";
@@ -27,6 +28,7 @@ import { programsOf, type RouterKind } from "./lib/router.ts";
 import { type Scenario, scenarios } from "./lib/scenarios.ts";
 import { actionsOfLimits } from "./limits/suite.ts";
 import { multipath } from "./multipath/suite.ts";
+import { nextHopTracking } from "./next-hop/suite.ts";
 import { openbgpd } from "./openbgpd/peer.ts";
 import { filtersBothWays } from "./orf/suite.ts";
 import { daemons } from "./policy/situation.ts";
@@ -121,6 +123,15 @@ const suites: readonly Suite[] = [
     name: "multipath",
     scenarios: routerScenarios((kind) => `cairn as ${kind}`, ["frr", "bird"], multipath),
   },
+  {
+    name: "dataplane",
+    scenarios: [
+      { name: "objects", programs: ["ip"], run: ownsItsPart },
+      { name: "no privilege", programs: ["ip", "setpriv"], run: withoutPrivilege },
+      { name: "late devices", programs: ["ip"], run: waitsForDevices },
+    ],
+  },
+  { name: "next-hop", scenarios: routerScenarios((kind) => kind, ["cairn", "frr"], nextHopTracking) },
   { name: "protection", scenarios: routerScenarios((kind) => kind, ["frr", "bird"], protects) },
   {
     name: "dynamic",

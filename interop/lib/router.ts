@@ -9,7 +9,7 @@ export type RouterKind = "cairn" | "frr" | "bird" | "gobgp" | "openbgpd";
 interface Starter {
   /** Name of the configuration file, whose ending some daemons read. */
   readonly file: string;
-  readonly command: (config: string, folder: string) => readonly string[];
+  readonly command: (config: string, folder: string, routes: boolean) => readonly string[];
   /** Its command line, put before a command. */
   readonly cli: (folder: string) => readonly string[];
   /** A command that succeeds as soon as it answers. */
@@ -21,9 +21,9 @@ const bin = path.join(import.meta.dirname, "../../bin");
 const starters: Readonly<Record<RouterKind, Starter>> = {
   cairn: {
     file: "cairn.yaml",
-    command: (config, folder) => [
+    command: (config, folder, routes) => [
       ...[`${bin}/cairnd`, config, "--state-dir", `${folder}/state`],
-      ...["--dataplane", "none", "--log-level", "info"],
+      ...["--dataplane", routes ? "linux" : "none", "--log-level", "info"],
     ],
     cli: (folder) => [`${bin}/cairnctl`, "-s", `unix://${folder}/state/grpc.sock`],
     ready: ["health", "--json"],
@@ -96,14 +96,16 @@ export class Router {
   readonly #namespace: Namespace;
   readonly #folder: string;
   readonly #zebra: Daemon | undefined;
+  readonly #routes: boolean;
 
   /**
    * @param config text of the whole file; for OpenBGPD without `socket`
-   * @param routes FRR puts its routes into the kernel of the namespace
+   * @param routes FRR puts its routes into the kernel of the namespace; FRR and cairn look there for ways to next hops
    */
   constructor(lab: Lab, namespace: Namespace, kind: RouterKind, config: string, routes = false) {
     this.kind = kind;
     this.#lab = lab;
+    this.#routes = routes;
     this.#namespace = namespace;
     this.#folder = path.join(lab.folder, namespace.name);
     const starter = starters[kind];
@@ -112,7 +114,7 @@ export class Router {
     this.config = file;
     chmodSync(this.#folder, 0o755);
     if (kind === "openbgpd") mkdirSync("/run/openbgpd", { recursive: true, mode: 0o755 }); // chroot
-    const command = starter.command(file, this.#folder);
+    const command = starter.command(file, this.#folder, routes);
     const zebraFolder = `${this.#folder}/zebra`;
     const withZebra = routes && kind === "frr";
     if (withZebra) {
@@ -144,7 +146,7 @@ export class Router {
 
   /** Starts it again after its end, with more arguments. */
   async startAgain(...more: readonly string[]): Promise<void> {
-    const command = starters[this.kind].command(this.config, this.#folder);
+    const command = starters[this.kind].command(this.config, this.#folder, this.#routes);
     this.daemon = this.#lab.daemon(this.#namespace, this.#namespace.name, [...command, ...more]);
     await this.start();
   }
@@ -152,6 +154,11 @@ export class Router {
   /** Runs one of the daemon's own commands. FRR's is one word: the whole line. */
   cli(...command: readonly string[]): Promise<string> {
     return this.#lab.in(this.#namespace, this.#command(command));
+  }
+
+  /** Writes a file beside its configuration and answers with its path. */
+  file(name: string, text: string): string {
+    return this.#lab.file(`${this.#namespace.name}/${name}`, text);
   }
 
   /** Runs a program beside the daemon. */
