@@ -85,7 +85,7 @@ function status({ failure, gate, report, config, record }: BfdEntry): string {
   if (failure !== "") return failure;
   if (gate !== "") return `the BGP session is ${gate}`;
   if (report?.state === WireState.up) return "";
-  if (report?.cause === "neighbor-admin-down" && report.remote.discriminator !== 0) {
+  if (report?.cause === "neighbor-admin-down") {
     return "the neighbor has taken BFD down; BGP goes on without it";
   }
   if (record.negotiated) return "BGP is up without BFD";
