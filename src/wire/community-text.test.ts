@@ -34,6 +34,7 @@ test("extended communities: golden texts", () => {
     ["02020000fde80001", "rt:65000L:1"],
     ["0003fde80000000a", "ro:65000:10"],
     ["4004fde84cee6b28", "lb:65000:125000000"],
+    ["0004fde84cee6b28", "lbt:65000:125000000"],
     ["030c000000000008", "ext:030c000000000008"],
   ];
   for (const [digits, text] of rows) {

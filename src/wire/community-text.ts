@@ -57,7 +57,7 @@ const nameBySubtype: Readonly<Record<number, string>> = { 2: "rt", 3: "ro" };
 
 /**
  * `rt:65000:1`, `rt:192.0.2.1:1`, `rt:4200000000:1`, `ro:...` (route origin), `lb:65000:125000000` (link bandwidth in
- * bytes per second), else `ext:` and the 16 digits. A four-octet AS below 65536 is written with an L, `rt:65000L:1`,
+ * bytes per second; `lbt:` when it is transitive), else `ext:` and the 16 digits. A four-octet AS below 65536 is written with an L, `rt:65000L:1`,
  * so that text and value stay one to one.
  * @param digits 16 hexadecimal digits
  */
@@ -66,8 +66,8 @@ export function formatExtendedCommunity(digits: string): string {
   const type = Number.parseInt(lower.slice(0, 2), 16);
   const subtype = Number.parseInt(lower.slice(2, 4), 16);
   const field = (from: number, to: number): number => Number.parseInt(lower.slice(from, to), 16);
-  if (type === 0x40 && subtype === 4) {
-    const text = `lb:${field(4, 8)}:${floatFromBits(field(8, 16))}`;
+  if ((type === 0x40 || type === 0) && subtype === 4) {
+    const text = `${type === 0 ? "lbt" : "lb"}:${field(4, 8)}:${floatFromBits(field(8, 16))}`;
     return parseExtendedCommunity(text) === lower ? text : `ext:${lower}`;
   }
   const name = nameBySubtype[subtype];
@@ -86,7 +86,8 @@ export function parseExtendedCommunity(text: string): string | undefined {
     return rest.length === 1 && /^[0-9a-f]{16}$/.test(rest[0]) ? rest[0] : undefined;
   }
   if (rest.length !== 2) return undefined;
-  if (kind === "lb") return parseLinkBandwidth(rest[0], rest[1]);
+  if (kind === "lb") return parseLinkBandwidth("40", rest[0], rest[1]);
+  if (kind === "lbt") return parseLinkBandwidth("00", rest[0], rest[1]);
   const subtype = Object.hasOwn(subtypeByName, kind) ? subtypeByName[kind] : undefined;
   if (subtype === undefined) return undefined;
   const address = parseIp4(rest[0]);
@@ -100,14 +101,14 @@ export function parseExtendedCommunity(text: string): string | undefined {
   return `${address === undefined ? "02" : "01"}${hexOf(subtype, 2)}${hexOf(address ?? asn!, 8)}${hexOf(local, 4)}`;
 }
 
-function parseLinkBandwidth(asText: string, rateText: string): string | undefined {
+function parseLinkBandwidth(type: string, asText: string, rateText: string): string | undefined {
   const asn = parseNumber(asText, 0xffff);
   if (asn === undefined || !/^[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?$/.test(rateText)) return undefined;
   const rate = Math.fround(Number(rateText));
   if (!Number.isFinite(rate)) return undefined;
   const view = new DataView(new ArrayBuffer(4));
   view.setFloat32(0, rate);
-  return `4004${hexOf(asn, 4)}${hexOf(view.getUint32(0), 8)}`;
+  return `${type}04${hexOf(asn, 4)}${hexOf(view.getUint32(0), 8)}`;
 }
 
 function floatFromBits(bits: number): number {
