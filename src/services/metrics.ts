@@ -127,6 +127,16 @@ export class CairnMetrics {
     "neighbor",
     "family",
   ]);
+  readonly #damped = this.#gauge(
+    "neighbor_routes_damped",
+    "Routes that are suppressed because they flap (RFC 2439).",
+    ["neighbor", "family"],
+  );
+  readonly #orfEntries = this.#gauge(
+    "neighbor_orf_entries",
+    "Entries of the filter that the neighbor sent (RFC 5292).",
+    ["neighbor", "family"],
+  );
   readonly #rpkiCacheUp = this.#gauge("rpki_cache_up", "1 while the cache is synchronized, else 0.", [
     "cache",
   ]);
@@ -373,12 +383,14 @@ export class CairnMetrics {
       this.#routes,
       this.#sessions,
       this.#overLimit,
+      this.#damped,
+      this.#orfEntries,
     ])
       metric.reset();
     for (const { localName, number } of SessionStateSchema.values) {
       if (number !== 0) this.#sessions.set({ state: localName.toLowerCase() }, 0);
     }
-    for (const { spec, state } of neighbors) {
+    for (const { spec, state, effective } of neighbors) {
       const neighbor = spec?.address ?? "";
       if (!state) continue;
       const session = SessionStateSchema.value[state.sessionState]?.localName ?? "UNSPECIFIED";
@@ -407,6 +419,10 @@ export class CairnMetrics {
         for (const stage of ["received", "accepted", "rejected", "advertised"] as const) {
           this.#routes.set({ neighbor, family: family.family, stage }, Number(family[stage]));
         }
+        if (effective?.damping && effective.damping.enabled !== false)
+          this.#damped.set({ neighbor, family: family.family }, Number(family.damped));
+        if (family.orf?.receives)
+          this.#orfEntries.set({ neighbor, family: family.family }, family.orf.totalEntries);
         if (family.limit > 0n || family.acceptedLimit > 0n)
           this.#overLimit.set({ neighbor, family: family.family }, Number(family.overLimit));
       }

@@ -49,6 +49,7 @@ function sessionLines(neighbor: Neighbor, state: NeighborState, style: Style, wi
       [
         ["local", endpoint(state.localAddress, state.localPort, `AS ${state.localAsn || "-"}`)],
         ["remote", endpoint(state.remoteAddress, state.remotePort, `AS ${state.remoteAsn || "-"}`)],
+        ["discovery", state.discovery === "" ? "" : safeText(state.discovery)],
         ["its router id", state.remoteRouterId],
         ["next attempt", !up && state.nextConnect ? `in ${humanDuration(state.nextConnect)}` : ""],
         ["established", establishedText(state)],
@@ -83,6 +84,7 @@ function sessionLines(neighbor: Neighbor, state: NeighborState, style: Style, wi
   section("routes", families, () => [
     ...familyTable(families, style, width),
     ...staleLines(families, style, width),
+    ...filterLines(families, style, width),
   ]);
   if (up) section("in use", families, () => agreedTable(families, style, width));
   section("messages", [state.received ?? state.sent].filter(Boolean), () =>
@@ -214,6 +216,28 @@ function restartColumn({ restartKept, longLivedTime }: FamilyState): string {
 }
 
 /** Families whose routes outlive their session, or wait for others. */
+/** Outbound route filtering and damping, one line each. */
+function filterLines(families: readonly FamilyState[], style: Style, width: number): string[] {
+  const texts: string[] = [];
+  for (const { family, orf, damped } of families) {
+    if (orf?.waiting)
+      texts.push(`${family}: nothing is announced before the neighbor sends its filter (ORF), or asks`);
+    else if (orf?.receives)
+      texts.push(`${family}: the neighbor's filter (ORF) has ${humanCount(orf.totalEntries)} entries`);
+    if (orf?.deferred)
+      texts.push(`${family}: it sent another filter, to be used when it asks for its routes`);
+    if (orf && orf.discarded !== "")
+      texts.push(`${family}: its filter was thrown away: ${safeText(orf.discarded)}`);
+    if (orf?.sends)
+      texts.push(`${family}: prefix set ${orf.sent} is its filter, ${humanCount(orf.sentEntries)} entries`);
+    if (damped > 0n)
+      texts.push(
+        `${family}: ${humanCount(damped)} routes are suppressed because they flap: cairnctl rib dampened`,
+      );
+  }
+  return texts.flatMap((text) => wrapped(text, width, 2)).map(style.dim);
+}
+
 function staleLines(families: readonly FamilyState[], style: Style, width: number): string[] {
   const lines: string[] = [];
   for (const { family, stale, stalePhase, staleTimeLeft, deferred } of families) {

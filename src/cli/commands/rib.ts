@@ -23,6 +23,7 @@ import { writeMessage } from "../message-output.ts";
 import { listPages, writeList } from "../paging.ts";
 import { renderTable, wrapText } from "../table.ts";
 import type { Argument, Command, Invocation, Option } from "../tree.ts";
+import { dampenedCommand } from "./dampened.ts";
 import { explainPage } from "./explain.ts";
 import { advertisedPage, importPage, type PageStyle } from "./explain-routes.ts";
 import { addCommand, deleteCommand, injectedCommand, loadCommand } from "./inject.ts";
@@ -237,6 +238,7 @@ export const ribCommand: Command = {
     receivedCommand,
     advertisedCommand,
     rejectedCommand,
+    dampenedCommand,
     summaryCommand,
     watchCommand,
     addCommand,
