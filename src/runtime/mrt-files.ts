@@ -102,7 +102,7 @@ class MrtFile {
     busy.add(part);
     try {
       await mkdir(dirname(target), { recursive: true });
-      if (this.appends) await keepLeftOver(part, target);
+      await settleLeftOvers(this.folder, this.effect, (path) => path !== part && busy.has(path));
       const written = await this.fill(part);
       const { keep } = this;
       if (!keep || (this.appends && written === 0)) {
@@ -199,6 +199,21 @@ async function freeName(target: string): Promise<string> {
     if (!isThere) return name;
   }
   throw new Error(`there are ${sameNameMax} files of the name ${target}`);
+}
+
+/** Parts that an earlier run of the daemon left, of this file and of others of its kind. */
+async function settleLeftOvers(
+  folder: string,
+  { pattern, appends }: MrtOpenEffect,
+  isBusy: (path: string) => boolean,
+): Promise<void> {
+  const found: { path: string; time: number }[] = [];
+  await collect(folder, nameParts(`${pattern}.part`), found);
+  for (const { path } of found) {
+    if (isBusy(path)) continue;
+    if (appends) await keepLeftOver(path, path.slice(0, -".part".length));
+    else await rm(path, { force: true });
+  }
 }
 
 async function syncFolder(folder: string): Promise<void> {

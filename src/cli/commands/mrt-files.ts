@@ -67,7 +67,8 @@ export const replayCommand: Command = {
   details:
     "Opens a session as a neighbor of its own, sends the routes of one peer of the file (a table, or updates in their " +
     "order), then the End-of-RIB markers, and keeps the session until Ctrl-C. The AS number is that of the peer unless " +
-    "--asn gives another one, which the speaker must then expect. Path identifiers are left out.",
+    "--asn gives another one; the speaker must expect it, and must then not insist on its standing first in AS paths. " +
+    "Path identifiers are left out.",
   args: [fileArgument],
   options: [
     { name: "to", value: "ADDR[:PORT]", help: "The speaker; port 179 unless given" },

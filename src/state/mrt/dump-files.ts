@@ -5,7 +5,7 @@
 import { limits } from "../../base/limits.ts";
 import { MrtCompression, type MrtDumpSpec } from "../../gen/cairn/v1/mrt_service_pb.ts";
 import { MessageWriter } from "../../wire/message-writer.ts";
-import type { Effects } from "../effects.ts";
+import type { Effects, MrtOpenEffect } from "../effects.ts";
 import { durationMs } from "../schema.ts";
 
 /** Names a file between core and shell. Never reused within a run. */
@@ -14,10 +14,18 @@ export type MrtFileId = number;
 /** Bytes handed to the shell at a time. */
 const pieceBytes = 1 << 18;
 
-const compressionOf: Readonly<Record<number, "none" | "gzip" | "zstd">> = {
+const compressions: Readonly<Record<number, MrtOpenEffect["compression"]>> = {
   [MrtCompression.NONE]: "none",
+  [MrtCompression.GZIP]: "gzip",
   [MrtCompression.ZSTD]: "zstd",
 };
+
+/** As declared; else what the ending says, for that is what tools go by. */
+function compressionOf({ compression, path }: MrtDumpSpec): MrtOpenEffect["compression"] {
+  return (
+    compressions[compression] ?? (path.endsWith(".gz") ? "gzip" : path.endsWith(".zst") ? "zstd" : "none")
+  );
+}
 
 /** A file that is being written. */
 export class DumpFile {
@@ -56,7 +64,7 @@ export class DumpFile {
       file: id,
       path,
       pattern: spec.path,
-      compression: compressionOf[spec.compression] ?? "gzip",
+      compression: compressionOf(spec),
       appends,
       maxFiles: spec.maxFiles ?? 0,
       maxAgeMs: durationMs(spec.maxAge),
