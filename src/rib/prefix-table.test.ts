@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import fc from "fast-check";
+import { seededRandom } from "../base/random.ts";
 import { PrefixTable4, PrefixTable16 } from "./prefix-table.ts";
 
 for (const make of [() => new PrefixTable4(), () => new PrefixTable16()]) {
@@ -103,6 +104,40 @@ for (const make of [() => new PrefixTable4(), () => new PrefixTable16()]) {
       each(() => table.intern(bytes, 0, 20));
       assert.equal(table.capacity, capacity, "free rows are used again");
       assert.equal(table.count, 10_000);
+    });
+
+    test("rows that go while others move over after a growth take nothing along, and none comes back", () => {
+      const random = seededRandom(7);
+      const table = make();
+      const bytes = new Uint8Array(addressBytes);
+      const view = new DataView(bytes.buffer);
+      const rows = new Map<number, number>();
+      const alive: number[] = [];
+      let { capacity } = table;
+      let grownAt = Number.NEGATIVE_INFINITY;
+      const find = (i: number): number => {
+        view.setUint32(0, i << 12);
+        return table.find(bytes, 0, 20);
+      };
+      for (let i = 0; i < 20_000; i++) {
+        view.setUint32(0, i << 12);
+        rows.set(i, table.intern(bytes, 0, 20));
+        alive.push(i);
+        if (table.capacity !== capacity) grownAt = i;
+        capacity = table.capacity;
+        const isGrown = i - grownAt < 30;
+        for (let n = isGrown ? 3 : 0; n > 0; n--) {
+          const at = Math.floor(random() * alive.length);
+          const [gone] = alive.splice(at, 1, alive[alive.length - 1]);
+          alive.pop();
+          table.remove(rows.get(gone)!);
+          rows.delete(gone);
+          assert.equal(find(gone), 0);
+          if (alive.length === 0) break;
+        }
+        if (isGrown) for (const [each, row] of rows) assert.equal(find(each), row);
+      }
+      assert.equal(table.count, rows.size);
     });
   });
 }

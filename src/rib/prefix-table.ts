@@ -28,7 +28,8 @@ export abstract class PrefixTable {
   protected slots = new Int32Array(initialCapacity * 2);
   /**
    * After a growth: the smaller slots of before, from which rows move over a few at a time, so that no single prefix
-   * pays for all of them. Read only; new rows go to `slots`. Empty when nothing is left to move.
+   * pays for all of them. New rows go to `slots`; what is removed leaves `removed` behind, so that nothing behind it is
+   * lost. Empty when nothing is left to move.
    */
   protected oldSlots = new Int32Array(0);
   private moved = 0;
@@ -71,7 +72,27 @@ export abstract class PrefixTable {
   /** Forgets a prefix. Its row may be reused at once, so nothing may refer to it any more. */
   remove(id: PrefixId): void {
     assert(this.length[id] !== markerLength, "not a prefix");
-    this.moveOver(this.oldSlots.length);
+    if (!this.removeOld(id)) this.removeSlot(id);
+    this.countByLength[this.length[id]]--;
+    this.count--;
+    this.length[id] = markerLength;
+    this.freeRows.push(id);
+  }
+
+  /** @returns true when the row stood in the slots of before a growth and had not moved over yet */
+  private removeOld(id: PrefixId): boolean {
+    const old = this.oldSlots;
+    if (old.length === 0) return false;
+    const mask = old.length - 1;
+    let slot = this.hashOf(id) & mask;
+    while (old[slot] !== id && old[slot] !== 0) slot = (slot + 1) & mask;
+    // What moved over still stands there as well.
+    const isHere = old[slot] === id;
+    if (isHere) old[slot] = removed;
+    return isHere && slot >= this.moved;
+  }
+
+  private removeSlot(id: PrefixId): void {
     const mask = this.slots.length - 1;
     let hole = this.hashOf(id) & mask;
     while (this.slots[hole] !== id) hole = (hole + 1) & mask;
@@ -83,10 +104,6 @@ export abstract class PrefixTable {
       }
     }
     this.slots[hole] = 0;
-    this.countByLength[this.length[id]]--;
-    this.count--;
-    this.length[id] = markerLength;
-    this.freeRows.push(id);
   }
 
   memoryBytes(): number {
@@ -126,7 +143,7 @@ export abstract class PrefixTable {
     const end = Math.min(old.length, this.moved + count);
     for (let from = this.moved; from < end; from++) {
       const id = old[from];
-      if (id === 0) continue;
+      if (id === 0 || id === removed) continue;
       let slot = this.hashOf(id) & mask;
       while (slots[slot] !== 0) slot = (slot + 1) & mask;
       slots[slot] = id;
@@ -135,6 +152,9 @@ export abstract class PrefixTable {
     if (end === old.length) this.oldSlots = new Int32Array(0);
   }
 }
+
+/** In old slots, in place of a row that is gone. No row has this number, so no key of it equals any. */
+const removed = -1;
 
 /** Old slots that each new prefix moves over. */
 const movedPerPrefix = 64;

@@ -452,12 +452,15 @@ export class RouteTable {
    * Forgets prefixes without paths that every cursor has passed.
    * @param passed smallest revision that all cursors have passed
    * @param max rows to look at
+   * @returns true when there are more that every cursor may have passed
    */
-  reap(passed: number, max: number): void {
+  reap(passed: number, max: number): boolean {
+    let isWaiting = false;
     for (let n = 0; n < max && this.deadHead < this.dead.length; n++) {
       const prefix = this.dead[this.deadHead];
       const isDead = this.head[prefix] === 0 && !this.pins.has(prefix);
-      if (isDead && after(this.changes.revisionOf[prefix], passed)) break;
+      isWaiting = isDead && after(this.changes.revisionOf[prefix], passed);
+      if (isWaiting) break;
       this.deadHead++;
       this.state[prefix] &= ~queuedDead;
       if (!isDead) continue;
@@ -471,6 +474,7 @@ export class RouteTable {
       this.dead = this.dead.slice(this.deadHead);
       this.deadHead = 0;
     }
+    return !isWaiting && this.hasDead;
   }
 
   private forget(prefix: PrefixId): void {

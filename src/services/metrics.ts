@@ -404,8 +404,8 @@ export class CairnMetrics {
       }
       for (const direction of ["received", "sent"] as const) {
         const counts = state[direction];
-        for (const type of messageTypes) {
-          this.#messages.inc({ neighbor, direction, type: type.slice(0, -1) }, Number(counts?.[type] ?? 0));
+        for (const [type, field] of messageTypes) {
+          this.#messages.inc({ neighbor, direction, type }, Number(counts?.[field] ?? 0));
         }
         this.#bytes.inc({ neighbor, direction }, Number(counts?.bytes ?? 0));
       }
@@ -595,7 +595,13 @@ export class CairnMetrics {
   }
 }
 
-const messageTypes = ["opens", "updates", "keepalives", "notifications", "refreshes"] as const;
+const messageTypes = [
+  ["open", "opens"],
+  ["update", "updates"],
+  ["keepalive", "keepalives"],
+  ["notification", "notifications"],
+  ["refresh", "refreshes"],
+] as const;
 
 function secondsOf(duration: Duration | undefined): number {
   return duration ? Number(duration.seconds) + duration.nanos / 1e9 : 0;

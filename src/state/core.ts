@@ -71,6 +71,8 @@ const microsPerStep = 60;
 
 /** Retractions of routes whose time is over, per turn. */
 const expiriesPerTurn = 1000;
+/** Prefixes that are gone, given back per turn: some 2 ms. */
+const reapedPerTurn = 2048;
 
 export class Core {
   readonly effects = new Effects();
@@ -109,6 +111,8 @@ export class Core {
   /** Error of the last write that failed; empty while the store is well. */
   storeError = "";
   private shutDown: { exitAtMs: number } | undefined;
+  /** Prefixes that are gone wait only for another turn. */
+  private isReaping = false;
 
   /**
    * @param stored what the last run left
@@ -724,12 +728,13 @@ export class Core {
 
   /** Rows of prefixes that are gone can be used again once every cursor has passed them. */
   private forget(): void {
+    this.isReaping = false;
     for (const table of this.routing.tables) {
       if (!table.hasDead) continue;
       let passed = this.groups.passed(table.family) ?? table.changes.revision;
       const watched = this.watchers.passed(table);
       if (watched !== undefined && ((passed - watched) | 0) > 0) passed = watched;
-      table.reap(this.kernel.passed(table, passed), 8192);
+      if (table.reap(this.kernel.passed(table, passed), reapedPerTurn)) this.isReaping = true;
     }
   }
 
@@ -759,7 +764,8 @@ export class Core {
       this.resources.hasWork ||
       this.mrt.hasWork ||
       this.validation.hasWork ||
-      this.jobs.size > 0
+      this.jobs.size > 0 ||
+      this.isReaping
     );
   }
 
