@@ -188,7 +188,7 @@ export class RouteTable {
       }
       if (reason === 0) {
         this.challenge(prefix, path);
-        this.lookBehind(prefix, false);
+        if (this.looksBehind) this.lookBehind(prefix, false);
       } else this.countOver(neighbor, reason, 1);
       return true;
     }
@@ -245,7 +245,7 @@ export class RouteTable {
       if (wasEligible) this.choose(prefix, this.head[prefix], false);
       else this.challenge(prefix, path);
     } else if (wasEligible) this.choose(prefix, this.head[prefix], false);
-    if (wasEligible || isEligible) {
+    if (this.looksBehind && (wasEligible || isEligible)) {
       this.lookBehind(prefix, attr !== attrBefore && this.multipath?.has(path) === true);
     }
   }
@@ -319,7 +319,7 @@ export class RouteTable {
     this.received[neighbor]--;
     if (wasAccepted) this.accepted[neighbor]--;
     if (wasEligible) this.choose(prefix, bestBefore, bestBefore === path);
-    if (wasEligible) this.lookBehind(prefix, wasUsed);
+    if (wasEligible && this.looksBehind) this.lookBehind(prefix, wasUsed);
     if (this.head[prefix] === 0) this.bury(prefix);
   }
 
@@ -344,6 +344,11 @@ export class RouteTable {
     this.choose(prefix, this.bestOf(prefix), false);
     // The order behind the best path may be another one now, and so may weights.
     this.lookBehind(prefix, wasUsed);
+  }
+
+  /** Somebody wants to know of paths behind the best one; most tables have nobody, and pay for this question alone. */
+  private get looksBehind(): boolean {
+    return this.followsAllPaths || this.multipath !== undefined;
   }
 
   /**
