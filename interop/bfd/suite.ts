@@ -16,12 +16,12 @@ const ends = {
 type End = keyof typeof ends;
 const all = Object.keys(ends) as End[];
 const [ourAs, theirAs] = [65001, 65002];
-/** Milliseconds that the other side wants; cairn wants 200 and a multiplier of 3. */
-const theirMs = 150;
-/** From 3 x 200 ms: the other side sends every 200 ms, for we want no more. */
-const detectionMs = 600;
+/** Milliseconds that the other side wants; cairn wants 300 and a multiplier of 3. */
+const theirMs = 250;
+/** From 3 x 300 ms: the other side sends every 300 ms, for we want no more. */
+const detectionMs = 900;
 
-const bfd = { min_tx: "200ms", min_rx: "200ms" };
+const bfd = { min_tx: "300ms", min_rx: "300ms" };
 
 interface Other {
   /** State words of BFD, in lower case, by end. */
@@ -76,8 +76,8 @@ async function comesUp(checks: Checks, cairn: Router, other: Other): Promise<voi
     },
   );
   await checks.check("both have agreed on the intervals", async () => {
-    // We want 200 ms and so do we get them; its 150 ms are less than what we are ready for.
-    const times = { transmitInterval: "0.200s", detectionTime: "0.600s" };
+    // We want 300 ms and so do we get them; its 250 ms are less than what we are ready for.
+    const times = { transmitInterval: "0.300s", detectionTime: "0.900s" };
     const near = { ...times, multihop: false, minimumTtl: 255 };
     const far = { ...times, multihop: true, minimumTtl: 1 };
     await eventually("at cairn", { four: near, six: near, far }, async () => {
@@ -140,13 +140,13 @@ async function timersChange(checks: Checks, cairn: Router, other: Other): Promis
   await checks.check("timers change while up: agreed on by polls, and nothing goes down", async () => {
     const before = await counts(cairn);
     await cairn.cli("neighbor", "set", ends.four.theirs, "--bfd", "min_tx=500ms,min_rx=100ms,multiplier=4");
-    // We send every 500 ms, four times; it sends every 150 ms now, as it wants.
+    // We send every 500 ms, four times; it sends every 250 ms now, as it wants.
     await eventually("at the other side", 2000, () => other.detection("four"));
     await eventually("at cairn", [`0.${theirMs * 3}s`, "0.500s"], async () => {
       const { detectionTime, transmitInterval } = await session(cairn, "four");
       return [detectionTime, transmitInterval];
     });
-    await cairn.cli("neighbor", "set", ends.four.theirs, "--bfd", "min_tx=200ms,min_rx=200ms");
+    await cairn.cli("neighbor", "set", ends.four.theirs, "--bfd", "min_tx=300ms,min_rx=300ms");
     await eventually("at the other side", detectionMs, () => other.detection("four"));
     equal("downs and resets", before, await counts(cairn));
   });
@@ -182,11 +182,11 @@ async function takenAwayByUs(checks: Checks, cairn: Router, other: Other): Promi
       await cairn.cli("neighbor", "set", ends.six.theirs, "--bfd", "enabled=false");
       await eventually(
         "last reset",
-        "received Cease",
+        other.offence,
         async () => (await neighbor(cairn, "six")).lastResetReason,
       );
       await eventually("BGP", true, () => other.established("six"));
-      await cairn.cli("neighbor", "set", ends.six.theirs, "--bfd", "min_tx=200ms,min_rx=200ms");
+      await cairn.cli("neighbor", "set", ends.six.theirs, "--bfd", "min_tx=300ms,min_rx=300ms");
       await eventually("BFD at the other side", "up", async () => (await other.bfd()).six);
     },
   );
@@ -194,7 +194,7 @@ async function takenAwayByUs(checks: Checks, cairn: Router, other: Other): Promi
 
 async function strict(checks: Checks, lab: Lab, cairn: Router, theirs: Namespace): Promise<void> {
   await checks.check("strict: BGP waits for BFD, and comes up with it", async () => {
-    await cairn.cli("neighbor", "set", ends.six.theirs, "--bfd", "min_tx=200ms,min_rx=200ms,strict=true");
+    await cairn.cli("neighbor", "set", ends.six.theirs, "--bfd", "min_tx=300ms,min_rx=300ms,strict=true");
     // Only BFD is cut: BGP itself could come up.
     await lab.in(theirs, ["nft", "-f", lab.file("cut-bfd.nft", cutBfd)]);
     await eventually("at cairn", "waiting for BFD", async () => (await neighbor(cairn, "six")).status);
