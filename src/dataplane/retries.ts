@@ -3,16 +3,15 @@ import type { ArtifactName } from "./artifact.ts";
 
 const firstDelayMs = 250;
 const lastDelayMs = 60_000;
-/** Repairs that are made at once; from then on each waits twice as long as the one before. */
-const freeRepairs = 4;
-/** Peace of this length makes up for all repairs. */
-const peaceMs = 60_000;
+/** Repairs that are made at once; each of them is good again after `repairEveryMs`, and beyond them one waits for that. */
+const repairsAtOnce = 8;
+const repairEveryMs = 2_000;
 
 interface Trouble {
   readonly name: ArtifactName;
   /** Failures in a row. */
   failures: number;
-  /** Repairs of drift, none further than `peaceMs` from the next. */
+  /** Repairs that are not made good yet, as of `repairedAtMs`. */
   repairs: number;
   repairedAtMs: number;
   /** Not before this; 0 for at once. */
@@ -44,16 +43,14 @@ export class Retries {
    */
   fought(text: string, name: ArtifactName, nowMs: number): boolean {
     const trouble = this.troubleOf(text, name);
-    const { repairs, repairedAtMs } = trouble;
-    if (nowMs - repairedAtMs > peaceMs) trouble.repairs = 0;
-    const over = repairs - freeRepairs;
-    const delayMs = over < 0 ? 0 : Math.min(firstDelayMs * 2 ** over, lastDelayMs / 2);
-    if (trouble.repairs > 0 && nowMs - repairedAtMs < delayMs) {
-      trouble.waitUntilMs = repairedAtMs + delayMs;
+    const left = Math.max(0, trouble.repairs - (nowMs - trouble.repairedAtMs) / repairEveryMs);
+    trouble.repairs = left;
+    trouble.repairedAtMs = nowMs;
+    if (left > repairsAtOnce - 1) {
+      trouble.waitUntilMs = nowMs + Math.ceil((left - repairsAtOnce + 1) * repairEveryMs);
       return true;
     }
     trouble.repairs++;
-    trouble.repairedAtMs = nowMs;
     trouble.waitUntilMs = 0;
     return false;
   }
@@ -95,7 +92,7 @@ export class Retries {
       name: { class: className, key },
       failures: 0,
       repairs: 0,
-      repairedAtMs: Number.NEGATIVE_INFINITY,
+      repairedAtMs: 0,
       waitUntilMs: 0,
     };
     this.troubles.set(text, fresh);

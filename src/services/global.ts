@@ -28,8 +28,11 @@ export function globalService(services: ServiceContext): ServiceImpl<typeof Glob
         return check.present("spec", request.spec);
       });
       const mask = request.updateMask;
-      const op: MutationOp =
-        mask.length === 0 ? { op: "put", kind, spec } : { op: "patch", kind, name: globalName, spec, mask };
+      // The first one has nothing to keep.
+      const isWhole = mask.length === 0 || !view.object(kind, globalName);
+      const op: MutationOp = isWhole
+        ? { op: "put", kind, spec }
+        : { op: "patch", kind, name: globalName, spec, mask };
       return changeSet(await mutate(services, context, request, [op], specPaths(kind, globalName)));
     },
   };

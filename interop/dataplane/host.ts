@@ -1,0 +1,130 @@
+/** A host that cairnd owns: a namespace with two links, seen through iproute2 and driven through cairnctl. */
+import path from "node:path";
+import { type Daemon, type Exit, type Lab, type Namespace, pause } from "../lib/lab.ts";
+
+const bin = path.join(import.meta.dirname, "../../bin");
+
+/** What the kernel holds of the classes that cairn writes, as sorted lines. Link-local addresses come by themselves. */
+export interface KernelState {
+  readonly links: readonly string[];
+  readonly addresses: readonly string[];
+  readonly routes: readonly string[];
+  readonly forwarding: string;
+}
+
+export class Host {
+  readonly lab: Lab;
+  readonly namespace: Namespace;
+  readonly daemon: Daemon;
+  readonly #socket: string;
+
+  private constructor(lab: Lab, namespace: Namespace, prefix: readonly string[]) {
+    this.lab = lab;
+    this.namespace = namespace;
+    const state = path.join(lab.folder, "state");
+    this.#socket = `unix://${state}/grpc.sock`;
+    const command = [...prefix, `${bin}/cairnd`, "--state-dir", state, "--dataplane", "linux"];
+    this.daemon = lab.daemon(namespace, "cairnd", command);
+  }
+
+  /** @param prefix a command that starts the daemon with less than all capabilities */
+  static async open(lab: Lab, prefix: readonly string[] = []): Promise<Host> {
+    const namespace = await lab.namespace("host");
+    const host = new Host(lab, namespace, prefix);
+    for (const device of ["eth0", "eth1"]) {
+      await host.ip("link", "add", device, "type", "veth", "peer", "name", `far-${device}`);
+      await host.ip("link", "set", `far-${device}`, "up");
+    }
+    await host.ip("link", "set", "eth0", "up");
+    await host.ip("address", "add", "192.0.2.2/24", "dev", "eth0");
+    // Somebody else's, which must never change.
+    await host.ip("route", "add", "203.0.113.0/24", "via", "192.0.2.9", "proto", "static");
+    await host.ip("address", "add", "192.0.2.3/24", "dev", "eth0");
+    return host;
+  }
+
+  async start(): Promise<void> {
+    await this.daemon.start();
+    for (let tries = 0; ; tries++) {
+      const { code, stderr } = await this.try("health");
+      if (code === 0) return;
+      if (!this.daemon.running) throw new Error(`cairnd ended:\n${this.daemon.log.slice(-2000)}`);
+      if (tries > 150) throw new Error(`cairnd does not answer: ${stderr}`);
+      await pause(50);
+    }
+  }
+
+  try(...args: readonly string[]): Promise<Exit> {
+    return this.lab.try(this.namespace, [`${bin}/cairnctl`, "-s", this.#socket, ...args]);
+  }
+
+  async cli(...args: readonly string[]): Promise<string> {
+    return this.lab.in(this.namespace, [`${bin}/cairnctl`, "-s", this.#socket, ...args]);
+  }
+
+  async ip(...args: readonly string[]): Promise<string> {
+    return this.lab.in(this.namespace, ["ip", ...args]);
+  }
+
+  /** KIND/NAME and phase of every object that has one. */
+  async phases(kinds: readonly string[]): Promise<Record<string, string>> {
+    const phases: Record<string, string> = {};
+    for (const kind of kinds) {
+      const { resources = [] } = JSON.parse(await this.cli("get", kind, "--json")) as {
+        resources?: Listed[];
+      };
+      for (const { metadata, status } of resources) {
+        phases[`${kind}/${metadata.name}`] = status.phase.replace("RESOURCE_PHASE_", "").toLowerCase();
+      }
+    }
+    return phases;
+  }
+
+  async kernel(): Promise<KernelState> {
+    const links = JSON.parse(await this.ip("-j", "-d", "link")) as LinkJson[];
+    const addresses = JSON.parse(await this.ip("-j", "address")) as AddressJson[];
+    const routes = (await this.ip("-4", "route", "show", "table", "all")) + (await this.ip("-6", "route"));
+    const { stdout } = await this.lab.try(this.namespace, ["cat", "/proc/sys/net/ipv4/ip_forward"]);
+    return {
+      links: links
+        .map((link) => {
+          const kind = link.linkinfo?.info_kind ?? "";
+          const up = link.flags.includes("UP") ? "up" : "down";
+          return `${link.ifname} ${kind} mtu ${link.mtu} ${up} ${link.master ?? ""}`.trim();
+        })
+        .sort(),
+      addresses: addresses
+        .flatMap(({ ifname, addr_info }) =>
+          addr_info
+            .filter(({ local }) => !local.startsWith("fe80"))
+            .map(({ local, prefixlen }) => `${ifname} ${local}/${prefixlen}`),
+        )
+        .sort(),
+      routes: routes
+        .replace(/\n\s+/g, " ")
+        .split("\n")
+        .map((line) => line.trim().replace(/ pref medium| linkdown/g, "").replace(/\s+/g, " "))
+        .filter((line) => / proto (67|static)\b/.test(line))
+        .sort(),
+      forwarding: stdout.trim(),
+    };
+  }
+}
+
+interface Listed {
+  readonly metadata: { readonly name: string };
+  readonly status: { readonly phase: string };
+}
+
+interface LinkJson {
+  readonly ifname: string;
+  readonly mtu: number;
+  readonly flags: readonly string[];
+  readonly master?: string;
+  readonly linkinfo?: { readonly info_kind?: string };
+}
+
+interface AddressJson {
+  readonly ifname: string;
+  readonly addr_info: readonly { readonly local: string; readonly prefixlen: number }[];
+}
