@@ -30,7 +30,7 @@ export interface MrtAttributes {
   readonly faults: readonly string[];
 }
 
-const lenient: DecodeContext = { fourOctetAs: true, addPath: 0, external: false, families: 0xff };
+const lenient: DecodeContext = { fourOctetAs: true, addPath: 0, external: false, aigp: true, families: 0xff };
 const none = new Uint8Array(0);
 
 /** `origin` of attributes without ORIGIN. */

@@ -14,8 +14,8 @@ export { mutate } from "./mutate.ts";
 const contexts: readonly DecodeContext[] = [
   { fourOctetAs: true, addPath: 0, external: true, families: 3 },
   { fourOctetAs: false, addPath: 0, external: true, families: 3 },
-  { fourOctetAs: true, addPath: 3, external: false, families: 3 },
-  { fourOctetAs: true, addPath: 1, external: false, families: 2 },
+  { fourOctetAs: true, addPath: 3, external: false, aigp: true, families: 3 },
+  { fourOctetAs: true, addPath: 1, external: false, confederation: true, families: 2 },
 ];
 
 const out = new UpdateScratch();

@@ -2,6 +2,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Prefix, parseIp, parsePrefix } from "../../src/base/ip.ts";
+import { withAigpMetric } from "../../src/wire/attributes/aigp.ts";
 import { keepaliveBytes } from "../../src/wire/keepalive.ts";
 import { encodeNotification, encodeShutdownMessage } from "../../src/wire/notification.ts";
 import { encodeOpen } from "../../src/wire/open.ts";
@@ -32,6 +33,12 @@ const rich: PathAttributes = {
   unknown: [{ flags: 0xe0, type: 99, value: Uint8Array.of(1, 2, 3) }],
 };
 
+const inConfederation = {
+  ...rich,
+  asPath: [{ type: SegmentType.confedSequence, asns: [65_002, 200_000] }, ...rich.asPath],
+  aigp: withAigpMetric(new Uint8Array(0), 7n),
+};
+
 const reach4 = ["10.0.0.0/8", "10.1.2.0/24", "0.0.0.0/0", "10.1.2.3/32"].map(
   (text) => parsePrefix(text) as Prefix,
 );
@@ -48,6 +55,7 @@ const updates: Uint8Array[] = [
   encodeUpdate({ attributes: { ...rich, nextHop: both }, reach: reach6 }, twoOctet)!,
   encodeUpdate({ withdrawn: reach4 })!,
   encodeUpdate({ withdrawn: reach6 })!,
+  encodeUpdate({ attributes: inConfederation, reach: reach4 })!,
   update(""),
   update("800f03 000201"),
   update("400304c0000201 5002000602010000fde9 40010100", "18 0a0102", "08 0b"),

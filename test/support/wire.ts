@@ -1,12 +1,13 @@
 /** Bytes and arbitrary values for tests of the wire floor. */
 import fc from "fast-check";
+import { withAigpMetric } from "../../src/wire/attributes/aigp.ts";
 import type { DecodeContext } from "../../src/wire/decode-context.ts";
 import { emptyAttributes, type PathAttributes, SegmentType } from "../../src/wire/path-attributes.ts";
 import { UpdateScratch } from "../../src/wire/scratch.ts";
 import { decodeUpdate } from "../../src/wire/update-decode.ts";
 
 export const ebgp: DecodeContext = { fourOctetAs: true, addPath: 0, external: true, families: 3 };
-export const ibgp: DecodeContext = { ...ebgp, external: false };
+export const ibgp: DecodeContext = { ...ebgp, external: false, aigp: true };
 export const ebgpTwoOctet: DecodeContext = { ...ebgp, fourOctetAs: false };
 
 /** Bytes of hexadecimal text; spaces are ignored. */
@@ -89,6 +90,7 @@ export function arbitraryAttributes(nextHop: fc.Arbitrary<Uint8Array>): fc.Arbit
         maxLength: 40,
         selector: (parts) => parts.join(":"),
       }),
+      aigp: fc.option(fc.bigInt(0n, 0xffff_ffff_ffff_fffen), { nil: undefined }),
       unknown: fc
         .uniqueArray(
           fc.record(
@@ -104,7 +106,10 @@ export function arbitraryAttributes(nextHop: fc.Arbitrary<Uint8Array>): fc.Arbit
           list.sort((a, b) => a.type - b.type).map(({ type, value }) => ({ flags: 0xe0, type, value })),
         ),
     })
-    .map((fields) => ({ ...emptyAttributes(), ...fields }));
+    .map(({ aigp, ...fields }) => {
+      const none = emptyAttributes();
+      return { ...none, ...fields, aigp: aigp === undefined ? none.aigp : withAigpMetric(none.aigp, aigp) };
+    });
 }
 
 function hexDigits(bytes: number): fc.Arbitrary<string> {
