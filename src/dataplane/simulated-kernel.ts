@@ -39,6 +39,12 @@ export interface KernelNews {
   routes(answers: readonly RouteAnswer[]): void;
 }
 
+interface Watched {
+  readonly address: Uint8Array;
+  /** The answer that was told, as text. */
+  told: string;
+}
+
 const mainTable = 254;
 const staticProtocol = 4;
 
@@ -47,7 +53,7 @@ export class KernelSimulator {
   private readonly indexes = new Map<string, number>();
   private links: readonly Link[] = [];
   private routes: readonly KernelRoute[] = [];
-  private readonly watched = new Map<string, { readonly address: Uint8Array; told: string }>();
+  private readonly watched = new Map<string, Watched>();
 
   constructor(news: KernelNews) {
     this.news = news;
@@ -56,8 +62,9 @@ export class KernelSimulator {
   /** Tells of the addresses from now on, and no longer of the others. */
   watch(watch: readonly Uint8Array[], unwatch: readonly Uint8Array[]): void {
     for (const address of unwatch) this.watched.delete(formatIp(address));
-    for (const address of watch) this.watched.set(formatIp(address), { address, told: "nothing" });
-    this.tellRoutes();
+    const added = watch.map((address) => ({ address, told: "nothing" }));
+    for (const entry of added) this.watched.set(formatIp(entry.address), entry);
+    this.tellRoutes(added);
   }
 
   /** Links and routes are these from now on. A link keeps its index as long as its name is there. */
@@ -73,7 +80,7 @@ export class KernelSimulator {
       changed,
       gone.map(({ index }) => index),
     );
-    this.tellRoutes();
+    this.tellRoutes(this.watched.values());
   }
 
   /** The route that packets to an address take: longest match, then the lowest metric. */
@@ -87,9 +94,9 @@ export class KernelSimulator {
     return best;
   }
 
-  private tellRoutes(): void {
+  private tellRoutes(entries: Iterable<Watched>): void {
     const answers: RouteAnswer[] = [];
-    for (const entry of this.watched.values()) {
+    for (const entry of entries) {
       const route = this.lookup(entry.address);
       const told = text(route);
       if (told === entry.told) continue;

@@ -67,9 +67,8 @@ export class NextHopTracker {
   private readonly dirty = new Set<TrackedNextHop>();
   /** By next hop, those whose way depends on it. */
   private readonly dependants = new Map<NextHopId, Set<TrackedNextHop>>();
-  /** By address size, what is asked whether a changed prefix covers it; undefined after a change of what is tracked. */
+  /** By address size: whom a changed prefix covers. */
   private readonly covers = { 4: new CoverIndex(1), 16: new CoverIndex(4) };
-  private coversStale = false;
   /** By family: this consumer's place in the change list. */
   private readonly markers: readonly number[];
   private readonly words = new Uint32Array(1);
@@ -189,7 +188,7 @@ export class NextHopTracker {
       this.tracked.set(id, hop);
       watch.push(address);
       this.touch(hop);
-      this.coversStale = true;
+      this.covers[sizeOf(address)].add(id, addressWords(address));
     }
     moved.length = 0;
     if (watch.length + unwatch.length > 0) this.host.effects.push({ kind: "kernel.watch", watch, unwatch });
@@ -199,7 +198,7 @@ export class NextHopTracker {
     this.dependOn(hop, []);
     this.tracked.delete(hop.id);
     this.dirty.delete(hop);
-    this.coversStale = true;
+    this.covers[sizeOf(hop.address)].remove(addressWords(hop.address));
     // Whoever led on by it has lost that.
     for (const dependant of this.dependants.get(hop.id) ?? []) this.dirty.add(dependant);
   }
@@ -213,7 +212,6 @@ export class NextHopTracker {
       const marker = this.markers[i];
       let row = nextRoute(tables[i], marker);
       if (row === 0) continue;
-      if (this.coversStale) this.indexCovers();
       let last = 0;
       for (; row !== 0 && left > 0; row = changes.next[row], left--) {
         last = row;
@@ -221,14 +219,6 @@ export class NextHopTracker {
       }
       changes.moveAfter(marker, last);
     }
-  }
-
-  private indexCovers(): void {
-    for (const bytes of [4, 16] as const) {
-      const hops = [...this.tracked.values()].filter(({ address }) => address.length === bytes);
-      this.covers[bytes].set(hops.map(({ id, address }) => ({ id, words: addressWords(address) })));
-    }
-    this.coversStale = false;
   }
 
   private readonly touchId = (id: NextHopId): void => {
@@ -365,6 +355,10 @@ function nextRoute(table: RouteTable, marker: number): number {
 
 function holdMs(streak: number): number {
   return Math.min(holdMaxMs, holdBaseMs * 2 ** (streak - freeChanges - 1));
+}
+
+function sizeOf(address: Uint8Array): 4 | 16 {
+  return address.length === 4 ? 4 : 16;
 }
 
 function sameAddress(a: Uint8Array, b: Uint8Array): boolean {

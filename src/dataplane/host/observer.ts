@@ -51,6 +51,7 @@ export interface ObserverCounts {
 }
 
 interface Watched {
+  readonly id: number;
   readonly address: Uint8Array;
   /** The answer that was told, as text; empty before the first. */
   told: string;
@@ -70,8 +71,8 @@ export class KernelObserver {
   private requests: NetlinkSocket | undefined;
   private readonly watched = new Map<string, Watched>();
   private readonly covers = { 4: new CoverIndex(1), 16: new CoverIndex(4) };
-  private readonly coverIds: { 4: Watched[]; 16: Watched[] } = { 4: [], 16: [] };
-  private coversStale = false;
+  private readonly byId = new Map<number, Watched>();
+  private nextId = 1;
   private toldLinks = new Map<number, string>();
   private toldAnyLinks = false;
   private linksStale = true;
@@ -122,14 +123,17 @@ export class KernelObserver {
       const entry = this.watched.get(formatIp(address));
       if (!entry) continue;
       this.watched.delete(formatIp(address));
+      this.byId.delete(entry.id);
+      this.covers[sizeOf(address)].remove(addressWords(address));
       this.routesStale.delete(entry);
     }
     for (const address of watch) {
-      const entry: Watched = { address, told: "", asked: false };
+      const entry: Watched = { id: this.nextId++, address, told: "", asked: false };
       this.watched.set(formatIp(address), entry);
+      this.byId.set(entry.id, entry);
+      this.covers[sizeOf(address)].add(entry.id, addressWords(address));
       this.routesStale.add(entry);
     }
-    this.coversStale = true;
     // Links are told before the routes over them.
     if (this.toldAnyLinks) this.askRoutes();
   }
@@ -170,22 +174,14 @@ export class KernelObserver {
     if (this.watched.size === 0) return;
     const destination = readDestination(bytes, at, end);
     if (!destination) return;
-    if (this.coversStale) this.indexCovers();
-    const size = destination.bytes.length === 4 ? 4 : 16;
-    this.covers[size].covered(addressWords(destination.bytes), 0, destination.length, (id) => {
-      this.routesStale.add(this.coverIds[size][id]);
-      this.settleSoon();
-    });
+    const { bytes: prefix, length } = destination;
+    this.covers[sizeOf(prefix)].covered(addressWords(prefix), 0, length, this.routeStale);
   }
 
-  private indexCovers(): void {
-    for (const size of [4, 16] as const) {
-      const entries = [...this.watched.values()].filter(({ address }) => address.length === size);
-      this.coverIds[size] = entries;
-      this.covers[size].set(entries.map(({ address }, id) => ({ id, words: addressWords(address) })));
-    }
-    this.coversStale = false;
-  }
+  private readonly routeStale = (id: number): void => {
+    this.routesStale.add(this.byId.get(id)!);
+    this.settleSoon();
+  };
 
   private settleSoon(): void {
     if (this.settling) return;
@@ -313,6 +309,10 @@ export class KernelObserver {
     entry.told = told;
     answers.push({ address: entry.address, route: found });
   }
+}
+
+function sizeOf(address: Uint8Array): 4 | 16 {
+  return address.length === 4 ? 4 : 16;
 }
 
 /** What an error stands for: IPv4 does not tell of the route that refuses. Undefined: there is none. */
