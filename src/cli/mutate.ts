@@ -31,7 +31,7 @@ export function mutationFields(invocation: Invocation): {
   };
 }
 
-interface MutationResponse {
+export interface MutationResponse {
   readonly generation: bigint;
   readonly changes: readonly ObjectChange[];
   readonly warnings?: readonly (string | { readonly object: string; readonly message: string })[];

@@ -2,20 +2,18 @@
 import { toJson } from "@bufbuild/protobuf";
 import {
   AddDynamicRangeResponseSchema,
-  DeleteDynamicRangeResponseSchema,
   type DynamicRange,
   DynamicRangeSpecSchema,
-  GetDynamicRangeResponseSchema,
   NeighborService,
   SetDynamicRangeResponseSchema,
 } from "../../gen/cairn/v1/neighbor_service_pb.ts";
 import { usageError } from "../exit.ts";
 import { humanCount, safeText } from "../human.ts";
 import { mutationFields, mutationOptions, tellMutation } from "../mutate.ts";
+import { deleteVerb, getVerb, tellSpec } from "../named.ts";
 import { listAll, writeList } from "../paging.ts";
-import { specFields } from "../spec-fields.ts";
 import { clearedFields, clearOption, readSpec, specFromFlags, specOptions } from "../spec-flags.ts";
-import { renderFields, writeTable } from "../table.ts";
+import { writeTable } from "../table.ts";
 import type { Argument, Command } from "../tree.ts";
 
 const { method } = NeighborService;
@@ -50,21 +48,19 @@ const listCommand: Command = {
   },
 };
 
-const getCommand: Command = {
-  name: "get",
-  summary: "One range in full",
-  args: [nameArgument],
-  examples: [["cairnctl dynamic get leaves", "settings and counts"]],
-  run: async (context, invocation) => {
-    const client = await context.client();
-    const response = await client.call(method.getDynamicRange, { name: invocation.arg("NAME") });
-    if (!context.forPeople) return context.message(GetDynamicRangeResponseSchema, response);
-    const { spec, state } = response.dynamicRange ?? {};
+const getCommand: Command = getVerb(
+  method.getDynamicRange,
+  nameArgument,
+  {
+    summary: "One range in full",
+    examples: [["cairnctl dynamic get leaves", "settings and counts"]],
+  },
+  (context, { dynamicRange }) => {
+    const { spec, state } = dynamicRange ?? {};
     if (!spec) return;
-    const { out, style } = context;
-    out.line(style.bold(safeText(spec.name)));
-    out.line(renderFields(specFields(DynamicRangeSpecSchema, spec, ["name"]), style).join("\n"));
+    tellSpec(context, DynamicRangeSpecSchema, spec);
     if (!state) return;
+    const { out, style } = context;
     const counts = [
       `${state.neighbors} neighbors, ${state.established} established`,
       `${state.accepted} connections taken`,
@@ -73,7 +69,7 @@ const getCommand: Command = {
     out.line(`  ${counts.join("; ")}`);
     out.line(style.dim(`  its neighbors: cairnctl neighbor --filter "dynamic ${safeText(spec.name)}"`));
   },
-};
+);
 
 const addCommand: Command = {
   name: "add",
@@ -125,21 +121,12 @@ const setCommand: Command = {
   },
 };
 
-const deleteCommand: Command = {
-  name: "delete",
+const deleteCommand: Command = deleteVerb(method.deleteDynamicRange, nameArgument, {
   summary: "Deletes a range and ends the sessions of its neighbors",
   details:
     "To remove one neighbor only: cairnctl neighbor delete ADDR. It may come again as long as the range is there.",
-  args: [nameArgument],
-  options: mutationOptions,
   examples: [["cairnctl dynamic delete leaves --dry-run", "look first"]],
-  run: async (context, invocation) => {
-    const client = await context.client();
-    const request = { name: invocation.arg("NAME"), ...mutationFields(invocation) };
-    const response = await client.call(method.deleteDynamicRange, request);
-    await tellMutation(context, invocation, DeleteDynamicRangeResponseSchema, response);
-  },
-};
+});
 
 export const dynamicCommand: Command = {
   name: "dynamic",

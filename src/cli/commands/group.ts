@@ -3,22 +3,19 @@
 import { toJson } from "@bufbuild/protobuf";
 import {
   AttachNeighborResponseSchema,
-  DeletePeerGroupResponseSchema,
   DetachNeighborResponseSchema,
-  GetPeerGroupResponseSchema,
   type PeerGroup,
   PeerGroupService,
   PeerGroupSpecSchema,
   SetPeerGroupResponseSchema,
 } from "../../gen/cairn/v1/peer_group_service_pb.ts";
 import { CliError, usageError } from "../exit.ts";
-import { safeText } from "../human.ts";
 import { mutationFields, mutationOptions, tellMutation } from "../mutate.ts";
+import { deleteVerb, getVerb, tellSpec } from "../named.ts";
 import { listAll, writeList } from "../paging.ts";
 import { fileOption, readDocument } from "../read-file.ts";
-import { specFields } from "../spec-fields.ts";
 import { clearedFields, clearOption, isSecret, readSpec, specFromFlags, specOptions } from "../spec-flags.ts";
-import { renderFields, writeTable } from "../table.ts";
+import { writeTable } from "../table.ts";
 import type { Argument, Command } from "../tree.ts";
 
 const { method } = PeerGroupService;
@@ -49,25 +46,21 @@ const listCommand: Command = {
   },
 };
 
-const getCommand: Command = {
-  name: "get",
-  summary: "One group with its members",
-  args: [nameArgument],
-  examples: [["cairnctl group get transit", "settings and members"]],
-  run: async (context, invocation) => {
-    const client = await context.client();
-    const response = await client.call(method.getPeerGroup, { name: invocation.arg("NAME") });
-    if (!context.forPeople) return context.message(GetPeerGroupResponseSchema, response);
-    const group = response.peerGroup;
-    if (!group?.spec) return;
-    const { out, style } = context;
-    out.line(style.bold(safeText(group.spec.name)));
-    out.line(renderFields(specFields(PeerGroupSpecSchema, group.spec, ["name"]), style).join("\n"));
-    out.line(
-      group.members.length === 0 ? style.dim("  no members") : `  members: ${group.members.join(", ")}`,
-    );
+const getCommand: Command = getVerb(
+  method.getPeerGroup,
+  nameArgument,
+  {
+    summary: "One group with its members",
+    examples: [["cairnctl group get transit", "settings and members"]],
   },
-};
+  (context, { peerGroup }) => {
+    if (!peerGroup?.spec) return;
+    const { members, spec } = peerGroup;
+    tellSpec(context, PeerGroupSpecSchema, spec);
+    const { out, style } = context;
+    out.line(members.length === 0 ? style.dim("  no members") : `  members: ${members.join(", ")}`);
+  },
+);
 
 const setCommand: Command = {
   name: "set",
@@ -128,19 +121,10 @@ export async function ifFound<T>(answer: Promise<T>): Promise<T | undefined> {
   }
 }
 
-const deleteCommand: Command = {
-  name: "delete",
+const deleteCommand: Command = deleteVerb(method.deletePeerGroup, nameArgument, {
   summary: "Deletes a group that has no members",
-  args: [nameArgument],
-  options: mutationOptions,
   examples: [["cairnctl group delete transit", "refused while neighbors belong to it"]],
-  run: async (context, invocation) => {
-    const client = await context.client();
-    const request = { name: invocation.arg("NAME"), ...mutationFields(invocation) };
-    const response = await client.call(method.deletePeerGroup, request);
-    await tellMutation(context, invocation, DeletePeerGroupResponseSchema, response);
-  },
-};
+});
 
 const attachCommand: Command = {
   name: "attach",

@@ -1,20 +1,17 @@
 /** keychain: keys for TCP-AO. */
 import {
-  DeleteKeychainResponseSchema,
-  GetKeychainResponseSchema,
   type Keychain,
   KeychainService,
   KeychainSpecSchema,
   SetKeychainResponseSchema,
 } from "../../gen/cairn/v1/keychain_service_pb.ts";
 import { usageError } from "../exit.ts";
-import { safeText } from "../human.ts";
 import { mutationFields, mutationOptions, tellMutation } from "../mutate.ts";
+import { deleteVerb, getVerb, tellSpec } from "../named.ts";
 import { listAll, writeList } from "../paging.ts";
 import { fileOption, readDocument } from "../read-file.ts";
-import { specFields } from "../spec-fields.ts";
 import { readSpec, specFromFlags, specOptions } from "../spec-flags.ts";
-import { renderFields, writeTable } from "../table.ts";
+import { writeTable } from "../table.ts";
 import type { Argument, Command } from "../tree.ts";
 
 const { method } = KeychainService;
@@ -41,21 +38,17 @@ const listCommand: Command = {
   },
 };
 
-const getCommand: Command = {
-  name: "get",
-  summary: "One keychain without its secrets",
-  args: [nameArgument],
-  examples: [["cairnctl keychain get core -o yaml", "to change and send back: hidden secrets are kept"]],
-  run: async (context, invocation) => {
-    const client = await context.client();
-    const response = await client.call(method.getKeychain, { name: invocation.arg("NAME") });
-    if (!context.forPeople) return context.message(GetKeychainResponseSchema, response);
-    const spec = response.keychain?.spec;
-    if (!spec) return;
-    context.out.line(context.style.bold(safeText(spec.name)));
-    context.out.line(renderFields(specFields(KeychainSpecSchema, spec, ["name"]), context.style).join("\n"));
+const getCommand: Command = getVerb(
+  method.getKeychain,
+  nameArgument,
+  {
+    summary: "One keychain without its secrets",
+    examples: [["cairnctl keychain get core -o yaml", "to change and send back: hidden secrets are kept"]],
   },
-};
+  (context, { keychain }) => {
+    if (keychain?.spec) tellSpec(context, KeychainSpecSchema, keychain.spec);
+  },
+);
 
 const setCommand: Command = {
   name: "set",
@@ -81,19 +74,10 @@ const setCommand: Command = {
   },
 };
 
-const deleteCommand: Command = {
-  name: "delete",
+const deleteCommand: Command = deleteVerb(method.deleteKeychain, nameArgument, {
   summary: "Deletes a keychain that nobody uses",
-  args: [nameArgument],
-  options: mutationOptions,
   examples: [["cairnctl keychain delete core", "refused while neighbors or groups use it"]],
-  run: async (context, invocation) => {
-    const client = await context.client();
-    const request = { name: invocation.arg("NAME"), ...mutationFields(invocation) };
-    const response = await client.call(method.deleteKeychain, request);
-    await tellMutation(context, invocation, DeleteKeychainResponseSchema, response);
-  },
-};
+});
 
 export const keychainCommand: Command = {
   name: "keychain",

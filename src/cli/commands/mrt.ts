@@ -2,7 +2,6 @@
 import { toJson } from "@bufbuild/protobuf";
 import { ControlService, TriggerMrtDumpResponseSchema } from "../../gen/cairn/v1/control_service_pb.ts";
 import {
-  DeleteMrtDumpResponseSchema,
   GetMrtDumpResponseSchema,
   MrtContent,
   type MrtDump,
@@ -13,6 +12,7 @@ import {
 import { usageError } from "../exit.ts";
 import { humanBytes, humanCount, humanDuration, humanTime, safeText } from "../human.ts";
 import { mutationFields, mutationOptions, tellMutation } from "../mutate.ts";
+import { deleteVerb } from "../named.ts";
 import { listAll, writeList } from "../paging.ts";
 import { specFields } from "../spec-fields.ts";
 import { clearedFields, clearOption, readSpec, specFromFlags, specOptions } from "../spec-flags.ts";
@@ -113,19 +113,10 @@ const setCommand: Command = {
   },
 };
 
-const deleteCommand: Command = {
-  name: "delete",
+const deleteCommand: Command = deleteVerb(method.deleteMrtDump, nameArgument, {
   summary: "Deletes a dump; its files stay",
-  args: [nameArgument],
-  options: mutationOptions,
   examples: [["cairnctl mrt delete rib", ""]],
-  run: async (context, invocation) => {
-    const client = await context.client();
-    const request = { name: invocation.arg("NAME"), ...mutationFields(invocation) };
-    const response = await client.call(method.deleteMrtDump, request);
-    await tellMutation(context, invocation, DeleteMrtDumpResponseSchema, response);
-  },
-};
+});
 
 const dumpCommand: Command = {
   name: "dump",

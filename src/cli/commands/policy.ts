@@ -1,7 +1,6 @@
 /** policy: named lists of statements. */
 import { toJson } from "@bufbuild/protobuf";
 import {
-  DeletePolicyResponseSchema,
   GetPolicyResponseSchema,
   MatchSchema,
   type Policy,
@@ -17,6 +16,7 @@ import { skipTestsOption } from "../config-source.ts";
 import { usageError } from "../exit.ts";
 import { safeText } from "../human.ts";
 import { mutationFields, mutationOptions, tellMutation } from "../mutate.ts";
+import { deleteVerb } from "../named.ts";
 import { listAll, writeList } from "../paging.ts";
 import { applyPolicyText, policyTextEnding } from "../policy-text-source.ts";
 import { fileOption, readDocument, readText } from "../read-file.ts";
@@ -230,19 +230,10 @@ function statementFromFlags(invocation: Invocation): Record<string, unknown> | u
   };
 }
 
-const deleteCommand: Command = {
-  name: "delete",
+const deleteCommand: Command = deleteVerb(method.deletePolicy, nameArgument, {
   summary: "Deletes a policy that nothing refers to",
-  args: [nameArgument],
-  options: mutationOptions,
   examples: [["cairnctl policy delete old-in", "refused while a chain still names it"]],
-  run: async (context, invocation) => {
-    const client = await context.client();
-    const request = { name: invocation.arg("NAME"), ...mutationFields(invocation) };
-    const response = await client.call(method.deletePolicy, request);
-    await tellMutation(context, invocation, DeletePolicyResponseSchema, response);
-  },
-};
+});
 
 export const policyCommand: Command = {
   name: "policy",

@@ -2,7 +2,6 @@
 import { toJson } from "@bufbuild/protobuf";
 import {
   type Aspa,
-  DeleteRpkiCacheResponseSchema,
   GetRpkiCacheResponseSchema,
   GetRpkiSummaryResponseSchema,
   LookupVrpsResponseSchema,
@@ -18,6 +17,7 @@ import type { Context } from "../context.ts";
 import { usageError } from "../exit.ts";
 import { humanBytes, humanCount, humanDuration, humanTime, safeText } from "../human.ts";
 import { mutationFields, mutationOptions, tellMutation } from "../mutate.ts";
+import { deleteVerb } from "../named.ts";
 import { listAll, writeList } from "../paging.ts";
 import { specFields } from "../spec-fields.ts";
 import { clearedFields, clearOption, readSpec, specFromFlags, specOptions } from "../spec-flags.ts";
@@ -129,19 +129,10 @@ const setCommand: Command = {
   },
 };
 
-const deleteCommand: Command = {
-  name: "delete",
+const deleteCommand: Command = deleteVerb(method.deleteRpkiCache, nameArgument, {
   summary: "Deletes a cache and lets go of what it said",
-  args: [nameArgument],
-  options: mutationOptions,
   examples: [["cairnctl rpki delete office", ""]],
-  run: async (context, invocation) => {
-    const client = await context.client();
-    const request = { name: invocation.arg("NAME"), ...mutationFields(invocation) };
-    const response = await client.call(method.deleteRpkiCache, request);
-    await tellMutation(context, invocation, DeleteRpkiCacheResponseSchema, response);
-  },
-};
+});
 
 const refreshCommand: Command = {
   name: "refresh",
