@@ -251,6 +251,10 @@ const rows: readonly Row[] = [
   bad("ControlService/TriggerMrtDump", {}, "name"),
   refused("ControlService/TriggerMrtDump", unknownKind, "NOT_FOUND", "NOT_FOUND"),
 
+  bad("BfdService/ListSessions", { pageSize: 10_001 }, "page_size"),
+  bad("BfdService/GetSession", { neighbor: "nobody at all" }, "neighbor"),
+  refused("BfdService/GetSession", { neighbor: "203.0.113.99" }, "NOT_FOUND", "NOT_FOUND"),
+
   bad("KeychainService/ListKeychains", { pageSize: 10_001 }, "page_size"),
   bad("KeychainService/GetKeychain", {}, "name"),
   refused("KeychainService/GetKeychain", unknownKind, "NOT_FOUND", "NOT_FOUND"),

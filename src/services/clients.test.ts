@@ -25,7 +25,7 @@ const requests: Readonly<Record<string, JsonObject>> = {
   "cairn.v1.GlobalService/GetGlobal": {},
   "cairn.v1.GlobalService/SetGlobal": { spec: { name: "edge" }, update_mask: ["name"] },
   "cairn.v1.NeighborService/AddNeighbor": {
-    spec: { address: "2001:DB8:0::7", remote_asn: 65_007 },
+    spec: { address: "2001:DB8:0::7", remote_asn: 65_007, bfd: { multiplier: 5 } },
     request_id: "x",
   },
   "cairn.v1.NeighborService/UpdateNeighbor": {
@@ -34,6 +34,8 @@ const requests: Readonly<Record<string, JsonObject>> = {
   },
   "cairn.v1.NeighborService/GetNeighbor": { address: "2001:db8::7" },
   "cairn.v1.NeighborService/ListNeighbors": {},
+  "cairn.v1.BfdService/ListSessions": {},
+  "cairn.v1.BfdService/GetSession": { neighbor: "2001:db8::7" },
   "cairn.v1.NeighborService/WatchNeighbors": {},
   "cairn.v1.NeighborService/DisableNeighbor": { address: "2001:db8::7", message: "see you" },
   "cairn.v1.NeighborService/EnableNeighbor": { address: "2001:db8::7" },

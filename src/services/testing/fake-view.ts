@@ -3,7 +3,13 @@ import { create } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { parseIp, parsePrefix } from "../../base/ip.ts";
 import type { Result } from "../../base/problem.ts";
-import type { BfdDiscards, BfdSession } from "../../gen/cairn/v1/bfd_service_pb.ts";
+import {
+  type BfdDiscards,
+  BfdDiscardsSchema,
+  type BfdSession,
+  BfdSessionSchema,
+  BfdState,
+} from "../../gen/cairn/v1/bfd_service_pb.ts";
 import { PlanResponseSchema } from "../../gen/cairn/v1/config_service_pb.ts";
 import type { Event, EventFilter } from "../../gen/cairn/v1/event_service_pb.ts";
 import type { Injected } from "../../gen/cairn/v1/injection_service_pb.ts";
@@ -79,16 +85,20 @@ export class FakeView implements CoreView {
     return { uses: [], usedBy: [] };
   }
 
-  bfdSession(): BfdSession | undefined {
-    return undefined;
+  bfdSession(neighbor: string): BfdSession | undefined {
+    const bfd = (this.#objects.get("Neighbor", neighbor)?.spec as NeighborSpec | undefined)?.bfd;
+    if (!bfd) return undefined;
+    const { multiplier = 3 } = bfd;
+    return create(BfdSessionSchema, { neighbor, peerAddress: neighbor, state: BfdState.UP, multiplier });
   }
 
   bfdNeighbors(): readonly string[] {
-    return [];
+    const names = [...this.#objects.list("Neighbor")].map(({ metadata }) => metadata.name);
+    return names.filter((name) => this.bfdSession(name) !== undefined);
   }
 
   bfdDiscards(): readonly BfdDiscards[] {
-    return [];
+    return [create(BfdDiscardsSchema, { reason: "ttl", packets: 3n, lastSource: "203.0.113.1" })];
   }
 
   neighbor(address: string): Neighbor | undefined {
