@@ -29,7 +29,7 @@ const columns: readonly (Column<Route> & { readonly forms?: readonly RouteForm[]
   { title: "NEXT HOP", value: ({ nextHop }) => nextHop },
   { title: "FROM", value: ({ neighbor }) => neighbor, drop: 2, forms: ["best", "lookup", "advertised"] },
   {
-    title: "WEIGHT",
+    title: "SHARE",
     value: ({ multipath, multipathWeight }) => (multipath ? String(multipathWeight) : ""),
     align: "right",
     drop: 3,
