@@ -72,6 +72,16 @@ export class Claims {
     return this.byText.get(text)?.[0];
   }
 
+  /** Who would have it if these owners asked for something else. */
+  winnerAmong(text: string, instead: ReadonlyMap<string, readonly Artifact[]>): Claim | undefined {
+    const claims = (this.byText.get(text) ?? []).filter(({ owner }) => !instead.has(owner));
+    for (const [owner, artifacts] of instead) {
+      const artifact = artifacts.find((each) => artifactText(each) === text);
+      if (artifact) claims.push({ owner, artifact });
+    }
+    return claims.sort((a, b) => (a.owner < b.owner ? -1 : 1))[0];
+  }
+
   of(owner: string): readonly Artifact[] {
     return this.byOwner.get(owner) ?? [];
   }

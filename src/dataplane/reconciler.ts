@@ -59,6 +59,12 @@ export interface ReconcilerHost {
   changed(owner: string): void;
 }
 
+/** An operation that is only thought of. */
+export interface PlannedOperation extends ArtifactName {
+  readonly verb: Verb;
+  readonly owner: string;
+}
+
 interface Operation extends ArtifactName {
   readonly verb: Verb;
   readonly owner: string;
@@ -455,6 +461,29 @@ export class Reconciler {
           : (this.standings.get(text) ?? { state: "waiting" });
       return { artifact, standing };
     });
+  }
+
+  /** What would be done to the kernel, in order, if these owners asked for these artifacts instead of what they do now. */
+  preview(instead: ReadonlyMap<string, readonly Artifact[]>): PlannedOperation[] {
+    const names = new Map<string, ArtifactName>();
+    for (const [owner, artifacts] of instead) {
+      for (const name of [...this.claims.of(owner), ...artifacts]) names.set(artifactText(name), name);
+    }
+    const planned: PlannedOperation[] = [];
+    for (const [text, { class: className, key }] of names) {
+      const claim = this.claims.winnerAmong(text, instead);
+      const row = this.ledger.get(text);
+      const seen = this.observed.get(text);
+      const { onDemand } = this.classNamed(className);
+      // What nobody has looked at yet is taken to be otherwise than asked.
+      const verb =
+        onDemand && !this.watched.get(text) && claim
+          ? "update"
+          : decide(this.classNamed(className), claim?.artifact, seen, row).verb;
+      if (!touchesKernel(verb)) continue;
+      planned.push({ verb, class: className, key, owner: claim?.owner ?? row?.owner ?? "" });
+    }
+    return inOrder(planned, (name) => this.classNamed(name).order);
   }
 
   /** What the ledger holds, for lists and tests. */

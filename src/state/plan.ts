@@ -3,11 +3,13 @@
  * objects (at once), then the neighbors that may notice, then the table as far as policies, best path or neighbors
  * differ. The table goes on changing meanwhile: the counts are those of the moment at which each prefix was looked at.
  */
-import { create } from "@bufbuild/protobuf";
+import { create, type Message } from "@bufbuild/protobuf";
 import { limits } from "../base/limits.ts";
 import type { Problem, Result } from "../base/problem.ts";
 import {
   FamilyImpactSchema,
+  type HostOperation,
+  HostOperationSchema,
   type NeighborImpact,
   NeighborImpactSchema,
   type PlanResponse,
@@ -21,6 +23,7 @@ import { ObjectChange_Action } from "../gen/cairn/v1/types_pb.ts";
 import type { Core } from "./core.ts";
 import { kinds } from "./kinds.ts";
 import type { Prepared } from "./objects.ts";
+import { objectId } from "./objects-index.ts";
 import { affectedNeighbors, type NeighborPlan, PlanScope } from "./plan-neighbors.ts";
 import { Counts, RoutePlan } from "./plan-routes.ts";
 import { planWarning } from "./plan-warning.ts";
@@ -113,12 +116,27 @@ export class PlanJob {
       needsRestart: this.needsRestart(),
       configHash: this.hash,
     });
+    response.hostOperations = this.hostOperations();
     if (this.options.routes) response.routes = create(RouteCountsSchema, totals.message(this.partial));
     this.warn(response, neighbors);
     response.exceeded = this.gates(resets, totals).map(({ code, path, message }) =>
       code === "TEST_FAILED" ? `${path}: ${message}` : message,
     );
     return response;
+  }
+
+  private hostOperations(): HostOperation[] {
+    const { touched } = this.prepared;
+    const after = new Map(touched.map((each) => [objectId(each.kind, each.name), each.after]));
+    const spec = (kind: string, name: string): Message | undefined => {
+      const id = objectId(kind, name);
+      return after.has(id) ? after.get(id) : this.core.objects.spec(kind, name);
+    };
+    return this.core.resources
+      .preview(touched, spec)
+      .map(({ verb, class: className, key, owner }) =>
+        create(HostOperationSchema, { action: verb, class: className, key, owner }),
+      );
   }
 
   /** What the plan exceeds of what the caller allows. */

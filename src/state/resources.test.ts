@@ -12,6 +12,7 @@ import { DriftAction, ResourcePhaseSchema } from "../gen/cairn/v1/resource_types
 import { IPv4RouteSpecSchema, RouteType } from "../gen/cairn/v1/route_kinds_pb.ts";
 import { Core, emptyState } from "./core.ts";
 import type { MutationOp, MutationOutcome } from "./mutation.ts";
+import { PlanJob } from "./plan.ts";
 import type { LedgerRow, StoredObject, StoredState } from "./rows.ts";
 
 const wallMs = 1_700_000_000_000;
@@ -160,6 +161,41 @@ describe("resources", () => {
       type: "unicast",
       hops: [{ gateway: "192.0.2.1", device: "eth0", weight: 1 }],
     });
+  });
+
+  it("are planned: what would be done to the kernel, in order", () => {
+    const rig = new Rig();
+    rig.accepted(wan, defaultRoute);
+    const plan = (...ops: MutationOp[]): string[] => {
+      const rest = { expectedGeneration: 0, dryRun: true, reason: "", requestId: "", principal: "" };
+      const prepared = rig.core.objects.prepare({ ops, ...rest, source: "api" }, 0);
+      const options = {
+        routes: false,
+        maxResets: undefined,
+        maxWithdrawn: undefined,
+        skipPolicyTests: false,
+      };
+      const job = PlanJob.create(rig.core, prepared, options);
+      assert.ok(job.ok);
+      while (!job.value.step(100));
+      return job.value
+        .result()
+        .hostOperations.map(({ action, class: name, key, owner }) => `${action} ${name} ${key} for ${owner}`);
+    };
+    const nextDoor = put("IPv4Route", IPv4RouteSpecSchema, {
+      name: "default",
+      destination: "0.0.0.0/0",
+      hops: [{ gateway: "192.0.2.99", interface: "wan" }],
+    });
+    assert.deepEqual(plan(lan, lanAddress, nextDoor), [
+      "update link-setting eth1 mtu for Interface/lan",
+      "create address eth1 10.0.0.1/24 for IPv4StaticAddress/lan",
+      "update route 254 0.0.0.0/0 0 for IPv4Route/default",
+    ]);
+    assert.deepEqual(plan({ op: "delete", kind: "IPv4Route", name: "default" }), [
+      "delete route 254 0.0.0.0/0 0 for IPv4Route/default",
+    ]);
+    assert.deepEqual(plan(defaultRoute), []);
   });
 
   it("leave no trace when they are deleted", () => {

@@ -5,19 +5,24 @@
  */
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import type { ArtifactName, Observed } from "../dataplane/artifact.ts";
+import type { Artifact, ArtifactName, Observed } from "../dataplane/artifact.ts";
 import { artifactClasses } from "../dataplane/classes.ts";
 import type { Link } from "../dataplane/kernel-model.ts";
 import type { KernelFact, KernelOperation, KernelOutcome } from "../dataplane/kernel-port.ts";
 import type { LedgerRow } from "../dataplane/ledger.ts";
-import { type LedgerChange, Reconciler, type Standing } from "../dataplane/reconciler.ts";
+import {
+  type LedgerChange,
+  type PlannedOperation,
+  Reconciler,
+  type Standing,
+} from "../dataplane/reconciler.ts";
 import {
   ResourceArtifactSchema,
   ResourcePhase,
   type ResourceStatus,
   ResourceStatusSchema,
 } from "../gen/cairn/v1/resource_types_pb.ts";
-import type { Derivation, Surroundings } from "../resources/kind.ts";
+import type { Derivation, SpecLookup, Surroundings } from "../resources/kind.ts";
 import { resourceKinds } from "../resources/registry.ts";
 import type { Specs, Touched } from "./objects.ts";
 import { objectId } from "./objects-index.ts";
@@ -127,9 +132,27 @@ export class Resources {
     this.reconciler.step(this.host.nowMs());
   }
 
+  /** What a change of these objects would do to the kernel, in order. @param spec as it would be afterwards */
+  preview(touched: readonly Touched[], spec: SpecLookup): PlannedOperation[] {
+    if (!this.enabled) return [];
+    const ids = new Set<string>();
+    for (const { kind, name } of touched) {
+      const id = objectId(kind, name);
+      if (resourceKinds.has(kind)) ids.add(id);
+      for (const other of this.watchers.get(id) ?? []) ids.add(other);
+    }
+    const instead = new Map<string, readonly Artifact[]>();
+    for (const id of ids) {
+      const [kind, name] = partsOf(id);
+      const after = spec(kind, name);
+      const around = { spec, link: (ifname: string) => this.host.link(ifname) };
+      instead.set(id, after ? resourceKinds.get(kind)!.derive(after, around).artifacts : []);
+    }
+    return this.reconciler.preview(instead);
+  }
+
   private derive(id: string): void {
-    const at = id.indexOf("/");
-    const [kind, name] = [id.slice(0, at), id.slice(at + 1)];
+    const [kind, name] = partsOf(id);
     const before = this.resources.get(id);
     const spec = this.host.specs.spec(kind, name);
     if (!spec) {
@@ -274,6 +297,11 @@ export class Resources {
     if (className !== undefined) this.reconciler.observeAll(className, facts);
     else for (const fact of facts) this.reconciler.observe(fact);
   }
+}
+
+function partsOf(id: string): [kind: string, name: string] {
+  const at = id.indexOf("/");
+  return [id.slice(0, at), id.slice(at + 1)];
 }
 
 /** Phases from the best to the worst. */

@@ -3,6 +3,7 @@ import {
   ApplyResponseSchema,
   ConfigService,
   type FamilyImpact,
+  type HostOperation,
   type NeighborImpact,
   type PlanResponse,
   PlanResponseSchema,
@@ -97,6 +98,7 @@ export function planLines(plan: PlanResponse, context: Pick<Context, "style">): 
   const lines = changeLines(plan.changes, context, true);
   lines.push("");
   for (const neighbor of plan.neighbors) lines.push(...neighborLines(neighbor, context));
+  lines.push(...hostLines(plan.hostOperations, style));
   const resets =
     plan.resets === 0 ? style.good("no session resets") : style.bad(`${plan.resets} session resets`);
   const objects = plan.changes.length === 1 ? "1 object" : `${plan.changes.length} objects`;
@@ -108,6 +110,21 @@ export function planLines(plan: PlanResponse, context: Pick<Context, "style">): 
   }
   for (const gate of plan.exceeded) lines.push(style.bad(`exceeds ${safeText(gate)}`));
   return lines;
+}
+
+const hostWords: Readonly<Record<string, "good" | "warn" | "bad">> = {
+  create: "good",
+  update: "warn",
+  delete: "bad",
+  restore: "warn",
+};
+
+/** The kernel, in the order in which it would be changed. */
+function hostLines(operations: readonly HostOperation[], style: Context["style"]): string[] {
+  return operations.map(({ action, class: className, key, owner }) => {
+    const paint = style[hostWords[action] ?? "warn"];
+    return `kernel: ${paint(action)} ${safeText(`${className} ${key}`)}  ${style.dim(safeText(owner))}`;
+  });
 }
 
 function neighborLines(neighbor: NeighborImpact, { style }: Pick<Context, "style">): string[] {

@@ -404,14 +404,14 @@ export const PlanWarningSchema: GenMessage<PlanWarning> = /*@__PURE__*/
  */
 export type HostOperation = Message<"cairn.v1.HostOperation"> & {
   /**
-   * create, replace or delete.
+   * create, update, delete, or restore for a setting that goes back to what it was found as.
    *
    * @generated from field: string action = 1;
    */
   action: string;
 
   /**
-   * What: for example address, route, nftables-rule.
+   * What: link, link-setting, sysctl, address, route.
    *
    * @generated from field: string class = 2;
    */
