@@ -9,6 +9,7 @@ import { AttributeFlag } from "../policy/attribute-table.ts";
 import { type Explanation, explainChain } from "../policy/explain.ts";
 import type { Program } from "../policy/program.ts";
 import { RouteKey, RouteType } from "../policy/route-key.ts";
+import { decodeBlock } from "../wire/block.ts";
 import { MessageWriter } from "../wire/message-writer.ts";
 import { isLinkLocal } from "../wire/next-hop.ts";
 import { AttributeBlock } from "../wire/scratch.ts";
@@ -20,10 +21,12 @@ import {
   ExportGate,
   type ExportStory,
   exportGates,
+  type Gate,
   gatesInOrder,
   isNoInternal,
   type PathStory,
 } from "./export-gates.ts";
+import { exportNotes } from "./export-notes.ts";
 import { findNextHop, type RewriteRoute, rewriteForExport, stripMed } from "./export-rewrite.ts";
 import { type NeighborColumns, NeighborFlag } from "./neighbor-columns.ts";
 import { type PrefixId, PrefixTable4 } from "./prefix-table.ts";
@@ -51,6 +54,8 @@ export class Exporter {
   private readonly writer = new MessageWriter(1024);
   private readonly found = { at: 0, length: 0 };
   private readonly address = new Uint8Array(16);
+  /** Attributes of the route that was rewritten last, before that; held until the batch ends. */
+  private afterPolicy: AttrId = 0;
   private readonly rewriteRoute: RewriteRoute = {
     nextHop: undefined,
     reflected: false,
@@ -239,6 +244,7 @@ export class Exporter {
     const last = gatesInOrder.findIndex((rule) => rule.gate === gate);
     const reached = last < 0 ? gatesInOrder : gatesInOrder.slice(0, last + 1);
     const gates = reached.map((rule) => ({ ...rule, passed: rule.gate !== gate }));
+    if (goes) gates.push(...this.notes());
     const { program } = this.config;
     let policy: Explanation | undefined;
     if (program && reached.some((rule) => rule.gate === ExportGate.policy)) {
@@ -249,6 +255,15 @@ export class Exporter {
       policy = explainChain(program, asked, this.key);
     }
     return { path, gates, policy };
+  }
+
+  /** What was done to the attributes of the last route, as gates that it passed. */
+  private notes(): (Gate & { passed: boolean })[] {
+    const { attributes, afterPolicy, block } = this;
+    attributes.block(afterPolicy, block);
+    const { asPath } = decodeBlock(block.bytes, block.start, block.end);
+    const notes = exportNotes(this.config, attributes.flags[afterPolicy], asPath);
+    return notes.map(({ name, text }) => ({ name, passes: text, gate: ExportGate.none, passed: true }));
   }
 
   private compute(attr: AttrId, source: number, prefix: number): AttrId {
@@ -300,6 +315,7 @@ export class Exporter {
     rewriteRoute.reflected =
       !config.external && !config.confederationMember && (sourceFlags & isNoInternal) === 0;
     rewriteRoute.flags = attributes.flags[attr];
+    this.afterPolicy = attr;
     rewriteRoute.sourceRouterId = this.neighbors.routerId[source];
     const nextHop = this.nextHop(policyNextHop, rewriteRoute.reflected, local, source);
     if (nextHop === "none") {

@@ -250,7 +250,7 @@ export class RouterWorld {
   }
 
   /** Another AS of ours toward an external neighbor, which knows itself by other numbers. */
-  private localAs(): NeighborInit {
+  private localAs(): object {
     const { dice } = this;
     const often = (probability: number) => (dice.chance(probability) ? true : undefined);
     if (!dice.chance(0.2)) return {};

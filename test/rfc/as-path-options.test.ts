@@ -94,6 +94,35 @@ describe("local_asn", () => {
   });
 });
 
+describe("explanations of what goes out", () => {
+  const told = (rig: CoreRig, address: string): string[] => {
+    const answer = rig.view.explainAdvertised(address, p);
+    assert.ok(answer.ok);
+    const [path] = answer.value.paths.filter(({ advertised }) => advertised);
+    return path.gates.slice(-2).map(({ name, text }) => `${name}: ${text}`);
+  };
+  test("which AS stands in front and which one was replaced", () => {
+    const rig = new CoreRig();
+    const a = rig.peer("192.0.2.2");
+    const b = rig.peer("192.0.2.3", { remoteAsn: 65003, localAsn: 64900, asOverride: true });
+    a.announce(p, { path: "65002 65003" });
+    assert.deepEqual(told(rig, b.address), [
+      "as-override: AS 65003 in the path is replaced by AS 64900 (as_override)",
+      "local-as: AS 64900 65001 in front (local_asn)",
+    ]);
+  });
+  test("confederation segments and AIGP that stay behind", () => {
+    const rig = new CoreRig({ confederation: { identifier: 100, memberAses: [65002] } });
+    const a = rig.peer("192.0.2.2");
+    const b = rig.peer("192.0.2.3", { remoteAsn: 200 });
+    a.announce(p, { path: "(65002)", localPref: 100, other: "801a0b01000b0000000000000007" });
+    assert.deepEqual(told(rig, b.address), [
+      "confederation: confederation segments are taken out of the path (RFC 5065)",
+      "aigp: AIGP is not sent to this neighbor (aigp_send)",
+    ]);
+  });
+});
+
 describe("local_as_dual_as", () => {
   const dual = { address: "192.0.2.3", remoteAsn: 65003, localAsn: 64900, localAsDualAs: true };
   const refuse = (peer: Peer, rig: CoreRig): void => {
