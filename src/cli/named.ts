@@ -27,7 +27,7 @@ export function getVerb<I extends DescMessage, O extends DescMessage>(
       const client = await context.client();
       const response = await client.call(rpc, named(rpc, argument, invocation));
       if (context.forPeople) tell(context, response);
-      else context.message(rpc.output, response);
+      else await context.message(rpc.output, response);
     },
   };
 }
