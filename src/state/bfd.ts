@@ -97,10 +97,11 @@ export class Bfd {
       return;
     }
     if (known) this.forget(known);
-    this.begin(record, config.bfd, { ...wanted, discriminator: this.newDiscriminator() });
+    const plan = { ...wanted, discriminator: this.newDiscriminator() };
+    this.begin(record, config.bfd, plan, known?.gate ?? "");
   }
 
-  private begin(record: NeighborRecord, config: BfdConfig, plan: SessionPlan): void {
+  private begin(record: NeighborRecord, config: BfdConfig, plan: SessionPlan, gate: string): void {
     const counts = { received: 0, sent: 0, discarded: 0 };
     const entry: BfdEntry = {
       record,
@@ -110,7 +111,7 @@ export class Bfd {
       report: undefined,
       failure: "",
       upFromMs: 0,
-      gate: "",
+      gate,
     };
     this.entries.set(record.config.address, entry);
     this.byDiscriminator.set(plan.discriminator, entry);

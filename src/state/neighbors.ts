@@ -277,6 +277,7 @@ export class Neighbors {
     record.config = this.configOf(record.config.address)!;
     this.countTtl(record.config, 1);
     this.parts.routing.neighbors.flags[id] = neighborFlags(record);
+    this.parts.bfd.settle(record);
     return record.config;
   }
 

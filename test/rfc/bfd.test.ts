@@ -296,6 +296,13 @@ describe("strict", () => {
     assert.equal(rig.neighborState.bfdState, BfdState.UNSPECIFIED);
   });
 
+  test("another path and no strict mode at once: the session comes up", () => {
+    const rig = new Rig();
+    rig.neighbor({ address, remoteAsn: 65002, passive: false, bfd: { strict: true } });
+    rig.neighbor({ address, remoteAsn: 65002, passive: false, bfd: { multihop: true } });
+    assert.equal(rig.neighborState.sessionState, SessionState.CONNECT);
+  });
+
   test("taken away while it keeps a session down, it lets it come up", () => {
     const rig = new Rig();
     rig.neighbor({ address, remoteAsn: 65002, passive: false, bfd: { strict: true } });
