@@ -223,6 +223,19 @@ export class CairnMetrics {
     "TCP segments that the kernel refused in this network namespace, by reason.",
     ["reason"],
   );
+  readonly #resources = this.#gauge("resources", "Objects that ask something of the kernel, by phase.", [
+    "phase",
+  ]);
+  readonly #kernelOperations = this.#counter(
+    "kernel_operations_total",
+    "Changes asked of the kernel, by outcome.",
+    ["outcome"],
+  );
+  readonly #kernelDrifts = this.#counter(
+    "kernel_drifts_total",
+    "Times that somebody else altered or removed what is cairn's in the kernel.",
+    [],
+  );
   readonly #bfdUp = this.#gauge("bfd_up", "1 while BFD with the neighbor is up, else 0.", ["neighbor"]);
   readonly #bfdChanges = this.#counter(
     "bfd_changes_total",
@@ -343,6 +356,7 @@ export class CairnMetrics {
     this.#showNeighbors(neighbors);
     this.#showTables();
     this.#showKernel();
+    this.#showResources();
     this.#showProtection();
     this.#showDumps();
     this.#showRpki();
@@ -549,6 +563,16 @@ export class CairnMetrics {
     this.#updateGroups.set(summary.updateGroups);
     this.#bestPathRuns.reset();
     this.#bestPathRuns.inc(Number(summary.bestPathRuns));
+  }
+
+  #showResources(): void {
+    const { phases, operations, failures, drifts } = this.#owner.view.resourceCounts();
+    this.#resources.reset();
+    for (const [phase, count] of Object.entries(phases)) this.#resources.set({ phase }, count);
+    for (const counter of [this.#kernelOperations, this.#kernelDrifts]) counter.reset();
+    this.#kernelOperations.inc({ outcome: "done" }, operations - failures);
+    this.#kernelOperations.inc({ outcome: "refused" }, failures);
+    this.#kernelDrifts.inc(drifts);
   }
 
   #showKernel(): void {

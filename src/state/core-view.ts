@@ -55,6 +55,7 @@ import type {
   ObjectView,
   PolicyTrial,
   PreparationWork,
+  ResourceCounts,
   RouteWalk,
   RouteWatch,
   RouteTable as Table,
@@ -87,6 +88,10 @@ export class CoreView implements View {
 
   resourceStatus(kind: string, name: string): ResourceStatus | undefined {
     return this.core.resources.status(kind, name);
+  }
+
+  resourceCounts(): ResourceCounts {
+    return this.core.resources.counts();
   }
 
   references(kind: string, name: string): { uses: string[]; usedBy: string[] } {

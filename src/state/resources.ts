@@ -27,6 +27,7 @@ import { resourceKinds } from "../resources/registry.ts";
 import type { Specs, Touched } from "./objects.ts";
 import { objectId } from "./objects-index.ts";
 import type { SessionHost } from "./session-port.ts";
+import type { ResourceCounts } from "./view.ts";
 
 export interface ResourcesHost {
   /** Specs that are durable. */
@@ -280,11 +281,10 @@ export class Resources {
     });
   }
 
-  /** Number of objects in each phase, for metrics. */
-  phases(): ReadonlyMap<ResourcePhase, number> {
-    const counts = new Map<ResourcePhase, number>();
-    for (const { phase } of this.resources.values()) counts.set(phase, (counts.get(phase) ?? 0) + 1);
-    return counts;
+  counts(): ResourceCounts {
+    const phases = Object.fromEntries(Object.values(phaseWords).map((word) => [word, 0]));
+    for (const { phase } of this.resources.values()) if (phaseWords[phase]) phases[phaseWords[phase]]++;
+    return { phases, ...this.reconciler.counts };
   }
 
   /** Answer of the kernel to a batch. */

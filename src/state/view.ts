@@ -47,6 +47,13 @@ import type {
 } from "./rows.ts";
 import type { RpkiView } from "./rpki-view.ts";
 
+export interface ResourceCounts {
+  readonly phases: Readonly<Record<string, number>>;
+  readonly operations: number;
+  readonly failures: number;
+  readonly drifts: number;
+}
+
 /** A declared object: metadata and spec (a message of the kind's type, never to be changed). */
 export interface ObjectView {
   readonly metadata: Metadata;
@@ -127,6 +134,8 @@ export interface CoreView {
   objects(kind: string): Iterable<ObjectView>;
   /** How an object stands; undefined where its kind has no status. */
   resourceStatus(kind: string, name: string): ResourceStatus | undefined;
+  /** Objects by phase; changes asked of the kernel, those it refused, and what another hand altered, since the start. */
+  resourceCounts(): ResourceCounts;
   /** KIND/NAME of the objects that an object names, and of those that name it. */
   references(kind: string, name: string): { readonly uses: string[]; readonly usedBy: string[] };
   /** Neighbors with state, by address. */

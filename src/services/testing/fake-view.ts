@@ -45,6 +45,7 @@ import type {
   PendingState,
   PlanWork,
   PreparationWork,
+  ResourceCounts,
   RouteTable,
   RouteWalk,
   RouteWatch,
@@ -79,6 +80,10 @@ export class FakeView implements CoreView {
 
   resourceStatus(): ResourceStatus | undefined {
     return undefined;
+  }
+
+  resourceCounts(): ResourceCounts {
+    return { phases: {}, operations: 0, failures: 0, drifts: 0 };
   }
 
   references(): { uses: string[]; usedBy: string[] } {
