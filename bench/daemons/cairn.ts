@@ -58,7 +58,7 @@ export async function call(socketPath: string, rpc: string, body: object = {}): 
   return JSON.parse(text);
 }
 
-function configText({ peers, ipv6, routeServer, holdTimeS, filter }: Setup, directory: string): string {
+function configText({ peers, ipv6, routeServer, holdTimeS, filter, rpki }: Setup, directory: string): string {
   const listen = ipv6 ? `[${daemonAddress6}]:179` : `${daemonAddress4}:179`;
   const head = `[global]
 asn = ${daemonAs}
@@ -76,12 +76,25 @@ remote_asn = ${asn}
 passive = true
 hold_time = ${holdTimeS}
 families = ["${ipv6 ? "ipv6-unicast" : "ipv4-unicast"}"]
-import = ["${filter && feeds ? "bench" : "accept-all"}"]
+import = ["${filter && feeds ? "bench" : rpki && feeds ? "rov" : "accept-all"}"]
 export = ["accept-all"]
 ${routeServer ? "route_server_client = true" : "next_hop_self = true"}
 `,
   );
-  return head + (filter ? policyText(filter) : "") + neighbors.join("");
+  return head + (filter ? policyText(filter) : "") + (rpki ? rpkiText(rpki) : "") + neighbors.join("");
+}
+
+function rpkiText({ host, port }: NonNullable<Setup["rpki"]>): string {
+  return `
+[[rpki_caches]]
+name = "bench"
+host = "${host}"
+port = ${port}
+
+[[policies]]
+name = "rov"
+statements = [{ match = { rpki_states = ["invalid"] }, action = "reject" }, { action = "accept" }]
+`;
 }
 
 function policyText(filter: Filter): string {

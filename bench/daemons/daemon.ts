@@ -23,6 +23,8 @@ export interface Setup {
   readonly oneCore?: boolean;
   /** Import policy of the feeders; absent: accept all. */
   readonly filter?: Filter;
+  /** An RPKI cache; feeders' routes with an invalid origin are refused. Of the daemons here only cairn is asked. */
+  readonly rpki?: { readonly host: string; readonly port: number };
   /** Routes are kept as they were received, so that another policy needs no session anew. cairn always does. */
   readonly keepReceived?: boolean;
   /** Nothing is loaded into the daemon that looks at its event loop, which would wake it up all the time. */

@@ -22,6 +22,7 @@ export interface RigShape extends TableShape {
   /** Feeders are sinks too. */
   readonly feedersReceive?: boolean;
   readonly keepReceived?: boolean;
+  readonly rpki?: Setup["rpki"];
   readonly unwatched?: boolean;
   /** Default 240. */
   readonly holdTimeS?: number;
@@ -75,9 +76,9 @@ export class Rig {
       { length: count },
       (_, n): Peer => ({ address: peerAddress(n, ipv6), asn: firstPeerAs + n, feeds: n < shape.feeders }),
     );
-    const { routeServer = false, holdTimeS = 240, keepReceived, unwatched, oneCore } = shape;
+    const { routeServer = false, holdTimeS = 240, keepReceived, unwatched, oneCore, rpki } = shape;
     const filter = shape.filter?.(table);
-    const setup = { peers, ipv6, routeServer, holdTimeS, keepReceived, unwatched, oneCore, filter };
+    const setup = { peers, ipv6, routeServer, holdTimeS, keepReceived, unwatched, oneCore, filter, rpki };
     const startedMs = performance.now();
     const daemon = await DaemonProcess.start(adapter.name, (directory) => {
       const started = adapter.configure(setup, directory);

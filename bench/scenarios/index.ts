@@ -10,10 +10,12 @@ import { list } from "./list.ts";
 import { lostBest, lostNeighbor } from "./lost-neighbor.ts";
 import { manySinks } from "./many-sinks.ts";
 import { mrtDump } from "./mrt-dump.ts";
+import { mrtTable } from "./mrt-file.ts";
 import { overlap } from "./overlap.ts";
 import { policy } from "./policy.ts";
 import { policyEdit } from "./policy-edit.ts";
 import { routeServer } from "./route-server.ts";
+import { rpki } from "./rpki.ts";
 import type { Scenario } from "./scenario.ts";
 import { thousandNeighbors } from "./thousand-neighbors.ts";
 import { watch } from "./watch.ts";
@@ -39,4 +41,6 @@ export const scenarios: readonly Scenario[] = [
   list,
   watch,
   mrtDump,
+  mrtTable,
+  rpki,
 ];

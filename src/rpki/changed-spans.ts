@@ -5,20 +5,24 @@
  */
 import { maskOf, type RouteKey } from "../policy/route-key.ts";
 
-/** Spans kept as they come before they are sorted and joined; a hundred thousand changes need no more memory. */
-const looseMax = 65_536;
+/** Spans kept as they come before they are sorted and joined. */
+const looseMax = 131_072;
 
 /** Spans of one address size. Addresses are the first 32 bits (IPv4) or 48 bits (IPv6) as one number. */
 class Spans {
   private starts: number[] = [];
   private ends: number[] = [];
   private sorted = true;
+  private sortAt = looseMax;
 
   add(start: number, end: number): void {
     this.starts.push(start);
     this.ends.push(end);
     this.sorted = false;
-    if (this.starts.length >= looseMax * 2) this.sort();
+    if (this.starts.length < this.sortAt) return;
+    this.sort();
+    // What cannot be joined must not be sorted again and again.
+    this.sortAt = Math.max(looseMax, this.starts.length * 2);
   }
 
   /** True when one of the spans holds the address. */
