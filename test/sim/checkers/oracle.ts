@@ -94,10 +94,9 @@ function naiveImport(
   prefix: string,
 ): PathAttributes | undefined {
   const { config, negotiated } = from;
-  const own = attributes.asPath
-    .flatMap(({ asns }) => asns)
-    .filter((asn) => asn === config.localAsn || asn === config.globalAsn).length;
-  if (own > config.allowOwnAs) return undefined;
+  const asns = attributes.asPath.flatMap((segment) => segment.asns);
+  const count = (own: number): number => asns.filter((asn) => asn === own).length;
+  if (Math.max(count(config.localAsn), count(config.globalAsn)) > config.allowOwnAs) return undefined;
   if (config.external) {
     const [first] = attributes.asPath;
     const neighborAs = first?.type === SegmentType.sequence ? first.asns[0] : 0;
