@@ -41,6 +41,11 @@ export interface NetlinkEvents {
   message(bytes: Uint8Array, message: Message): void;
   /** Messages were lost: what is known has to be asked for again. Requests under way have ended with this error. */
   overrun(): void;
+  /**
+   * Calls back after a moment in which the socket is not looked at: messages that come one by one in a flood are then
+   * read many at a time. Absent: every one is read as it comes.
+   */
+  rest?(call: () => void): void;
 }
 
 const NETLINK = { family: 16, type: 3, route: 0, level: 270, join: 1, capAck: 10, extAck: 11, strict: 12 };
@@ -156,6 +161,11 @@ export class NetlinkSocket {
       eachMessage(this.buffer, length, (message) => this.take(message));
     }
     this.sendWaiting();
+    if (!this.events.rest || this.closed) return;
+    this.calls.pollSet(this.poll, 0);
+    this.events.rest(() => {
+      if (!this.closed) this.calls.pollSet(this.poll, READABLE);
+    });
   }
 
   private take(message: Message): void {

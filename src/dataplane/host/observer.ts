@@ -35,6 +35,8 @@ export interface ObserverHost extends KernelNews {
 
 /** Notifications are collected this long before anything is looked at. */
 const settleMs = 3;
+/** Notifications are read this far apart: the buffer holds what comes in a second of a flood. */
+const restMs = 2;
 /** Links are looked at again after at least so many times what the last look took. */
 const restFactor = 10;
 const restMaxMs = 1_000;
@@ -97,6 +99,7 @@ export class KernelObserver {
     const notices = NetlinkSocket.open(calls, groups, {
       message: (bytes, message) => this.notified(bytes, message),
       overrun,
+      rest: (call) => this.host.later(restMs, call),
     });
     if (typeof notices === "number") return notices;
     this.notices = notices;
