@@ -357,3 +357,21 @@ test("events -n gives the last ones, however many pages that takes", async (t) =
     all.slice(-2).map((line) => JSON.parse(line) as unknown),
   );
 });
+
+test("bfd: sessions in a table and one in full, and packets that belonged to none", async (t) => {
+  const { cli } = await daemon(t);
+  const none = await cli("bfd");
+  assert.match(none.out, /no BFD sessions: cairnctl neighbor set ADDR --bfd enabled=true/);
+  assert.match(none.out, /thrown away: 3 packets \(ttl\), the last from 203\.0\.113\.1/);
+  const set = await cli("neighbor set 192.0.2.1 --bfd min_tx=50ms,multiplier=5");
+  assert.equal(set.code, 0, set.err);
+  const all = await cli("bfd");
+  assert.match(all.out, /NEIGHBOR\s+STATE.*\n192\.0\.2\.1\s+up/);
+  const one = await cli("bfd 192.0.2.1");
+  assert.match(one.out, /^BFD with 192\.0\.2\.1: up/);
+  assert.match(one.out, /we ask for\s+send every 50 ms, receive every 300 ms, 5 times/);
+  assert.match(one.out, /path\s+one hop \(UDP 3784\), TTL 255/);
+  const unknown = await cli("bfd 203.0.113.99");
+  assert.equal(unknown.code, 1);
+  assert.match(unknown.err, /there is no BFD session 203\.0\.113\.99/);
+});

@@ -93,8 +93,9 @@ export class FakeView implements CoreView {
   bfdSession(neighbor: string): BfdSession | undefined {
     const bfd = (this.#objects.get("Neighbor", neighbor)?.spec as NeighborSpec | undefined)?.bfd;
     if (!bfd) return undefined;
-    const { multiplier = 3 } = bfd;
-    return create(BfdSessionSchema, { neighbor, peerAddress: neighbor, state: BfdState.UP, multiplier });
+    const { multiplier = 3, minTx = durationFromMs(300), minRx = durationFromMs(300) } = bfd;
+    const session = { neighbor, peerAddress: neighbor, state: BfdState.UP, minTx, minRx, multiplier };
+    return create(BfdSessionSchema, session);
   }
 
   bfdNeighbors(): readonly string[] {
