@@ -15,6 +15,7 @@ import { frrPrograms } from "./bfd/frr.ts";
 import { bfdWith } from "./bfd/suite.ts";
 import { bird } from "./bird/peer.ts";
 import { confederation } from "./confederation/suite.ts";
+import { dampsLikeFrr } from "./damping/suite.ts";
 import { ownsItsPart, waitsForDevices, withoutPrivilege } from "./dataplane/suite.ts";
 import { comeAndGo } from "./dynamic/suite.ts";
 import { exabgp } from "./exabgp/peer.ts";
@@ -151,6 +152,10 @@ const suites: readonly Suite[] = [
         run: (checks, folder) => bfdWith(checks, "bird", folder),
       },
     ],
+  },
+  {
+    name: "damping",
+    scenarios: [{ name: "beside frr", programs: programsOf.frr, run: dampsLikeFrr }],
   },
   {
     name: "orf",

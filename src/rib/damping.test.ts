@@ -6,6 +6,7 @@ import {
   type Flap,
   FlapTable,
   flapPenalty,
+  forgetBelow,
   penaltyAt,
   penaltyCeiling,
 } from "./damping.ts";
@@ -41,8 +42,9 @@ test("RFC 7196 values: six withdrawals in a row are needed, and an hour of quiet
   assert.equal(flaps.elapse(60 * minute - 1), undefined);
   assert.deepEqual(flaps.elapse(60 * minute), { flap, reused: true });
   assert.equal(flaps.isSuppressed(1, table, row(1), 0), false);
-  assert.equal(flaps.elapse(75 * minute - 1), undefined);
-  assert.deepEqual(flaps.elapse(75 * minute), { flap, reused: false }, "at half of reuse it is forgotten");
+  const forgottenMs = Math.ceil(60 * minute + 15 * minute * Math.log2(3));
+  assert.equal(flaps.elapse(forgottenMs - 2), undefined);
+  assert.deepEqual(flaps.elapse(forgottenMs), { flap, reused: false }, "at 250 it is forgotten");
   assert.equal(flaps.size, 0);
   assert.equal(flaps.nextMs, Number.POSITIVE_INFINITY);
 });
@@ -90,7 +92,7 @@ class Model {
       penalty = before * 0.5 ** ((toMs - fromMs) / halfLifeMs);
       atMs = toMs;
       if (known && suppressed && below(reuse)) suppressed = false;
-      if (known && !suppressed && below(reuse / 2)) [penalty, known] = [0, false];
+      if (known && !suppressed && below(forgetBelow(reuse))) [penalty, known] = [0, false];
     };
     for (const event of this.events) {
       if (event.atMs > nowMs) break;

@@ -7,7 +7,7 @@
  *   suppress ─────────┬─── suppressed from here on
  *               flaps/ \  halves every half-life
  *   reuse    ────────/───\──── used again
- *   reuse/2  ───────/─────\─── forgotten
+ *   forget   ───────/─────\─── forgotten
  */
 import { MinHeap } from "../base/heap.ts";
 import type { PrefixId } from "./prefix-table.ts";
@@ -15,7 +15,7 @@ import type { RouteTable } from "./route-table.ts";
 
 export interface DampingParameters {
   readonly halfLifeMs: number;
-  /** Below this penalty a suppressed route is used again; at half of it a route is forgotten. */
+  /** Below this penalty a suppressed route is used again. A route is forgotten at half of it, or at 250. */
   readonly reuse: number;
   /** From this penalty on a route is suppressed. */
   readonly suppress: number;
@@ -230,8 +230,13 @@ export function penaltyAt({ penalty, atMs, parameters }: Flap, nowMs: number): n
 /** When the route is used again, or forgotten, if it stays quiet: whole milliseconds. */
 export function dueOf({ penalty, atMs, suppressed, parameters }: Flap): number {
   const { reuse, halfLifeMs } = parameters;
-  const below = suppressed ? reuse : reuse / 2;
+  const below = suppressed ? reuse : forgetBelow(reuse);
   return atMs + Math.max(0, Math.ceil(halfLifeMs * Math.log2(penalty / below)));
+}
+
+/** Half of the reuse threshold, but never so much that a single flap would be forgotten at once. */
+export function forgetBelow(reuse: number): number {
+  return Math.min(reuse, flapPenalty.change) / 2;
 }
 
 function keyOf(neighbor: number, { family }: RouteTable): number {

@@ -166,7 +166,7 @@ export class Damping {
   }
 }
 
-/** Until a suppressed route is used again, or any other is forgotten, when nothing comes between. */
+/** Until a suppressed route is used again, or any other is forgotten, when nothing comes between: whole milliseconds. */
 export function timeLeftMs(flap: Flap, nowMs: number): number {
-  return Math.max(0, dueOf(flap) - nowMs);
+  return Math.max(0, Math.ceil(dueOf(flap) - nowMs));
 }

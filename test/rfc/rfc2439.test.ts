@@ -83,7 +83,7 @@ describe("RFC 2439 4, damping", () => {
     assert.equal(rig.rejection(address, prefix), "");
     assert.deepEqual(dampened(rig, true)[0].suppressed, false);
     rig.advance(60_000);
-    assert.deepEqual(dampened(rig, true), [], "half a reuse threshold later it is forgotten");
+    assert.deepEqual(dampened(rig, true), [], "a half-life later it is forgotten");
     const topics = rig.topics().filter((topic) => topic.startsWith("cairn.bgp.route."));
     assert.deepEqual(topics, ["cairn.bgp.route.suppressed", "cairn.bgp.route.reused"]);
   });
