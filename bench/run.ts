@@ -1,6 +1,6 @@
 /**
  * `npm run bench -- [--quick] [--scenario NAME,...] [--daemons bird,frr] [--reps N] [--size N] [--sweep] [--check]
- * [--baseline] [--table FILE]`
+ * [--baseline] [--table FILE] [--mrt FILE]`
  *
  * Measures cairn beside the daemons that are installed, in turn, so that a busy machine is busy for all of them.
  * Results go to bench/results as JSON lines and plots, a table to standard output. How to read it: docs/performance.md.
@@ -11,6 +11,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import type { Adapter, Setup } from "./daemons/daemon.ts";
 import { installed, reference } from "./daemons/index.ts";
+import { setMrtFile } from "./load/mrt.ts";
 import { enterNamespace, whyNoNamespace } from "./namespace.ts";
 import { plots } from "./plot.ts";
 import { type Ratios, type RunRecord, ratiosOf, regressions, table } from "./report.ts";
@@ -32,9 +33,11 @@ const { values: options } = parseArgs({
     check: { type: "boolean", default: false },
     baseline: { type: "boolean", default: false },
     table: { type: "string" },
+    mrt: { type: "string" },
   },
 });
 
+setMrtFile(options.mrt);
 if (options.table) {
   const lines = options.table.split(",").flatMap((file) => readFileSync(file, "utf8").trim().split("\n"));
   show(lines.map((line) => JSON.parse(line) as RunRecord));

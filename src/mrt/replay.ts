@@ -26,6 +26,8 @@ export interface ReplayOptions {
   /** Next hops to put in place of those in the file, by family: 4 or 16 bytes. */
   readonly nextHop4: Uint8Array | undefined;
   readonly nextHop16: Uint8Array | undefined;
+  /** Routes with this AS in their path are left out: its own speaker takes them for loops. Of updates only with a next hop. */
+  readonly without?: number;
 }
 
 interface Held {
@@ -130,9 +132,11 @@ export class Replay {
     }
   }
 
-  /** The canonical block; undefined for a route without a next hop. */
+  /** The canonical block; undefined for a route without a next hop, or one that is not wanted. */
   private block(afi: number, attributes: PathAttributes): Uint8Array | undefined {
-    const { nextHop4, nextHop16 } = this.options;
+    const { nextHop4, nextHop16, without } = this.options;
+    if (without !== undefined && attributes.asPath.some(({ asns }) => asns.includes(without)))
+      return undefined;
     const nextHop = (afi === 1 ? nextHop4 : nextHop16) ?? attributes.nextHop;
     if (afi === 1 ? nextHop.length !== 4 : nextHop.length !== 16 && nextHop.length !== 32) return undefined;
     const origin = attributes.origin === noOrigin ? Origin.incomplete : attributes.origin;

@@ -65,7 +65,7 @@ test("a file has its name when it is complete, and takes the place of the one be
   const disk = new Disk(t);
   const { file, closed } = disk.open("2026/rib");
   disk.files.apply({ kind: "mrt.write", file, bytes: Buffer.from("one ") });
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  while (disk.taken.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
   assert.deepEqual(disk.list("2026"), ["rib.part"]);
   disk.files.apply({ kind: "mrt.write", file, bytes: Buffer.from("two") });
   disk.files.apply({ kind: "mrt.close", file, keep: true });

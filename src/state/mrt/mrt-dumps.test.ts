@@ -110,7 +110,7 @@ test("what neighbors sent is dumped as they sent it; what policy refuses too", (
     "192.0.2.3 65003 198.51.100.0/24 65003",
     "192.0.2.3 65003 203.0.113.0/24 65003",
   ]);
-  assert.deepEqual(rig.replies, []);
+  assert.equal(rig.replies.length, 0);
   rig.finish(file);
   const [outcome] = rig.replies;
   assert.ok(outcome.ok);
