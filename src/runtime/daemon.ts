@@ -299,6 +299,8 @@ export class Daemon {
         objects: describeChanges(outcome.changes),
         generation: outcome.generation,
       });
+      for (const warning of outcome.warnings ?? [])
+        this.log.write("warn", formatProblem(warning), { file: path });
     } catch (error) {
       this.log.write(
         "error",

@@ -107,4 +107,11 @@ test("SIGHUP with a bad file changes nothing; with a good one it applies", async
   while (!daemon.log.some(({ msg }) => msg === "applied the file")) await new Promise(setImmediate);
   assert.equal((await daemon.neighbor("192.0.2.2")).spec.remoteAsn, 65_003);
   assert.equal((await daemon.call("ControlService/GetHealth")).generation, "2");
+  const warned = (): boolean =>
+    daemon.log.some(({ msg }) => /no route gets here: statement 1 takes them all/.test(msg));
+  assert.equal(warned(), false);
+  const all = '{ action = "accept" }';
+  writeFileSync(file, `${good}\n[[policies]]\nname = "odd"\nstatements = [${all}, ${all}]\n`);
+  daemon.signal("SIGHUP");
+  while (!warned()) await new Promise(setImmediate);
 });

@@ -200,6 +200,8 @@ export class StatementReader {
         return;
       case "next":
         statement.action = source.accept("policy") ? PolicyAction.NEXT_POLICY : PolicyAction.NEXT_TERM;
+        // The word that other languages have after it.
+        if (statement.action === PolicyAction.NEXT_TERM) source.accept("term");
         return;
       case "call":
         if (statement.call !== "") source.failAt(token, "a statement calls one policy");

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { equals, type Message } from "@bufbuild/protobuf";
-import { type PolicySpec, PolicySpecSchema } from "../../gen/cairn/v1/policy_service_pb.ts";
+import { PolicyAction, type PolicySpec, PolicySpecSchema } from "../../gen/cairn/v1/policy_service_pb.ts";
 import { formatObject } from "./format.ts";
 import { layOut } from "./layout.ts";
 import { renderError } from "./lexer.ts";
@@ -146,4 +146,15 @@ test "a" {
 `;
   assert.equal(layOut(text), wanted);
   assert.equal(layOut(wanted), wanted);
+});
+
+test("next and next term go on with the next statement, next policy with the next policy", () => {
+  const actionsOf = (text: string): unknown => {
+    const { errors, objects } = parsePolicyText(`policy p { ${text} }`);
+    assert.deepEqual(errors, []);
+    const { statements } = objects[0].spec as unknown as { statements: { action: PolicyAction }[] };
+    return statements.map(({ action }) => action);
+  };
+  const wanted = [PolicyAction.NEXT_TERM, PolicyAction.NEXT_TERM, PolicyAction.NEXT_POLICY];
+  assert.deepEqual(actionsOf("{ med 5; next } { med 6; next term } { med 7; next policy }"), wanted);
 });
