@@ -25,7 +25,15 @@ const seeds = only === undefined ? Array.from({ length: cases }, (_, i) => i + 1
 const everything = [...prefixes4, ...prefixes6, ...absent];
 
 /** What all runs looked at, so that a test which looks at nothing fails. */
-const seen = { advertised: 0, withheld: 0, accepted: 0, rejected: 0, several: 0, gates: new Set<string>() };
+const seen = {
+  advertised: 0,
+  withheld: 0,
+  accepted: 0,
+  rejected: 0,
+  several: 0,
+  beside: 0,
+  gates: new Set<string>(),
+};
 
 function checkAdvertised(world: RouterWorld, recorder: Recorder): void {
   const { address } = recorder.peer;
@@ -173,11 +181,25 @@ function checkHits(world: RouterWorld, counted: ReadonlyMap<string, number>): vo
 }
 
 function checkBest(world: RouterWorld): void {
+  const used = list(world, { table: "best", paths: "multipath" });
   for (const prefix of [...prefixes4, ...prefixes6]) {
     const best = world.rig.best(prefix);
     const told = world.rig.view.explainBestPath(prefix);
-    if (told.ok) assert.equal(told.value.candidates[0]?.route?.neighbor, best);
-    else assert.equal(best, undefined);
+    if (!told.ok) {
+      assert.equal(best, undefined);
+      continue;
+    }
+    const { candidates } = told.value;
+    assert.equal(candidates[0]?.route?.neighbor, best);
+    const nameOf = ({ neighbor, pathId }: Route): string => `${neighbor} ${pathId}`;
+    const beside = candidates.slice(1).filter(({ multipath }) => multipath);
+    const listed = used.filter((route) => route.prefix === prefix && !route.best);
+    assert.deepEqual(beside.map(({ route }) => nameOf(route!)).sort(), listed.map(nameOf).sort(), prefix);
+    seen.beside += beside.length;
+    for (const { multipath, multipathText } of candidates.slice(1)) {
+      if (multipathText !== "") assert.equal(multipath, /^used beside/.test(multipathText), multipathText);
+      else assert.ok(!multipath, prefix);
+    }
   }
 }
 
@@ -229,7 +251,8 @@ test(`what is explained is what was sent and what stands in the tables: ${seeds.
     }
   }
   if (seeds.length < 200) return;
-  const { gates, ...counts } = seen;
+  const { gates, beside, ...counts } = seen;
+  assert.ok(beside > 10, "hardly any path was used beside a best one");
   for (const [name, count] of Object.entries(counts)) assert.ok(count > 1000, `${name}: only ${count}`);
   const wanted = [
     ...["family", "best-path", "default-originate", "split-horizon", "reflection", "no-advertise"],

@@ -157,6 +157,15 @@ export class RouterWorld {
       exportAfter: this.chain("out", 0.2),
       requirePolicy: dice.chance(0.5),
       gracefulShutdown: dice.chance(0.05),
+      multipath: this.options.addPath ? this.multipath() : [],
+    });
+  }
+
+  private multipath() {
+    const { dice } = this;
+    const most = (): number => dice.between(1, 3);
+    return ["ipv4-unicast", "ipv6-unicast"].map((family) => {
+      return { family, ebgp: most(), ibgp: most(), relaxAsPath: dice.chance(0.5) };
     });
   }
 
