@@ -56,10 +56,11 @@ async function run(intervalMs: number, sessions: number): Promise<number> {
     const cairn = new Router(lab, ours, "cairn", config(task));
     await cairn.start();
     const before = cpuS(cairn.daemon.pid);
-    const result = await peers(theirs, task);
+    const { result, end } = await peers(theirs, task);
     const { sessions: list = [] } = JSON.parse(await cairn.cli("bfd", "--json")) as {
       sessions?: { downs?: number; state: string }[];
     };
+    end();
     const downs = list.reduce((sum, each) => sum + (each.downs ?? 0), 0);
     const up = list.filter(({ state }) => state === "BFD_STATE_UP").length;
     const told = `${sessions} sessions at ${intervalMs} ms x 3 for ${task.seconds} s, ${result.loads} loads of ${task.prefixes} routes`;
@@ -74,16 +75,17 @@ async function run(intervalMs: number, sessions: number): Promise<number> {
   }
 }
 
-function peers(namespace: Namespace, task: PeersTask): Promise<PeersResult> {
+/** `end` lets the neighbors go, which takes their sessions down in earnest. */
+function peers(namespace: Namespace, task: PeersTask): Promise<{ result: PeersResult; end: () => void }> {
   const program = join(import.meta.dirname, "load/bfd-peers.ts");
   const words = [`--net=/proc/${namespace.pid}/ns/net`, process.execPath, program, JSON.stringify(task)];
-  const child = spawn("nsenter", words, { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn("nsenter", words, { stdio: ["pipe", "pipe", "inherit"] });
   return new Promise((resolve, reject) => {
     let text = "";
     child.stdout.on("data", (chunk: Buffer) => {
       text += chunk.toString();
-      // Asked now: when it has ended, its sessions go down in earnest.
-      if (text.includes("\n")) resolve(JSON.parse(text) as PeersResult);
+      if (text.includes("\n"))
+        resolve({ result: JSON.parse(text) as PeersResult, end: () => child.stdin.end() });
     });
     child.on("exit", (code) => reject(new Error(`the neighbors ended with ${code}`)));
   });

@@ -3,6 +3,7 @@
  * that loads and withdraws a table again and again, one that receives all of it, the others with a session at rest. Told
  * what to do by its argument, a JSON text; prints one line of JSON when it is done.
  */
+import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseIp } from "../../src/base/ip.ts";
 import { BfdState } from "../../src/bfd/packet.ts";
@@ -95,7 +96,9 @@ const result: PeersResult = {
   routesReceived: idle[0].updatesIn,
 };
 process.stdout.write(`${JSON.stringify(result)}\n`);
-await delay(1500); // cairn is asked for its counts before the sessions end
+// cairn is asked for its counts before the sessions end.
+process.stdin.resume();
+await once(process.stdin, "end");
 for (const session of idle) session.close();
 await thread.close();
 process.exit(0);
