@@ -14,7 +14,7 @@ import { unicastFamily } from "../wire/family.ts";
 import type { Core } from "./core.ts";
 import { gateMessage, statementMessages } from "./explain-policy.ts";
 import { sessionGates } from "./explain-session.ts";
-import type { ImportStory } from "./importer.ts";
+import type { ImportStory } from "./import-story.ts";
 import type { NeighborRecord } from "./neighbor-record.ts";
 import { keepsRejected } from "./rejected.ts";
 import { routeMessage } from "./route-batch.ts";

@@ -4,7 +4,7 @@
  */
 
 import { formatIp } from "../base/ip.ts";
-import { type Explanation, explainChain, rejectReason } from "../policy/explain.ts";
+import { explainChain, rejectReason } from "../policy/explain.ts";
 import type { Program } from "../policy/program.ts";
 import { RouteKey, RouteType } from "../policy/route-key.ts";
 import type { AttrId } from "../rib/attribute-store.ts";
@@ -20,15 +20,16 @@ import { AttributeBlock, type NlriList, UpdateScratch } from "../wire/scratch.ts
 import { decodeUpdate } from "../wire/update-decode.ts";
 import { Verdict } from "../wire/verdict.ts";
 import type { Damping } from "./damping.ts";
-import { type CheckSubject, type ImportGate, importChecks } from "./import-checks.ts";
+import { type CheckSubject, importChecks } from "./import-checks.ts";
 import { describeDue, ImportFinish } from "./import-finish.ts";
 import { ImportLocalAs } from "./import-local-as.ts";
+import { decidedBy, gatesInOrder, type ImportStory, tellLocalAs } from "./import-story.ts";
 import type { NeighborRecord } from "./neighbor-record.ts";
 import { isExcess, limitsPaths, waitingPath } from "./path-limit.ts";
 import { dropsExcess, hasRoom, isLimit, isOver, limitReason } from "./prefix-excess.ts";
 import { keepsRejected } from "./rejected.ts";
 import type { Routing } from "./routing.ts";
-import type { NeighborConfig, PrefixLimitConfig, UpdateResult } from "./session-port.ts";
+import type { PrefixLimitConfig, UpdateResult } from "./session-port.ts";
 
 /** What the importer tells the core. */
 export interface ImportHost {
@@ -617,55 +618,6 @@ function isJudged(record: NeighborRecord, family: Family): boolean {
 /** True for a stale path of a neighbor that has been away for longer than its restart time. */
 function isLongLived(record: NeighborRecord, table: RouteTable, path: number): boolean {
   return (record.longLived & (1 << table.family.index)) !== 0 && table.isStale(path);
-}
-
-/** What is asked of a path, in order, with the reason that each gives. */
-const gatesInOrder: readonly ImportGate[] = [
-  { name: "prefix-limit", passes: "within the prefix limit", reason: RejectReason.prefixLimit },
-  {
-    name: "path-limit",
-    passes: "within the limit of paths per prefix",
-    reason: RejectReason.pathLimit,
-  },
-  ...importChecks.map(({ name, passes, reason }) => ({ name, passes, reason })),
-  { name: "policy", passes: "policy accepts it", reason: RejectReason.policy },
-  {
-    name: "damping",
-    passes: "it has not flapped too often, or has been quiet since",
-    reason: RejectReason.damped,
-  },
-  {
-    name: "prefix-limit-after-policy",
-    passes: "within the prefix limit for accepted routes",
-    reason: RejectReason.acceptedLimit,
-  },
-  { name: "next-hop", passes: "the next hop can be reached", reason: RejectReason.nextHop },
-];
-
-/** A path on its way in, told by `Importer.explain`. */
-export interface ImportStory {
-  /** Up to the one that refused it. */
-  readonly gates: readonly (ImportGate & { readonly passed: boolean })[];
-  /** What policy did; undefined when it was not asked, or there is none. */
-  readonly policy: Explanation | undefined;
-  readonly accepted: boolean;
-  /** A check's text, the policy's statement, or that there is no policy. */
-  readonly decidedBy: string;
-  /** What was done after policy, a sentence each. */
-  readonly changes: readonly string[];
-}
-
-/** Policy saw another path than the one that was received: told before it. */
-function tellLocalAs(gates: ImportStory["gates"][number][], config: NeighborConfig): void {
-  const at = gates.findIndex(({ reason }) => reason === RejectReason.policy);
-  if (!config.localAsPrepends || at < 0) return;
-  const passes = `AS ${config.localAsn} is put in front of the path (local_asn)`;
-  gates.splice(at, 0, { name: "local-as", passes, reason: RejectReason.none, passed: true });
-}
-
-function decidedBy(reason: RejectReason, policy: Explanation | undefined): string {
-  if (reason !== RejectReason.none && reason !== RejectReason.policy) return rejectReasonText[reason];
-  return policy?.reason ?? "no import policy: everything is accepted";
 }
 
 function isLoopback6(bytes: Uint8Array): boolean {

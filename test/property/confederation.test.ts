@@ -116,7 +116,7 @@ class Network implements SpeakerWorld {
 
   private start(router: Router): void {
     this.journals.push(new Journal(this.clock, this.dice, { commitMsMax: 1, slow: 0, fail: 0 }));
-    const speaker = new Speaker(this, router.index, { budgetMin: 6000, budgetMax: 6000 });
+    const speaker = new Speaker(this, router.index, { budgetMin: 6000, budgetMax: 6000, tracked: false });
     this.speakers.push(speaker);
     speaker.start();
     const memberAses = [...new Set(this.routers.filter(({ outside }) => !outside).map(({ asn }) => asn))];
