@@ -56,7 +56,8 @@ export type Action =
   | "crash"
   | "planned-restart"
   | "pause"
-  | "wall-jump";
+  | "wall-jump"
+  | "kernel";
 
 export interface Plan {
   readonly seed: number;
@@ -75,6 +76,8 @@ export interface Plan {
   readonly extendedMessages: boolean;
   /** Share of the sides of sessions that ask to be kept over a restart (RFC 4724), or do not even help. */
   readonly restarts: number;
+  /** Next hops are looked up in a simulated kernel, one per speaker. */
+  readonly tracked: boolean;
   /** Prefixes that are announced and withdrawn, over all speakers. */
   readonly prefixes: number;
   /** Operations of one mutation at most. */
@@ -102,6 +105,7 @@ export function makePlan(seed: number, dice: Dice): Plan {
   const alwaysCompareMed = dice.chance(0.3);
   const plan: Plan = {
     seed,
+    tracked: seed % 4 === 3,
     speakers: dice.pick([2, 3, 4, 5, 5, 5, 5, 6]),
     topology,
     perAs: dice.pick([1, 1, 2, 2, 9]),
@@ -137,6 +141,7 @@ export function makePlan(seed: number, dice: Dice): Plan {
       "planned-restart": 0,
       pause: on(0.4, 1, 5),
       "wall-jump": on(0.3, 1, 3),
+      kernel: seed % 4 === 3 ? 6 : 0,
     },
     actionMs: dice.skewed(200, 5000),
     net: {

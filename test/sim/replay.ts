@@ -51,7 +51,13 @@ export function replay(entries: Iterable<Entry>): ReplayResult {
 /** @returns number of the turn, 0 for what is none */
 function run(entry: Exclude<Entry, { t: "end" }>, running: (Running | undefined)[], hash: Hash): number {
   if (entry.t === "start") {
-    const created = Core.create(entry.stored, seededRandom(entry.seed), entry.now, entry.wall);
+    const created = Core.create(
+      entry.stored,
+      seededRandom(entry.seed),
+      entry.now,
+      entry.wall,
+      entry.dataplane,
+    );
     if (!created.ok) throw new Error("the trace starts a core that cannot start");
     running[entry.s] = { core: created.value, view: new CoreView(created.value), watches: new Map() };
     return 0;

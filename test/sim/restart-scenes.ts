@@ -97,7 +97,9 @@ class Scene implements SpeakerWorld {
     this.journals = [0, 1, 2].map(
       () => new Journal(clock, dice, { commitMsMax: dice.skewed(1, 50), slow: 0, fail: 0 }),
     );
-    this.speakers = [0, 1, 2].map((index) => new Speaker(this, index, { budgetMin: 50, budgetMax: 6000 }));
+    this.speakers = [0, 1, 2].map(
+      (index) => new Speaker(this, index, { budgetMin: 50, budgetMax: 6000, tracked: false }),
+    );
     this.net = new Net(clock, dice, this.speakers, 3, {
       ...{ latencyMsMin: 1, latencyMsMax: dice.pick([2, 40, 400]) },
       ...{ segmentMax: dice.skewed(40, 4000), windowBytes: dice.skewed(2048, 65_536), refuse: 0 },

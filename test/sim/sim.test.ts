@@ -66,6 +66,7 @@ const plainActions = {
   "soft-in": 0,
   "soft-out": 0,
   global: 0,
+  kernel: 0,
   watch: 0,
   "read-watch": 0,
   partition: 0,

@@ -1,5 +1,7 @@
 /** One speaker of the world: a core, the loop around it as in src/runtime/loop.ts, its disk and its clocks. */
+import { parseIp } from "../../src/base/ip.ts";
 import { seededRandom } from "../../src/base/random.ts";
+import { KernelSimulator } from "../../src/dataplane/simulated-kernel.ts";
 import type { Core as CoreType } from "../../src/state/core.ts";
 import { Core } from "../../src/state/core.ts";
 import { CoreView } from "../../src/state/core-view.ts";
@@ -37,6 +39,8 @@ export interface SpeakerSettings {
   /** Budget of a turn is drawn between these. */
   readonly budgetMin: number;
   readonly budgetMax: number;
+  /** Next hops are looked up in a kernel of its own. */
+  readonly tracked: boolean;
 }
 
 /** Wall clock at the start of every world: 2024-01-01. */
@@ -46,6 +50,9 @@ export class Speaker implements Host {
   readonly index: number;
   readonly address: string;
   readonly address6: string;
+  private kernel: KernelSimulator | undefined;
+  lanUp = true;
+  hasDefault = true;
   core: CoreType | undefined;
   view: CoreView | undefined;
   /** The machine is there even when the process is not. */
@@ -103,8 +110,17 @@ export class Speaker implements Host {
         }),
     });
     const seed = dice.below(0xffff_ffff);
-    this.world.record({ t: "start", s: this.index, now: clock.nowMs, wall: this.wallMs, seed, stored });
-    const created = Core.create(stored, seededRandom(seed), clock.nowMs, this.wallMs);
+    const dataplane = this.settings.tracked ? "memory" : "none";
+    this.world.record({
+      t: "start",
+      s: this.index,
+      now: clock.nowMs,
+      wall: this.wallMs,
+      seed,
+      stored,
+      dataplane,
+    });
+    const created = Core.create(stored, seededRandom(seed), clock.nowMs, this.wallMs, dataplane);
     if (!created.ok)
       throw new Error(`speaker ${this.index} cannot start: ${JSON.stringify(created.problems)}`);
     this.core = created.value;
@@ -123,6 +139,35 @@ export class Speaker implements Host {
         { address: this.address, length: 24, interface: "lan" },
         { address: this.address6, length: 64, interface: "lan" },
       ],
+    });
+    if (!this.settings.tracked) return;
+    this.kernel = new KernelSimulator({
+      links: (changed, gone) => this.post({ kind: "kernel.links", changed, gone }),
+      routes: (answers) => this.post({ kind: "kernel.routes", answers }),
+    });
+    this.setKernel(this.lanUp, this.hasDefault);
+  }
+
+  /** Whether the link is up, and a default route there: what next hops are reached by. */
+  setKernel(lanUp: boolean, hasDefault: boolean): void {
+    this.lanUp = lanUp;
+    this.hasDefault = hasDefault;
+    this.kernel?.replace({
+      links: [
+        {
+          name: "lan",
+          up: lanUp,
+          addresses: [
+            { bytes: parseIp(this.address)!, length: 24 },
+            { bytes: parseIp(this.address6)!, length: 64 },
+          ],
+        },
+      ],
+      routes: (hasDefault ? ["10.0.0.254", "2001:db8::fe"] : []).map((text) => {
+        const gateway = parseIp(text)!;
+        const destination = { bytes: new Uint8Array(gateway.length), length: 0 };
+        return { destination, metric: 10, type: "unicast", link: "lan", gateway };
+      }),
     });
   }
 
@@ -237,6 +282,9 @@ export class Speaker implements Host {
         this.lastSeq = effect.seq;
         this.world.journals[this.index].persist(effect.seq, effect.rows);
         break;
+      case "kernel.watch":
+        this.kernel?.watch(effect.watch, effect.unwatch);
+        break;
       case "reply": {
         const done = this.calls.get(effect.call);
         this.calls.delete(effect.call);
@@ -258,7 +306,6 @@ export class Speaker implements Host {
       case "link.discover": // nobody is named by an interface
       case "dataplane.apply":
       case "dataplane.watch":
-      case "kernel.watch":
       case "kernel.simulate":
         break;
       default:

@@ -5,6 +5,7 @@
 import { type DescMessage, fromJson, type JsonValue, toJson } from "@bufbuild/protobuf";
 import { InjectedPathSchema } from "../../src/gen/cairn/v1/injection_service_pb.ts";
 import type { Input } from "../../src/state/inputs.ts";
+import type { Dataplane } from "../../src/state/kernel-watch.ts";
 import { kinds } from "../../src/state/kinds.ts";
 import type { Mutation, MutationOp } from "../../src/state/mutation.ts";
 import type { StoredState } from "../../src/state/rows.ts";
@@ -17,6 +18,7 @@ export type Entry =
       readonly wall: number;
       readonly seed: number;
       readonly stored: StoredState;
+      readonly dataplane: Dataplane;
     }
   | {
       readonly t: "input";
@@ -58,6 +60,13 @@ export function decodeEntry(line: string): Entry {
 
 function encodeInput(input: Input): unknown {
   if (input.kind === "tcp.bytes") return { ...input, bytes: Buffer.from(input.bytes).toString("base64") };
+  if (input.kind === "kernel.links" || input.kind === "kernel.routes") {
+    return JSON.parse(
+      JSON.stringify(input, (_, part) =>
+        part instanceof Uint8Array ? { base64: Buffer.from(part).toString("base64") } : part,
+      ),
+    );
+  }
   if (input.kind !== "mutate") return input;
   return { ...input, mutation: { ...input.mutation, ops: input.mutation.ops.map(encodeOp) } };
 }
@@ -68,6 +77,11 @@ function decodeInput(json: Record<string, JsonValue>): Input {
       ...json,
       bytes: new Uint8Array(Buffer.from(json.bytes as string, "base64")),
     } as unknown as Input;
+  }
+  if (json.kind === "kernel.links" || json.kind === "kernel.routes") {
+    return JSON.parse(JSON.stringify(json), (_, part) =>
+      typeof part?.base64 === "string" ? new Uint8Array(Buffer.from(part.base64, "base64")) : part,
+    ) as Input;
   }
   if (json.kind !== "mutate") return json as unknown as Input;
   const mutation = json.mutation as unknown as Mutation;

@@ -119,6 +119,10 @@ export class Workload {
       case "pause":
         speaker.pause(dice.skewed(1, 120_000));
         break;
+      case "kernel":
+        if (dice.chance(0.5)) speaker.setKernel(!speaker.lanUp, speaker.hasDefault);
+        else speaker.setKernel(speaker.lanUp, !speaker.hasDefault);
+        break;
       case "wall-jump":
         speaker.wallOffsetMs += dice.pick([-1, 1]) * dice.skewed(10, 3_600_000);
         break;

@@ -213,6 +213,7 @@ export class World implements SpeakerWorld {
     }
     for (const speaker of this.speakers) {
       if (!speaker.alive) this.restart(speaker);
+      speaker.setKernel(true, true);
       const ops: MutationOp[] = [{ op: "put", kind: "Global", spec: globalSpec(plan, speaker.index, dice) }];
       for (const name of ["in-0", "in-1", "out-0", "out-1"]) {
         if (!this.models[speaker.index].has("Policy", name)) {

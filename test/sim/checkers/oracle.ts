@@ -75,7 +75,8 @@ function imported(
 ): PathAttributes | undefined {
   const { paths } = table;
   const received = attributesOf(core, paths.received[path]);
-  const wanted = from ? naiveImport(core, from, received, prefix) : received;
+  const passed = from ? naiveImport(core, from, received, prefix) : received;
+  const wanted = from && passed && !nextHopCounts(core, from, passed) ? undefined : passed;
   const eligible = paths.eligible(path);
   const who = from?.config.address ?? "local";
   if (eligible !== (wanted !== undefined)) {
@@ -119,6 +120,13 @@ function naiveImport(
 }
 
 /** The speaker has one address per family, and both end in the same number. */
+/** Where next hops are looked up: all can be reached at rest, but that of a neighbor one hop away must be on the link. */
+function nextHopCounts(core: Core, { config }: NeighborRecord, { nextHop }: PathAttributes): boolean {
+  if (core.kernel.dataplane === "none" || !config.external || config.ttl !== 1) return true;
+  const text = formatIp(nextHop, 0, Math.min(16, nextHop.length));
+  return /^(10\.0\.0\.|2001:db8::[0-9a-f]+$)/.test(text) || nextHop.every((byte) => byte === 0);
+}
+
 function isOwnAddress(nextHop: Uint8Array, local: Uint8Array): boolean {
   const text = formatIp(nextHop, 0, Math.min(16, nextHop.length));
   return text === formatIp(local) || text === ownAddress6(local);

@@ -4,6 +4,7 @@
  * and watchers. Queues stay under their limits.
  */
 import { limits } from "../../../src/base/limits.ts";
+import { isAccepted } from "../../../src/rib/path-flags.ts";
 import type { UpdateGroup } from "../../../src/rib/update-group.ts";
 import type { Core } from "../../../src/state/core.ts";
 import { violated } from "../failure.ts";
@@ -70,7 +71,7 @@ function checkTable(core: Core, index: number, fail: (text: string) => never): v
       eligibleSeen ||= paths.eligible(path);
       const neighbor = paths.neighbor[path];
       received.set(neighbor, (received.get(neighbor) ?? 0) + 1);
-      if (paths.eligible(path)) accepted.set(neighbor, (accepted.get(neighbor) ?? 0) + 1);
+      if (isAccepted(paths.flags[path])) accepted.set(neighbor, (accepted.get(neighbor) ?? 0) + 1);
       count++;
     }
     if (eligibleSeen) best++;
@@ -97,7 +98,8 @@ function checkTable(core: Core, index: number, fail: (text: string) => never): v
     revision = changes.revisionOf[row];
   }
   const cursors = cursorsOf(core, table);
-  const wanted = cursors + groups.reduce((sum, group) => sum + 1 + followersOf(group).length, 0);
+  const tracker = core.kernel.nextHops ? 1 : 0;
+  const wanted = tracker + cursors + groups.reduce((sum, group) => sum + 1 + followersOf(group).length, 0);
   if (markers !== wanted) fail(`${markers} markers in the change list, ${wanted} consumers`);
   for (const group of groups) checkGroup(group, fail);
 }
