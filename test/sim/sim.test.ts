@@ -39,6 +39,15 @@ test("sentinel: an UPDATE that is lost between core and socket is noticed", () =
   assert.equal(failure?.checker, "symmetry");
 });
 
+test("sentinel: next hops that nobody looks up are noticed", () => {
+  const { failure } = runWorld(3, {
+    minutes: 1,
+    plan: small,
+    tamper: (_, { kind }) => kind === "kernel.watch",
+  });
+  assert.equal(failure?.checker, "oracle");
+});
+
 test("sentinel: rows that never reach the disk are noticed", () => {
   const { failure } = runWorld(5, {
     minutes: 3,
