@@ -39,6 +39,7 @@ import { betweenReflectors, cairnIsClient as clientOfReflector, reflects } from 
 import { restarts } from "./restart/suite.ts";
 import { negotiate, onlyToCustomer } from "./roles/suite.ts";
 import { cairnIsClient as clientOfServer, serves, servesRealClient } from "./route-server/suite.ts";
+import { rpki } from "./rpki/suite.ts";
 import { sameAddressTwice, unnumberedWithFrr } from "./unnumbered/suite.ts";
 import { gracefulShutdownAndBlackhole } from "./well-known/suite.ts";
 
@@ -53,6 +54,9 @@ interface Suite {
     run(checks: Checks, folder: string): Promise<void>;
   }[];
 }
+
+/** A module of FRR is a package of its own. */
+const frrModule = (name: string): string => `/usr/lib/x86_64-linux-gnu/frr/modules/${name}`;
 
 const suites: readonly Suite[] = [
   peerSuite(bird, scenarios),
@@ -133,6 +137,16 @@ const suites: readonly Suite[] = [
     ],
   },
   { name: "next-hop", scenarios: routerScenarios((kind) => kind, ["cairn", "frr"], nextHopTracking) },
+  {
+    name: "rpki",
+    scenarios: [
+      {
+        name: "beside FRR and rtrlib",
+        programs: [...programsOf.frr, "stayrtr", "rpki-rov", "openssl", frrModule("bgpd_rpki.so")],
+        run: rpki,
+      },
+    ],
+  },
   { name: "protection", scenarios: routerScenarios((kind) => kind, ["frr", "bird"], protects) },
   {
     name: "dynamic",

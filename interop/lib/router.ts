@@ -100,9 +100,17 @@ export class Router {
 
   /**
    * @param config text of the whole file; for OpenBGPD without `socket`
+   * @param more further words on its command line
    * @param routes FRR puts its routes into the kernel of the namespace; FRR and cairn look there for ways to next hops
    */
-  constructor(lab: Lab, namespace: Namespace, kind: RouterKind, config: string, routes = false) {
+  constructor(
+    lab: Lab,
+    namespace: Namespace,
+    kind: RouterKind,
+    config: string,
+    routes = false,
+    more: readonly string[] = [],
+  ) {
     this.kind = kind;
     this.#lab = lab;
     this.#routes = routes;
@@ -114,7 +122,7 @@ export class Router {
     this.config = file;
     chmodSync(this.#folder, 0o755);
     if (kind === "openbgpd") mkdirSync("/run/openbgpd", { recursive: true, mode: 0o755 }); // chroot
-    const command = starter.command(file, this.#folder, routes);
+    const command = [...starter.command(file, this.#folder, routes), ...more];
     const zebraFolder = `${this.#folder}/zebra`;
     const withZebra = routes && kind === "frr";
     if (withZebra) {

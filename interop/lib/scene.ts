@@ -2,7 +2,7 @@
  * Scenes: routers of several kinds, each in a namespace of its own, and scripted speakers in one of theirs. One
  * description of a neighbor becomes the configuration of any daemon, so that a scene can put the same question to several.
  */
-import { Lab } from "./lab.ts";
+import { Lab, type Namespace } from "./lab.ts";
 import { Router, type RouterKind } from "./router.ts";
 import type { SessionPlan } from "./speaker.ts";
 import { Speakers } from "./speakers.ts";
@@ -41,6 +41,8 @@ export interface RouterPlan {
   readonly preamble?: string | object;
   /** FRR puts its routes into the kernel of its namespace. */
   readonly routes?: boolean;
+  /** Further words on the daemon's command line. */
+  readonly arguments?: readonly string[];
 }
 
 /** A speaker's session; its address is one that a router's neighbor has as `remote`. */
@@ -51,6 +53,9 @@ export interface SpeakerPlan extends Omit<SessionPlan, "local" | "remote" | "rou
 }
 
 export interface Scene {
+  readonly lab: Lab;
+  /** Where the speakers are: a place for servers that routers reach at a neighbor's address. */
+  readonly outside: Namespace;
   readonly routers: Readonly<Record<string, Router>>;
   readonly speakers: Speakers;
 }
@@ -86,7 +91,17 @@ export async function withScene(
       names.map((name) => {
         const plan = plans[name];
         const passive = (neighbor: NeighborPlan): boolean => ownerOf(neighbor.remote) === undefined;
-        return [name, new Router(lab, namespaces[name], plan.kind, configuration(plan, passive), plan.routes)] as const;
+        return [
+          name,
+          new Router(
+            lab,
+            namespaces[name],
+            plan.kind,
+            configuration(plan, passive),
+            plan.routes,
+            plan.arguments,
+          ),
+        ] as const;
       }),
     );
     [speakers] = await Promise.all([
@@ -99,7 +114,7 @@ export async function withScene(
       await speakers.open({ routerId: session.local, ...session, remote });
     }
     if (waitForSpeakers) for (const { name } of sessions) await speakers.established(name);
-    await body({ routers, speakers });
+    await body({ lab, outside: others, routers, speakers });
   } finally {
     speakers?.close();
     await lab.close();

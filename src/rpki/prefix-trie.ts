@@ -212,8 +212,7 @@ export class PrefixTrie {
   }
 
   private grow(): void {
-    // By half: a table of half a million stays well below twice what it needs.
-    this.capacity += this.capacity >> 1;
+    this.capacity *= 2;
     this.key = grown(this.key, this.capacity * this.words);
     this.length = grown(this.length, this.capacity);
     this.child = grown(this.child, this.capacity * 2);

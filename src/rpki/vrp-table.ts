@@ -206,7 +206,7 @@ export class VrpTable {
   }
 
   private grow(): void {
-    this.capacity += this.capacity >> 1;
+    this.capacity *= 2;
     this.node = grown(this.node, this.capacity);
     this.asn = grown(this.asn, this.capacity);
     this.maxLength = grown(this.maxLength, this.capacity);
