@@ -355,6 +355,7 @@ export class Core {
       link: (ifname) => this.kernel.links.named(ifname),
       linksKnown: () => this.kernel.links.known,
       persist: (change) => this.persist([{ table: "ledger", ...change }]),
+      watch: (watch, unwatch) => this.effects.push({ kind: "dataplane.watch", watch, unwatch }),
       apply: (batch, operations) => this.effects.push({ kind: "dataplane.apply", batch, operations }),
       nowMs: () => this.nowMs,
       wallMs: () => this.wallMs,
@@ -647,15 +648,10 @@ export class Core {
     return record !== undefined && (this.sessions.isActive(record.id) || record.stale.some(Boolean));
   }
 
-  private linksChanged({
-    up,
-    down,
-  }: {
-    readonly up: readonly string[];
-    readonly down: readonly string[];
-  }): void {
+  private linksChanged({ up, down, first }: ReturnType<Discovery["setHostAddresses"]>): void {
     for (const zone of down) this.neighbors.linkLost(zone);
-    for (const zone of [...up, ...down]) this.neighbors.linkChanged(zone);
+    if (first) this.neighbors.linkChanged(undefined);
+    else for (const zone of [...up, ...down]) this.neighbors.linkChanged(zone);
   }
 
   private locate(id: number, address: string): NeighborConfig {

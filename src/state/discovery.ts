@@ -33,8 +33,15 @@ export class Discovery {
     this.effects.push({ kind: "link.discover", interfaces: names });
   }
 
-  /** @returns interfaces that can carry sessions now and could not before, and those that cannot any more */
-  setHostAddresses(addresses: readonly HostAddress[]): { readonly up: string[]; readonly down: string[] } {
+  /**
+   * @returns interfaces that can carry sessions now and could not before, and those that cannot any more; `first`: until
+   * now all were taken for usable
+   */
+  setHostAddresses(addresses: readonly HostAddress[]): {
+    readonly up: string[];
+    readonly down: string[];
+    readonly first: boolean;
+  } {
     const before = this.usable;
     const usable = new Set<string>();
     for (const { address, interface: name } of addresses) {
@@ -46,7 +53,7 @@ export class Discovery {
     const down = [...(before ?? [])].filter((name) => !usable.has(name));
     // Another host may be at the other end when the link is back.
     for (const name of down) this.found.delete(name);
-    return { up, down };
+    return { up, down, first: before === undefined };
   }
 
   /** The other end of an interface told its address. @returns true when that is news */

@@ -281,10 +281,10 @@ export class Neighbors {
     return record.config;
   }
 
-  /** Something is known now of the other end of an interface, or not any more. */
-  linkChanged(zone: string): void {
+  /** Something is known now of an interface or its other end, or not any more; without a name of all. */
+  linkChanged(zone: string | undefined): void {
     for (const record of this.byName.values()) {
-      if (record.config.interface !== zone) continue;
+      if (zone === undefined ? record.config.interface === "" : record.config.interface !== zone) continue;
       const config = this.configOf(record.config.address);
       const { remote, obstacle } = record.config;
       if (!config || (config.remote === remote && config.obstacle === obstacle)) continue;
