@@ -123,6 +123,7 @@ export class Daemon {
       },
       bfd: (effect) => this.bfd.apply(effect),
       kernel: (effect) => this.dataplane?.apply(effect),
+      dataplane: (effect) => this.dataplane?.apply(effect),
       mrt: (effect) => this.mrtFiles.apply(effect),
       persist: (seq, rows) => store.persist(seq, rows),
       log: ({ level, message, fields }) => log.write(level, message, fields),
@@ -137,8 +138,11 @@ export class Daemon {
         this.postAddresses();
       },
       routes: (answers) => this.loop.post({ kind: "kernel.routes", answers }),
+      facts: (all, facts) => this.loop.post({ kind: "dataplane.facts", all, facts }),
+      applied: (batch, outcomes) => this.loop.post({ kind: "dataplane.applied", batch, outcomes }),
     });
     this.metrics = new CairnMetrics(this.loop, version);
+    this.metrics.kernelCounts = () => this.dataplane?.counts();
     store.listen({
       committed: (seq) => {
         this.metrics.countFlush();

@@ -18,6 +18,15 @@ export interface MetricDescription {
   readonly help: string;
 }
 
+/** Counted by whoever looks at the kernel, since the start. */
+export interface KernelCounts {
+  readonly notifications: number;
+  readonly overruns: number;
+  readonly linkDumps: number;
+  readonly routeLookups: number;
+  readonly failures: number;
+}
+
 export class CairnMetrics {
   readonly #registry = new Registry();
   readonly #descriptions: MetricDescription[] = [];
@@ -292,6 +301,28 @@ export class CairnMetrics {
     "Paths looked at again because their next hop came out otherwise.",
     [],
   );
+  readonly #netlinkNotices = this.#counter(
+    "netlink_notifications_total",
+    "Notifications of the kernel that were read.",
+    [],
+  );
+  readonly #netlinkOverruns = this.#counter(
+    "netlink_overruns_total",
+    "Times that the kernel dropped notifications because they were not read fast enough; all was looked at again.",
+    [],
+  );
+  readonly #netlinkRequests = this.#counter(
+    "netlink_requests_total",
+    "Questions to the kernel: links as a whole, the route to a next hop.",
+    ["kind"],
+  );
+  readonly #netlinkFailures = this.#counter(
+    "netlink_failures_total",
+    "Questions that the kernel did not answer; they were asked again.",
+    [],
+  );
+  /** What the observer of the kernel counts; undefined where there is none. */
+  kernelCounts: () => KernelCounts | undefined = () => undefined;
   readonly #links = this.#gauge("links", "Links of the host, by state.", ["state"]);
   readonly #attributeSets = this.#gauge("attribute_sets", "Distinct sets of path attributes.", []);
   readonly #updateGroups = this.#gauge(
@@ -575,10 +606,24 @@ export class CairnMetrics {
     this.#kernelDrifts.inc(drifts);
   }
 
+  #showNetlink(): void {
+    const counts = this.kernelCounts();
+    if (!counts) return;
+    const { notifications, overruns, linkDumps, routeLookups, failures } = counts;
+    for (const metric of [this.#netlinkNotices, this.#netlinkOverruns, this.#netlinkFailures]) metric.reset();
+    this.#netlinkNotices.inc(notifications);
+    this.#netlinkOverruns.inc(overruns);
+    this.#netlinkFailures.inc(failures);
+    this.#netlinkRequests.reset();
+    this.#netlinkRequests.inc({ kind: "links" }, linkDumps);
+    this.#netlinkRequests.inc({ kind: "route" }, routeLookups);
+  }
+
   #showKernel(): void {
     const { view } = this.#owner;
     const counts = view.nextHopCounts();
     const links = view.links();
+    this.#showNetlink();
     if (!counts || !links) return;
     this.#nextHops.set({ state: "reachable" }, counts.reachable);
     this.#nextHops.set({ state: "unreachable" }, counts.unreachable);

@@ -64,7 +64,7 @@ class Stage implements SpeakerWorld {
   add(name: string): Speaker {
     const index = this.speakers.length;
     this.journals.push(new Journal(this.clock, this.dice, { commitMsMax: 1, slow: 0, fail: 0 }));
-    const speaker = new Speaker(this, index, { budgetMin: 6000, budgetMax: 6000 });
+    const speaker = new Speaker(this, index, { budgetMin: 6000, budgetMax: 6000, tracked: false });
     this.speakers.push(speaker);
     this.names.push(name);
     this.events.push(0);
