@@ -4,7 +4,8 @@
  *   TABLE_DUMP2|time|B|peer|AS|prefix|AS path|origin|next hop|local pref|MED|communities|AG or NAG|aggregator|
  */
 import { formatIp, formatIp4 } from "../base/ip.ts";
-import { type AsPathSegment, Origin, type PathAttributes, SegmentType } from "../wire/path-attributes.ts";
+import { formatAsPath } from "../wire/as-path-text.ts";
+import { type AsPathSegment, Origin, type PathAttributes } from "../wire/path-attributes.ts";
 import { ribAttributes, ribPrefix, updateRoutes } from "./routes.ts";
 import { type MessageRecord, type MrtBody, type MrtHeader, MrtType, type RibRecord } from "./types.ts";
 
@@ -92,22 +93,7 @@ function communityText(value: number): string {
   return named[value] ?? `${value >>> 16}:${value & 0xffff}`;
 }
 
-const brackets: Readonly<Record<SegmentType, readonly [string, string]>> = {
-  [SegmentType.sequence]: ["", ""],
-  [SegmentType.set]: ["{", "}"],
-  [SegmentType.confedSequence]: ["(", ")"],
-  [SegmentType.confedSet]: ["[", "]"],
-};
-
-const separators: Readonly<Record<SegmentType, string>> = {
-  [SegmentType.sequence]: " ",
-  [SegmentType.set]: ",",
-  [SegmentType.confedSequence]: " ",
-  [SegmentType.confedSet]: ",",
-};
-
+/** In sets bgpdump puts commas. */
 function pathText(segments: readonly AsPathSegment[]): string {
-  return segments
-    .map(({ type, asns }) => brackets[type][0] + asns.join(separators[type]) + brackets[type][1])
-    .join(" ");
+  return formatAsPath(segments).replace(/[{[][^}\]]*/g, (set) => set.replaceAll(" ", ","));
 }

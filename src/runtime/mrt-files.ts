@@ -161,7 +161,7 @@ class MrtFile {
         await Promise.race([promise, failed.promise]);
         written += bytes.length;
         this.queued -= bytes.length;
-        this.post({ kind: "mrt.taken", file: this.effect.file, queued: this.queued });
+        this.post({ kind: "mrt.taken", file: this.effect.file, queued: this.queued, bytes });
       }
       first.end();
       await Promise.race([finished(out), failed.promise]);

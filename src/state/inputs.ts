@@ -93,8 +93,13 @@ export type Input =
   | { readonly kind: "kernel.routes"; readonly answers: readonly RouteAnswer[] }
   /** One at a time is under way, so that no queue grows. */
   | ({ readonly kind: "bfd.news" } & BfdNewsInput)
-  /** Of an MRT file so many bytes still wait for the disk. */
-  | { readonly kind: "mrt.taken"; readonly file: MrtFileId; readonly queued: number }
+  /** Of an MRT file so many bytes still wait for the disk; `bytes` were handed over, and are the core's again. */
+  | {
+      readonly kind: "mrt.taken";
+      readonly file: MrtFileId;
+      readonly queued: number;
+      readonly bytes: Uint8Array | undefined;
+    }
   /** An MRT file is complete, or (with an error) will never be. `path` is where it is, `bytes` its size. */
   | {
       readonly kind: "mrt.closed";

@@ -11,6 +11,8 @@ import { durationMs } from "../schema.ts";
 /** Names a file between core and shell. Never reused within a run. */
 export type MrtFileId = number;
 
+/** Buffers kept to be used again. */
+const spareMax = 8;
 /** Bytes handed to the shell at a time. */
 const pieceBytes = 1 << 18;
 
@@ -44,6 +46,8 @@ export class DumpFile {
   /** No more is written; it is on its way to its name. */
   closing = false;
   private readonly effects: Effects;
+  /** Buffers that came back: a table of a gigabyte must not be a gigabyte of garbage. */
+  private readonly spare: Uint8Array[] = [];
 
   /** @param appends keep what there is of a file that could not be completed; a table is worth nothing in part */
   constructor(
@@ -80,6 +84,12 @@ export class DumpFile {
     return this.waitingBytes >= limits.mrtQueueBytesMax;
   }
 
+  /** @param bytes what was handed over, and is free again */
+  taken(queued: number, bytes: Uint8Array | undefined): void {
+    this.queued = queued;
+    if (bytes && this.spare.length < spareMax) this.spare.push(new Uint8Array(bytes.buffer));
+  }
+
   /** Hands over what there is when it is enough to be worth it. */
   offer(nowMs: number): void {
     if (this.out.at >= pieceBytes) this.flush(nowMs);
@@ -88,8 +98,10 @@ export class DumpFile {
   flush(nowMs: number): void {
     this.flushedMs = nowMs;
     if (this.out.at === 0) return;
-    const bytes = this.out.take();
-    this.out.reset();
+    const { out } = this;
+    const bytes = out.bytes.subarray(0, out.at);
+    out.bytes = this.spare.pop() ?? new Uint8Array(out.bytes.length);
+    out.reset();
     this.queued += bytes.length;
     this.effects.push({ kind: "mrt.write", file: this.id, bytes });
   }

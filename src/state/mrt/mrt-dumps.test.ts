@@ -53,7 +53,7 @@ class DumpRig extends CoreRig {
 
   /** All that was handed over is on disk. */
   take(file: File): void {
-    this.input({ kind: "mrt.taken", file: file.open.file, queued: 0 });
+    this.input({ kind: "mrt.taken", file: file.open.file, queued: 0, bytes: undefined });
   }
 
   finish(file: File, error = ""): void {

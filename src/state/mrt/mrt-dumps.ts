@@ -288,8 +288,8 @@ export class MrtDumps {
 
   // The shell
 
-  taken({ file: id, queued }: Extract<Input, { kind: "mrt.taken" }>): void {
-    for (const { file } of this.dumps.values()) if (file?.id === id) file.queued = queued;
+  taken({ file: id, queued, bytes }: Extract<Input, { kind: "mrt.taken" }>): void {
+    for (const { file } of this.dumps.values()) if (file?.id === id) file.taken(queued, bytes);
   }
 
   closed({ file: id, path, bytes, error }: Extract<Input, { kind: "mrt.closed" }>): void {
