@@ -59,10 +59,10 @@ async function load(rig: Rig, cache: BenchCache, count: number): Promise<Metrics
     const { ipv4Vrps = "0" } = (await call(socket, "RpkiService/GetRpkiSummary")) as { ipv4Vrps?: string };
     if (Number(ipv4Vrps) === count) break;
     if (performance.now() - startedMs > 60_000) throw new Error(`only ${ipv4Vrps} VRPs after a minute`);
-    await delay(10);
+    await delay(100);
   }
   const load_s = (performance.now() - startedMs) / 1000;
-  await delay(500);
+  await delay(2000);
   const { loop_max_ms = 0 } = { loop_max_ms: rig.loopDelay()?.maxMs };
   return {
     load_s,

@@ -5,7 +5,7 @@
  */
 import { maskOf, type RouteKey } from "../policy/route-key.ts";
 
-/** Spans kept as they come before they are sorted and joined. */
+/** Spans kept as they come before they are sorted and joined; twice as many as are kept at all. */
 const looseMax = 131_072;
 
 /** Spans of one address size. Addresses are the first 32 bits (IPv4) or 48 bits (IPv6) as one number. */
@@ -13,16 +13,17 @@ class Spans {
   private starts: number[] = [];
   private ends: number[] = [];
   private sorted = true;
-  private sortAt = looseMax;
 
   add(start: number, end: number): void {
     this.starts.push(start);
     this.ends.push(end);
     this.sorted = false;
-    if (this.starts.length < this.sortAt) return;
+    if (this.starts.length < looseMax) return;
     this.sort();
-    // What cannot be joined must not be sorted again and again.
-    this.sortAt = Math.max(looseMax, this.starts.length * 2);
+    if (this.starts.length <= looseMax / 2) return;
+    // So much has changed that looking at everything costs less than telling what need not be looked at.
+    this.starts = [0];
+    this.ends = [Number.MAX_SAFE_INTEGER];
   }
 
   /** True when one of the spans holds the address. */
