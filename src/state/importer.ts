@@ -20,6 +20,7 @@ import { AttributeBlock, type NlriList, UpdateScratch } from "../wire/scratch.ts
 import { decodeUpdate } from "../wire/update-decode.ts";
 import { Verdict } from "../wire/verdict.ts";
 import type { Damping } from "./damping.ts";
+import { neighborFlags } from "./groups.ts";
 import { type CheckSubject, importChecks } from "./import-checks.ts";
 import { describeDue, ImportFinish } from "./import-finish.ts";
 import { ImportLocalAs } from "./import-local-as.ts";
@@ -323,9 +324,10 @@ export class Importer {
 
   /** Whether an accepted route may be chosen, by what is known of its next hop. */
   private nextHopVerdict(record: NeighborRecord, attr: AttrId): RejectReason {
-    const { nextHops, attributes, neighbors } = this.routing;
+    const { nextHops, attributes } = this.routing;
     if (!nextHops) return RejectReason.none;
-    return nextHops.verdict(attributes.nextHop[attr], neighbors.flags[record.id]);
+    // By its settings and not its columns: a plan asks with settings that are not in force.
+    return nextHops.verdict(attributes.nextHop[attr], neighborFlags(record));
   }
 
   /** Looks whether limits are near or passed; to be called after routes came in or policy ran again. */

@@ -19,7 +19,7 @@ class FakeSockets implements NetlinkCalls {
   readonly asked: number[] = [];
   /** Recorded answer to the question for a route. */
   route = "route to 10.9.1.1";
-  private readonly ready = new Map<number, () => void>();
+  private readonly ready = new Map<number, (events: number, status: number) => void>();
   private nextFd = noticesFd;
 
   socket(): number {
@@ -35,7 +35,7 @@ class FakeSockets implements NetlinkCalls {
   setsockopt(): number {
     return 0;
   }
-  pollOpen(fd: number, ready: () => void): object {
+  pollOpen(fd: number, ready: (events: number, status: number) => void): object {
     this.ready.set(fd, ready);
     return {};
   }
@@ -63,7 +63,7 @@ class FakeSockets implements NetlinkCalls {
   /** Lets all sockets be read until nothing is left. */
   pump(): void {
     while ([...this.inbox.values()].some((list) => list.length > 0))
-      for (const [fd, ready] of this.ready) if (this.inbox.get(fd)!.length > 0) ready();
+      for (const [fd, ready] of this.ready) if (this.inbox.get(fd)!.length > 0) ready(1, 0);
   }
 }
 
