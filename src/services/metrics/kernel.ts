@@ -1,0 +1,87 @@
+/** The kernel: links, ways to next hops, netlink, and what objects ask of it. */
+import type { Area, MetricSet } from "./metric-set.ts";
+
+/** Counted by whoever looks at the kernel, since the start. */
+export interface KernelCounts {
+  readonly notifications: number;
+  readonly overruns: number;
+  readonly linkDumps: number;
+  readonly routeLookups: number;
+  readonly failures: number;
+}
+
+/** @param kernelCounts what the observer of the kernel counts; undefined where there is none */
+export function kernelMetrics(set: MetricSet, kernelCounts: () => KernelCounts | undefined): Area {
+  const nextHops = set.gauge("next_hops", "Next hops of accepted paths, by state.", ["state"]);
+  const nextHopChanges = set.counter(
+    "next_hop_changes_total",
+    "Next hops that came out otherwise: reachable or not, on a link or not, metric.",
+    [],
+  );
+  const nextHopPaths = set.counter(
+    "next_hop_paths_settled_total",
+    "Paths looked at again because their next hop came out otherwise.",
+    [],
+  );
+  const netlinkNotices = set.counter(
+    "netlink_notifications_total",
+    "Notifications of the kernel that were read.",
+    [],
+  );
+  const netlinkOverruns = set.counter(
+    "netlink_overruns_total",
+    "Times that the kernel dropped notifications because they were not read fast enough; all was looked at again.",
+    [],
+  );
+  const netlinkRequests = set.counter(
+    "netlink_requests_total",
+    "Questions to the kernel: links as a whole, the route to a next hop.",
+    ["kind"],
+  );
+  const netlinkFailures = set.counter(
+    "netlink_failures_total",
+    "Questions that the kernel did not answer; they were asked again.",
+    [],
+  );
+  const links = set.gauge("links", "Links of the host, by state.", ["state"]);
+  const resources = set.gauge("resources", "Objects that ask something of the kernel, by phase.", ["phase"]);
+  const kernelOperations = set.counter(
+    "kernel_operations_total",
+    "Changes asked of the kernel, by outcome.",
+    ["outcome"],
+  );
+  const kernelDrifts = set.counter(
+    "kernel_drifts_total",
+    "Times that somebody else altered or removed what is cairn's in the kernel.",
+    [],
+  );
+  return (view) => {
+    const showNetlink = (seen: KernelCounts): void => {
+      const { notifications, overruns, linkDumps, routeLookups, failures } = seen;
+      netlinkNotices.inc(notifications);
+      netlinkOverruns.inc(overruns);
+      netlinkFailures.inc(failures);
+      netlinkRequests.inc({ kind: "links" }, linkDumps);
+      netlinkRequests.inc({ kind: "route" }, routeLookups);
+    };
+    return () => {
+      const { phases, operations, failures, drifts } = view.resourceCounts();
+      for (const [phase, count] of Object.entries(phases)) resources.set({ phase }, count);
+      kernelOperations.inc({ outcome: "done" }, operations - failures);
+      kernelOperations.inc({ outcome: "refused" }, failures);
+      kernelDrifts.inc(drifts);
+      const seen = kernelCounts();
+      if (seen) showNetlink(seen);
+      const counts = view.nextHopCounts();
+      const all = view.links();
+      if (!counts || !all) return;
+      nextHops.set({ state: "reachable" }, counts.reachable);
+      nextHops.set({ state: "unreachable" }, counts.unreachable);
+      nextHopChanges.inc(counts.changes);
+      nextHopPaths.inc(counts.pathsSettled);
+      const up = all.filter((link) => link.up).length;
+      links.set({ state: "up" }, up);
+      links.set({ state: "down" }, all.length - up);
+    };
+  };
+}
