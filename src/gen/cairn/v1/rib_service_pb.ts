@@ -17,7 +17,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file cairn/v1/rib_service.proto.
  */
 export const file_cairn_v1_rib_service: GenFile = /*@__PURE__*/
-  fileDesc("ChpjYWlybi92MS9yaWJfc2VydmljZS5wcm90bxIIY2Fpcm4udjEinwEKGUxpc3RSZWNlaXZlZFJvdXRlc1JlcXVlc3QSEAoIbmVpZ2hib3IYASABKAkSDgoGZmFtaWx5GAIgASgJEiUKBmZpbHRlchgDIAEoCzIVLmNhaXJuLnYxLlJvdXRlRmlsdGVyEhIKCnByZV9wb2xpY3kYBCABKAgSEQoJcGFnZV9zaXplGAUgASgNEhIKCnBhZ2VfdG9rZW4YBiABKAkiagoaTGlzdFJlY2VpdmVkUm91dGVzUmVzcG9uc2USHwoGcm91dGVzGAEgAygLMg8uY2Fpcm4udjEuUm91dGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhIKCnRvdGFsX3NpemUYAyABKAQimwEKFUxpc3RCZXN0Um91dGVzUmVxdWVzdBIOCgZmYW1pbHkYASABKAkSJQoGZmlsdGVyGAIgASgLMhUuY2Fpcm4udjEuUm91dGVGaWx0ZXISEQoJcGFnZV9zaXplGAMgASgNEhIKCnBhZ2VfdG9rZW4YBCABKAkSEQoJYWxsX3BhdGhzGAUgASgIEhEKCW11bHRpcGF0aBhLIAEoCCJmChZMaXN0QmVzdFJvdXRlc1Jlc3BvbnNlEh8KBnJvdXRlcxgBIAMoCzIPLmNhaXJuLnYxLlJvdXRlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRISCgp0b3RhbF9zaXplGAMgASgEIo0BChtMaXN0QWR2ZXJ0aXNlZFJvdXRlc1JlcXVlc3QSEAoIbmVpZ2hib3IYASABKAkSDgoGZmFtaWx5GAIgASgJEiUKBmZpbHRlchgDIAEoCzIVLmNhaXJuLnYxLlJvdXRlRmlsdGVyEhEKCXBhZ2Vfc2l6ZRgEIAEoDRISCgpwYWdlX3Rva2VuGAUgASgJImwKHExpc3RBZHZlcnRpc2VkUm91dGVzUmVzcG9uc2USHwoGcm91dGVzGAEgAygLMg8uY2Fpcm4udjEuUm91dGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhIKCnRvdGFsX3NpemUYAyABKAQiiwEKGUxpc3RSZWplY3RlZFJvdXRlc1JlcXVlc3QSEAoIbmVpZ2hib3IYASABKAkSDgoGZmFtaWx5GAIgASgJEiUKBmZpbHRlchgDIAEoCzIVLmNhaXJuLnYxLlJvdXRlRmlsdGVyEhEKCXBhZ2Vfc2l6ZRgEIAEoDRISCgpwYWdlX3Rva2VuGAUgASgJImoKGkxpc3RSZWplY3RlZFJvdXRlc1Jlc3BvbnNlEh8KBnJvdXRlcxgBIAMoCzIPLmNhaXJuLnYxLlJvdXRlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRISCgp0b3RhbF9zaXplGAMgASgEInoKG1N0cmVhbVJlY2VpdmVkUm91dGVzUmVxdWVzdBIQCghuZWlnaGJvchgBIAEoCRIOCgZmYW1pbHkYAiABKAkSJQoGZmlsdGVyGAMgASgLMhUuY2Fpcm4udjEuUm91dGVGaWx0ZXISEgoKcHJlX3BvbGljeRgEIAEoCCI/ChxTdHJlYW1SZWNlaXZlZFJvdXRlc1Jlc3BvbnNlEh8KBnJvdXRlcxgBIAMoCzIPLmNhaXJuLnYxLlJvdXRlInYKF1N0cmVhbUJlc3RSb3V0ZXNSZXF1ZXN0Eg4KBmZhbWlseRgBIAEoCRIlCgZmaWx0ZXIYAiABKAsyFS5jYWlybi52MS5Sb3V0ZUZpbHRlchIRCglhbGxfcGF0aHMYAyABKAgSEQoJbXVsdGlwYXRoGEsgASgIIjsKGFN0cmVhbUJlc3RSb3V0ZXNSZXNwb25zZRIfCgZyb3V0ZXMYASADKAsyDy5jYWlybi52MS5Sb3V0ZSJoCh1TdHJlYW1BZHZlcnRpc2VkUm91dGVzUmVxdWVzdBIQCghuZWlnaGJvchgBIAEoCRIOCgZmYW1pbHkYAiABKAkSJQoGZmlsdGVyGAMgASgLMhUuY2Fpcm4udjEuUm91dGVGaWx0ZXIiQQoeU3RyZWFtQWR2ZXJ0aXNlZFJvdXRlc1Jlc3BvbnNlEh8KBnJvdXRlcxgBIAMoCzIPLmNhaXJuLnYxLlJvdXRlIiQKEkxvb2t1cFJvdXRlUmVxdWVzdBIOCgZ0YXJnZXQYASABKAkiVwoTTG9va3VwUm91dGVSZXNwb25zZRIOCgZwcmVmaXgYASABKAkSHwoGcm91dGVzGAIgAygLMg8uY2Fpcm4udjEuUm91dGUSDwoHb21pdHRlZBgDIAEoDSIoChZFeHBsYWluQmVzdFBhdGhSZXF1ZXN0Eg4KBnByZWZpeBgBIAEoCSJZCgxCZXN0UGF0aFN0ZXASDAoEbmFtZRgBIAEoCRISCgpiZXN0X3ZhbHVlGAIgASgJEhcKD2NhbmRpZGF0ZV92YWx1ZRgDIAEoCRIOCgZyZXN1bHQYBCABKAkigAEKD1JvdXRlVmFsaWRhdGlvbhISCgpycGtpX3N0YXRlGAEgASgJEhEKCXJwa2lfdGV4dBgCIAEoCRIfCghjb3ZlcmluZxgDIAMoCzINLmNhaXJuLnYxLlZycBISCgphc3BhX3N0YXRlGAQgASgJEhEKCWFzcGFfdGV4dBgFIAEoCSLkAQoRQmVzdFBhdGhDYW5kaWRhdGUSHgoFcm91dGUYASABKAsyDy5jYWlybi52MS5Sb3V0ZRIMCgRyYW5rGAIgASgNEhIKCmRlY2lkZWRfYnkYAyABKAkSDAoEdGV4dBgEIAEoCRIlCgVzdGVwcxgFIAMoCzIWLmNhaXJuLnYxLkJlc3RQYXRoU3RlcBIRCgltdWx0aXBhdGgYSyABKAgSFgoObXVsdGlwYXRoX3RleHQYTCABKAkSLQoKdmFsaWRhdGlvbhhzIAEoCzIZLmNhaXJuLnYxLlJvdXRlVmFsaWRhdGlvbiKhAQoXRXhwbGFpbkJlc3RQYXRoUmVzcG9uc2USDgoGcHJlZml4GAEgASgJEi8KCmNhbmRpZGF0ZXMYAiADKAsyGy5jYWlybi52MS5CZXN0UGF0aENhbmRpZGF0ZRIPCgdzdW1tYXJ5GAMgASgJEiMKCmluZWxpZ2libGUYBCADKAsyDy5jYWlybi52MS5Sb3V0ZRIPCgdvbWl0dGVkGAUgASgNImAKEldhdGNoUm91dGVzUmVxdWVzdBIOCgZmYW1pbHkYASABKAkSJQoGZmlsdGVyGAIgASgLMhUuY2Fpcm4udjEuUm91dGVGaWx0ZXISEwoLcmVzdW1lX2Zyb20YAyABKAQi+AEKE1dhdGNoUm91dGVzUmVzcG9uc2USMAoEdHlwZRgBIAEoDjIiLmNhaXJuLnYxLldhdGNoUm91dGVzUmVzcG9uc2UuVHlwZRIgCgd1cGRhdGVkGAIgAygLMg8uY2Fpcm4udjEuUm91dGUSEQoJd2l0aGRyYXduGAMgAygJEhAKCHJldmlzaW9uGAQgASgEImgKBFR5cGUSFAoQVFlQRV9VTlNQRUNJRklFRBAAEhEKDVRZUEVfU05BUFNIT1QQARIRCg1UWVBFX0JPT0tNQVJLEAISEAoMVFlQRV9DSEFOR0VTEAMSEgoOVFlQRV9DT01QQUNURUQQBCJxChlMaXN0RGFtcGVuZWRSb3V0ZXNSZXF1ZXN0EhAKCG5laWdoYm9yGAEgASgJEg4KBmZhbWlseRgCIAEoCRILCgNhbGwYAyABKAgSEQoJcGFnZV9zaXplGAQgASgNEhIKCnBhZ2VfdG9rZW4YBSABKAki8QEKDURhbXBlbmVkUm91dGUSEAoIbmVpZ2hib3IYASABKAkSDgoGZmFtaWx5GAIgASgJEg4KBnByZWZpeBgDIAEoCRIPCgdwYXRoX2lkGAQgASgNEg8KB3BlbmFsdHkYBSABKA0SDQoFZmxhcHMYBiABKA0SEgoKc3VwcHJlc3NlZBgHIAEoCBIRCglhbm5vdW5jZWQYCCABKAgSLAoJdGltZV9sZWZ0GAkgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEigKBXNpbmNlGAogASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIoQBChpMaXN0RGFtcGVuZWRSb3V0ZXNSZXNwb25zZRInCgZyb3V0ZXMYASADKAsyFy5jYWlybi52MS5EYW1wZW5lZFJvdXRlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRISCgp0b3RhbF9zaXplGAMgASgEEhAKCG92ZXJmbG93GAQgASgEIjkKFUNsZWFyRGFtcGVuaW5nUmVxdWVzdBIQCghuZWlnaGJvchgBIAEoCRIOCgZwcmVmaXgYAiABKAkiGAoWQ2xlYXJEYW1wZW5pbmdSZXNwb25zZSIWChRHZXRSaWJTdW1tYXJ5UmVxdWVzdCKwAQoKUmliU3VtbWFyeRIOCgZmYW1pbHkYASABKAkSEAoIcHJlZml4ZXMYAiABKAQSDQoFcGF0aHMYAyABKAQSEgoKYmVzdF9wYXRocxgEIAEoBBIWCg5yZWplY3RlZF9wYXRocxgFIAEoBBIQCghyZXZpc2lvbhgGIAEoBBIaChJtdWx0aXBhdGhfcHJlZml4ZXMYSyABKAQSFwoPbXVsdGlwYXRoX3BhdGhzGEwgASgEIpwBChVHZXRSaWJTdW1tYXJ5UmVzcG9uc2USJgoIZmFtaWxpZXMYASADKAsyFC5jYWlybi52MS5SaWJTdW1tYXJ5EhYKDmF0dHJpYnV0ZV9zZXRzGAIgASgEEhQKDG1lbW9yeV9ieXRlcxgDIAEoBBIWCg5iZXN0X3BhdGhfcnVucxgEIAEoBBIVCg11cGRhdGVfZ3JvdXBzGAUgASgNIjsKDUV4cGxhaW5lZEdhdGUSDAoEbmFtZRgBIAEoCRIOCgZwYXNzZWQYAiABKAgSDAoEdGV4dBgDIAEoCSJBChJFeHBsYWluZWRDb25kaXRpb24SDQoFZmllbGQYASABKAkSDQoFd2FudHMYAiABKAkSDQoFaG9sZHMYAyABKAgimQEKEkV4cGxhaW5lZFN0YXRlbWVudBIOCgZwb2xpY3kYASABKAkSEQoJc3RhdGVtZW50GAIgASgNEgwKBG5hbWUYAyABKAkSDwoHbWF0Y2hlZBgEIAEoCBIwCgpjb25kaXRpb25zGAUgAygLMhwuY2Fpcm4udjEuRXhwbGFpbmVkQ29uZGl0aW9uEg8KB2NoYW5nZXMYBiADKAkiSQoURXhwbGFpbkltcG9ydFJlcXVlc3QSEAoIbmVpZ2hib3IYASABKAkSDgoGcHJlZml4GAIgASgJEg8KB3BhdGhfaWQYAyABKA0i6QIKFUV4cGxhaW5JbXBvcnRSZXNwb25zZRIQCghuZWlnaGJvchgBIAEoCRIOCgZwcmVmaXgYAiABKAkSEAoIcmVjZWl2ZWQYAyABKAgSEAoIYWNjZXB0ZWQYBCABKAgSDwoHc3VtbWFyeRgFIAEoCRIeCgVyb3V0ZRgGIAEoCzIPLmNhaXJuLnYxLlJvdXRlEiYKBWdhdGVzGAcgAygLMhcuY2Fpcm4udjEuRXhwbGFpbmVkR2F0ZRINCgVjaGFpbhgIIAMoCRIwCgpzdGF0ZW1lbnRzGAkgAygLMhwuY2Fpcm4udjEuRXhwbGFpbmVkU3RhdGVtZW50EhIKCmRlY2lkZWRfYnkYCiABKAkSHwoGcmVzdWx0GAsgASgLMg8uY2Fpcm4udjEuUm91dGUSDAoEYmVzdBgMIAEoCBItCgp2YWxpZGF0aW9uGHMgASgLMhkuY2Fpcm4udjEuUm91dGVWYWxpZGF0aW9uIkEKHUV4cGxhaW5BZHZlcnRpc2VkUm91dGVSZXF1ZXN0EhAKCG5laWdoYm9yGAEgASgJEg4KBnByZWZpeBgCIAEoCSLBAQoPRXhwbGFpbmVkRXhwb3J0Eh0KBHBhdGgYASABKAsyDy5jYWlybi52MS5Sb3V0ZRImCgVnYXRlcxgCIAMoCzIXLmNhaXJuLnYxLkV4cGxhaW5lZEdhdGUSDQoFY2hhaW4YAyADKAkSMAoKc3RhdGVtZW50cxgEIAMoCzIcLmNhaXJuLnYxLkV4cGxhaW5lZFN0YXRlbWVudBISCgpkZWNpZGVkX2J5GAUgASgJEhIKCmFkdmVydGlzZWQYBiABKAgimwIKHkV4cGxhaW5BZHZlcnRpc2VkUm91dGVSZXNwb25zZRIQCghuZWlnaGJvchgBIAEoCRIOCgZwcmVmaXgYAiABKAkSEgoKYWR2ZXJ0aXNlZBgDIAEoCBIPCgdzdW1tYXJ5GAQgASgJEiYKBWdhdGVzGAUgAygLMhcuY2Fpcm4udjEuRXhwbGFpbmVkR2F0ZRIoCgVwYXRocxgGIAMoCzIZLmNhaXJuLnYxLkV4cGxhaW5lZEV4cG9ydBIeCgVyb3V0ZRgHIAEoCzIPLmNhaXJuLnYxLlJvdXRlEg4KBnVwZGF0ZRgIIAEoDBIPCgdpbl9zeW5jGAkgASgIEh8KBnJvdXRlcxgKIAMoCzIPLmNhaXJuLnYxLlJvdXRlImIKE0xpc3ROZXh0SG9wc1JlcXVlc3QSDwoHYWRkcmVzcxgBIAEoCRITCgt1bnJlYWNoYWJsZRgCIAEoCBIRCglwYWdlX3NpemUYAyABKA0SEgoKcGFnZV90b2tlbhgEIAEoCSJ6ChRMaXN0TmV4dEhvcHNSZXNwb25zZRIkCgluZXh0X2hvcHMYASADKAsyES5jYWlybi52MS5OZXh0SG9wEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRISCgp0b3RhbF9zaXplGAMgASgEEg8KB3RyYWNrZWQYBCABKAgi1gEKB05leHRIb3ASDwoHYWRkcmVzcxgBIAEoCRIRCglyZWFjaGFibGUYAiABKAgSEQoJY29ubmVjdGVkGAMgASgIEg4KBm1ldHJpYxgEIAEoDRIkCgVleGl0cxgFIAMoCzIVLmNhaXJuLnYxLk5leHRIb3BFeGl0Eg4KBnByZWZpeBgGIAEoCRIQCghwcm90b2NvbBgHIAEoCRIPCgd0aHJvdWdoGAggAygJEg4KBnJlYXNvbhgJIAEoCRINCgVwYXRocxgKIAEoBBIMCgRoZWxkGAsgASgIIjEKC05leHRIb3BFeGl0EhEKCWludGVyZmFjZRgBIAEoCRIPCgdnYXRld2F5GAIgASgJMqcMCgpSaWJTZXJ2aWNlEmUKEkxpc3RSZWNlaXZlZFJvdXRlcxIjLmNhaXJuLnYxLkxpc3RSZWNlaXZlZFJvdXRlc1JlcXVlc3QaJC5jYWlybi52MS5MaXN0UmVjZWl2ZWRSb3V0ZXNSZXNwb25zZSIEqLsYARJZCg5MaXN0QmVzdFJvdXRlcxIfLmNhaXJuLnYxLkxpc3RCZXN0Um91dGVzUmVxdWVzdBogLmNhaXJuLnYxLkxpc3RCZXN0Um91dGVzUmVzcG9uc2UiBKi7GAESawoUTGlzdEFkdmVydGlzZWRSb3V0ZXMSJS5jYWlybi52MS5MaXN0QWR2ZXJ0aXNlZFJvdXRlc1JlcXVlc3QaJi5jYWlybi52MS5MaXN0QWR2ZXJ0aXNlZFJvdXRlc1Jlc3BvbnNlIgSouxgBEmUKEkxpc3RSZWplY3RlZFJvdXRlcxIjLmNhaXJuLnYxLkxpc3RSZWplY3RlZFJvdXRlc1JlcXVlc3QaJC5jYWlybi52MS5MaXN0UmVqZWN0ZWRSb3V0ZXNSZXNwb25zZSIEqLsYARJtChRTdHJlYW1SZWNlaXZlZFJvdXRlcxIlLmNhaXJuLnYxLlN0cmVhbVJlY2VpdmVkUm91dGVzUmVxdWVzdBomLmNhaXJuLnYxLlN0cmVhbVJlY2VpdmVkUm91dGVzUmVzcG9uc2UiBKi7GAEwARJhChBTdHJlYW1CZXN0Um91dGVzEiEuY2Fpcm4udjEuU3RyZWFtQmVzdFJvdXRlc1JlcXVlc3QaIi5jYWlybi52MS5TdHJlYW1CZXN0Um91dGVzUmVzcG9uc2UiBKi7GAEwARJzChZTdHJlYW1BZHZlcnRpc2VkUm91dGVzEicuY2Fpcm4udjEuU3RyZWFtQWR2ZXJ0aXNlZFJvdXRlc1JlcXVlc3QaKC5jYWlybi52MS5TdHJlYW1BZHZlcnRpc2VkUm91dGVzUmVzcG9uc2UiBKi7GAEwARJQCgtMb29rdXBSb3V0ZRIcLmNhaXJuLnYxLkxvb2t1cFJvdXRlUmVxdWVzdBodLmNhaXJuLnYxLkxvb2t1cFJvdXRlUmVzcG9uc2UiBKi7GAESXAoPRXhwbGFpbkJlc3RQYXRoEiAuY2Fpcm4udjEuRXhwbGFpbkJlc3RQYXRoUmVxdWVzdBohLmNhaXJuLnYxLkV4cGxhaW5CZXN0UGF0aFJlc3BvbnNlIgSouxgBElYKDUV4cGxhaW5JbXBvcnQSHi5jYWlybi52MS5FeHBsYWluSW1wb3J0UmVxdWVzdBofLmNhaXJuLnYxLkV4cGxhaW5JbXBvcnRSZXNwb25zZSIEqLsYARJxChZFeHBsYWluQWR2ZXJ0aXNlZFJvdXRlEicuY2Fpcm4udjEuRXhwbGFpbkFkdmVydGlzZWRSb3V0ZVJlcXVlc3QaKC5jYWlybi52MS5FeHBsYWluQWR2ZXJ0aXNlZFJvdXRlUmVzcG9uc2UiBKi7GAESUgoLV2F0Y2hSb3V0ZXMSHC5jYWlybi52MS5XYXRjaFJvdXRlc1JlcXVlc3QaHS5jYWlybi52MS5XYXRjaFJvdXRlc1Jlc3BvbnNlIgSouxgBMAESZQoSTGlzdERhbXBlbmVkUm91dGVzEiMuY2Fpcm4udjEuTGlzdERhbXBlbmVkUm91dGVzUmVxdWVzdBokLmNhaXJuLnYxLkxpc3REYW1wZW5lZFJvdXRlc1Jlc3BvbnNlIgSouxgBElkKDkNsZWFyRGFtcGVuaW5nEh8uY2Fpcm4udjEuQ2xlYXJEYW1wZW5pbmdSZXF1ZXN0GiAuY2Fpcm4udjEuQ2xlYXJEYW1wZW5pbmdSZXNwb25zZSIEqLsYAxJWCg1HZXRSaWJTdW1tYXJ5Eh4uY2Fpcm4udjEuR2V0UmliU3VtbWFyeVJlcXVlc3QaHy5jYWlybi52MS5HZXRSaWJTdW1tYXJ5UmVzcG9uc2UiBKi7GAESUwoMTGlzdE5leHRIb3BzEh0uY2Fpcm4udjEuTGlzdE5leHRIb3BzUmVxdWVzdBoeLmNhaXJuLnYxLkxpc3ROZXh0SG9wc1Jlc3BvbnNlIgSouxgBYgZwcm90bzM", [file_cairn_v1_options, file_cairn_v1_rpki_service, file_cairn_v1_types, file_google_protobuf_duration]);
+  fileDesc("ChpjYWlybi92MS9yaWJfc2VydmljZS5wcm90bxIIY2Fpcm4udjEinwEKGUxpc3RSZWNlaXZlZFJvdXRlc1JlcXVlc3QSEAoIbmVpZ2hib3IYASABKAkSDgoGZmFtaWx5GAIgASgJEiUKBmZpbHRlchgDIAEoCzIVLmNhaXJuLnYxLlJvdXRlRmlsdGVyEhIKCnByZV9wb2xpY3kYBCABKAgSEQoJcGFnZV9zaXplGAUgASgNEhIKCnBhZ2VfdG9rZW4YBiABKAkiagoaTGlzdFJlY2VpdmVkUm91dGVzUmVzcG9uc2USHwoGcm91dGVzGAEgAygLMg8uY2Fpcm4udjEuUm91dGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhIKCnRvdGFsX3NpemUYAyABKAQimwEKFUxpc3RCZXN0Um91dGVzUmVxdWVzdBIOCgZmYW1pbHkYASABKAkSJQoGZmlsdGVyGAIgASgLMhUuY2Fpcm4udjEuUm91dGVGaWx0ZXISEQoJcGFnZV9zaXplGAMgASgNEhIKCnBhZ2VfdG9rZW4YBCABKAkSEQoJYWxsX3BhdGhzGAUgASgIEhEKCW11bHRpcGF0aBhLIAEoCCJmChZMaXN0QmVzdFJvdXRlc1Jlc3BvbnNlEh8KBnJvdXRlcxgBIAMoCzIPLmNhaXJuLnYxLlJvdXRlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRISCgp0b3RhbF9zaXplGAMgASgEIo0BChtMaXN0QWR2ZXJ0aXNlZFJvdXRlc1JlcXVlc3QSEAoIbmVpZ2hib3IYASABKAkSDgoGZmFtaWx5GAIgASgJEiUKBmZpbHRlchgDIAEoCzIVLmNhaXJuLnYxLlJvdXRlRmlsdGVyEhEKCXBhZ2Vfc2l6ZRgEIAEoDRISCgpwYWdlX3Rva2VuGAUgASgJImwKHExpc3RBZHZlcnRpc2VkUm91dGVzUmVzcG9uc2USHwoGcm91dGVzGAEgAygLMg8uY2Fpcm4udjEuUm91dGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhIKCnRvdGFsX3NpemUYAyABKAQiiwEKGUxpc3RSZWplY3RlZFJvdXRlc1JlcXVlc3QSEAoIbmVpZ2hib3IYASABKAkSDgoGZmFtaWx5GAIgASgJEiUKBmZpbHRlchgDIAEoCzIVLmNhaXJuLnYxLlJvdXRlRmlsdGVyEhEKCXBhZ2Vfc2l6ZRgEIAEoDRISCgpwYWdlX3Rva2VuGAUgASgJImoKGkxpc3RSZWplY3RlZFJvdXRlc1Jlc3BvbnNlEh8KBnJvdXRlcxgBIAMoCzIPLmNhaXJuLnYxLlJvdXRlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRISCgp0b3RhbF9zaXplGAMgASgEInoKG1N0cmVhbVJlY2VpdmVkUm91dGVzUmVxdWVzdBIQCghuZWlnaGJvchgBIAEoCRIOCgZmYW1pbHkYAiABKAkSJQoGZmlsdGVyGAMgASgLMhUuY2Fpcm4udjEuUm91dGVGaWx0ZXISEgoKcHJlX3BvbGljeRgEIAEoCCI/ChxTdHJlYW1SZWNlaXZlZFJvdXRlc1Jlc3BvbnNlEh8KBnJvdXRlcxgBIAMoCzIPLmNhaXJuLnYxLlJvdXRlInYKF1N0cmVhbUJlc3RSb3V0ZXNSZXF1ZXN0Eg4KBmZhbWlseRgBIAEoCRIlCgZmaWx0ZXIYAiABKAsyFS5jYWlybi52MS5Sb3V0ZUZpbHRlchIRCglhbGxfcGF0aHMYAyABKAgSEQoJbXVsdGlwYXRoGEsgASgIIjsKGFN0cmVhbUJlc3RSb3V0ZXNSZXNwb25zZRIfCgZyb3V0ZXMYASADKAsyDy5jYWlybi52MS5Sb3V0ZSJoCh1TdHJlYW1BZHZlcnRpc2VkUm91dGVzUmVxdWVzdBIQCghuZWlnaGJvchgBIAEoCRIOCgZmYW1pbHkYAiABKAkSJQoGZmlsdGVyGAMgASgLMhUuY2Fpcm4udjEuUm91dGVGaWx0ZXIiQQoeU3RyZWFtQWR2ZXJ0aXNlZFJvdXRlc1Jlc3BvbnNlEh8KBnJvdXRlcxgBIAMoCzIPLmNhaXJuLnYxLlJvdXRlIiQKEkxvb2t1cFJvdXRlUmVxdWVzdBIOCgZ0YXJnZXQYASABKAkiVwoTTG9va3VwUm91dGVSZXNwb25zZRIOCgZwcmVmaXgYASABKAkSHwoGcm91dGVzGAIgAygLMg8uY2Fpcm4udjEuUm91dGUSDwoHb21pdHRlZBgDIAEoDSIoChZFeHBsYWluQmVzdFBhdGhSZXF1ZXN0Eg4KBnByZWZpeBgBIAEoCSJZCgxCZXN0UGF0aFN0ZXASDAoEbmFtZRgBIAEoCRISCgpiZXN0X3ZhbHVlGAIgASgJEhcKD2NhbmRpZGF0ZV92YWx1ZRgDIAEoCRIOCgZyZXN1bHQYBCABKAkigAEKD1JvdXRlVmFsaWRhdGlvbhISCgpycGtpX3N0YXRlGAEgASgJEhEKCXJwa2lfdGV4dBgCIAEoCRIfCghjb3ZlcmluZxgDIAMoCzINLmNhaXJuLnYxLlZycBISCgphc3BhX3N0YXRlGAQgASgJEhEKCWFzcGFfdGV4dBgFIAEoCSLkAQoRQmVzdFBhdGhDYW5kaWRhdGUSHgoFcm91dGUYASABKAsyDy5jYWlybi52MS5Sb3V0ZRIMCgRyYW5rGAIgASgNEhIKCmRlY2lkZWRfYnkYAyABKAkSDAoEdGV4dBgEIAEoCRIlCgVzdGVwcxgFIAMoCzIWLmNhaXJuLnYxLkJlc3RQYXRoU3RlcBIRCgltdWx0aXBhdGgYSyABKAgSFgoObXVsdGlwYXRoX3RleHQYTCABKAkSLQoKdmFsaWRhdGlvbhhzIAEoCzIZLmNhaXJuLnYxLlJvdXRlVmFsaWRhdGlvbiKhAQoXRXhwbGFpbkJlc3RQYXRoUmVzcG9uc2USDgoGcHJlZml4GAEgASgJEi8KCmNhbmRpZGF0ZXMYAiADKAsyGy5jYWlybi52MS5CZXN0UGF0aENhbmRpZGF0ZRIPCgdzdW1tYXJ5GAMgASgJEiMKCmluZWxpZ2libGUYBCADKAsyDy5jYWlybi52MS5Sb3V0ZRIPCgdvbWl0dGVkGAUgASgNImAKEldhdGNoUm91dGVzUmVxdWVzdBIOCgZmYW1pbHkYASABKAkSJQoGZmlsdGVyGAIgASgLMhUuY2Fpcm4udjEuUm91dGVGaWx0ZXISEwoLcmVzdW1lX2Zyb20YAyABKAQi+AEKE1dhdGNoUm91dGVzUmVzcG9uc2USMAoEdHlwZRgBIAEoDjIiLmNhaXJuLnYxLldhdGNoUm91dGVzUmVzcG9uc2UuVHlwZRIgCgd1cGRhdGVkGAIgAygLMg8uY2Fpcm4udjEuUm91dGUSEQoJd2l0aGRyYXduGAMgAygJEhAKCHJldmlzaW9uGAQgASgEImgKBFR5cGUSFAoQVFlQRV9VTlNQRUNJRklFRBAAEhEKDVRZUEVfU05BUFNIT1QQARIRCg1UWVBFX0JPT0tNQVJLEAISEAoMVFlQRV9DSEFOR0VTEAMSEgoOVFlQRV9DT01QQUNURUQQBCJxChlMaXN0RGFtcGVuZWRSb3V0ZXNSZXF1ZXN0EhAKCG5laWdoYm9yGAEgASgJEg4KBmZhbWlseRgCIAEoCRILCgNhbGwYAyABKAgSEQoJcGFnZV9zaXplGAQgASgNEhIKCnBhZ2VfdG9rZW4YBSABKAki8QEKDURhbXBlbmVkUm91dGUSEAoIbmVpZ2hib3IYASABKAkSDgoGZmFtaWx5GAIgASgJEg4KBnByZWZpeBgDIAEoCRIPCgdwYXRoX2lkGAQgASgNEg8KB3BlbmFsdHkYBSABKA0SDQoFZmxhcHMYBiABKA0SEgoKc3VwcHJlc3NlZBgHIAEoCBIRCglhbm5vdW5jZWQYCCABKAgSLAoJdGltZV9sZWZ0GAkgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEigKBXNpbmNlGAogASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIoQBChpMaXN0RGFtcGVuZWRSb3V0ZXNSZXNwb25zZRInCgZyb3V0ZXMYASADKAsyFy5jYWlybi52MS5EYW1wZW5lZFJvdXRlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRISCgp0b3RhbF9zaXplGAMgASgEEhAKCG92ZXJmbG93GAQgASgEIjkKFUNsZWFyRGFtcGVuaW5nUmVxdWVzdBIQCghuZWlnaGJvchgBIAEoCRIOCgZwcmVmaXgYAiABKAkiGAoWQ2xlYXJEYW1wZW5pbmdSZXNwb25zZSIWChRHZXRSaWJTdW1tYXJ5UmVxdWVzdCKwAQoKUmliU3VtbWFyeRIOCgZmYW1pbHkYASABKAkSEAoIcHJlZml4ZXMYAiABKAQSDQoFcGF0aHMYAyABKAQSEgoKYmVzdF9wYXRocxgEIAEoBBIWCg5yZWplY3RlZF9wYXRocxgFIAEoBBIQCghyZXZpc2lvbhgGIAEoBBIaChJtdWx0aXBhdGhfcHJlZml4ZXMYSyABKAQSFwoPbXVsdGlwYXRoX3BhdGhzGEwgASgEIpwBChVHZXRSaWJTdW1tYXJ5UmVzcG9uc2USJgoIZmFtaWxpZXMYASADKAsyFC5jYWlybi52MS5SaWJTdW1tYXJ5EhYKDmF0dHJpYnV0ZV9zZXRzGAIgASgEEhQKDG1lbW9yeV9ieXRlcxgDIAEoBBIWCg5iZXN0X3BhdGhfcnVucxgEIAEoBBIVCg11cGRhdGVfZ3JvdXBzGAUgASgNIjsKDUV4cGxhaW5lZEdhdGUSDAoEbmFtZRgBIAEoCRIOCgZwYXNzZWQYAiABKAgSDAoEdGV4dBgDIAEoCSJBChJFeHBsYWluZWRDb25kaXRpb24SDQoFZmllbGQYASABKAkSDQoFd2FudHMYAiABKAkSDQoFaG9sZHMYAyABKAgimQEKEkV4cGxhaW5lZFN0YXRlbWVudBIOCgZwb2xpY3kYASABKAkSEQoJc3RhdGVtZW50GAIgASgNEgwKBG5hbWUYAyABKAkSDwoHbWF0Y2hlZBgEIAEoCBIwCgpjb25kaXRpb25zGAUgAygLMhwuY2Fpcm4udjEuRXhwbGFpbmVkQ29uZGl0aW9uEg8KB2NoYW5nZXMYBiADKAkiSQoURXhwbGFpbkltcG9ydFJlcXVlc3QSEAoIbmVpZ2hib3IYASABKAkSDgoGcHJlZml4GAIgASgJEg8KB3BhdGhfaWQYAyABKA0i6QIKFUV4cGxhaW5JbXBvcnRSZXNwb25zZRIQCghuZWlnaGJvchgBIAEoCRIOCgZwcmVmaXgYAiABKAkSEAoIcmVjZWl2ZWQYAyABKAgSEAoIYWNjZXB0ZWQYBCABKAgSDwoHc3VtbWFyeRgFIAEoCRIeCgVyb3V0ZRgGIAEoCzIPLmNhaXJuLnYxLlJvdXRlEiYKBWdhdGVzGAcgAygLMhcuY2Fpcm4udjEuRXhwbGFpbmVkR2F0ZRINCgVjaGFpbhgIIAMoCRIwCgpzdGF0ZW1lbnRzGAkgAygLMhwuY2Fpcm4udjEuRXhwbGFpbmVkU3RhdGVtZW50EhIKCmRlY2lkZWRfYnkYCiABKAkSHwoGcmVzdWx0GAsgASgLMg8uY2Fpcm4udjEuUm91dGUSDAoEYmVzdBgMIAEoCBItCgp2YWxpZGF0aW9uGHMgASgLMhkuY2Fpcm4udjEuUm91dGVWYWxpZGF0aW9uIkEKHUV4cGxhaW5BZHZlcnRpc2VkUm91dGVSZXF1ZXN0EhAKCG5laWdoYm9yGAEgASgJEg4KBnByZWZpeBgCIAEoCSLBAQoPRXhwbGFpbmVkRXhwb3J0Eh0KBHBhdGgYASABKAsyDy5jYWlybi52MS5Sb3V0ZRImCgVnYXRlcxgCIAMoCzIXLmNhaXJuLnYxLkV4cGxhaW5lZEdhdGUSDQoFY2hhaW4YAyADKAkSMAoKc3RhdGVtZW50cxgEIAMoCzIcLmNhaXJuLnYxLkV4cGxhaW5lZFN0YXRlbWVudBISCgpkZWNpZGVkX2J5GAUgASgJEhIKCmFkdmVydGlzZWQYBiABKAgimwIKHkV4cGxhaW5BZHZlcnRpc2VkUm91dGVSZXNwb25zZRIQCghuZWlnaGJvchgBIAEoCRIOCgZwcmVmaXgYAiABKAkSEgoKYWR2ZXJ0aXNlZBgDIAEoCBIPCgdzdW1tYXJ5GAQgASgJEiYKBWdhdGVzGAUgAygLMhcuY2Fpcm4udjEuRXhwbGFpbmVkR2F0ZRIoCgVwYXRocxgGIAMoCzIZLmNhaXJuLnYxLkV4cGxhaW5lZEV4cG9ydBIeCgVyb3V0ZRgHIAEoCzIPLmNhaXJuLnYxLlJvdXRlEg4KBnVwZGF0ZRgIIAEoDBIPCgdpbl9zeW5jGAkgASgIEh8KBnJvdXRlcxgKIAMoCzIPLmNhaXJuLnYxLlJvdXRlImIKE0xpc3ROZXh0SG9wc1JlcXVlc3QSDwoHYWRkcmVzcxgBIAEoCRITCgt1bnJlYWNoYWJsZRgCIAEoCBIRCglwYWdlX3NpemUYAyABKA0SEgoKcGFnZV90b2tlbhgEIAEoCSJ6ChRMaXN0TmV4dEhvcHNSZXNwb25zZRIkCgluZXh0X2hvcHMYASADKAsyES5jYWlybi52MS5OZXh0SG9wEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRISCgp0b3RhbF9zaXplGAMgASgEEg8KB3RyYWNrZWQYBCABKAgi1gEKB05leHRIb3ASDwoHYWRkcmVzcxgBIAEoCRIRCglyZWFjaGFibGUYAiABKAgSEQoJY29ubmVjdGVkGAMgASgIEg4KBm1ldHJpYxgEIAEoDRIkCgVleGl0cxgFIAMoCzIVLmNhaXJuLnYxLk5leHRIb3BFeGl0Eg4KBnByZWZpeBgGIAEoCRIQCghwcm90b2NvbBgHIAEoCRIPCgd0aHJvdWdoGAggAygJEg4KBnJlYXNvbhgJIAEoCRINCgVwYXRocxgKIAEoBBIMCgRoZWxkGAsgASgIIjEKC05leHRIb3BFeGl0EhEKCWludGVyZmFjZRgBIAEoCRIPCgdnYXRld2F5GAIgASgJIjwKBkZpYkhvcBIPCgdnYXRld2F5GAEgASgJEhEKCWludGVyZmFjZRgCIAEoCRIOCgZ3ZWlnaHQYAyABKA0i1gEKCEZpYlJvdXRlEhEKCWZpYl90YWJsZRgBIAEoCRINCgV0YWJsZRgCIAEoDRIOCgZmYW1pbHkYAyABKAkSDgoGcHJlZml4GAQgASgJEiEKBXN0YXRlGAUgASgOMhIuY2Fpcm4udjEuRmliU3RhdGUSHgoEaG9wcxgGIAMoCzIQLmNhaXJuLnYxLkZpYkhvcBIPCgdkaXNjYXJkGAcgASgIEiUKC2tlcm5lbF9ob3BzGAggAygLMhAuY2Fpcm4udjEuRmliSG9wEg0KBWVycm9yGAkgASgJInAKFExpc3RGaWJSb3V0ZXNSZXF1ZXN0EhEKCWZpYl90YWJsZRgBIAEoCRIOCgZwcmVmaXgYAiABKAkSDgoGZmF1bHR5GAMgASgIEhEKCXBhZ2Vfc2l6ZRgEIAEoDRISCgpwYWdlX3Rva2VuGAUgASgJImgKFUxpc3RGaWJSb3V0ZXNSZXNwb25zZRIiCgZyb3V0ZXMYASADKAsyEi5jYWlybi52MS5GaWJSb3V0ZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSEgoKdG90YWxfc2l6ZRgDIAEoBCJVChxMaXN0QmxhY2tob2xlRGlzY2FyZHNSZXF1ZXN0Eg4KBmZhbWlseRgBIAEoCRIRCglwYWdlX3NpemUYAiABKA0SEgoKcGFnZV90b2tlbhgDIAEoCSJIChBCbGFja2hvbGVEaXNjYXJkEg4KBnByZWZpeBgBIAEoCRIQCghuZWlnaGJvchgCIAEoCRISCgpmaWJfdGFibGVzGAMgAygJImYKHUxpc3RCbGFja2hvbGVEaXNjYXJkc1Jlc3BvbnNlEiwKCGRpc2NhcmRzGAEgAygLMhouY2Fpcm4udjEuQmxhY2tob2xlRGlzY2FyZBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkqtQEKCEZpYlN0YXRlEhkKFUZJQl9TVEFURV9VTlNQRUNJRklFRBAAEhcKE0ZJQl9TVEFURV9JTlNUQUxMRUQQARIVChFGSUJfU1RBVEVfUEVORElORxACEhUKEUZJQl9TVEFURV9XQUlUSU5HEAMSFQoRRklCX1NUQVRFX1JFRlVTRUQQBBIWChJGSUJfU1RBVEVfQ09ORkxJQ1QQBRIYChRGSUJfU1RBVEVfT1ZFUl9MSU1JVBAGMu8NCgpSaWJTZXJ2aWNlEmUKEkxpc3RSZWNlaXZlZFJvdXRlcxIjLmNhaXJuLnYxLkxpc3RSZWNlaXZlZFJvdXRlc1JlcXVlc3QaJC5jYWlybi52MS5MaXN0UmVjZWl2ZWRSb3V0ZXNSZXNwb25zZSIEqLsYARJZCg5MaXN0QmVzdFJvdXRlcxIfLmNhaXJuLnYxLkxpc3RCZXN0Um91dGVzUmVxdWVzdBogLmNhaXJuLnYxLkxpc3RCZXN0Um91dGVzUmVzcG9uc2UiBKi7GAESawoUTGlzdEFkdmVydGlzZWRSb3V0ZXMSJS5jYWlybi52MS5MaXN0QWR2ZXJ0aXNlZFJvdXRlc1JlcXVlc3QaJi5jYWlybi52MS5MaXN0QWR2ZXJ0aXNlZFJvdXRlc1Jlc3BvbnNlIgSouxgBEmUKEkxpc3RSZWplY3RlZFJvdXRlcxIjLmNhaXJuLnYxLkxpc3RSZWplY3RlZFJvdXRlc1JlcXVlc3QaJC5jYWlybi52MS5MaXN0UmVqZWN0ZWRSb3V0ZXNSZXNwb25zZSIEqLsYARJtChRTdHJlYW1SZWNlaXZlZFJvdXRlcxIlLmNhaXJuLnYxLlN0cmVhbVJlY2VpdmVkUm91dGVzUmVxdWVzdBomLmNhaXJuLnYxLlN0cmVhbVJlY2VpdmVkUm91dGVzUmVzcG9uc2UiBKi7GAEwARJhChBTdHJlYW1CZXN0Um91dGVzEiEuY2Fpcm4udjEuU3RyZWFtQmVzdFJvdXRlc1JlcXVlc3QaIi5jYWlybi52MS5TdHJlYW1CZXN0Um91dGVzUmVzcG9uc2UiBKi7GAEwARJzChZTdHJlYW1BZHZlcnRpc2VkUm91dGVzEicuY2Fpcm4udjEuU3RyZWFtQWR2ZXJ0aXNlZFJvdXRlc1JlcXVlc3QaKC5jYWlybi52MS5TdHJlYW1BZHZlcnRpc2VkUm91dGVzUmVzcG9uc2UiBKi7GAEwARJQCgtMb29rdXBSb3V0ZRIcLmNhaXJuLnYxLkxvb2t1cFJvdXRlUmVxdWVzdBodLmNhaXJuLnYxLkxvb2t1cFJvdXRlUmVzcG9uc2UiBKi7GAESXAoPRXhwbGFpbkJlc3RQYXRoEiAuY2Fpcm4udjEuRXhwbGFpbkJlc3RQYXRoUmVxdWVzdBohLmNhaXJuLnYxLkV4cGxhaW5CZXN0UGF0aFJlc3BvbnNlIgSouxgBElYKDUV4cGxhaW5JbXBvcnQSHi5jYWlybi52MS5FeHBsYWluSW1wb3J0UmVxdWVzdBofLmNhaXJuLnYxLkV4cGxhaW5JbXBvcnRSZXNwb25zZSIEqLsYARJxChZFeHBsYWluQWR2ZXJ0aXNlZFJvdXRlEicuY2Fpcm4udjEuRXhwbGFpbkFkdmVydGlzZWRSb3V0ZVJlcXVlc3QaKC5jYWlybi52MS5FeHBsYWluQWR2ZXJ0aXNlZFJvdXRlUmVzcG9uc2UiBKi7GAESUgoLV2F0Y2hSb3V0ZXMSHC5jYWlybi52MS5XYXRjaFJvdXRlc1JlcXVlc3QaHS5jYWlybi52MS5XYXRjaFJvdXRlc1Jlc3BvbnNlIgSouxgBMAESZQoSTGlzdERhbXBlbmVkUm91dGVzEiMuY2Fpcm4udjEuTGlzdERhbXBlbmVkUm91dGVzUmVxdWVzdBokLmNhaXJuLnYxLkxpc3REYW1wZW5lZFJvdXRlc1Jlc3BvbnNlIgSouxgBElkKDkNsZWFyRGFtcGVuaW5nEh8uY2Fpcm4udjEuQ2xlYXJEYW1wZW5pbmdSZXF1ZXN0GiAuY2Fpcm4udjEuQ2xlYXJEYW1wZW5pbmdSZXNwb25zZSIEqLsYAxJWCg1HZXRSaWJTdW1tYXJ5Eh4uY2Fpcm4udjEuR2V0UmliU3VtbWFyeVJlcXVlc3QaHy5jYWlybi52MS5HZXRSaWJTdW1tYXJ5UmVzcG9uc2UiBKi7GAESUwoMTGlzdE5leHRIb3BzEh0uY2Fpcm4udjEuTGlzdE5leHRIb3BzUmVxdWVzdBoeLmNhaXJuLnYxLkxpc3ROZXh0SG9wc1Jlc3BvbnNlIgSouxgBElYKDUxpc3RGaWJSb3V0ZXMSHi5jYWlybi52MS5MaXN0RmliUm91dGVzUmVxdWVzdBofLmNhaXJuLnYxLkxpc3RGaWJSb3V0ZXNSZXNwb25zZSIEqLsYARJuChVMaXN0QmxhY2tob2xlRGlzY2FyZHMSJi5jYWlybi52MS5MaXN0QmxhY2tob2xlRGlzY2FyZHNSZXF1ZXN0GicuY2Fpcm4udjEuTGlzdEJsYWNraG9sZURpc2NhcmRzUmVzcG9uc2UiBKi7GAFiBnByb3RvMw", [file_cairn_v1_options, file_cairn_v1_rpki_service, file_cairn_v1_types, file_google_protobuf_duration]);
 
 /**
  * @generated from message cairn.v1.ListReceivedRoutesRequest
@@ -1653,6 +1653,319 @@ export const NextHopExitSchema: GenMessage<NextHopExit> = /*@__PURE__*/
   messageDesc(file_cairn_v1_rib_service, 42);
 
 /**
+ * @generated from message cairn.v1.FibHop
+ */
+export type FibHop = Message<"cairn.v1.FibHop"> & {
+  /**
+   * Empty when destinations are on the link.
+   *
+   * @generated from field: string gateway = 1;
+   */
+  gateway: string;
+
+  /**
+   * @generated from field: string interface = 2;
+   */
+  interface: string;
+
+  /**
+   * @generated from field: uint32 weight = 3;
+   */
+  weight: number;
+};
+
+/**
+ * Describes the message cairn.v1.FibHop.
+ * Use `create(FibHopSchema)` to create a new message.
+ */
+export const FibHopSchema: GenMessage<FibHop> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_rib_service, 43);
+
+/**
+ * @generated from message cairn.v1.FibRoute
+ */
+export type FibRoute = Message<"cairn.v1.FibRoute"> & {
+  /**
+   * FibTable object.
+   *
+   * @generated from field: string fib_table = 1;
+   */
+  fibTable: string;
+
+  /**
+   * @generated from field: uint32 table = 2;
+   */
+  table: number;
+
+  /**
+   * @generated from field: string family = 3;
+   */
+  family: string;
+
+  /**
+   * @generated from field: string prefix = 4;
+   */
+  prefix: string;
+
+  /**
+   * @generated from field: cairn.v1.FibState state = 5;
+   */
+  state: FibState;
+
+  /**
+   * Ways that it is to have; none and not discard: the route is to go.
+   *
+   * @generated from field: repeated cairn.v1.FibHop hops = 6;
+   */
+  hops: FibHop[];
+
+  /**
+   * @generated from field: bool discard = 7;
+   */
+  discard: boolean;
+
+  /**
+   * Ways in the kernel, when these differ.
+   *
+   * @generated from field: repeated cairn.v1.FibHop kernel_hops = 8;
+   */
+  kernelHops: FibHop[];
+
+  /**
+   * Name of the errno with which the kernel refused it.
+   *
+   * @generated from field: string error = 9;
+   */
+  error: string;
+};
+
+/**
+ * Describes the message cairn.v1.FibRoute.
+ * Use `create(FibRouteSchema)` to create a new message.
+ */
+export const FibRouteSchema: GenMessage<FibRoute> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_rib_service, 44);
+
+/**
+ * @generated from message cairn.v1.ListFibRoutesRequest
+ */
+export type ListFibRoutesRequest = Message<"cairn.v1.ListFibRoutesRequest"> & {
+  /**
+   * FibTable object; empty for all.
+   *
+   * @generated from field: string fib_table = 1;
+   */
+  fibTable: string;
+
+  /**
+   * Only this prefix.
+   *
+   * @generated from field: string prefix = 2;
+   */
+  prefix: string;
+
+  /**
+   * Only routes that are not as they should be.
+   *
+   * @generated from field: bool faulty = 3;
+   */
+  faulty: boolean;
+
+  /**
+   * @generated from field: uint32 page_size = 4;
+   */
+  pageSize: number;
+
+  /**
+   * @generated from field: string page_token = 5;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message cairn.v1.ListFibRoutesRequest.
+ * Use `create(ListFibRoutesRequestSchema)` to create a new message.
+ */
+export const ListFibRoutesRequestSchema: GenMessage<ListFibRoutesRequest> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_rib_service, 45);
+
+/**
+ * @generated from message cairn.v1.ListFibRoutesResponse
+ */
+export type ListFibRoutesResponse = Message<"cairn.v1.ListFibRoutesResponse"> & {
+  /**
+   * @generated from field: repeated cairn.v1.FibRoute routes = 1;
+   */
+  routes: FibRoute[];
+
+  /**
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+
+  /**
+   * Routes of the tables that were asked for; with a filter, 0.
+   *
+   * @generated from field: uint64 total_size = 3;
+   */
+  totalSize: bigint;
+};
+
+/**
+ * Describes the message cairn.v1.ListFibRoutesResponse.
+ * Use `create(ListFibRoutesResponseSchema)` to create a new message.
+ */
+export const ListFibRoutesResponseSchema: GenMessage<ListFibRoutesResponse> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_rib_service, 46);
+
+/**
+ * @generated from message cairn.v1.ListBlackholeDiscardsRequest
+ */
+export type ListBlackholeDiscardsRequest = Message<"cairn.v1.ListBlackholeDiscardsRequest"> & {
+  /**
+   * Default: both unicast families.
+   *
+   * @generated from field: string family = 1;
+   */
+  family: string;
+
+  /**
+   * @generated from field: uint32 page_size = 2;
+   */
+  pageSize: number;
+
+  /**
+   * @generated from field: string page_token = 3;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message cairn.v1.ListBlackholeDiscardsRequest.
+ * Use `create(ListBlackholeDiscardsRequestSchema)` to create a new message.
+ */
+export const ListBlackholeDiscardsRequestSchema: GenMessage<ListBlackholeDiscardsRequest> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_rib_service, 47);
+
+/**
+ * @generated from message cairn.v1.BlackholeDiscard
+ */
+export type BlackholeDiscard = Message<"cairn.v1.BlackholeDiscard"> & {
+  /**
+   * @generated from field: string prefix = 1;
+   */
+  prefix: string;
+
+  /**
+   * Neighbor that told it; empty for an injected route.
+   *
+   * @generated from field: string neighbor = 2;
+   */
+  neighbor: string;
+
+  /**
+   * FibTable objects that hold it in the kernel.
+   *
+   * @generated from field: repeated string fib_tables = 3;
+   */
+  fibTables: string[];
+};
+
+/**
+ * Describes the message cairn.v1.BlackholeDiscard.
+ * Use `create(BlackholeDiscardSchema)` to create a new message.
+ */
+export const BlackholeDiscardSchema: GenMessage<BlackholeDiscard> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_rib_service, 48);
+
+/**
+ * @generated from message cairn.v1.ListBlackholeDiscardsResponse
+ */
+export type ListBlackholeDiscardsResponse = Message<"cairn.v1.ListBlackholeDiscardsResponse"> & {
+  /**
+   * @generated from field: repeated cairn.v1.BlackholeDiscard discards = 1;
+   */
+  discards: BlackholeDiscard[];
+
+  /**
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message cairn.v1.ListBlackholeDiscardsResponse.
+ * Use `create(ListBlackholeDiscardsResponseSchema)` to create a new message.
+ */
+export const ListBlackholeDiscardsResponseSchema: GenMessage<ListBlackholeDiscardsResponse> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_rib_service, 49);
+
+/**
+ * Whether the kernel holds a route as it should.
+ *
+ * @generated from enum cairn.v1.FibState
+ */
+export const FibState = {
+  /**
+   * @generated from enum value: FIB_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * @generated from enum value: FIB_STATE_INSTALLED = 1;
+   */
+  INSTALLED: 1,
+
+  /**
+   * On its way to the kernel, or out of it; or all is held back while routes come in after a restart.
+   *
+   * @generated from enum value: FIB_STATE_PENDING = 2;
+   */
+  PENDING: 2,
+
+  /**
+   * No way to its next hops is known.
+   *
+   * @generated from enum value: FIB_STATE_WAITING = 3;
+   */
+  WAITING: 3,
+
+  /**
+   * The kernel does not take it; it is tried again.
+   *
+   * @generated from enum value: FIB_STATE_REFUSED = 4;
+   */
+  REFUSED: 4,
+
+  /**
+   * A route of somebody else has its prefix and metric.
+   *
+   * @generated from enum value: FIB_STATE_CONFLICT = 5;
+   */
+  CONFLICT: 5,
+
+  /**
+   * Beyond max_routes.
+   *
+   * @generated from enum value: FIB_STATE_OVER_LIMIT = 6;
+   */
+  OVER_LIMIT: 6,
+} as const;
+
+/**
+ * Whether the kernel holds a route as it should.
+ *
+ * @generated from enum cairn.v1.FibState
+ */
+export type FibState = (typeof FibState)[keyof typeof FibState] | UnknownEnum;
+
+/**
+ * Describes the enum cairn.v1.FibState.
+ */
+export const FibStateSchema: GenEnum<FibState> = /*@__PURE__*/
+  enumDesc(file_cairn_v1_rib_service, 0);
+
+/**
  * The routing tables: what was received, what was chosen, what is sent, and why.
  *
  * @generated from service cairn.v1.RibService
@@ -1814,6 +2127,26 @@ export const RibService: GenService<{
     methodKind: "unary";
     input: typeof ListNextHopsRequestSchema;
     output: typeof ListNextHopsResponseSchema;
+  },
+  /**
+   * Routes of FibTable objects: what the kernel is to hold, whether it does, and why not.
+   *
+   * @generated from rpc cairn.v1.RibService.ListFibRoutes
+   */
+  listFibRoutes: {
+    methodKind: "unary";
+    input: typeof ListFibRoutesRequestSchema;
+    output: typeof ListFibRoutesResponseSchema;
+  },
+  /**
+   * Prefixes whose packets are to be dropped: best routes with next hop discard or an honoured BLACKHOLE (RFC 7999).
+   *
+   * @generated from rpc cairn.v1.RibService.ListBlackholeDiscards
+   */
+  listBlackholeDiscards: {
+    methodKind: "unary";
+    input: typeof ListBlackholeDiscardsRequestSchema;
+    output: typeof ListBlackholeDiscardsResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_cairn_v1_rib_service, 0);
