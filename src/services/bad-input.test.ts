@@ -43,6 +43,7 @@ const without: readonly string[] = [
   "cairn.v1.InterfaceService/ListLinks",
   "cairn.v1.ResourceService/ListKinds",
   "cairn.v1.RibService/GetRibSummary",
+  "cairn.v1.RpkiService/GetRpkiSummary",
 ];
 /** Without bad input either, but never ending by themselves: see the tests of watches and of the listeners. */
 const endless = ["cairn.v1.NeighborService/WatchNeighbors", "grpc.health.v1.Health/Watch"];
@@ -248,6 +249,20 @@ const rows: readonly Row[] = [
   bad("MrtService/SetMrtDump", { spec: { name: "x" } }, "spec.path"),
   bad("MrtService/DeleteMrtDump", {}, "name"),
   refused("MrtService/DeleteMrtDump", unknownKind, "NOT_FOUND", "NOT_FOUND"),
+  bad("RpkiService/ListRpkiCaches", { pageSize: 10_001 }, "page_size"),
+  bad("RpkiService/GetRpkiCache", {}, "name"),
+  refused("RpkiService/GetRpkiCache", unknownKind, "NOT_FOUND", "NOT_FOUND"),
+  bad("RpkiService/SetRpkiCache", { spec: { host: "x" } }, "spec.name"),
+  bad("RpkiService/SetRpkiCache", { spec: { name: "x" } }, "spec.host"),
+  bad("RpkiService/DeleteRpkiCache", {}, "name"),
+  refused("RpkiService/DeleteRpkiCache", unknownKind, "NOT_FOUND", "NOT_FOUND"),
+  bad("RpkiService/RefreshRpkiCache", {}, "name"),
+  bad("RpkiService/ListVrps", { prefix: "192.0.2.1/24" }, "prefix"),
+  bad("RpkiService/ListVrps", { pageToken: "made-up" }, "page_token"),
+  bad("RpkiService/ListAspas", { pageSize: 10_001 }, "page_size"),
+  bad("RpkiService/LookupVrps", {}, "prefix"),
+  bad("RpkiService/LookupVrps", { prefix: "192.0.2.0" }, "prefix"),
+  bad("RpkiService/VerifyAsPath", { role: "peer" }, "as_path"),
   bad("ControlService/TriggerMrtDump", {}, "name"),
   refused("ControlService/TriggerMrtDump", unknownKind, "NOT_FOUND", "NOT_FOUND"),
 
@@ -518,6 +533,7 @@ function stateOf(owner: FakeOwner): unknown {
     "DynamicRange",
     "Keychain",
     "MrtDump",
+    "RpkiCache",
     "Policy",
     "PrefixSet",
     "AsPathSet",

@@ -74,6 +74,7 @@ test("every kind of the schema is registered with a key or as a singleton", () =
     "PeerGroup",
     "Policy",
     "PrefixSet",
+    "RpkiCache",
   ]);
 });
 
