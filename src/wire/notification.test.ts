@@ -78,5 +78,10 @@ test("RFC 2918, RFC 7313: route refresh both ways", () => {
   assert.ok(isWireError(result));
   assert.deepEqual([result.code, result.subcode, toHex(result.data)], [7, 1, toHex(long)]);
   const withFilters = message(5, fromHex("00010001 01400000"));
-  assert.deepEqual(decodeRefresh(withFilters, 0, withFilters.length), { afi: 1, safi: 1, subtype: 0 });
+  assert.deepEqual(decodeRefresh(withFilters, 0, withFilters.length), {
+    afi: 1,
+    safi: 1,
+    subtype: 0,
+    filtersAt: 23,
+  });
 });

@@ -101,9 +101,9 @@ function checkInherited(spec: NeighborSpec, lookup: SpecLookup): Problem[] {
   problems.push(...checkLocalAs(spec, group));
   const only = (field: string, here: boolean, wanted: string): void => {
     const from = here ? "" : ` (from peer group ${spec.peerGroup})`;
-    const found = internal ? "iBGP" : confederationMember ? "confederation" : "eBGP";
+    const found = internal ? "an iBGP" : confederationMember ? "a confederation" : "an eBGP";
     problems.push(
-      invalid(field, `${field}${from} is for ${wanted} only, and ${spec.address} is an ${found} neighbor`),
+      invalid(field, `${field}${from} is for ${wanted} only, and ${spec.address} is ${found} neighbor`),
     );
   };
   if (internal && (spec.multihopTtl ?? group?.multihopTtl ?? 0) > 0) {
