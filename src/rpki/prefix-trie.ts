@@ -6,8 +6,8 @@
  *
  * What covers a prefix are the nodes on the way to it, and what a prefix covers is below it.
  */
-import { grown } from "../base/columns.ts";
 import { maskOf, type RouteKey } from "../policy/route-key.ts";
+import { enlarged } from "./columns.ts";
 
 /** Names a node; 0 is none, 1 the root. */
 export type NodeId = number;
@@ -213,10 +213,10 @@ export class PrefixTrie {
 
   private grow(): void {
     this.capacity *= 2;
-    this.key = grown(this.key, this.capacity * this.words);
-    this.length = grown(this.length, this.capacity);
-    this.child = grown(this.child, this.capacity * 2);
-    this.head = grown(this.head, this.capacity);
+    this.key = enlarged(this.key, this.capacity * this.words);
+    this.length = enlarged(this.length, this.capacity);
+    this.child = enlarged(this.child, this.capacity * 2);
+    this.head = enlarged(this.head, this.capacity);
   }
 
   memoryBytes(): number {

@@ -9,10 +9,10 @@
  *
  * What a change of the mask did is found out afterwards by `sweep`, in pieces.
  */
-import { grown } from "../base/columns.ts";
 import { limits } from "../base/limits.ts";
 import { RouteKey, RpkiState } from "../policy/route-key.ts";
 import { type Family, ipv4Unicast, ipv6Unicast } from "../wire/family.ts";
+import { enlarged } from "./columns.ts";
 import { type NodeId, PrefixTrie, root } from "./prefix-trie.ts";
 
 /** Names a VRP; 0 is none. */
@@ -207,12 +207,12 @@ export class VrpTable {
 
   private grow(): void {
     this.capacity *= 2;
-    this.node = grown(this.node, this.capacity);
-    this.asn = grown(this.asn, this.capacity);
-    this.maxLength = grown(this.maxLength, this.capacity);
-    this.slots = grown(this.slots, this.capacity);
-    this.marks = grown(this.marks, this.capacity);
-    this.following = grown(this.following, this.capacity);
+    this.node = enlarged(this.node, this.capacity);
+    this.asn = enlarged(this.asn, this.capacity);
+    this.maxLength = enlarged(this.maxLength, this.capacity);
+    this.slots = enlarged(this.slots, this.capacity);
+    this.marks = enlarged(this.marks, this.capacity);
+    this.following = enlarged(this.following, this.capacity);
   }
 
   // -------------------------------------------------------------------------------------------------------- reads
