@@ -159,6 +159,12 @@ export class BestPath {
     return step === undefined ? undefined : stepNames[step];
   }
 
+  /** The step, counted from 1 in the order of `stepNames`, that tells two paths apart; 0 when none does. */
+  decidingStep(paths: PathColumns, a: number, b: number): number {
+    const step = this.order.find((each) => this.step(each, paths, a, b) !== 0);
+    return step === undefined ? 0 : step + 1;
+  }
+
   private compareBy(steps: readonly number[], paths: PathColumns, a: number, b: number): number {
     for (let i = 0; i < steps.length; i++) {
       const result = this.step(steps[i], paths, a, b);

@@ -14,16 +14,20 @@ import type { Family } from "../wire/family.ts";
 import type { AttrId, AttributeStore } from "./attribute-store.ts";
 import type { BestPath } from "./best-path.ts";
 import { after, ChangeList } from "./change-list.ts";
+import { ChangeCause, type RouteHistory } from "./history.ts";
 import { Multipath, type MultipathConfig } from "./multipath.ts";
 import type { NeighborColumns } from "./neighbor-columns.ts";
 import { NextHopPaths } from "./next-hop-paths.ts";
 import { type NextHops, routeKey } from "./next-hops.ts";
 import { PathColumns, type PathId } from "./path-columns.ts";
 import { epochMask, epochShift, epochs, isAccepted, RejectReason, reasonMask } from "./path-flags.ts";
+import { Before, beforeOf, PathJournal } from "./path-journal.ts";
 import type { PathValidator, StateOfPath } from "./path-validator.ts";
 import { markerLength, type PrefixId, PrefixTable4, PrefixTable16 } from "./prefix-table.ts";
 
 const queuedDead = 1;
+/** The row has no path and is kept because somebody remembers it. */
+const vacant = 2;
 
 export class RouteTable {
   readonly family: Family;
@@ -39,6 +43,12 @@ export class RouteTable {
   private state: Uint8Array;
   /** How many consumers hold a prefix for themselves although it has no path (default-originate). */
   private readonly pins = new Map<PrefixId, number>();
+  /** How many changes that are remembered name a prefix; its row stays as long. Undefined while none is. */
+  private kept: Uint32Array | undefined;
+  /** Where changes are written down; undefined while they are not. */
+  private history: RouteHistory | undefined;
+  /** Rows without a path that stay because they are remembered. */
+  vacantCount = 0;
   /** Prefixes that lost their last path, until all cursors have passed them. */
   private dead: PrefixId[] = [];
   private deadHead = 0;
@@ -65,6 +75,8 @@ export class RouteTable {
   followsAllPaths = false;
   /** Which paths are used side by side with the best one; undefined as long as that was never asked for. */
   multipath: Multipath | undefined;
+  /** Which paths changed; undefined while nobody asks. */
+  journal: PathJournal | undefined;
   /** States of validation; undefined while nobody can tell any. */
   validator: PathValidator | undefined;
   /** Set while best path asks for states: they are noted with each path. */
@@ -88,6 +100,11 @@ export class RouteTable {
     this.capacity = this.prefixes.capacity;
     this.head = new Uint32Array(this.capacity);
     this.state = new Uint8Array(this.capacity);
+  }
+
+  /** Keeps a journal of paths from now on, or no longer. */
+  keepJournal(entriesMax: number): void {
+    this.journal = entriesMax === 0 ? undefined : (this.journal ?? new PathJournal(entriesMax));
   }
 
   /** Sets how many paths are used side by side; every prefix must be selected again when that changes. */
@@ -164,6 +181,24 @@ export class RouteTable {
     given: RejectReason,
     nowS: number,
   ): boolean {
+    const { history } = this;
+    if (history === undefined) return this.put(neighbor, prefix, pathId, received, attr, given, nowS);
+    const known = this.find(neighbor, prefix, pathId);
+    history.before(this, prefix, known);
+    const isNew = this.put(neighbor, prefix, pathId, received, attr, given, nowS);
+    history.after(this, prefix, known || this.find(neighbor, prefix, pathId), ChangeCause.announced);
+    return isNew;
+  }
+
+  private put(
+    neighbor: number,
+    prefix: PrefixId,
+    pathId: number,
+    received: AttrId,
+    attr: AttrId,
+    given: RejectReason,
+    nowS: number,
+  ): boolean {
     const paths = this.paths;
     const reason = this.standing(prefix, attr, given);
     const flags = reason | ((this.epoch[neighbor] & (epochs - 1)) << epochShift);
@@ -190,6 +225,7 @@ export class RouteTable {
         this.challenge(prefix, path);
         if (this.looksBehind) this.lookBehind(prefix, false);
       } else this.countOver(neighbor, reason, 1);
+      this.journal?.note(neighbor, prefix, pathId, Before.nothing, this.changes.revision);
       return true;
     }
     const before = paths.flags[path];
@@ -201,12 +237,31 @@ export class RouteTable {
         return false;
       }
     }
-    this.rewrite(path, received, attr, flags, nowS);
+    this.replace(path, received, attr, flags, nowS);
     return false;
   }
 
   /** Gives an existing path new attributes or a new reason, and chooses again. */
-  rewrite(path: PathId, received: AttrId, attr: AttrId, given: number, nowS: number): void {
+  rewrite(
+    path: PathId,
+    received: AttrId,
+    attr: AttrId,
+    given: number,
+    nowS: number,
+    cause: ChangeCause = ChangeCause.evaluated,
+  ): void {
+    const { history } = this;
+    if (history === undefined) {
+      this.replace(path, received, attr, given, nowS);
+      return;
+    }
+    const prefix = this.paths.prefix[path];
+    history.before(this, prefix, path);
+    this.replace(path, received, attr, given, nowS);
+    history.after(this, prefix, path, cause);
+  }
+
+  private replace(path: PathId, received: AttrId, attr: AttrId, given: number, nowS: number): void {
     const paths = this.paths;
     const prefix = paths.prefix[path];
     const flags = given | this.standing(prefix, attr, (given & reasonMask) as RejectReason);
@@ -223,9 +278,8 @@ export class RouteTable {
     }
     this.attributes.retain(received);
     this.attributes.retain(attr);
-    if (paths.received[path] !== received || attrBefore !== attr || ((before ^ flags) & ~epochMask) !== 0) {
-      paths.time[path] = nowS;
-    }
+    const isOther = paths.received[path] !== received;
+    if (isOther || attrBefore !== attr || ((before ^ flags) & ~epochMask) !== 0) paths.time[path] = nowS;
     this.attributes.release(paths.received[path]);
     this.attributes.release(attrBefore);
     paths.received[path] = received;
@@ -248,6 +302,8 @@ export class RouteTable {
     if (this.looksBehind && (wasEligible || isEligible)) {
       this.lookBehind(prefix, attr !== attrBefore && this.multipath?.has(path) === true);
     }
+    if (this.journal && (isOther || attr !== attrBefore || wasAccepted !== nowAccepted))
+      this.journal.note(paths.neighbor[path], prefix, paths.idOf(path), beforeOf(before), this.changes.revision);
   }
 
   /**
@@ -265,7 +321,8 @@ export class RouteTable {
       if (hasAigp && this.bestOf(prefix[path]) === path) this.changes.touch(prefix[path]);
       return;
     }
-    this.rewrite(path, received[path], attr[path], (flags[path] & ~reasonMask) | reason, nowS);
+    const settled = (flags[path] & ~reasonMask) | reason;
+    this.rewrite(path, received[path], attr[path], settled, nowS, ChangeCause.nextHop);
   }
 
   /** Notes the states of all paths of a prefix, where best path asks for them. */
@@ -296,12 +353,24 @@ export class RouteTable {
   withdraw(neighbor: number, prefix: PrefixId, pathId: number): boolean {
     const path = this.find(neighbor, prefix, pathId);
     if (path === 0) return false;
-    this.removePath(path);
+    this.removePath(path, ChangeCause.withdrawn);
     return true;
   }
 
   /** Removes a path row and chooses again. */
-  removePath(path: PathId): void {
+  removePath(path: PathId, cause: ChangeCause = ChangeCause.evaluated): void {
+    const { history } = this;
+    if (history === undefined) {
+      this.drop(path);
+      return;
+    }
+    const prefix = this.paths.prefix[path];
+    history.before(this, prefix, path);
+    this.drop(path);
+    history.after(this, prefix, 0, cause);
+  }
+
+  private drop(path: PathId): void {
     const paths = this.paths;
     const prefix = paths.prefix[path];
     const neighbor = paths.neighbor[path];
@@ -310,6 +379,8 @@ export class RouteTable {
     if (wasAccepted) this.nextHopPaths?.remove(path, this.attributes.nextHop[paths.attr[path]]);
     if (!wasEligible) this.countOver(neighbor, paths.flags[path] & reasonMask, -1);
     const bestBefore = this.bestOf(prefix);
+    const pathId = paths.idOf(path);
+    const there = beforeOf(paths.flags[path]);
     const wasUsed = this.multipath?.forget(path) === true;
     if (this.isStale(path)) this.stale[neighbor]--;
     this.unlink(prefix, path);
@@ -321,6 +392,7 @@ export class RouteTable {
     if (wasEligible) this.choose(prefix, bestBefore, bestBefore === path);
     if (wasEligible && this.looksBehind) this.lookBehind(prefix, wasUsed);
     if (this.head[prefix] === 0) this.bury(prefix);
+    this.journal?.note(neighbor, prefix, pathId, there, this.changes.revision);
   }
 
   private countOver(neighbor: number, reason: number, change: number): void {
@@ -340,6 +412,17 @@ export class RouteTable {
 
   /** Chooses the best path of a prefix anew (after a change of the steps or of neighbor columns). */
   reselect(prefix: PrefixId): void {
+    const { history } = this;
+    if (history === undefined) {
+      this.selectAgain(prefix);
+      return;
+    }
+    history.before(this, prefix, 0);
+    this.selectAgain(prefix);
+    history.after(this, prefix, 0, ChangeCause.selection);
+  }
+
+  private selectAgain(prefix: PrefixId): void {
     const wasUsed = this.multipath?.has(this.bestOf(prefix)) === true;
     this.choose(prefix, this.bestOf(prefix), false);
     // The order behind the best path may be another one now, and so may weights.
@@ -397,6 +480,7 @@ export class RouteTable {
     if (head === 0) {
       next[path] = 0;
       this.head[prefix] = path;
+      if (this.vacantCount > 0) this.setVacant(prefix, false);
     } else {
       next[path] = next[head];
       next[head] = path;
@@ -438,11 +522,54 @@ export class RouteTable {
     }
   }
 
+  /** Writes changes down from now on, or no longer. */
+  remember(history: RouteHistory | undefined): void {
+    this.history = history;
+    if (history) this.kept ??= new Uint32Array(this.capacity);
+  }
+
+  /** Keeps a prefix row what it is, with paths or without, until as many `letGo`. */
+  keep(prefix: PrefixId): void {
+    this.kept![prefix]++;
+  }
+
+  letGo(prefix: PrefixId): void {
+    const left = --this.kept![prefix];
+    if (left > 0 || this.head[prefix] !== 0) return;
+    this.setVacant(prefix, false);
+    this.bury(prefix);
+  }
+
+  /** The step, counted from 1, by which a path wins over one that it took the place of; 0 when that one is out. */
+  stepBetween(prefix: PrefixId, winner: PathId, loser: PathId): number {
+    const { paths } = this;
+    const isRival = loser !== 0 && winner !== 0 && loser !== winner && paths.prefix[loser] === prefix;
+    return isRival && paths.eligible(loser) ? this.best.decidingStep(paths, winner, loser) : 0;
+  }
+
+  private isKept(prefix: PrefixId): boolean {
+    return this.kept !== undefined && this.kept[prefix] > 0;
+  }
+
+  private setVacant(prefix: PrefixId, isVacant: boolean): void {
+    if (((this.state[prefix] & vacant) !== 0) === isVacant) return;
+    this.state[prefix] ^= vacant;
+    this.vacantCount += isVacant ? 1 : -1;
+  }
+
   private bury(prefix: PrefixId): void {
     if (this.pins.has(prefix)) return;
-    if (!this.changes.has(prefix)) {
-      this.forget(prefix);
+    if (this.isKept(prefix)) {
+      this.setVacant(prefix, true);
       return;
+    }
+    if (!this.changes.has(prefix)) {
+      if (!this.journal) {
+        this.forget(prefix);
+        return;
+      }
+      // Nobody saw it go but those who read the journal: its row waits for them.
+      this.changes.touch(prefix);
     }
     if (this.state[prefix] & queuedDead) return;
     this.state[prefix] |= queuedDead;
@@ -463,7 +590,7 @@ export class RouteTable {
     let isWaiting = false;
     for (let n = 0; n < max && this.deadHead < this.dead.length; n++) {
       const prefix = this.dead[this.deadHead];
-      const isDead = this.head[prefix] === 0 && !this.pins.has(prefix);
+      const isDead = this.head[prefix] === 0 && !this.pins.has(prefix) && !this.isKept(prefix);
       isWaiting = isDead && after(this.changes.revisionOf[prefix], passed);
       if (isWaiting) break;
       this.deadHead++;
@@ -496,7 +623,7 @@ export class RouteTable {
     const end = Math.min(paths.rows, from + rows);
     for (let path = from; path < end; path++) {
       if (paths.neighbor[path] !== neighbor || paths.received[path] === 0) continue;
-      if (this.staleEpochs(path) > keptEpochs) this.removePath(path);
+      if (this.staleEpochs(path) > keptEpochs) this.removePath(path, ChangeCause.swept);
     }
     return end < paths.rows ? end : 0;
   }
@@ -521,16 +648,18 @@ export class RouteTable {
     this.capacity = this.prefixes.capacity;
     this.head = grown(this.head, this.capacity);
     this.state = grown(this.state, this.capacity);
+    if (this.kept) this.kept = grown(this.kept, this.capacity);
     this.changes.grow(this.capacity);
   }
 
   memoryBytes(): number {
     return (
-      this.capacity * 5 +
+      this.capacity * (5 + (this.kept ? 4 : 0)) +
       this.prefixes.memoryBytes() +
       this.paths.memoryBytes() +
       this.changes.memoryBytes() +
-      (this.nextHopPaths?.memoryBytes() ?? 0)
+      (this.nextHopPaths?.memoryBytes() ?? 0) +
+      (this.journal?.memoryBytes() ?? 0)
     );
   }
 }

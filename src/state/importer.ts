@@ -9,6 +9,7 @@ import type { Program } from "../policy/program.ts";
 import { RouteKey, RouteType } from "../policy/route-key.ts";
 import type { AttrId } from "../rib/attribute-store.ts";
 import { findNextHop } from "../rib/export-rewrite.ts";
+import { ChangeCause } from "../rib/history.ts";
 import { routeKey } from "../rib/next-hops.ts";
 import { isAccepted, RejectReason, reasonMask, rejectReasonText } from "../rib/path-flags.ts";
 import type { RouteTable } from "../rib/route-table.ts";
@@ -149,7 +150,7 @@ export class Importer {
     const path = table.find(record.id, prefix, pathId);
     if (path === 0) return;
     this.host.damping.withdrawn(record, table, path);
-    table.removePath(path);
+    table.removePath(path, ChangeCause.withdrawn);
   }
 
   private announce(record: NeighborRecord, bytes: Uint8Array, list: NlriList, block: AttributeBlock): void {
@@ -277,7 +278,7 @@ export class Importer {
     }
     if (isLimit(now)) record.limitSkipped[table.family.index] = true;
     if (path !== 0) {
-      table.removePath(path);
+      table.removePath(path, ChangeCause.announced);
       this.admit(record, table, known);
     }
     return false;

@@ -13,6 +13,7 @@ import {
   PathReceiptSchema,
 } from "../gen/cairn/v1/injection_service_pb.ts";
 import type { AttrId } from "../rib/attribute-store.ts";
+import { ChangeCause } from "../rib/history.ts";
 import { RejectReason } from "../rib/path-flags.ts";
 import type { RouteTable } from "../rib/route-table.ts";
 import { encodeBlock } from "../wire/block.ts";
@@ -139,7 +140,7 @@ export class Injection {
     const row = this.row(family, parsed.bytes, parsed.length, pathId);
     if (row === 0) return false;
     this.records[family.index].delete(row);
-    this.routing.table(family).removePath(row);
+    this.routing.table(family).removePath(row, ChangeCause.withdrawn);
     return true;
   }
 
