@@ -303,7 +303,13 @@ export class RouteTable {
       this.lookBehind(prefix, attr !== attrBefore && this.multipath?.has(path) === true);
     }
     if (this.journal && (isOther || attr !== attrBefore || wasAccepted !== nowAccepted))
-      this.journal.note(paths.neighbor[path], prefix, paths.idOf(path), beforeOf(before), this.changes.revision);
+      this.journal.note(
+        paths.neighbor[path],
+        prefix,
+        paths.idOf(path),
+        beforeOf(before),
+        this.changes.revision,
+      );
   }
 
   /**

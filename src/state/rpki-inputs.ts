@@ -1,14 +1,6 @@
 /** What passes between the core and the shell for RPKI: connections to caches, and files. */
 import type { Slurm } from "../rpki/slurm.ts";
-
-/** How a connection to a cache is protected. Paths are of files on this host; empty for the system's own, or none. */
-export interface RtrTls {
-  readonly ca: string;
-  readonly cert: string;
-  readonly key: string;
-  /** Name that the cache's certificate must have. */
-  readonly serverName: string;
-}
+import type { ClientTls } from "./client-tls.ts";
 
 export type RpkiEffect =
   | {
@@ -20,7 +12,7 @@ export type RpkiEffect =
       readonly port: number;
       /** Source address; empty lets the kernel choose. */
       readonly localAddress: string;
-      readonly tls: RtrTls | undefined;
+      readonly tls: ClientTls | undefined;
     }
   | { readonly kind: "rtr.send"; readonly conn: number; readonly bytes: Uint8Array }
   /** Close after what was sent is out. No `rtr.closed` follows. */

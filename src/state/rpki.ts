@@ -12,6 +12,7 @@ import { RtrClient, type RtrHost, type RtrNews, type RtrSettings } from "../rpki
 import { decodePdu, encodeAspa, encodePrefix, latestVersion, Pdu } from "../rpki/pdu.ts";
 import { emptySlurm, joinSlurm, type Slurm } from "../rpki/slurm.ts";
 import { type RpkiChanges, RpkiSources, type Source } from "../rpki/sources.ts";
+import { clientTls } from "./client-tls.ts";
 import type { Effects } from "./effects.ts";
 import type { Specs } from "./objects.ts";
 import type { RpkiEffect, RpkiInput } from "./rpki-inputs.ts";
@@ -201,9 +202,7 @@ export class Rpki {
       host: spec.host,
       port: spec.port ?? (spec.tls ? ports.tls : ports.tcp),
       localAddress: spec.localAddress,
-      tls: spec.tls
-        ? { ca: spec.ca, cert: spec.cert, key: spec.key, serverName: spec.serverName || spec.host }
-        : undefined,
+      tls: clientTls(spec),
     });
   }
 

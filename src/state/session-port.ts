@@ -223,6 +223,17 @@ export interface Negotiated {
   readonly remoteAddress: Uint8Array;
 }
 
+/** How an Established session came to be, as it was on the wire. */
+export interface SessionOpening {
+  /** OPENs with their headers. */
+  readonly sentOpen: Uint8Array;
+  readonly receivedOpen: Uint8Array;
+  readonly localPort: number;
+  readonly remotePort: number;
+  /** Monotonic milliseconds. */
+  readonly establishedAtMs: number;
+}
+
 /** Why a session ended, for people, events and the list of the last ten. */
 export interface ResetInfo {
   readonly local: boolean;
@@ -262,8 +273,9 @@ export interface SessionHost {
   /**
    * An Established session ended.
    * @param kept its routes may be kept for a while, where both sides agreed on that (RFC 4724); else they are withdrawn
+   * @param notification the message that ended it, whole; undefined when there was none
    */
-  down(neighbor: NeighborId, reset: ResetInfo, kept: boolean): void;
+  down(neighbor: NeighborId, reset: ResetInfo, kept: boolean, notification: Uint8Array | undefined): void;
   /**
    * One UPDATE of an Established session: `bytes[start, end)` with its header. Hot path.
    * @returns undefined, or the NOTIFICATION that ends the session

@@ -24,7 +24,7 @@ import { encodeHardReset, encodeNotification } from "../wire/notification.ts";
 import { encodeOpen } from "../wire/open.ts";
 import type { Effects } from "./effects.ts";
 import type { ConnId } from "./inputs.ts";
-import type { Negotiated, NeighborConfig, ResetInfo, SessionHost } from "./session-port.ts";
+import type { Negotiated, NeighborConfig, NeighborId, ResetInfo, SessionHost } from "./session-port.ts";
 import { Connection } from "./sessions-connection.ts";
 import { type Attempt, type Peer, resetsKept } from "./sessions-peer.ts";
 import { noticeText, resetInfo, transportText } from "./sessions-text.ts";
@@ -47,6 +47,9 @@ export class Engine {
   abortCloses = false;
   /** R bit of RFC 4724: the daemon has restarted, and has not told all its routes yet. */
   restarting = false;
+  /** Told of each message that comes in, but for UPDATEs of Established sessions; undefined while nobody asks. */
+  mirror: ((neighbor: NeighborId, bytes: Uint8Array, start: number, end: number) => void) | undefined =
+    undefined;
   private readonly queue: { readonly attempt: Attempt; readonly event: SessionEvent }[] = [];
   private held = false;
   private running = false;
@@ -108,7 +111,8 @@ export class Engine {
         attempt.peer.sent.opens++;
         attempt.moment = this.momentOf(attempt.peer);
         attempt.toldAsn = attempt.peer.config.localAsn;
-        this.transmit(attempt, openBytes(attempt.peer, attempt.moment));
+        attempt.sentOpen = openBytes(attempt.peer, attempt.moment);
+        this.transmit(attempt, attempt.sentOpen);
         return;
       case "send.keepalive":
         attempt.peer.sent.keepalives++;
@@ -238,9 +242,9 @@ export class Engine {
   private ended(attempt: Attempt, established: boolean, reason: EndReason): void {
     const { peer } = attempt;
     const restart = attempt.agreement?.restart ?? noAgreement;
-    const info = resetInfo(
-      reason.kind === "sent" ? { kind: "sent", notice: asSent(attempt, reason.notice) } : reason,
-    );
+    const told: EndReason =
+      reason.kind === "sent" ? { kind: "sent", notice: asSent(attempt, reason.notice) } : reason;
+    const info = resetInfo(told);
     attempt.agreement = undefined;
     if (attempt === peer.up) {
       peer.up = undefined;
@@ -261,7 +265,7 @@ export class Engine {
         transport_error: info.transportError,
         routes_kept: String(kept),
       });
-      this.host.down(peer.id, info, kept);
+      this.host.down(peer.id, info, kept, notificationOf(told));
       return;
     }
     assert(!established, "an Established session was not the one that is up");
@@ -400,6 +404,13 @@ function keepsRoutes(reason: EndReason, restart: RestartAgreement): boolean {
         !(reason.notice.hardReset ?? meansHardReset(reason.notice.code, reason.notice.subcode))
       );
   }
+}
+
+/** The NOTIFICATION that ended a session, as it was on the wire; undefined when there was none. */
+function notificationOf(reason: EndReason): Uint8Array | undefined {
+  if (reason.kind !== "sent" && reason.kind !== "received") return undefined;
+  const { code, subcode, data, hardReset } = reason.notice;
+  return (hardReset ? encodeHardReset : encodeNotification)(code, subcode, data);
 }
 
 /** OPEN Message Error / Bad Peer AS: it expects another AS of us. */

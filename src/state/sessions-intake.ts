@@ -137,9 +137,11 @@ export class Intake {
   private message(attempt: Attempt, type: number, bytes: Uint8Array, start: number, end: number): void {
     const { engine } = this;
     const { received } = attempt.peer;
+    engine.mirror?.(attempt.peer.id, bytes, start, end);
     switch (type) {
       case MessageType.open:
         received.opens++;
+        attempt.receivedOpen = bytes.slice(start, end);
         this.open(attempt, bytes, start, end);
         return;
       case MessageType.update:

@@ -2,6 +2,7 @@
 import { noAgreement, type RestartAgreement, type RestartMoment, steady } from "../fsm/graceful-restart.ts";
 import type { Agreement, LocalSide } from "../fsm/negotiate.ts";
 import { newSession, type Session, type Settings, type State, states, timerCount } from "../fsm/session.ts";
+import { noData } from "../wire/message.ts";
 import type { NeighborConfig, NeighborId, ResetInfo } from "./session-port.ts";
 import type { Connection } from "./sessions-connection.ts";
 import { TimerOwner } from "./sessions-timers.ts";
@@ -35,6 +36,9 @@ export class Attempt extends TimerOwner {
   agreement: Agreement | undefined = undefined;
   /** What our OPEN said of restarts. */
   moment: RestartMoment = steady;
+  /** OPENs as they were on the wire; empty before. */
+  sentOpen: Uint8Array = noData;
+  receivedOpen: Uint8Array = noData;
   /** The AS that our OPEN told; 0 before. */
   toldAsn = 0;
   /** Begun while another session of the neighbor was Established. */

@@ -15,7 +15,13 @@ import { CeaseSubcode, encodeShutdownMessage } from "../wire/notification.ts";
 import { encodeRefresh, RefreshSubtype } from "../wire/refresh.ts";
 import type { Effects } from "./effects.ts";
 import type { ConnId } from "./inputs.ts";
-import type { NeighborConfig, NeighborId, PrefixLimitConfig, SessionHost } from "./session-port.ts";
+import type {
+  NeighborConfig,
+  NeighborId,
+  PrefixLimitConfig,
+  SessionHost,
+  SessionOpening,
+} from "./session-port.ts";
 import { Connection } from "./sessions-connection.ts";
 import { Door } from "./sessions-door.ts";
 import { runDueTimers } from "./sessions-due.ts";
@@ -415,6 +421,21 @@ export class Sessions {
   /** Number of the state that is shown, 1 (Idle) to 6 (Established); 1 for a neighbor that is gone. */
   stateNumber(neighbor: NeighborId): number {
     return rank(this.peers[neighbor]?.shownState ?? "Idle") + 1;
+  }
+
+  /** What opened the session; undefined while it is not Established. */
+  opening(neighbor: NeighborId): SessionOpening | undefined {
+    const peer = this.peers[neighbor];
+    const connection = peer?.up?.connection;
+    if (!peer?.up || !connection) return undefined;
+    const { sentOpen, receivedOpen } = peer.up;
+    const { localPort, remotePort } = connection;
+    return { sentOpen, receivedOpen, localPort, remotePort, establishedAtMs: peer.establishedAtMs };
+  }
+
+  /** Who is told of each message that comes in, but for UPDATEs of Established sessions. */
+  setMirror(mirror: Engine["mirror"]): void {
+    this.engine.mirror = mirror;
   }
 
   isEstablished(neighbor: NeighborId): boolean {

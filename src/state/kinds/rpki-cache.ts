@@ -1,35 +1,17 @@
 /** RpkiCache: a cache that VRPs and ASPAs come from. */
 import type { Message } from "@bufbuild/protobuf";
-import { parseIp } from "../../base/ip.ts";
 import type { Problem } from "../../base/problem.ts";
 import type { RpkiCacheSpec } from "../../gen/cairn/v1/rpki_service_pb.ts";
 import { durationMs } from "../schema.ts";
 import { invalid, type KindRules } from "./rules.ts";
+import { stationProblems } from "./station.ts";
 
 export const rpkiCacheRules: KindRules = {
   check(message: Message): Problem[] {
     const spec = message as RpkiCacheSpec;
-    const problems: Problem[] = [];
-    if (spec.host !== "" && !parseIp(spec.host) && !isHostName(spec.host))
-      problems.push(invalid("host", `"${spec.host}" is neither an address nor a host name`));
-    if (!spec.tls) {
-      for (const name of ["ca", "cert", "key", "serverName"] as const) {
-        if (spec[name] === "") continue;
-        const path = name === "serverName" ? "server_name" : name;
-        problems.push(invalid(path, "needs tls", "set tls = true"));
-      }
-    } else if ((spec.cert === "") !== (spec.key === "")) {
-      const [there, missing] = spec.cert === "" ? ["key", "cert"] : ["cert", "key"];
-      problems.push(invalid(missing, `${there} is given without ${missing}`));
-    }
+    const problems = stationProblems(spec);
     if (spec.refresh && spec.expire && durationMs(spec.expire) <= durationMs(spec.refresh))
       problems.push(invalid("expire", "data would expire before it is refreshed"));
     return problems;
   },
 };
-
-function isHostName(text: string): boolean {
-  const label = "[a-zA-Z0-9_]([a-zA-Z0-9_-]{0,61}[a-zA-Z0-9_])?";
-  // A last label of digits alone is an address that was mistyped.
-  return new RegExp(`^${label}(\\.${label})*\\.?$`).test(text) && !/(^|\.)[0-9]+$/.test(text);
-}
