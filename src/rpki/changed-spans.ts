@@ -6,7 +6,7 @@
 import { maskOf, type RouteKey } from "../policy/route-key.ts";
 
 /** Spans kept as they come before they are sorted and joined; twice as many as are kept at all. */
-const looseMax = 131_072;
+const looseMax = 16_384;
 
 /** Spans of one address size. Addresses are the first 32 bits (IPv4) or 48 bits (IPv6) as one number. */
 class Spans {

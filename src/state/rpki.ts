@@ -76,7 +76,7 @@ interface Load {
 const defaultPreference = 100;
 const ports = { tcp: 323, tls: 324 };
 /** Rows of the long walks per turn, for each microsecond of its budget. */
-const rowsPerMicro = 20;
+const rowsPerMicro = 8;
 /** Severity of what a session tells. */
 const severities: Readonly<Record<RtrNews, 1 | 2>> = {
   synchronized: 1,
