@@ -406,6 +406,27 @@ const rows: readonly Row[] = [
     "address",
   ),
   bad(
+    "RibService/ListRouteEvents",
+    {
+      prefix: "10.0.0.1/8",
+      family: "ipv5",
+      neighbor: "10.0.0.300",
+      pageSize: 10_001,
+      pageToken: "z",
+    },
+    "prefix",
+    "family",
+    "page_size",
+    "page_token",
+    "neighbor",
+  ),
+  bad(
+    "RibService/ListBestRoutes",
+    { at: "2026-11-21T12:00:00Z", allPaths: true, multipath: true },
+    "all_paths",
+    "multipath",
+  ),
+  bad(
     "InterfaceService/SimulateKernel",
     {
       links: [{ addresses: ["10.0.0.1", "10.0.0.1/33"] }],

@@ -7,6 +7,7 @@ import { Registry } from "prom-client";
 import type { Owner } from "../state/view.ts";
 import { bfdMetrics } from "./metrics/bfd.ts";
 import { daemonMetrics } from "./metrics/daemon.ts";
+import { historyMetrics } from "./metrics/history.ts";
 import { type KernelCounts, kernelMetrics } from "./metrics/kernel.ts";
 import { type Area, type MetricDescription, MetricSet } from "./metrics/metric-set.ts";
 import { mrtMetrics } from "./metrics/mrt.ts";
@@ -61,6 +62,7 @@ export class CairnMetrics {
       neighborMetrics(set),
       bfdMetrics(set),
       tableMetrics(set),
+      historyMetrics(set),
       kernelMetrics(set, () => this.kernelCounts()),
       strangerMetrics(set),
       mrtMetrics(set),

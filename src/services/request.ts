@@ -3,6 +3,7 @@
  * findings are collected, then refused together.
  */
 
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { formatIp, formatPrefix, parseIp, parsePrefix } from "../base/ip.ts";
 import { formatPeer, parsePeer } from "../base/peer-address.ts";
 import { nearestName, type Problem } from "../base/problem.ts";
@@ -12,6 +13,9 @@ import { refusal } from "./problems.ts";
 /** Most entries in a condition of a filter, and most bytes in its text. */
 export const conditionsMax = 64;
 export const filterBytesMax = 1_024;
+
+/** The last moment that calendars of JavaScript know. */
+const timeMaxMs = 8.64e15;
 
 export class RequestCheck {
   readonly problems: Problem[] = [];
@@ -92,6 +96,15 @@ export class RequestCheck {
   familyOfPrefix(text: string): Family | undefined {
     const prefix = text === "" ? "" : parsePrefix(text);
     return typeof prefix === "string" ? undefined : unicastFamily(prefix.bytes.length);
+  }
+
+  /** Wall-clock milliseconds of a moment; undefined when there is none. */
+  time(path: string, time: Timestamp | undefined): number | undefined {
+    if (!time) return undefined;
+    const ms = Number(time.seconds) * 1000 + Math.floor(time.nanos / 1_000_000);
+    if (time.nanos >= 0 && time.nanos <= 999_999_999 && Math.abs(ms) <= timeMaxMs) return ms;
+    this.add({ code: "INVALID", path, message: "is no moment of the calendar", fix: "seconds since 1970" });
+    return undefined;
   }
 
   /** A list of at most `max` entries. */

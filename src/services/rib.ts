@@ -18,12 +18,13 @@ import {
   StreamBestRoutesResponseSchema,
   StreamReceivedRoutesResponseSchema,
 } from "../gen/cairn/v1/rib_service_pb.ts";
-import type { PathChoice } from "../state/view.ts";
+import type { RouteTable } from "../state/view.ts";
 import type { ServiceContext } from "./context.ts";
 import { operate } from "./mutations.ts";
 import { readPage } from "./paging.ts";
 import { unwrap } from "./problems.ts";
-import { checked } from "./request.ts";
+import { checked, type RequestCheck } from "./request.ts";
+import { listRouteEvents, lookupAt } from "./route-history.ts";
 import { listRoutes, streamRoutes } from "./route-lists.ts";
 import { watchRoutes } from "./route-watch.ts";
 
@@ -62,10 +63,7 @@ export function ribService(services: ServiceContext): ServiceImpl<typeof RibServ
         ListBestRoutesResponseSchema,
         request,
         context,
-        () => ({
-          table: "best",
-          paths: pathChoice(request),
-        }),
+        (check) => bestTable(check, request),
       ),
     listAdvertisedRoutes: (request, context) =>
       listRoutes(
@@ -99,17 +97,23 @@ export function ribService(services: ServiceContext): ServiceImpl<typeof RibServ
         prePolicy: request.prePolicy,
       })),
     streamBestRoutes: (request, context) =>
-      streamRoutes(services, StreamBestRoutesResponseSchema, request, context, () => ({
-        table: "best",
-        paths: pathChoice(request),
-      })),
+      streamRoutes(services, StreamBestRoutesResponseSchema, request, context, (check) =>
+        bestTable(check, request),
+      ),
     streamAdvertisedRoutes: (request, context) =>
       streamRoutes(services, StreamAdvertisedRoutesResponseSchema, request, context, (check) => ({
         table: "advertised",
         neighbor: check.neighbor("neighbor", request.neighbor),
       })),
 
-    lookupRoute: (request) => unwrap(view.lookup(checked((check) => check.target("target", request.target)))),
+    lookupRoute: (request) => {
+      const { target, atMs } = checked((check) => ({
+        target: check.target("target", request.target),
+        atMs: check.time("at", request.at),
+      }));
+      return atMs === undefined ? unwrap(view.lookup(target)) : lookupAt(services, target, atMs);
+    },
+    listRouteEvents: (request) => listRouteEvents(services, request),
     explainBestPath: (request) =>
       unwrap(view.explainBestPath(checked((check) => check.prefix("prefix", request.prefix)))),
     explainImport: (request) => {
@@ -157,6 +161,16 @@ export function ribService(services: ServiceContext): ServiceImpl<typeof RibServ
   };
 }
 
-function pathChoice({ allPaths, multipath }: ListBestRoutesRequest | StreamBestRoutesRequest): PathChoice {
-  return allPaths ? "all" : multipath ? "multipath" : "best";
+function bestTable(
+  check: RequestCheck,
+  { allPaths, multipath, at }: ListBestRoutesRequest | StreamBestRoutesRequest,
+): RouteTable {
+  const atMs = check.time("at", at);
+  if (atMs === undefined)
+    return { table: "best", paths: allPaths ? "all" : multipath ? "multipath" : "best" };
+  for (const [path, isSet] of [["all_paths", allPaths] as const, ["multipath", multipath] as const]) {
+    const message = "does not go with at: of earlier times only best paths are remembered";
+    if (isSet) check.add({ code: "INVALID", path, message, fix: "leave one of the two out" });
+  }
+  return { table: "past", atMs };
 }

@@ -44,9 +44,11 @@ export async function listRoutes<Request extends DescMessage, Response extends R
   while (!ended && batch.count < page.size && batch.byteLength < messageBytesMax) {
     await pacer.rest();
     ended = walk.next(batch, Math.min(stepRoutes, page.size - batch.count), stepRows);
+    if (walk.problem) throw refusal([walk.problem]);
   }
   const before = page.before + batch.count;
-  const total = hasConditions(request.filter) ? (ended ? before : 0) : walk.total();
+  const known = hasConditions(request.filter) ? undefined : walk.total();
+  const total = known ?? (ended ? before : 0);
   const response = withRoutes(answer, batch, takesBinary(context));
   response.nextPageToken = ended ? "" : page.token(walk.position(), before);
   response.totalSize = BigInt(total);
@@ -69,6 +71,7 @@ export async function* streamRoutes<Response extends RoutesResponse>(
     await pacer.rest();
     context.signal.throwIfAborted();
     ended = walk.next(batch, Math.min(stepRoutes, limits.streamBatchRoutes - batch.count), stepRows);
+    if (walk.problem) throw refusal([walk.problem]);
     const isFull = batch.count >= limits.streamBatchRoutes || batch.byteLength >= messageBytesMax;
     if (!isFull && !(ended && batch.count > 0)) continue;
     yield withRoutes(answer, batch, binary);

@@ -1,7 +1,7 @@
 /** The core as the edges read it (view.ts). Nothing here changes what a turn would do. */
 import { create } from "@bufbuild/protobuf";
 import { assert } from "../base/assert.ts";
-import { parseIp, parsePrefix } from "../base/ip.ts";
+import { type Prefix, parseIp, parsePrefix } from "../base/ip.ts";
 import { limits } from "../base/limits.ts";
 import { canonicalPeer } from "../base/peer-address.ts";
 import type { Problem, Result } from "../base/problem.ts";
@@ -38,11 +38,13 @@ import { linkMessages, nextHopMessage } from "./kernel-messages.ts";
 import type { Mutation } from "./mutation.ts";
 import type { NeighborRecord } from "./neighbor-record.ts";
 import { neighborMessage } from "./neighbor-view.ts";
+import { PastMatch, PastWalk } from "./past-routes.ts";
 import { PlanJob, type PlanOptions } from "./plan.ts";
 import { policyStats, startTrial } from "./policy-trial.ts";
 import { Preparation } from "./preparation.ts";
 import { routeMessage } from "./route-batch.ts";
 import { pathSelector, prepareFilter } from "./route-filter.ts";
+import { beyondHistory, type RouteEventQuery, RouteEventWalk } from "./route-history.ts";
 import { prefixText } from "./route-message.ts";
 import { AdvertisedWalk, BestWalk, ReceivedWalk, type WalkScope } from "./route-walk.ts";
 import { resumePoint, TableWatch } from "./route-watch.ts";
@@ -51,11 +53,14 @@ import type {
   DampenedPage,
   DampenedQuery,
   Health,
+  HistoryState,
   NextHopCounts,
   ObjectView,
+  PastLookup,
   PolicyTrial,
   PreparationWork,
   ResourceCounts,
+  RouteEvents,
   RouteWalk,
   RouteWatch,
   RouteTable as Table,
@@ -140,7 +145,8 @@ export class CoreView implements View {
     const prepared = prepareFilter(routing, family, filter);
     const problems: Problem[] = prepared.ok ? [] : [...prepared.problems];
     let record: NeighborRecord | undefined;
-    if (table.table !== "best") {
+    if (table.table === "past") problems.push(...this.pastProblems(table.atMs, filter));
+    else if (table.table !== "best") {
       record = this.core.neighbors.named(canonicalPeer(table.neighbor));
       if (!record) {
         problems.push({
@@ -170,6 +176,7 @@ export class CoreView implements View {
     record: NeighborRecord | undefined,
   ): RouteWalk {
     if (table.table === "best") return new BestWalk(scope, position, table.paths);
+    if (table.table === "past") return new PastWalk(scope, position, table.atMs);
     const { id } = record!;
     if (table.table === "advertised") {
       return new AdvertisedWalk(scope, position, id, record!.groups[scope.table.family.index]);
@@ -178,19 +185,27 @@ export class CoreView implements View {
     return new ReceivedWalk(scope, position, id, kind, (path) => this.reasonOf(scope.table, path));
   }
 
+  private pastProblems(atMs: number, filter?: RouteFilter): Problem[] {
+    const { routing, wallMs } = this.core;
+    const problem = beyondHistory(routing.history, atMs, wallMs, "at");
+    const problems = problem ? [problem] : [];
+    for (const name of ["rpki_state", "aspa_state"] as const) {
+      if (!filter?.[name === "rpki_state" ? "rpkiState" : "aspaState"]) continue;
+      const message = "what validation said at an earlier time is not remembered";
+      problems.push({ code: "INVALID", path: `filter.${name}`, message, fix: "leave it out" });
+    }
+    return problems;
+  }
+
   /** Why a path may not be chosen; a policy says which statement it was. */
   private reasonOf(table: RouteTable, path: number): string {
     return this.core.importer.refusal(this.core.neighbors.get(table.paths.neighbor[path]), table, path);
   }
 
   lookup(target: string): Result<LookupRouteResponse> {
-    const isAddress = !target.includes("/");
-    const bytes = isAddress ? parseIp(target) : undefined;
-    const parsed = isAddress ? bytes && { bytes, length: bytes.length * 8 } : parsePrefix(target);
-    if (parsed === undefined || typeof parsed === "string") {
-      const message = parsed ?? `"${target}" is neither an address nor a prefix`;
-      return { ok: false, problems: [{ code: "INVALID", path: "target", message, value: target }] };
-    }
+    const found = parseTarget(target);
+    if (!found.ok) return found;
+    const parsed = found.value;
     const { routing } = this.core;
     const table = routing.table(unicastFamily(parsed.bytes.length));
     const row = table.prefixes.longestMatch(parsed.bytes, parsed.length, (id) => table.bestOf(id) !== 0);
@@ -207,6 +222,26 @@ export class CoreView implements View {
         omitted: Math.max(0, ranked.length - limits.pathsToldMax),
       }),
     };
+  }
+
+  lookupAt(target: string, atMs: number): Result<PastLookup> {
+    const parsed = parseTarget(target);
+    const problems = [...(parsed.ok ? [] : parsed.problems), ...this.pastProblems(atMs)];
+    if (!parsed.ok || problems.length > 0) return { ok: false, problems };
+    const { routing } = this.core;
+    const table = routing.table(unicastFamily(parsed.value.bytes.length));
+    const value = new PastMatch(routing, table, parsed.value, atMs, () => this.core.wallMs);
+    return { ok: true, value };
+  }
+
+  routeEvents(query: RouteEventQuery, position: string): Result<RouteEvents> {
+    return RouteEventWalk.start(this.core.routing, query, position);
+  }
+
+  historyState(): HistoryState {
+    const { history } = this.core.routing;
+    const { limit, count, next, reachesBackToMs } = history;
+    return { limit, count, total: next - 1, bytes: history.memoryBytes(), reachesBackToMs };
   }
 
   explainBestPath(prefix: string): Result<ExplainBestPathResponse> {
@@ -256,7 +291,7 @@ export class CoreView implements View {
     return create(GetRibSummaryResponseSchema, {
       families: routing.tables.map((table) => ({
         family: table.family.name,
-        prefixes: BigInt(table.prefixes.count),
+        prefixes: BigInt(table.prefixes.count - table.vacantCount),
         paths: BigInt(table.paths.count),
         bestPaths: BigInt(table.bestCount),
         multipathPrefixes: BigInt(table.multipath?.prefixCount ?? 0),
@@ -405,4 +440,13 @@ export class CoreView implements View {
       },
     ];
   }
+}
+
+function parseTarget(target: string): Result<Prefix> {
+  const isAddress = !target.includes("/");
+  const bytes = isAddress ? parseIp(target) : undefined;
+  const parsed = isAddress ? bytes && { bytes, length: bytes.length * 8 } : parsePrefix(target);
+  if (parsed !== undefined && typeof parsed !== "string") return { ok: true, value: parsed };
+  const message = parsed ?? `"${target}" is neither an address nor a prefix`;
+  return { ok: false, problems: [{ code: "INVALID", path: "target", message, value: target }] };
 }

@@ -25,6 +25,8 @@ import { Dynamic } from "./dynamic.ts";
 import { DynamicNeighbors } from "./dynamic-neighbors.ts";
 import { Effects } from "./effects.ts";
 import { EventLog } from "./event-log.ts";
+import { fibHost } from "./fib/fib-host.ts";
+import { fibClass, FibTables } from "./fib/fib-tables.ts";
 import { Groups } from "./groups.ts";
 import { familiesOf, Importer } from "./importer.ts";
 import { Injection } from "./injection.ts";
@@ -93,6 +95,7 @@ export class Core {
   readonly importer: Importer;
   readonly kernel: KernelWatch;
   readonly resources: Resources;
+  readonly fib: FibTables;
   readonly deferral: Deferral;
   readonly refreshes: Refreshes;
   readonly mrt: MrtDumps;
@@ -152,6 +155,7 @@ export class Core {
     this.routing = new Routing(dataplane !== "none");
     this.nowMs = nowMs;
     this.wallMs = wallMs;
+    this.routing.history.at(wallMs);
     this.objects = objects;
     this.events = new EventLog(stored.lastEventId, stored.events);
     this.watchers = new Watchers(this.routing);
@@ -177,7 +181,11 @@ export class Core {
       nowS: () => Math.floor(this.wallMs / 1000),
       neighbors: () => this.neighbors,
       sessions: () => this.sessions,
-      linksChanged: (names) => this.resources.linksChanged(names),
+      linksChanged: (names) => {
+        this.resources.linksChanged(names);
+        this.fib.linksMoved();
+      },
+      moved: (hop) => this.fib.hopMoved(hop),
     });
     this.policies = new Policies(objects, this.routing);
     this.limits = new PrefixLimits({
@@ -349,18 +357,22 @@ export class Core {
       },
       this.changesHost(),
     );
-    this.resources = new Resources(stored.ledger, dataplane !== "none", {
+    const ledger = Map.groupBy(stored.ledger, (row) => row.class === fibClass);
+    this.resources = new Resources(ledger.get(false) ?? [], dataplane !== "none", {
       specs: durable,
       names: (kind) => objects.entries(kind).map(({ name }) => name),
       link: (ifname) => this.kernel.links.named(ifname),
+      links: () => this.kernel.links.all(),
       linksKnown: () => this.kernel.links.known,
       persist: (change) => this.persist([{ table: "ledger", ...change }]),
       watch: (watch, unwatch) => this.effects.push({ kind: "dataplane.watch", watch, unwatch }),
       apply: (batch, operations) => this.effects.push({ kind: "dataplane.apply", batch, operations }),
+      standing: (kind, name) => (kind === "FibTable" ? this.fib.standing(name) : undefined),
       nowMs: () => this.nowMs,
       wallMs: () => this.wallMs,
       event: this.event,
     });
+    this.fib = new FibTables(ledger.get(true) ?? [], dataplane !== "none", fibHost(this, durable));
     const expired = this.injection.load(stored.injected, wallMs);
     if (expired.length > 0) this.rows.push({ table: "injected", put: [], drop: expired });
     this.neighbors.start();
@@ -377,11 +389,13 @@ export class Core {
         this.neighbors.apply(touched, () => {
           if (touched.some(({ kind }) => kind === "Global")) this.kernel.globalChanged();
           this.resources.apply(touched);
+          this.fib.apply(touched);
           this.mrt.apply(touched);
           this.validation.apply(touched);
           done();
         }),
       failedTests: (touched) => failedTests(this.policies, touched),
+      lockOut: (touched, client) => this.resources.lockOut(touched, this.objects, client),
       receipt: (prefix, pathId, changed) =>
         this.injection.receipt(prefix, pathId, changed, (family, row) =>
           this.neighbors.advertisedTo(family, row),
@@ -437,6 +451,7 @@ export class Core {
   handle(input: Input, nowMs: number, wallMs: number): boolean {
     this.nowMs = nowMs;
     this.wallMs = wallMs;
+    this.routing.history.at(wallMs);
     switch (input.kind) {
       // At once, as what follows them on the same connection: its bytes and its end.
       case "tcp.accepted":
@@ -489,6 +504,7 @@ export class Core {
   turn(nowMs: number, wallMs: number, budget = defaultBudget): void {
     this.nowMs = nowMs;
     this.wallMs = wallMs;
+    this.routing.history.at(wallMs);
     this.sessions.dueTimers(nowMs);
     this.validation.tick();
     this.runUrgent();
@@ -500,6 +516,7 @@ export class Core {
     this.sessions.pump(nowMs, budget * 6);
     this.kernel.run();
     this.resources.run();
+    this.fib.run();
     this.validation.run(budget / 2);
     this.groups.run(budget / 2);
     this.jobs.run(budget * 2);
@@ -573,6 +590,15 @@ export class Core {
       case "dataplane.facts":
         this.resources.facts(input.all, input.facts);
         break;
+      case "fib.dumped":
+        this.fib.dumped(input.dump);
+        break;
+      case "fib.written":
+        this.fib.written(input.outcome);
+        break;
+      case "fib.moved":
+        this.fib.moved(input.moved);
+        break;
       case "dataplane.lost":
         this.resources.reconciler.lost(input.class);
         break;
@@ -589,11 +615,13 @@ export class Core {
         this.storeError = "";
         this.changes.committed(input.seq);
         this.resources.reconciler.durable(input.seq);
+        this.fib.durable(input.seq);
         break;
       case "store.failed":
         this.storeError = input.error;
         this.changes.failed(input.seq, input.error);
         this.resources.reconciler.notDurable(input.seq, this.nowMs);
+        this.fib.notDurable(input.seq);
         this.effects.log("error", "the journal could not be written", { error: input.error });
         break;
       default:
@@ -734,7 +762,7 @@ export class Core {
     }
   }
 
-  private persist(rows: readonly StoreRow[]): number {
+  persist(rows: readonly StoreRow[]): number {
     this.flushRows();
     const seq = this.nextSeq++;
     this.effects.push({ kind: "store.persist", seq, rows });
@@ -758,6 +786,7 @@ export class Core {
       this.groups.hasWork() ||
       this.kernel.hasWork ||
       this.resources.hasWork ||
+      this.fib.hasWork ||
       this.mrt.hasWork ||
       this.validation.hasWork ||
       this.jobs.size > 0 ||
@@ -775,6 +804,7 @@ export class Core {
       this.mrt.nextWakeMs() + this.nowMs,
       ...[this.deferral.nextMs(), this.damping.nextMs(), this.kernel.nextMs(), this.bfd.nextMs()],
       this.resources.nextMs(),
+      this.fib.nextMs(),
       this.validation.nextMs(),
     );
   }

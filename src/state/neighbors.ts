@@ -29,6 +29,7 @@ import {
   resolveNeighbor,
 } from "./resolve.ts";
 import { Restarts, type RestartsHost } from "./restarts.ts";
+import { keepHistory } from "./route-history.ts";
 import type { Routing } from "./routing.ts";
 import { Selection } from "./selection.ts";
 import type { SessionKeys } from "./session-keys.ts";
@@ -128,6 +129,7 @@ export class Neighbors {
   /** Takes everything that is declared at start. */
   start(): void {
     if (this.global) this.selection.start(this.global);
+    keepHistory(this.parts.routing, this.parts.jobs, this.global?.historyChanges ?? 0);
     for (const entry of this.parts.objects.entries("Neighbor")) this.resolve(entry.name, new Set());
     this.protect();
   }
@@ -196,6 +198,7 @@ export class Neighbors {
       }
     }
     if (this.global) this.selection.change(before, this.global);
+    keepHistory(this.parts.routing, this.parts.jobs, this.global?.historyChanges ?? 0);
     if (before && this.global && before.requirePolicy !== this.global.requirePolicy) {
       for (const record of this.byName.values()) {
         this.reimport(record);

@@ -81,6 +81,8 @@ export interface GlobalConfig {
   readonly gracefulShutdown: boolean;
   /** Longest wait for the neighbors' routes after a restart (RFC 4724 4.1). */
   readonly selectionDeferralMs: number;
+  /** Changes of routes that are remembered; 0 for none. */
+  readonly historyChanges: number;
   /** Empty when unset: the host name is the shell's to fill in. */
   readonly name: string;
 }
@@ -111,6 +113,7 @@ export function resolveGlobal(objects: Specs): GlobalConfig | undefined {
           fieldNamed(GlobalSpecSchema, "selection_deferral_time")!,
         ) as typeof spec.selectionDeferralTime),
     ),
+    historyChanges: spec.historyChanges,
     name: spec.name,
   };
 }

@@ -11,6 +11,7 @@ import { reasonMask, rejectReasonText } from "../rib/path-flags.ts";
 import { aspaOf, rpkiOf } from "../rib/path-validator.ts";
 import type { RouteTable } from "../rib/route-table.ts";
 import { multipathFields } from "./multipath-message.ts";
+import type { PastPath } from "./route-history.ts";
 import { encodedAttributes, writePrefixText } from "./route-message.ts";
 import type { Routing } from "./routing.ts";
 
@@ -91,17 +92,7 @@ export class RouteBatch {
     const room = fixedBytesMax + prefixTextMax + attributeBytes + (from.length + reason.length) * 3 + 32;
     const start = this.begin(room);
 
-    const { bytes } = this;
-    bytes[this.end++] = tags.prefix;
-    const length = writePrefixText(table.prefixes, prefix, bytes, this.end + 1);
-    bytes[this.end] = length;
-    this.end += 1 + length;
-    if (pathId !== 0) {
-      this.varint(tags.pathId);
-      this.varint(pathId);
-    }
-    this.text(tags.neighbor, from);
-    this.text(tags.family, table.family.name);
+    this.names(table, prefix, pathId, from);
     this.chunk(low);
     if (path !== 0 && table.bestOf(prefix) === path) this.flag(tags.best);
     if (path !== 0 && table.isStale(path)) this.flag(tags.stale);
@@ -117,6 +108,26 @@ export class RouteBatch {
     this.chunk(high);
     this.chunk(multipath);
 
+    this.finish(start);
+  }
+
+  /**
+   * Appends a path as it was at an earlier time.
+   * @param nowS the time from which its age counts, wall-clock seconds; 0 leaves the age out
+   */
+  addPast(routing: Routing, table: RouteTable, prefix: number, path: PastPath, nowS: number): void {
+    const { low, high } = encodedAttributes(routing, path.attr);
+    const { neighbor, pathId, timeS } = path;
+    const reason = rejectReasonText[path.reason];
+    const texts = (neighbor.length + reason.length) * 3 + 32;
+    const start = this.begin(fixedBytesMax + prefixTextMax + low.length + high.length + texts);
+    this.names(table, prefix, pathId, neighbor);
+    this.chunk(low);
+    if (path.isBest) this.flag(tags.best);
+    if (nowS !== 0) this.seconds(tags.age, Math.max(0, nowS - timeS));
+    if (reason !== "") this.text(tags.rejectReason, reason);
+    if (timeS !== 0) this.seconds(tags.receivedAt, timeS);
+    this.chunk(high);
     this.finish(start);
   }
 
@@ -179,6 +190,21 @@ export class RouteBatch {
     this.varint(length);
     this.end = after;
     this.count++;
+  }
+
+  /** What tells a path from others: the first fields. */
+  private names(table: RouteTable, prefix: number, pathId: number, neighbor: string): void {
+    const { bytes } = this;
+    bytes[this.end++] = tags.prefix;
+    const length = writePrefixText(table.prefixes, prefix, bytes, this.end + 1);
+    bytes[this.end] = length;
+    this.end += 1 + length;
+    if (pathId !== 0) {
+      this.varint(tags.pathId);
+      this.varint(pathId);
+    }
+    this.text(tags.neighbor, neighbor);
+    this.text(tags.family, table.family.name);
   }
 
   private flag(tag: number): void {

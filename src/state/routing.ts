@@ -2,6 +2,7 @@
 import { AttributeStore } from "../rib/attribute-store.ts";
 import { BestPath } from "../rib/best-path.ts";
 import { ExportCache } from "../rib/export-cache.ts";
+import { RouteHistory } from "../rib/history.ts";
 import { NeighborColumns } from "../rib/neighbor-columns.ts";
 import { NextHops } from "../rib/next-hops.ts";
 import type { PathValidator } from "../rib/path-validator.ts";
@@ -18,6 +19,8 @@ export class Routing {
   readonly best: BestPath;
   /** One table per family, by family index. */
   readonly tables: readonly RouteTable[];
+  /** The last changes of routes, where Global asks for it. */
+  readonly history: RouteHistory;
   readonly exportCache: ExportCache;
   readonly batch: UpdateBatch;
   readonly encoder = new UpdateEncoder();
@@ -30,6 +33,7 @@ export class Routing {
     this.tables = families.map(
       (family) => new RouteTable(family, this.attributes, this.best, this.neighbors, this.nextHops),
     );
+    this.history = new RouteHistory(this.attributes, this.neighbors, () => this.tables);
     this.exportCache = new ExportCache(this.attributes);
     this.batch = new UpdateBatch(this.attributes);
   }
@@ -61,6 +65,7 @@ export class Routing {
     return (
       this.attributes.memoryBytes() +
       this.exportCache.memoryBytes() +
+      this.history.memoryBytes() +
       this.tables.reduce((sum, table) => sum + table.memoryBytes(), 0)
     );
   }

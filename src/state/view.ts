@@ -26,6 +26,7 @@ import type {
   GetRibSummaryResponse,
   LookupRouteResponse,
   NextHop,
+  RouteEvent,
 } from "../gen/cairn/v1/rib_service_pb.ts";
 import type { Metadata, RouteFilter } from "../gen/cairn/v1/types_pb.ts";
 import type { Family } from "../wire/family.ts";
@@ -35,6 +36,7 @@ import type { Mutation, MutationOutcome } from "./mutation.ts";
 import type { Operation, OperationOutcome } from "./operation.ts";
 import type { PlanOptions } from "./plan.ts";
 import type { RouteBatch } from "./route-batch.ts";
+import type { RouteEventQuery } from "./route-history.ts";
 import type {
   AuditQuery,
   AuditStep,
@@ -65,6 +67,8 @@ export type PathChoice = "best" | "multipath" | "all";
 
 export type RouteTable =
   | { readonly table: "best"; readonly paths: PathChoice }
+  /** The best paths as they were at a moment, wall-clock milliseconds. */
+  | { readonly table: "past"; readonly atMs: number }
   | { readonly table: "received"; readonly neighbor: string; readonly prePolicy: boolean }
   | { readonly table: "rejected"; readonly neighbor: string }
   | { readonly table: "advertised"; readonly neighbor: string };
@@ -78,8 +82,35 @@ export interface RouteWalk {
   next(out: RouteBatch, max: number, rows: number): boolean;
   /** Opaque position for a page token. */
   position(): string;
-  /** Number of routes in the table without filter. */
-  total(): number;
+  /** Number of routes in the table without filter; undefined when only a walk to the end tells it. */
+  total(): number | undefined;
+  /** Set when it cannot be gone on with. */
+  readonly problem?: Problem | undefined;
+}
+
+/** A longest match at an earlier moment. */
+export interface PastLookup {
+  /** Goes on, looking at up to so many changes. @returns undefined when there is more to look at */
+  next(changes: number): Result<LookupRouteResponse> | undefined;
+}
+
+/** A walk over what happened to routes, newest first. */
+export interface RouteEvents {
+  /** Appends up to `max` events, looking at no more than `changes` changes. @returns true at the end */
+  next(out: RouteEvent[], max: number, changes: number): boolean;
+  /** Opaque position for a page token. */
+  position(): string;
+}
+
+/** What the journal of route changes holds. */
+export interface HistoryState {
+  readonly limit: number;
+  readonly count: number;
+  /** Changes written down since the start. */
+  readonly total: number;
+  readonly bytes: number;
+  /** From when on everything is known, wall-clock milliseconds; undefined while nothing is remembered. */
+  readonly reachesBackToMs: number | undefined;
 }
 
 /** A consumer of best-path changes. It holds its place in the change list; nothing is queued for it. */
@@ -163,6 +194,11 @@ export interface CoreView {
     position: string,
   ): Result<RouteWalk>;
   lookup(target: string): Result<LookupRouteResponse>;
+  /** The same at an earlier moment, wall-clock milliseconds. */
+  lookupAt(target: string, atMs: number): Result<PastLookup>;
+  /** Starts or goes on (with a walk's `position`) with what happened to routes. */
+  routeEvents(query: RouteEventQuery, position: string): Result<RouteEvents>;
+  historyState(): HistoryState;
   explainBestPath(prefix: string): Result<ExplainBestPathResponse>;
   explainImport(neighbor: string, prefix: string, pathId: number): Result<ExplainImportResponse>;
   explainAdvertised(neighbor: string, prefix: string): Result<ExplainAdvertisedRouteResponse>;

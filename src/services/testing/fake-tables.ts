@@ -225,6 +225,7 @@ class FakeWatch implements RouteWatch {
 function tableHolds(table: RouteTable, route: Route): boolean {
   switch (table.table) {
     case "best":
+    case "past":
       return route.rejectReason === "";
     case "received":
       return route.neighbor === table.neighbor && (table.prePolicy || route.rejectReason === "");

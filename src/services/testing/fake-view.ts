@@ -185,6 +185,18 @@ export class FakeView implements CoreView {
     };
   }
 
+  lookupAt(target: string): ReturnType<CoreView["lookupAt"]> {
+    return { ok: true, value: { next: () => this.lookup(target) } };
+  }
+
+  routeEvents(): ReturnType<CoreView["routeEvents"]> {
+    return { ok: true, value: { next: () => true, position: () => "" } };
+  }
+
+  historyState(): ReturnType<CoreView["historyState"]> {
+    return { limit: 0, count: 0, total: 0, bytes: 0, reachesBackToMs: undefined };
+  }
+
   explainImport(neighbor: string, prefix: string): ReturnType<CoreView["explainImport"]> {
     return { ok: true, value: create(ExplainImportResponseSchema, { neighbor, prefix }) };
   }
