@@ -17,6 +17,7 @@ export type ProblemCode =
   | "LIMIT"
   | "PENDING" // another change waits for its confirmation
   | "TEST_FAILED" // a policy test does not come out as it says
+  | "LOCK_OUT" // would cut the connection over which it was asked for
   | "GATE" // the plan exceeds what the caller allows
   | "STORE_FAILED" // could not be made durable; nothing changed
   | "DAMAGED" // what is stored is not what was written

@@ -63,8 +63,13 @@ export class FakeKernel {
   }
 
   private identityOf({ class: name, facts }: KernelOperation, held?: Observed): string {
-    if (name === "link") return held?.identity ?? String(this.nextIndex++);
+    if (name === "link") return held?.identity ?? String(this.takeIndex());
     return name === "route" || name === "rule" ? String(facts.protocol ?? "boot") : "";
+  }
+
+  /** The index that the next link gets. */
+  takeIndex(): number {
+    return this.nextIndex++;
   }
 
   /** What any hand does, ours or another's: puts an entry there, or takes it away with all that hangs on it. */

@@ -27,8 +27,8 @@ export class MemoryDataplane {
 
   /** A link that is there without us, as hardware is. */
   plug(name: string, addresses: readonly string[] = []): void {
-    const index = 1 + this.kernel.dump("link").length;
-    this.kernel.set({ class: "link", key: name }, { facts: { kind: "" }, identity: String(index) });
+    const identity = String(this.kernel.takeIndex());
+    this.kernel.set({ class: "link", key: name }, { facts: { kind: "" }, identity });
     for (const [property, value] of [
       ["mtu", 1500],
       ["admin", "up"],

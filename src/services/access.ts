@@ -12,6 +12,7 @@ import {
 } from "@connectrpc/connect";
 import { AccessClass, access } from "../gen/cairn/v1/options_pb.ts";
 import { ErrorInfoSchema } from "../gen/google/rpc/error_details_pb.ts";
+import type { ClientPath } from "../state/lock-out.ts";
 import { callerKey } from "./context.ts";
 import { errorDomain, refusal } from "./problems.ts";
 import type { TokenBucket } from "./rate.ts";
@@ -38,6 +39,8 @@ export interface Peer {
   readonly name: string;
   /** Names in the client's verified certificate, as `DNS:name`, `URI:uri`, `email:address`, `CN:name`. */
   readonly certificateNames: readonly string[];
+  /** Ends of the TCP connection; absent for a Unix socket. */
+  readonly path?: ClientPath;
 }
 
 export const peerKey: ContextKey<Peer> = createContextKey<Peer>(

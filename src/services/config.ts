@@ -22,7 +22,7 @@ import type { PendingState, PlanOptions } from "../state/view.ts";
 import { historyHandlers } from "./config-history.ts";
 import { FileRefusal, type Transaction, transactionOf } from "./config-source.ts";
 import type { Locate, ServiceContext } from "./context.ts";
-import { changeSet, checkRecord, type MutationFields, mutationBy, settled } from "./mutations.ts";
+import { changeSet, checkRecord, clientOf, type MutationFields, mutationBy, settled } from "./mutations.ts";
 import { Pacer } from "./pacer.ts";
 import { refusal } from "./problems.ts";
 import { checked } from "./request.ts";
@@ -51,7 +51,8 @@ export function configService(services: ServiceContext): ServiceImpl<typeof Conf
         for (let attempt = 1; ; attempt++) {
           const transaction = await transactionOf(services, request.source, "");
           const mutation = mutationOf(services, context, fields, transaction, "");
-          const plan = await worked(services, mutation, planOptions(request.gates, !request.skipRoutes));
+          const options = { ...planOptions(request.gates, !request.skipRoutes), ...clientOf(context) };
+          const plan = await worked(services, mutation, options);
           if (plan) return plan;
           if (attempt === attemptsMax) throw overtaken();
         }

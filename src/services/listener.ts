@@ -240,9 +240,12 @@ function peerOf(socket: net.Socket, options: ListenerOptions, host: ListenerHost
     const uid = host.peerUid?.(socket);
     return { name: uid === undefined ? "unix" : `unix:${uid}`, certificateNames: [] };
   }
-  const name = socket.remoteAddress ?? "unknown";
-  if (!("getPeerCertificate" in socket)) return { name, certificateNames: [] };
-  return { name, certificateNames: namesOf((socket as tls.TLSSocket).getPeerCertificate()) };
+  const { remoteAddress: name = "unknown", localAddress = "" } = socket;
+  // A socket of both families writes IPv4 addresses as IPv6.
+  const plain = (address: string): string => address.replace(/^::ffff:(?=[0-9.]+$)/, "");
+  const path = { local: plain(localAddress), remote: plain(name) };
+  if (!("getPeerCertificate" in socket)) return { name, certificateNames: [], path };
+  return { name, certificateNames: namesOf((socket as tls.TLSSocket).getPeerCertificate()), path };
 }
 
 /** SANs first, then the common name. */

@@ -47,8 +47,15 @@ export function mutationBy(
     principal: principalOf(context),
     source: "api",
     address: context.values.get(peerKey).name,
+    ...clientOf(context),
     method: methodOf(context),
   };
+}
+
+/** The connection of the call, where there is one that a change of the host could cut. */
+export function clientOf(context: HandlerContext): Pick<Mutation, "client"> {
+  const { path } = context.values.get(peerKey);
+  return path ? { client: path } : {};
 }
 
 /** The outcome, or throws the refusal. The owner has audited it either way. */

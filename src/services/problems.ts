@@ -33,6 +33,7 @@ const codes: readonly (readonly [ProblemCode, Code])[] = [
   ["WRONG_STATE", Code.FailedPrecondition],
   ["PENDING", Code.FailedPrecondition],
   ["TEST_FAILED", Code.FailedPrecondition],
+  ["LOCK_OUT", Code.FailedPrecondition],
   ["GATE", Code.FailedPrecondition],
   ["LIMIT", Code.ResourceExhausted],
   ["BUSY", Code.Unavailable],

@@ -17,6 +17,7 @@ import type { DurableSpecs } from "./durable-specs.ts";
 import type { Injection } from "./injection.ts";
 import { type InjectionPlan, InjectionPlanner } from "./injection-plan.ts";
 import type { CallId } from "./inputs.ts";
+import type { ClientPath } from "./lock-out.ts";
 import type { ConfirmTerms, Mutation, MutationOutcome } from "./mutation.ts";
 import type { ObjectStore, Prepared, Touched } from "./objects.ts";
 import { storedOf } from "./objects-read.ts";
@@ -62,6 +63,8 @@ export interface ChangesHost {
   consequences(touched: readonly Touched[], done: () => void): void;
   /** Policy tests that fail when these objects have changed. */
   failedTests(touched: readonly Touched[]): Problem[];
+  /** What of these changes would cut the connection that they were asked for over. */
+  lockOut(touched: readonly Touched[], client: ClientPath): Problem | undefined;
   receipt(prefix: string, pathId: number, changed: boolean): ReturnType<Injection["receipt"]>;
   /** Gives an event its number and holds it back until it is durable together with the change that it tells of. */
   holdEvent(event: NewEvent): StoredEvent;
@@ -206,6 +209,10 @@ export class Changes {
     const changesObjects = prepared.ok && prepared.value.changes.length > 0;
     const held = changesObjects && !mutation.dryRun ? this.confirmation.refusal() : undefined;
     if (held) problems.push(held);
+    if (changesObjects && mutation.client && !mutation.confirm && !mutation.dryRun) {
+      const cut = this.host.lockOut(prepared.value.touched, mutation.client);
+      if (cut) problems.push(cut);
+    }
     if (!prepared.ok || problems.length > 0) {
       this.refuse(call, mutation, problems);
       return;

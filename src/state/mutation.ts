@@ -6,6 +6,7 @@ import type { JsonValue, Message } from "@bufbuild/protobuf";
 import type { Problem } from "../base/problem.ts";
 import type { InjectedPath, PathReceipt } from "../gen/cairn/v1/injection_service_pb.ts";
 import type { ObjectChange } from "../gen/cairn/v1/types_pb.ts";
+import type { ClientPath } from "./lock-out.ts";
 
 export type MutationOp =
   /** Creates or replaces. `mode` create: refuse when it exists; replace: refuse when it does not. */
@@ -66,6 +67,8 @@ export interface Mutation {
   readonly digest?: string;
   /** Where the request came from, for the audit: address of the client and PACKAGE.SERVICE/METHOD. */
   readonly address?: string;
+  /** The TCP connection that it came over. */
+  readonly client?: ClientPath;
   readonly method?: string;
 }
 

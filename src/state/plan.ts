@@ -3,7 +3,7 @@
  * objects (at once), then the neighbors that may notice, then the table as far as policies, best path or neighbors
  * differ. The table goes on changing meanwhile: the counts are those of the moment at which each prefix was looked at.
  */
-import { create, type Message } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import { limits } from "../base/limits.ts";
 import type { Problem, Result } from "../base/problem.ts";
 import {
@@ -22,12 +22,13 @@ import { Impact } from "../gen/cairn/v1/options_pb.ts";
 import { ObjectChange_Action } from "../gen/cairn/v1/types_pb.ts";
 import type { Core } from "./core.ts";
 import { kinds } from "./kinds.ts";
+import type { ClientPath } from "./lock-out.ts";
 import type { Prepared } from "./objects.ts";
-import { objectId } from "./objects-index.ts";
 import { affectedNeighbors, type NeighborPlan, PlanScope } from "./plan-neighbors.ts";
 import { Counts, RoutePlan } from "./plan-routes.ts";
 import { planWarning } from "./plan-warning.ts";
 import { failedTests } from "./policy-tests.ts";
+import { afterwards } from "./resources.ts";
 import { impactName } from "./schema-diff.ts";
 
 export interface PlanOptions {
@@ -37,6 +38,8 @@ export interface PlanOptions {
   readonly maxWithdrawn: number | undefined;
   /** Policy tests that fail are no obstacle. */
   readonly skipPolicyTests: boolean;
+  /** The connection that the plan was asked for over. */
+  readonly client?: ClientPath;
 }
 
 /** Neighbors worked out per step, each worth so many prefixes. */
@@ -119,6 +122,7 @@ export class PlanJob {
     response.hostOperations = this.hostOperations();
     if (this.options.routes) response.routes = create(RouteCountsSchema, totals.message(this.partial));
     this.warn(response, neighbors);
+    this.warnOfLockOut(response);
     response.exceeded = this.gates(resets, totals).map(({ code, path, message }) =>
       code === "TEST_FAILED" ? `${path}: ${message}` : message,
     );
@@ -127,13 +131,8 @@ export class PlanJob {
 
   private hostOperations(): HostOperation[] {
     const { touched } = this.prepared;
-    const after = new Map(touched.map((each) => [objectId(each.kind, each.name), each.after]));
-    const spec = (kind: string, name: string): Message | undefined => {
-      const id = objectId(kind, name);
-      return after.has(id) ? after.get(id) : this.core.objects.spec(kind, name);
-    };
     return this.core.resources
-      .preview(touched, spec)
+      .preview(touched, afterwards(touched, this.core.objects))
       .map(({ verb, class: className, key, owner }) =>
         create(HostOperationSchema, { action: verb, class: className, key, owner }),
       );
@@ -224,6 +223,15 @@ export class PlanJob {
       .flatMap(({ kind, name, fields }) =>
         fields.filter(({ impact }) => impact === restart).map(({ path }) => `${kind}/${name}.${path}`),
       );
+  }
+
+  private warnOfLockOut(response: PlanResponse): void {
+    const { client } = this.options;
+    const cut = client && this.core.resources.lockOut(this.prepared.touched, this.core.objects, client);
+    if (cut) {
+      const { path: object, message } = cut;
+      response.warnings.push(create(PlanWarningSchema, { code: "ADMIN_SESSION_LOST", object, message }));
+    }
   }
 
   private warn(response: PlanResponse, neighbors: readonly NeighborImpact[]): void {

@@ -11,7 +11,7 @@ import {
 import { DriftAction, ResourcePhaseSchema } from "../gen/cairn/v1/resource_types_pb.ts";
 import { IPv4RouteSpecSchema, RouteType } from "../gen/cairn/v1/route_kinds_pb.ts";
 import { Core, emptyState } from "./core.ts";
-import type { MutationOp, MutationOutcome } from "./mutation.ts";
+import type { Mutation, MutationOp, MutationOutcome } from "./mutation.ts";
 import { PlanJob } from "./plan.ts";
 import type { LedgerRow, StoredObject, StoredState } from "./rows.ts";
 
@@ -25,7 +25,7 @@ class Rig {
   private readonly ledger = new Map<string, LedgerRow>();
   private generation = 0;
   private nowMs = 0;
-  private outcome: MutationOutcome | undefined;
+  outcome: MutationOutcome | undefined;
   readonly events: string[] = [];
 
   constructor(links: Readonly<Record<string, readonly string[]>> = { eth0: ["192.0.2.2/24"], eth1: [] }) {
@@ -93,9 +93,13 @@ class Rig {
   }
 
   change(...ops: MutationOp[]): void {
+    this.ask(ops, {});
+  }
+
+  ask(ops: readonly MutationOp[], more: Partial<Mutation>): void {
     const rest = { expectedGeneration: 0, dryRun: false, reason: "", requestId: "", principal: "test" };
     this.outcome = undefined;
-    this.input({ kind: "mutate", call: 1, mutation: { ops, ...rest, source: "api" } });
+    this.input({ kind: "mutate", call: 1, mutation: { ops, ...rest, source: "api", ...more } });
     this.settle();
   }
 
@@ -196,6 +200,45 @@ describe("resources", () => {
       "delete route 254 0.0.0.0/0 0 for IPv4Route/default",
     ]);
     assert.deepEqual(plan(defaultRoute), []);
+  });
+
+  it("do not cut the connection that they are changed over, unless that is taken back by itself", () => {
+    const far = { local: "192.0.2.2", remote: "198.51.100.7" };
+    const near = { local: "192.0.2.2", remote: "192.0.2.9" };
+    const elsewhere = { local: "127.0.0.1", remote: "127.0.0.1" };
+    const down = put("Interface", InterfaceSpecSchema, { name: "wan", ifname: "eth0", adminUp: false });
+    const into = put("Interface", InterfaceSpecSchema, { name: "wan", ifname: "eth0", master: "br0" });
+    const bridge = put("Interface", InterfaceSpecSchema, { name: "br0", type: InterfaceType.BRIDGE });
+    const sink = put("IPv4Route", IPv4RouteSpecSchema, {
+      name: "sink",
+      destination: "198.51.100.0/24",
+      type: RouteType.BLACKHOLE,
+    });
+    const gone: MutationOp = { op: "delete", kind: "IPv4Route", name: "default" };
+    for (const [ops, client, message] of [
+      [[down], near, "link eth0 would be set down"],
+      [[sink], far, "a route to 198.51.100.0/24 would come"],
+      [[gone], far, "the route to 0.0.0.0/0 would change"],
+      [[down], elsewhere, ""],
+      [[sink], near, ""],
+    ] as const) {
+      const rig = new Rig();
+      rig.accepted(wan, bridge, defaultRoute);
+      rig.ask(ops, { client });
+      if (message === "") assert.ok(rig.outcome?.ok, JSON.stringify(rig.outcome));
+      else {
+        assert.ok(rig.outcome && !rig.outcome.ok);
+        assert.equal(rig.outcome.problems[0].code, "LOCK_OUT");
+        assert.ok(rig.outcome.problems[0].message.startsWith(message), rig.outcome.problems[0].message);
+        const confirm = { withinMs: 60_000, conditions: [], holdMs: 0, graceMs: 0 };
+        rig.ask(ops, { client, confirm });
+        assert.ok(rig.outcome?.ok, "with a deadline it is allowed");
+      }
+    }
+    const rig = new Rig();
+    rig.accepted(wan, bridge);
+    rig.ask([into], { client: near });
+    assert.ok(rig.outcome && !rig.outcome.ok, "a bridge takes the link's addresses out of use");
   });
 
   it("leave no trace when they are deleted", () => {
