@@ -7,6 +7,7 @@ import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import { type Random, seededRandom } from "../../src/base/random.ts";
+import { AddPath_Send } from "../../src/gen/cairn/v1/neighbor_service_pb.ts";
 import { type RouteEvent, RouteEvent_Kind } from "../../src/gen/cairn/v1/rib_service_pb.ts";
 import { type Route, RouteFilterSchema } from "../../src/gen/cairn/v1/types_pb.ts";
 import { RouteBatch } from "../../src/state/route-batch.ts";
@@ -48,7 +49,7 @@ class Churn {
       defaultAction: 1,
     });
     const families = ["ipv4-unicast", "ipv6-unicast"];
-    const addPath = [{ family: "ipv4-unicast", receive: true, send: 3 }];
+    const addPath = [{ family: "ipv4-unicast", receive: true, send: AddPath_Send.BEST }];
     this.peers = [
       rig.peer("192.0.2.2", { remoteAsn: 65002, families }),
       rig.peer("192.0.2.3", { remoteAsn: 65003, families, import: ["picky"], softReconfiguration: true }),

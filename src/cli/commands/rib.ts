@@ -5,6 +5,7 @@ import {
   type DescMethodServerStreaming,
   type MessageInitShape,
 } from "@bufbuild/protobuf";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { parseIp, parsePrefix } from "../../base/ip.ts";
 import {
   GetRibSummaryResponseSchema,
@@ -20,12 +21,14 @@ import { expandFamily, familyOption } from "../family.ts";
 import { humanBytes, humanCount, safeText } from "../human.ts";
 import { eachElement, jsonTranscoder } from "../json-transcode.ts";
 import { writeMessage } from "../message-output.ts";
+import { momentHelp, parseMoment } from "../moment.ts";
 import { listPages, writeList } from "../paging.ts";
 import { renderTable, wrapText } from "../table.ts";
 import type { Argument, Command, Invocation, Option } from "../tree.ts";
 import { dampenedCommand } from "./dampened.ts";
 import { explainPage } from "./explain.ts";
 import { advertisedPage, importPage, type PageStyle } from "./explain-routes.ts";
+import { historyCommand } from "./history.ts";
 import { addCommand, deleteCommand, injectedCommand, loadCommand } from "./inject.ts";
 import { RouteTable, routeLine } from "./route-table.ts";
 
@@ -219,6 +222,7 @@ export const ribCommand: Command = {
       help: "Also paths that are not best; with --explain --to, what each check looked at",
     },
     { name: "multipath", short: "m", help: "Also paths that are used side by side with the best" },
+    { name: "at", value: "TIME", help: `The best routes as they were: ${momentHelp}` },
     { name: "explain", help: "With a PREFIX or address: why its best path was chosen" },
     {
       name: "to",
@@ -232,6 +236,7 @@ export const ribCommand: Command = {
     ["cairnctl rib 198.51.100.0/24 --explain", "and why"],
     ["cairnctl rib 198.51.100.0/24 --explain --to 192.0.2.1", "why a neighbor gets it, or not"],
     ["cairnctl rib --community 65000:100 --origin-asn 65010", "search"],
+    ["cairnctl rib 198.51.100.7 --at 12:00:05", "which route it took then"],
     ["cairnctl rib -f ipv6 --json | jq -r '.routes[].prefix'", "in a script"],
   ],
   commands: [
@@ -241,6 +246,7 @@ export const ribCommand: Command = {
     dampenedCommand,
     summaryCommand,
     watchCommand,
+    historyCommand,
     addCommand,
     deleteCommand,
     loadCommand,
@@ -255,17 +261,22 @@ async function ribRun(context: Context, invocation: Invocation): Promise<void> {
   if (to !== undefined && !invocation.flag("explain")) {
     throw usageError("--to goes with --explain", "cairnctl rib 198.51.100.0/24 --explain --to 192.0.2.1");
   }
+  const time = invocation.option("at");
+  const at = time === undefined ? undefined : parseMoment("--at", time, Date.now());
+  const unfit = ["explain", "all", "multipath"].find((name) => at && invocation.flag(name));
+  if (unfit)
+    throw usageError(`--${unfit} does not go with --at`, "of earlier times the best routes are remembered");
   if (invocation.flag("explain")) return explain(context, invocation, target, to);
-  if (target !== "" && parseIp(target)) return lookup(context, target, invocation);
+  if (target !== "" && parseIp(target)) return lookup(context, target, invocation, at);
   const { family, filter } = tableRequest(invocation, "TARGET");
   const exact = target !== "" && !invocation.flag("longer");
-  const allPaths = exact || invocation.flag("all");
-  const request = { family, filter, allPaths, multipath: invocation.flag("multipath") };
+  const allPaths = !at && (exact || invocation.flag("all"));
+  const request = { family, filter, allPaths, multipath: invocation.flag("multipath"), at };
   if (isDocument(context)) return writeList(context, method.listBestRoutes, request);
   const count = await streamRoutes(context, method.streamBestRoutes, request, "best");
   if (count > 0 || !exact || !context.forPeople) return;
   const client = await context.client();
-  const covering = await client.call(method.lookupRoute, { target });
+  const covering = await client.call(method.lookupRoute, { target, at });
   context.out.line(
     covering.prefix === "" || covering.prefix === target
       ? `no route to ${target}, and none that covers it`
@@ -273,7 +284,12 @@ async function ribRun(context: Context, invocation: Invocation): Promise<void> {
   );
 }
 
-async function lookup(context: Context, target: string, invocation: Invocation): Promise<void> {
+async function lookup(
+  context: Context,
+  target: string,
+  invocation: Invocation,
+  at: Timestamp | undefined,
+): Promise<void> {
   const unfit = [...filterOptions.map(({ name }) => name), "neighbor"].filter(
     (name) => invocation.option(name) !== undefined,
   );
@@ -284,13 +300,13 @@ async function lookup(context: Context, target: string, invocation: Invocation):
     );
   }
   const client = await context.client();
-  const response = await client.call(method.lookupRoute, { target });
+  const response = await client.call(method.lookupRoute, { target, at });
   if (!context.forPeople) return context.message(method.lookupRoute.output, response);
   if (response.prefix === "") {
     context.out.line(`no route to ${target}`);
     return;
   }
-  context.out.line(`${target} is routed by ${context.style.bold(response.prefix)}`);
+  context.out.line(`${target} ${at ? "was" : "is"} routed by ${context.style.bold(response.prefix)}`);
   const table = new RouteTable(context, "lookup");
   for (const route of response.routes) table.add(route);
   table.end();
