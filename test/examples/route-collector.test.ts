@@ -1,0 +1,45 @@
+/** examples/route-collector: what was sent is in the files, and the files can be sent again. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { run, until } from "../e2e/harness.ts";
+import { Example, missing, printed } from "./rig.ts";
+
+test("examples/route-collector", { timeout: 60_000 }, async (t) => {
+  const example = await Example.start(t, "route-collector", "collector", "feeder");
+  const collector = example.at("collector");
+  await until("the feeder is there", async () => (await neighbors()).includes("127.0.0.2"), 20_000);
+  async function neighbors(): Promise<string[]> {
+    const { neighbors: all = [] } = await collector.call("NeighborService/ListNeighbors");
+    return all.map(({ spec }: { spec: { address: string } }) => spec.address);
+  }
+
+  const commands = example.commands();
+  await example.run(commands.slice(0, 2));
+  await until("both routes are there", async () => (await collector.best()).length === 2);
+  const done = await example.run(commands.slice(2));
+  const lines = printed(done, "mrt cat").trim().split("\n");
+  assert.deepEqual(
+    lines.map((line) => line.split("|").slice(3).join("|")),
+    [
+      "127.0.0.2|65001|198.51.100.0/24|65001|IGP|192.0.2.2|0|0|65001:7|NAG||",
+      "127.0.0.2|65001|203.0.113.0/24|65001 65002 65003|IGP|192.0.2.2|0|0||NAG||",
+    ],
+  );
+  assert.match(printed(done, "mrt replay"), /^127\.0\.0\.2 AS65001: 2 announced/);
+  assert.ok((await neighbors()).includes("127.0.0.3"), "the file was a neighbor");
+
+  const read = `unix://${example.copy}/collector/read.sock`;
+  const refused = await run("sh", ["-c", `bin/cairnctl -s ${read} rib add 192.0.2.0/24`]);
+  assert.notEqual(refused.code, 0);
+  assert.match(refused.err, /not granted/);
+
+  await collector.stop();
+  const updates = await example.shell("bin/cairnctl mrt cat /tmp/collector/mrt/*/updates.*.gz");
+  assert.match(updates.out, /\|A\|127\.0\.0\.2\|65001\|198\.51\.100\.0\/24\|65001\|/);
+
+  if (missing("bgpdump")) t.diagnostic(`not compared with bgpdump: ${missing("bgpdump")}`);
+  else {
+    const { out } = await example.shell("bgpdump -m -v /tmp/collector/mrt/*/rib.*.gz");
+    assert.deepEqual(out.trim().split("\n"), lines);
+  }
+});
