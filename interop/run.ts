@@ -29,6 +29,7 @@ import { programsOf, type RouterKind } from "./lib/router.ts";
 import { type Scenario, scenarios } from "./lib/scenarios.ts";
 import { actionsOfLimits } from "./limits/suite.ts";
 import { multipath } from "./multipath/suite.ts";
+import { translates } from "./nat-firewall/suite.ts";
 import { nextHopTracking } from "./next-hop/suite.ts";
 import { openbgpd } from "./openbgpd/peer.ts";
 import { filtersBothWays } from "./orf/suite.ts";
@@ -135,6 +136,10 @@ const suites: readonly Suite[] = [
       { name: "no privilege", programs: ["ip", "setpriv"], run: withoutPrivilege },
       { name: "late devices", programs: ["ip"], run: waitsForDevices },
     ],
+  },
+  {
+    name: "nat-firewall",
+    scenarios: [{ name: "NAT", programs: ["ip", "nft"], run: translates }],
   },
   { name: "next-hop", scenarios: routerScenarios((kind) => kind, ["cairn", "frr"], nextHopTracking) },
   {

@@ -27,6 +27,11 @@ export class Host {
     this.daemon = lab.daemon(namespace, "cairnd", command);
   }
 
+  /** A host whose namespace has its links already. */
+  static in(lab: Lab, namespace: Namespace): Host {
+    return new Host(lab, namespace, []);
+  }
+
   /** @param prefix a command that starts the daemon with less than all capabilities */
   static async open(lab: Lab, prefix: readonly string[] = []): Promise<Host> {
     const namespace = await lab.namespace("host");

@@ -46,6 +46,8 @@ export interface ArtifactClass {
   readonly nature: "entry" | "setting";
   /** Nothing tells of changes, and there are too many of them to look at all: only those that are asked for are watched. */
   readonly onDemand?: boolean;
+  /** All operations of a batch, removals too, are carried out at once, before those of classes behind it. */
+  readonly together?: boolean;
   /** The fact that is the identity of what we make, where that is known beforehand: the protocol mark of a route. */
   readonly mark?: string;
 }

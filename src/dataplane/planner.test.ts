@@ -76,13 +76,22 @@ describe("planner", () => {
   });
 
   it("makes before it breaks, and takes things away in the order opposite to that of making", () => {
-    const orders: Readonly<Record<string, number>> = { link: 1, address: 2, route: 3 };
+    const nature = "entry" as const;
+    const classes = new Map<string, ArtifactClass>([
+      ["nft", { name: "nft", order: 0, nature, together: true }],
+      ["link", { name: "link", order: 1, nature }],
+      ["address", { name: "address", order: 2, nature }],
+      ["route", { name: "route", order: 3, nature }],
+    ]);
     const operations = (["delete", "create"] as const).flatMap((verb) =>
-      ["route", "link", "address"].map((each) => ({ verb, class: each, key: "k" })),
+      ["route", "nft", "link", "address"].map((each) => ({ verb, class: each, key: "k" })),
     );
     assert.deepEqual(
-      inOrder(operations, (each) => orders[each]).map(({ verb, class: each }) => `${verb} ${each}`),
-      ["create link", "create address", "create route", "delete route", "delete address", "delete link"],
+      inOrder(operations, (each) => classes.get(each)!).map(({ verb, class: each }) => `${verb} ${each}`),
+      [
+        ...["delete nft", "create nft", "create link", "create address", "create route"],
+        ...["delete route", "delete address", "delete link"],
+      ],
     );
   });
 });

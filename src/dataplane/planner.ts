@@ -107,18 +107,19 @@ export function touchesKernel(verb: Verb): boolean {
 
 /**
  * Orders operations: what is made comes before what goes, so that nothing is missing in between; each class after those
- * that it stands on, and removed before them.
+ * that it stands on, and removed before them. Classes whose operations go together have one place for all of them.
  */
 export function inOrder<T extends { readonly verb: Verb; readonly class: string; readonly key: string }>(
   operations: readonly T[],
-  orderOf: (name: string) => number,
+  classOf: (name: string) => ArtifactClass,
 ): T[] {
-  const rank = (verb: Verb): number => (verb === "delete" || verb === "restore" ? 1 : 0);
+  const isLate = ({ verb, class: name }: T): boolean =>
+    (verb === "delete" || verb === "restore") && !classOf(name).together;
   return [...operations].sort((a, b) => {
-    const late = rank(a.verb) - rank(b.verb);
+    const late = Number(isLate(a)) - Number(isLate(b));
     if (late !== 0) return late;
-    const step = orderOf(a.class) - orderOf(b.class);
-    if (step !== 0) return rank(a.verb) === 1 ? -step : step;
+    const step = classOf(a.class).order - classOf(b.class).order;
+    if (step !== 0) return isLate(a) ? -step : step;
     return a.key < b.key ? -1 : a.key > b.key ? 1 : 0;
   });
 }

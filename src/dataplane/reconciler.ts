@@ -224,7 +224,7 @@ export class Reconciler {
       this.consider(name, nowMs, operations, put, drop);
     }
     if (operations.length > 0 || put.length > 0 || drop.length > 0) {
-      const ordered = inOrder(operations, (name) => this.classNamed(name).order);
+      const ordered = inOrder(operations, (name) => this.classNamed(name));
       const rowsBefore = ordered.map((operation) => this.ledger.get(artifactText(operation)));
       const seq = this.persist(put, drop);
       if (ordered.length > 0) {
@@ -474,16 +474,18 @@ export class Reconciler {
       const claim = this.claims.winnerAmong(text, instead);
       const row = this.ledger.get(text);
       const seen = this.observed.get(text);
-      const { onDemand } = this.classNamed(className);
+      const { onDemand, nature } = this.classNamed(className);
       // What nobody has looked at yet is taken to be otherwise than asked.
       const verb =
         onDemand && !this.watched.get(text) && claim
-          ? "update"
+          ? nature === "entry"
+            ? "create"
+            : "update"
           : decide(this.classNamed(className), claim?.artifact, seen, row).verb;
       if (!touchesKernel(verb)) continue;
       planned.push({ verb, class: className, key, owner: claim?.owner ?? row?.owner ?? "" });
     }
-    return inOrder(planned, (name) => this.classNamed(name).order);
+    return inOrder(planned, (name) => this.classNamed(name));
   }
 
   /** What the ledger holds, for lists and tests. */

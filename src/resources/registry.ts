@@ -1,12 +1,21 @@
 /** All kinds of router resources, by name. */
+import { addressSetKind } from "./address-set/kind.ts";
 import { interfaceKind } from "./interface/kind.ts";
 import type { ResourceKind } from "./kind.ts";
+import { nat44RuleKind } from "./nat44-rule/kind.ts";
 import { ipv4RouteKind, ipv6RouteKind } from "./route/kind.ts";
 import { ipv4StaticAddressKind, ipv6StaticAddressKind } from "./static-address/kind.ts";
 import { sysctlKind } from "./sysctl/kind.ts";
 
 export const resourceKinds: ReadonlyMap<string, ResourceKind> = new Map(
-  [interfaceKind, ipv4StaticAddressKind, ipv6StaticAddressKind, ipv4RouteKind, ipv6RouteKind, sysctlKind].map(
-    (each) => [each.kind, each],
-  ),
+  [
+    interfaceKind,
+    ipv4StaticAddressKind,
+    ipv6StaticAddressKind,
+    ipv4RouteKind,
+    ipv6RouteKind,
+    sysctlKind,
+    addressSetKind,
+    nat44RuleKind,
+  ].map((each) => [each.kind, each]),
 );

@@ -11,6 +11,7 @@ import { file_cairn_v1_host_kinds } from "../gen/cairn/v1/host_kinds_pb.ts";
 import { file_cairn_v1_keychain_service } from "../gen/cairn/v1/keychain_service_pb.ts";
 import { file_cairn_v1_link_kinds } from "../gen/cairn/v1/link_kinds_pb.ts";
 import { file_cairn_v1_mrt_service } from "../gen/cairn/v1/mrt_service_pb.ts";
+import { file_cairn_v1_nat_kinds } from "../gen/cairn/v1/nat_kinds_pb.ts";
 import { file_cairn_v1_neighbor_service } from "../gen/cairn/v1/neighbor_service_pb.ts";
 import { kind as kindOption } from "../gen/cairn/v1/options_pb.ts";
 import { file_cairn_v1_peer_group_service } from "../gen/cairn/v1/peer_group_service_pb.ts";
@@ -59,6 +60,7 @@ const files: readonly DescFile[] = [
   file_cairn_v1_link_kinds,
   file_cairn_v1_route_kinds,
   file_cairn_v1_host_kinds,
+  file_cairn_v1_nat_kinds,
 ];
 
 const rulesByKind: Readonly<Record<string, KindRules>> = {

@@ -64,6 +64,8 @@ export const labObjects: Readonly<Record<string, JsonObject>> = {
   "IPv4Route/r4": { name: "r4", destination: "10.8.0.0/16", hops: [{ gateway: "10.9.0.2" }] },
   "IPv6Route/r6": { name: "r6", destination: "2001:db8:8::/48", hops: [{ gateway: "2001:db8::2" }] },
   "Sysctl/s": { name: "s", key: "net.ipv4.ip_forward", value: "1" },
+  "AddressSet/nets": { name: "nets", cidrs: ["10.0.0.0/8"] },
+  "NAT44Rule/nat": { name: "nat", egress_interface: "a" },
   "DynamicRange/dr": { name: "dr", prefix: "192.0.3.0/24", peer_group: "ge" },
   "PeerGroup/ge": group("ge", 65002),
   "PeerGroup/other": group("other", 65002),
@@ -113,10 +115,22 @@ export const subjects: Readonly<Record<string, string>> = {
   IPv4Route: "r4",
   IPv6Route: "r6",
   Sysctl: "s",
+  AddressSet: "nets",
+  NAT44Rule: "nat",
 };
 
 /** Fields that are changed as one: policies are tested when they are declared, so a test alone must hold. */
 export const wholes: ReadonlySet<string> = new Set(["Policy.tests"]);
+
+/** A NAT44Rule that forwards a port. */
+const forwarding = {
+  type: "NAT44_TYPE_DNAT",
+  egress_interface: "",
+  ingress_interface: "a",
+  protocol: "PORT_PROTOCOL_TCP",
+  ports: "8080",
+  target_address: "10.9.0.7",
+};
 
 /** By KIND.FIELD.FIELD; what a peer group shares with neighbors stands once, under Neighbor. */
 export const samples: Readonly<Record<string, Sample>> = {
@@ -311,6 +325,25 @@ export const samples: Readonly<Record<string, Sample>> = {
   "IPv6Route.preferred_source": { value: "2001:db8::1" },
   "Sysctl.key": { value: "net.ipv6.conf.all.forwarding" },
   "Sysctl.value": { value: "0" },
+  "NAT44Rule.type": { value: "NAT44_TYPE_MASQUERADE" },
+  "NAT44Rule.egress_interface": { value: "br" },
+  "NAT44Rule.ingress_interface": { value: "br", given: forwarding },
+  "NAT44Rule.source_cidrs": { value: ["10.7.0.0/16"] },
+  "NAT44Rule.source_sets": { value: ["nets"] },
+  "NAT44Rule.destination_cidrs": { value: ["10.7.0.0/16"] },
+  "NAT44Rule.destination_sets": { value: ["nets"] },
+  "NAT44Rule.exclude_destination_cidrs": { value: ["10.7.0.0/16"] },
+  "NAT44Rule.exclude_destination_sets": { value: ["nets"] },
+  "NAT44Rule.addresses": {
+    value: ["192.0.2.71"],
+    given: { type: "NAT44_TYPE_SNAT", addresses: ["192.0.2.70"] },
+  },
+  "NAT44Rule.protocol": { value: "PORT_PROTOCOL_UDP", given: forwarding },
+  "NAT44Rule.ports": { value: "8081", given: forwarding },
+  "NAT44Rule.outside_address": { value: "192.0.2.70", given: forwarding },
+  "NAT44Rule.target_address": { value: "10.9.0.8", given: forwarding },
+  "NAT44Rule.target_port": { value: 80, given: forwarding },
+  "NAT44Rule.hairpin_interfaces": { value: ["br"], given: forwarding },
   "Global.best_path.prefer_rpki_valid": { besides: { "RpkiCache/rc": { shutdown: false } } },
   "Global.best_path.prefer_aspa_valid": {
     besides: { "RpkiCache/rc": { shutdown: false }, "Neighbor/192.0.2.2": { role: "BGP_ROLE_PEER" } },

@@ -19,6 +19,7 @@ import {
 } from "../netlink/route-write.ts";
 import type { NetlinkWriter } from "../netlink/wire.ts";
 import { type NetlinkCalls, NetlinkSocket } from "./netlink-socket.ts";
+import { NftTable } from "./nft-table.ts";
 import type { KernelObserver } from "./observer.ts";
 import { readSysctl, writeSysctl } from "./sysctls.ts";
 
@@ -39,6 +40,7 @@ export class LinuxDataplane {
   private readonly host: LinuxDataplaneHost;
   private readonly observer: KernelObserver;
   private socket: NetlinkSocket | undefined;
+  private nft: NftTable | undefined;
   private readonly indexes = new Map<string, number>();
   private readonly names = new Map<number, string>();
   /** What was told, as JSON, by class and key. */
@@ -62,12 +64,14 @@ export class LinuxDataplane {
     const socket = NetlinkSocket.open(calls, [], { message: () => undefined, overrun: () => undefined });
     if (typeof socket === "number") return socket;
     this.socket = socket;
+    this.nft = new NftTable(calls, this.host);
     return 0;
   }
 
   close(): void {
     this.closed = true;
     this.socket?.close();
+    this.nft?.close();
   }
 
   /** All links, as the observer sees them now. The first time everything is told. */
@@ -117,8 +121,11 @@ export class LinuxDataplane {
   }
 
   watch(watch: readonly ArtifactName[], unwatch: readonly ArtifactName[]): void {
-    for (const { key } of unwatch) this.sysctls.delete(key);
-    const facts = watch.map(({ class: name, key }): KernelFact => {
+    const isNft = ({ class: name }: ArtifactName): boolean => name === "nft";
+    this.nft?.watch(watch.filter(isNft), unwatch.filter(isNft));
+    for (const { class: name, key } of unwatch) if (name === "sysctl") this.sysctls.delete(key);
+    const settings = watch.filter(({ class: name }) => name === "sysctl");
+    const facts = settings.map(({ class: name, key }): KernelFact => {
       const observed = readSysctl(key);
       this.sysctls.set(key, JSON.stringify(observed));
       return { class: name, key, observed };
@@ -153,7 +160,11 @@ export class LinuxDataplane {
       let end = at + 1;
       while (end < operations.length && operations[end].class === operations[at].class) end++;
       const part = operations.slice(at, end);
-      outcomes.push(...(await Promise.all(part.map((operation) => this.carryOut(operation)))));
+      outcomes.push(
+        ...(part[0].class === "nft" && this.nft
+          ? await this.nft.apply(part)
+          : await Promise.all(part.map((operation) => this.carryOut(operation)))),
+      );
       // What follows may stand on a link that was just made.
       if (part[0].class === "link") await this.lookAtLinks();
       at = end;

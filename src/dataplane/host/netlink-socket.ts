@@ -79,29 +79,21 @@ export class NetlinkSocket {
 
   /**
    * @param groups multicast groups to join
+   * @param protocol family of netlink; NETLINK_ROUTE unless given
    * @returns the socket, or the errno (negative) of the call that failed
    */
-  static open(calls: NetlinkCalls, groups: readonly number[], events: NetlinkEvents): NetlinkSocket | number {
-    const fd = calls.socket(NETLINK.family, NETLINK.type, NETLINK.route);
+  static open(
+    calls: NetlinkCalls,
+    groups: readonly number[],
+    events: NetlinkEvents,
+    protocol: number = NETLINK.route,
+  ): NetlinkSocket | number {
+    const fd = openNetlink(calls, groups, protocol);
     if (fd < 0) return fd;
-    let failed = calls.bind(fd, new Uint8Array([NETLINK.family, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]));
-    for (const group of groups) {
-      if (failed >= 0) failed = calls.setsockopt(fd, NETLINK.level, NETLINK.join, group);
-    }
-    for (const option of [NETLINK.capAck, NETLINK.extAck, NETLINK.strict]) {
-      if (failed >= 0) failed = calls.setsockopt(fd, NETLINK.level, option, 1);
-    }
-    if (failed >= 0 && calls.setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, receiveBytes) < 0) {
-      // Without the capability as much as the system allows.
-      calls.setsockopt(fd, SOL_SOCKET, SO_RCVBUF, receiveBytes);
-    }
-    if (failed >= 0) {
-      const socket = new NetlinkSocket(calls, fd, events);
-      if (typeof socket.poll === "object") return socket;
-      failed = socket.poll;
-    }
+    const socket = new NetlinkSocket(calls, fd, events);
+    if (typeof socket.poll === "object") return socket;
     calls.close(fd);
-    return failed;
+    return socket.poll;
   }
 
   private constructor(calls: NetlinkCalls, fd: number, events: NetlinkEvents) {
@@ -181,4 +173,31 @@ export class NetlinkSocket {
     this.underWay.delete(message.sequence);
     request.done(readAcknowledgement(this.buffer, message));
   }
+}
+
+/**
+ * A netlink socket that has joined these multicast groups.
+ * @returns its number, or the errno (negative) of the call that failed
+ */
+export function openNetlink(
+  calls: NetlinkCalls,
+  groups: readonly number[],
+  protocol: number = NETLINK.route,
+): number {
+  const fd = calls.socket(NETLINK.family, NETLINK.type, protocol);
+  if (fd < 0) return fd;
+  let failed = calls.bind(fd, new Uint8Array([NETLINK.family, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]));
+  for (const group of groups) {
+    if (failed >= 0) failed = calls.setsockopt(fd, NETLINK.level, NETLINK.join, group);
+  }
+  for (const option of [NETLINK.capAck, NETLINK.extAck, NETLINK.strict]) {
+    if (failed >= 0) failed = calls.setsockopt(fd, NETLINK.level, option, 1);
+  }
+  if (failed >= 0 && calls.setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, receiveBytes) < 0) {
+    // Without the capability as much as the system allows.
+    calls.setsockopt(fd, SOL_SOCKET, SO_RCVBUF, receiveBytes);
+  }
+  if (failed >= 0) return fd;
+  calls.close(fd);
+  return failed;
 }

@@ -1,0 +1,96 @@
+/** NAT and firewall in a real kernel, by what passes through it. */
+import { type Checks, equal, eventually } from "../lib/checks.ts";
+import { pause } from "../lib/lab.ts";
+import { inside, type Network, outside, withNetwork } from "./network.ts";
+
+interface Declared {
+  readonly kind: string;
+  readonly name: string;
+  readonly spec: Readonly<Record<string, unknown>>;
+}
+
+const base: readonly Declared[] = [
+  { kind: "Interface", name: "lan", spec: { ifname: "link0" } },
+  { kind: "Interface", name: "wan", spec: { ifname: "link1" } },
+  { kind: "Sysctl", name: "forward4", spec: { key: "net.ipv4.ip_forward", value: "1" } },
+  { kind: "Sysctl", name: "forward6", spec: { key: "net.ipv6.conf.all.forwarding", value: "1" } },
+];
+
+const privateNetworks: Declared = {
+  kind: "AddressSet",
+  name: "private",
+  spec: { cidrs: ["10.0.0.0/8", "192.168.0.0/16", "fc00::/7"] },
+};
+
+const masquerade: Declared = {
+  kind: "NAT44Rule",
+  name: "out",
+  spec: { egress_interface: "wan", source_cidrs: ["10.0.0.0/24"], exclude_destination_sets: ["private"] },
+};
+
+const foreignTable = `
+table ip theirs {
+  set s { type ipv4_addr; elements = { 192.0.2.1 }; }
+  chain pre { type filter hook prerouting priority -5; policy accept; ip saddr @s counter drop comment "theirs"; }
+}
+table inet cairn2 { chain x { counter accept; }; }
+`;
+
+function yaml(declared: readonly Declared[]): string {
+  return declared
+    .map(({ kind, name, spec }) =>
+      JSON.stringify({ apiVersion: "net.cairn/v1alpha1", kind, metadata: { name }, spec }),
+    )
+    .join("\n---\n");
+}
+
+/** Declares these objects and no others, and waits until the kernel has them. */
+async function declare(network: Network, declared: readonly Declared[]): Promise<void> {
+  const { host } = network;
+  await host.cli("apply", "-f", host.lab.file("declared.yaml", yaml(declared)), "--prune");
+  const wanted = Object.fromEntries(declared.map(({ kind, name }) => [`${kind}/${name}`, "applied"]));
+  const kinds = [...new Set(declared.map(({ kind }) => kind))];
+  await eventually("phases", wanted, () => host.phases(kinds));
+}
+
+export async function translates(checks: Checks, folder: string): Promise<void> {
+  await withNetwork(folder, async (network) => {
+    const { host } = network;
+    await network.nft("-f", host.lab.file("foreign.nft", foreignTable));
+    const foreign = await network.foreign();
+    await host.start();
+    const all = [...base, privateNetworks, masquerade];
+    await declare(network, all);
+    await checks.check("masquerade: the server outside sees the address of the host", async () => {
+      equal("source", outside.host, await network.connect("client", outside.server, 8000));
+    });
+    await checks.check("exclusions: a private destination sees the client's own address", async () => {
+      equal("source", inside.client, await network.connect("client", outside.private, 8000));
+    });
+    await checks.check("tables of others are byte for byte as they were", async () => {
+      equal("tables", foreign, await network.foreign());
+    });
+    await checks.check("a flushed chain, a deleted table and a strange rule are put right", async () => {
+      const table = async (): Promise<string> =>
+        (await network.nft("-s", "list", "table", "inet", "cairn")).trim();
+      const whole = await table();
+      const hands = [
+        ["flush", "chain", "inet", "cairn", "postrouting"],
+        ["delete", "table", "inet", "cairn"],
+        ["insert", "rule", "inet", "cairn", "postrouting", "accept"],
+        ["flush", "set", "inet", "cairn", "AddressSet.private.v4"],
+        ["flush", "ruleset"],
+      ];
+      for (const hand of hands) {
+        await network.nft(...hand);
+        await eventually(hand.join(" "), whole, () => table().catch(() => ""));
+        await pause(1000);
+      }
+      equal("source", outside.host, await network.connect("client", outside.server, 8000));
+    });
+    await checks.check("what is deleted leaves nothing behind", async () => {
+      await declare(network, base);
+      await eventually("tables", false, async () => (await network.nft("list", "tables")).includes("inet cairn\n"));
+    });
+  });
+}

@@ -1,0 +1,245 @@
+/**
+ * cairn's table in nftables: watched, and changed by transactions of the nft program. The kernel tells of changes by
+ * netlink, so that another hand in our table is noticed at once; tables of others are not looked at.
+ */
+import { execFile } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { promisify } from "node:util";
+import type { ArtifactName } from "../artifact.ts";
+import type { KernelFact, KernelOperation, KernelOutcome } from "../kernel-port.ts";
+import { eachAttribute, type Message, readText } from "../netlink/wire.ts";
+import {
+  artifactsOf,
+  chainHooks,
+  emptyRuleset,
+  ownTable,
+  type Ruleset,
+  readRuleset,
+} from "../nft/ruleset.ts";
+import { type Command, transaction } from "../nft/transaction.ts";
+import { type NetlinkCalls, NetlinkSocket } from "./netlink-socket.ts";
+
+export interface NftTableHost {
+  facts(all: undefined, facts: readonly KernelFact[]): void;
+  later(ms: number, call: () => void): void;
+}
+
+/** Changes of the table are collected this long before it is looked at. */
+const settleMs = 5;
+/** How often counters are read. */
+const countersMs = 5000;
+/** Operations that are left out of a transaction one after the other because nft refuses them. */
+const refusalsMax = 20;
+/** nft is given up on after this. */
+const timeoutMs = 30_000;
+const NETLINK_NETFILTER = 12;
+const NFNLGRP_NFTABLES = 7;
+const NFNL_SUBSYS_NFTABLES = 10;
+/** Attribute 1 of every message that is about something in a table is the name of that. */
+const NFTA_TABLE = 1;
+
+const run = promisify(execFile);
+
+type Refusal = Pick<KernelOutcome, "error" | "detail">;
+
+export class NftTable {
+  private readonly host: NftTableHost;
+  private readonly calls: NetlinkCalls;
+  private socket: NetlinkSocket | undefined;
+  private readonly watched = new Set<string>();
+  private readonly told = new Map<string, string>();
+  /** How nft prints what we asked for, where it has other words for it. */
+  private readonly words = new Map<string, string>();
+  /** Looks and transactions come one after the other. */
+  private queue: Promise<void> = Promise.resolve();
+  private lookIsDue = false;
+  private counting = false;
+  private closed = false;
+
+  constructor(calls: NetlinkCalls, host: NftTableHost) {
+    this.calls = calls;
+    this.host = host;
+  }
+
+  close(): void {
+    this.closed = true;
+    this.socket?.close();
+  }
+
+  watch(watch: readonly ArtifactName[], unwatch: readonly ArtifactName[]): void {
+    for (const { key } of unwatch) {
+      this.watched.delete(key);
+      this.told.delete(key);
+    }
+    for (const { key } of watch) this.watched.add(key);
+    if (watch.length === 0) return;
+    this.listen();
+    this.look();
+    this.count();
+  }
+
+  /** Asks the kernel to tell of changes. Without the right to it there is nothing to change either. */
+  private listen(): void {
+    if (this.socket) return;
+    const events = { message: this.noticed, overrun: () => this.look() };
+    const socket = NetlinkSocket.open(this.calls, [NFNLGRP_NFTABLES], events, NETLINK_NETFILTER);
+    if (typeof socket !== "number") this.socket = socket;
+  }
+
+  private readonly noticed = (bytes: Uint8Array, { type, at, end }: Message): void => {
+    if (type >>> 8 !== NFNL_SUBSYS_NFTABLES) return;
+    eachAttribute(bytes, at + 4, end, (attribute, from, to) => {
+      if (attribute === NFTA_TABLE && `inet ${readText(bytes, from, to)}` === ownTable) this.look();
+    });
+  };
+
+  private look(): void {
+    if (this.lookIsDue || this.closed) return;
+    this.lookIsDue = true;
+    this.host.later(settleMs, () => {
+      void this.inTurn(async () => {
+        this.lookIsDue = false;
+        this.tell((await this.list()) ?? emptyRuleset);
+      });
+    });
+  }
+
+  private count(): void {
+    if (this.counting) return;
+    this.counting = true;
+    this.host.later(countersMs, () => {
+      this.counting = false;
+      if (this.closed || this.watched.size === 0) return;
+      this.look();
+      this.count();
+    });
+  }
+
+  private inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.queue.then(work);
+    this.queue = result.then(
+      () => undefined,
+      () => undefined,
+    );
+    return result;
+  }
+
+  /** All of it in one transaction. What nft refuses is left out, and the rest goes on. */
+  apply(operations: readonly KernelOperation[]): Promise<KernelOutcome[]> {
+    return this.inTurn(async () => {
+      const outcomes = new Map<number, Refusal>();
+      let left = operations.map((_, i) => i);
+      for (let tries = 0; left.length > 0; tries++) {
+        const held = (await this.list()) ?? emptyRuleset;
+        const commands = transaction(
+          held,
+          left.map((i) => operations[i]),
+          this.asAsked,
+        );
+        const refused = commands.length === 0 ? undefined : await this.commit(commands);
+        if (!refused) break;
+        const culprit = tries < refusalsMax ? refused.operation : undefined;
+        const failed = culprit === undefined ? left : [left[culprit]];
+        for (const i of failed) outcomes.set(i, refused);
+        left = left.filter((i) => !failed.includes(i));
+      }
+      const now = await this.list();
+      if (now)
+        this.learn(
+          now,
+          left.map((i) => operations[i]),
+        );
+      this.tell(now ?? emptyRuleset);
+      return operations.map((_, i) => outcomes.get(i) ?? { error: "", detail: "" });
+    });
+  }
+
+  private async commit(
+    commands: readonly Command[],
+  ): Promise<(Refusal & { operation: number | undefined }) | undefined> {
+    const folder = await mkdtemp(path.join(tmpdir(), "cairn-nft-"));
+    const file = path.join(folder, "transaction");
+    try {
+      await writeFile(file, commands.map(({ text }) => `${text}\n`).join(""));
+      await run("nft", ["-f", file], { timeout: timeoutMs });
+      return undefined;
+    } catch (thrown) {
+      const refusal = refusalOf(thrown);
+      const line = /:(\d+):\d+-\d+: Error: (.*)/.exec(refusal.detail);
+      if (!line) return { ...refusal, operation: undefined };
+      const command = commands.at(Number(line[1]) - 1);
+      const isOthers = refusal.error === "EPERM" || command?.operation === undefined;
+      const detail = isOthers ? line[2] : `${line[2]}: ${command.text.slice(0, 300)}`;
+      return { error: refusal.error, detail, operation: isOthers ? undefined : command.operation };
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  }
+
+  /** @returns undefined when there is no such table, or nft cannot tell */
+  private async list(): Promise<Ruleset | undefined> {
+    try {
+      const { stdout } = await run("nft", ["-a", "list", "table", ...ownTable.split(" ")], {
+        maxBuffer: 1 << 28,
+        timeout: timeoutMs,
+      });
+      return readRuleset(stdout);
+    } catch {
+      return undefined;
+    }
+  }
+
+  private readonly asAsked = (text: string): string => this.words.get(text) ?? text;
+
+  /** nft of another version may print a rule in other words than it was given: those are noted once it took it. */
+  private learn(now: Ruleset, operations: readonly KernelOperation[]): void {
+    for (const { key, verb, facts } of operations) {
+      const [name, ...place] = key.split(" ");
+      const chain = now.chains.get(name);
+      if (!chain || verb === "delete" || !Array.isArray(facts.rules)) continue;
+      if (chain.hook !== chainHooks[name]) this.words.set(chain.hook, chainHooks[name]);
+      const rules = chain.rules.filter(({ comment }) => comment === place.join(" "));
+      if (rules.length !== facts.rules.length) continue;
+      rules.forEach(({ text }, i) => {
+        const asked = String((facts.rules as readonly string[])[i]);
+        if (text !== asked) this.words.set(text, asked);
+      });
+    }
+  }
+
+  private tell(ruleset: Ruleset): void {
+    if (this.closed) return;
+    const held = artifactsOf(ruleset, this.asAsked);
+    const changed: KernelFact[] = [];
+    for (const key of this.watched) {
+      const observed = held.get(key) ?? null;
+      const text = JSON.stringify(observed);
+      if (this.told.get(key) === text) continue;
+      this.told.set(key, text);
+      changed.push({ class: "nft", key, observed });
+    }
+    if (changed.length > 0) this.host.facts(undefined, changed);
+  }
+}
+
+/** What strerror says, and the errno that it says it of. */
+const errors: readonly (readonly [string, string])[] = [
+  ["Operation not permitted", "EPERM"],
+  ["Permission denied", "EPERM"],
+  ["Device or resource busy", "EBUSY"],
+  ["Cannot allocate memory", "ENOMEM"],
+  ["No space left", "ENOSPC"],
+  ["Operation not supported", "EOPNOTSUPP"],
+  // The kernel lacks a module that the rule needs; nothing that could be looked for again at once.
+  ["No such file or directory", "EOPNOTSUPP"],
+];
+
+function refusalOf(thrown: unknown): Refusal {
+  const { code, stderr = "" } = thrown as { code?: unknown; stderr?: string };
+  if (code === "ENOENT") return { error: "EOPNOTSUPP", detail: "the program nft is not installed" };
+  const error = errors.find(([text]) => stderr.includes(text))?.[1] ?? "EINVAL";
+  if (error === "EPERM") return { error, detail: "cairnd needs the capability CAP_NET_ADMIN" };
+  return { error, detail: stderr.trim().split("\n")[0] || String(thrown) };
+}
