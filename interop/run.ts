@@ -21,6 +21,7 @@ import { comeAndGo } from "./dynamic/suite.ts";
 import { exabgp } from "./exabgp/peer.ts";
 import { twoOctets } from "./exabgp/two-octets.ts";
 import { extendedNextHop } from "./extended-next-hop/suite.ts";
+import { fib } from "./fib/suite.ts";
 import { frr } from "./frr/peer.ts";
 import { gobgp } from "./gobgp/peer.ts";
 import { Checks } from "./lib/checks.ts";
@@ -137,6 +138,7 @@ const suites: readonly Suite[] = [
       { name: "late devices", programs: ["ip"], run: waitsForDevices },
     ],
   },
+  { name: "fib", scenarios: [{ name: "two BIRDs and a client", programs: programsOf.bird, run: fib }] },
   {
     name: "nat-firewall",
     scenarios: [{ name: "NAT", programs: ["ip", "nft"], run: translates }],

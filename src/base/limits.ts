@@ -64,6 +64,9 @@ export const limits = {
   nextHopChangesPerTurn: 8_192,
   /** Next hops found and lost that are told one by one in one turn; the rest is counted. */
   nextHopEventsPerTurn: 16,
+  /** Routes that a FIB table looks at in a turn, and those that go to the kernel in one piece. */
+  fibRowsPerTurn: 4_096,
+  fibBatchRows: 4_096,
   linkEventsPerTurn: 16,
   /** Entries of a filter that a neighbor sends (RFC 5291), and of those how many are told. */
   outboundFilterMax: 10_000,

@@ -97,6 +97,11 @@ export const rootCommand: Command = {
       load: async () => (await import("./commands/kernel.ts")).nextHopCommand,
     },
     {
+      name: "fib",
+      summary: "BGP routes in the kernel: what it is to hold, whether it does, why not",
+      load: async () => (await import("./commands/fib.ts")).fibCommand,
+    },
+    {
       name: "link",
       summary: "Links of the host: state, addresses, MTU",
       load: async () => (await import("./commands/kernel.ts")).linkCommand,

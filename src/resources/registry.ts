@@ -1,5 +1,6 @@
 /** All kinds of router resources, by name. */
 import { addressSetKind } from "./address-set/kind.ts";
+import { fibTableKind } from "./fib-table/kind.ts";
 import { interfaceKind } from "./interface/kind.ts";
 import type { ResourceKind } from "./kind.ts";
 import { nat44RuleKind } from "./nat44-rule/kind.ts";
@@ -17,5 +18,6 @@ export const resourceKinds: ReadonlyMap<string, ResourceKind> = new Map(
     sysctlKind,
     addressSetKind,
     nat44RuleKind,
+    fibTableKind,
   ].map((each) => [each.kind, each]),
 );

@@ -56,6 +56,10 @@ export class NextHops {
     return id;
   }
 
+  retain(id: NextHopId): void {
+    if (id !== 0) this.references[id]++;
+  }
+
   release(id: NextHopId): void {
     if (id === 0 || --this.references[id] > 0) return;
     this.table(id).remove(id >> 1);

@@ -23,6 +23,7 @@ import { describeChanges, fileMutation, type LoadedFile } from "./config-file.ts
 import { configText, parserThread } from "./config-text.ts";
 import { type DataplanePort, openDataplane } from "./dataplane.ts";
 import { hostAddresses } from "./host-addresses.ts";
+import { FibThread } from "./fib-thread.ts";
 import type { Log } from "./log.ts";
 import { OwnerLoop } from "./loop.ts";
 import { MrtFiles } from "./mrt-files.ts";
@@ -57,6 +58,7 @@ export class Daemon {
   private readonly bfd: BfdThread;
   private readonly mrtFiles: MrtFiles;
   private readonly metrics: CairnMetrics;
+  private readonly fib: FibThread;
   private readonly dataplane: DataplanePort | undefined;
   private services: RunningServices | undefined;
   private telemetry: MetricsListener | undefined;
@@ -112,6 +114,10 @@ export class Daemon {
     );
     this.mrtFiles = new MrtFiles(join(options.stateDir, "mrt"), (input) => this.loop.post(input));
     this.routers = new RouterDiscovery((input) => this.loop.post(input));
+    this.fib = new FibThread(
+      (input) => this.loop.post(input),
+      (level, message, fields) => log.write(level, message, fields),
+    );
     this.rtr = new RtrPort((input) => this.loop.post(input));
     this.rpkiFiles = new RpkiFiles((input) => this.loop.post(input));
     this.loop = new OwnerLoop(core.value, {
@@ -127,6 +133,7 @@ export class Daemon {
       mrt: (effect) => this.mrtFiles.apply(effect),
       persist: (seq, rows) => store.persist(seq, rows),
       log: ({ level, message, fields }) => log.write(level, message, fields),
+      fib: (effect) => (this.dataplane?.fib ?? this.fib).apply(effect),
       exit: (code) => void this.close().then(() => this.ended?.(code)),
       turned: (ms) => {
         if (ms > limits.turnSliceMs * 2) this.metrics.countSliceOverrun();
@@ -142,6 +149,7 @@ export class Daemon {
       applied: (batch, outcomes) => this.loop.post({ kind: "dataplane.applied", batch, outcomes }),
     });
     this.metrics = new CairnMetrics(this.loop, version);
+      fib: (input) => this.loop.post(input),
     this.metrics.kernelCounts = () => this.dataplane?.counts();
     store.listen({
       committed: (seq) => {
@@ -324,7 +332,12 @@ export class Daemon {
     this.closing ??= (async () => {
       this.tellSystemd("STOPPING=1");
       clearInterval(this.addressTimer);
-      await Promise.all([this.services?.close(500), this.telemetry?.close(), this.bfd.close()]);
+      await Promise.all([
+        this.services?.close(500),
+        this.telemetry?.close(),
+        this.bfd.close(),
+        this.fib.close(),
+      ]);
       this.rtr.close();
       this.rpkiFiles.close();
       await this.tcp.close();

@@ -1,11 +1,15 @@
 /** The kernel that the daemon looks at: Linux, a simulated one, or none. */
+
+import { FakeFib } from "../dataplane/fib/fake-fib.ts";
 import { LinuxDataplane } from "../dataplane/host/linux-dataplane.ts";
 import { KernelObserver, type ObserverCounts } from "../dataplane/host/observer.ts";
 import type { Link } from "../dataplane/kernel-model.ts";
 import { type DataplaneNews, MemoryDataplane } from "../dataplane/memory-dataplane.ts";
 import { type KernelNews, KernelSimulator } from "../dataplane/simulated-kernel.ts";
 import type { Effect } from "../state/effects.ts";
+import type { Input } from "../state/inputs.ts";
 import type { Dataplane } from "../state/kernel-watch.ts";
+import type { FibEffect } from "./fib-thread.ts";
 import { errnoName, native, nativeMissing } from "./native.ts";
 
 export const dataplanes: readonly Dataplane[] = ["linux", "memory", "none"];
@@ -16,10 +20,16 @@ export interface DataplanePort {
   /** Begins to tell. @returns a sentence on why that is not possible; empty when it is */
   start(): string;
   counts(): ObserverCounts | undefined;
+  /** Takes BGP routes in the place of the thread that writes them into Linux. */
+  readonly fib?: { apply(effect: FibEffect): void };
   close(): void;
 }
 
-type News = KernelNews & DataplaneNews;
+type News = KernelNews & DataplaneNews & FibNews;
+
+export interface FibNews {
+  fib(input: Extract<Input, { kind: `fib.${string}` }>): void;
+}
 
 export function openDataplane(kind: Dataplane, news: News): DataplanePort | undefined {
   if (kind === "none") return undefined;
@@ -67,6 +77,7 @@ function linux(news: News): DataplanePort {
 
 function memory(news: News): DataplanePort {
   const simulator = new KernelSimulator(news);
+  const fake = new FakeFib();
   const own = new MemoryDataplane({ ...news, links: () => {} });
   return {
     apply: (effect) => {
@@ -81,6 +92,18 @@ function memory(news: News): DataplanePort {
       return "";
     },
     counts: () => undefined,
+    fib: { apply: (effect) => applyFib(fake, effect, news) },
     close: () => {},
   };
+}
+
+function applyFib(fib: FakeFib, effect: FibEffect, news: FibNews): void {
+  // The core hears of it in a turn of its own, as it does of a kernel.
+  if (effect.kind === "fib.dump") {
+    const dump = fib.dump(effect, effect.size);
+    setImmediate(() => news.fib({ kind: "fib.dumped", dump }));
+  } else if (effect.kind === "fib.write") {
+    const outcome = fib.write(effect.batch);
+    setImmediate(() => news.fib({ kind: "fib.written", outcome }));
+  }
 }

@@ -26,7 +26,9 @@ export interface LoopPorts {
   mrt?(effect: Extract<Effect, { kind: `mrt.${string}` }>): void;
   persist(seq: number, rows: Extract<Effect, { kind: "store.persist" }>["rows"]): void;
   /** Changes the kernel; without it nothing is, and nobody asks. */
-  dataplane?(effect: Extract<Effect, { kind: "dataplane.apply" }>): void;
+  dataplane?(effect: Extract<Effect, { kind: `dataplane.${string}` }>): void;
+  /** Puts BGP routes into the kernel. */
+  fib?(effect: Extract<Effect, { kind: `fib.${string}` }>): void;
   /** Looks for neighbors on interfaces; without it none are found. */
   links?(effect: Extract<Effect, { kind: "link.discover" }>): void;
   log(effect: Extract<Effect, { kind: "log" }>): void;
@@ -198,6 +200,11 @@ export class OwnerLoop implements Owner {
     }
   }
 
+      case "fib.watch":
+      case "fib.dump":
+      case "fib.write":
+        this.ports.fib?.(effect);
+        break;
   /** Ends the loop: no more turns. */
   stop(): void {
     clearTimeout(this.timer);

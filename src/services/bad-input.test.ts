@@ -399,6 +399,20 @@ const rows: readonly Row[] = [
   ),
   bad("RibService/ClearDampening", { neighbor: "10.0.0.300", prefix: "10.0.0.0" }, "neighbor", "prefix"),
   bad(
+    "RibService/ListFibRoutes",
+    { prefix: "10.0.0.0", pageSize: 10_001, pageToken: "z" },
+    "page_size",
+    "page_token",
+    "prefix",
+  ),
+  bad(
+    "RibService/ListBlackholeDiscards",
+    { family: "ipv5", pageSize: 10_001, pageToken: "z" },
+    "page_size",
+    "page_token",
+    "family",
+  ),
+  bad(
     "RibService/ListNextHops",
     { address: "10.0.0.300", pageSize: 10_001, pageToken: "z" },
     "page_size",

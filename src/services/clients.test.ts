@@ -111,6 +111,8 @@ const requests: Readonly<Record<string, JsonObject>> = {
   "cairn.v1.RibService/ClearDampening": { neighbor: "192.0.2.1" },
   "cairn.v1.RibService/ListNextHops": { address: "192.0.2.1" },
   "cairn.v1.RibService/ListRouteEvents": { prefix: "10.0.1.0/24" },
+  "cairn.v1.RibService/ListFibRoutes": { prefix: "10.0.1.0/24" },
+  "cairn.v1.RibService/ListBlackholeDiscards": {},
   "cairn.v1.InterfaceService/ListLinks": {},
   "cairn.v1.InterfaceService/SimulateKernel": { links: [{ name: "eth0", addresses: ["192.0.2.1/24"] }] },
   "cairn.v1.RibService/ExplainImport": { neighbor: "192.0.2.1", prefix: "10.0.1.0/24" },

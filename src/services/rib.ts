@@ -6,7 +6,9 @@ import {
   type ListBestRoutesRequest,
   ListBestRoutesRequestSchema,
   ListBestRoutesResponseSchema,
+  ListBlackholeDiscardsRequestSchema,
   ListDampenedRoutesRequestSchema,
+  ListFibRoutesRequestSchema,
   ListNextHopsRequestSchema,
   ListReceivedRoutesRequestSchema,
   ListReceivedRoutesResponseSchema,
@@ -55,6 +57,28 @@ export function ribService(services: ServiceContext): ServiceImpl<typeof RibServ
       const { nextHops, position, total } = found;
       const nextPageToken = position === "" ? "" : page.token(position, page.before + nextHops.length);
       return { nextHops, nextPageToken, totalSize: BigInt(total), tracked: true };
+    },
+    listFibRoutes(request) {
+      const { page, query } = checked((check) => ({
+        page: readPage(check, ListFibRoutesRequestSchema, request),
+        query: {
+          name: request.fibTable,
+          prefix: request.prefix && check.prefix("prefix", request.prefix),
+          faulty: request.faulty,
+        },
+      }));
+      const { routes, position, total } = view.fibRoutes(query, page.position, page.size);
+      const nextPageToken = position === "" ? "" : page.token(position, page.before + routes.length);
+      return { routes, nextPageToken, totalSize: BigInt(total) };
+    },
+    listBlackholeDiscards(request) {
+      const { page, family } = checked((check) => ({
+        page: readPage(check, ListBlackholeDiscardsRequestSchema, request),
+        family: check.family("family", request.family),
+      }));
+      const { discards, position } = view.blackholeDiscards(family, page.position, page.size);
+      const nextPageToken = position === "" ? "" : page.token(position, page.before + discards.length);
+      return { discards, nextPageToken };
     },
     listBestRoutes: (request, context) =>
       listRoutes(

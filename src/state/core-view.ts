@@ -15,6 +15,7 @@ import type { PolicyStats, TestPolicyRequest } from "../gen/cairn/v1/policy_serv
 import type { ResourceStatus } from "../gen/cairn/v1/resource_types_pb.ts";
 import {
   type ExplainAdvertisedRouteResponse,
+  type BlackholeDiscard,
   type ExplainBestPathResponse,
   type ExplainImportResponse,
   type GetRibSummaryResponse,
@@ -34,6 +35,7 @@ import { explainBestPath } from "./explain.ts";
 import { explainAdvertised } from "./explain-export.ts";
 import { explainImport } from "./explain-import.ts";
 import type { RefusedSegments } from "./inputs.ts";
+import { discardPage, type FibPage, type FibQuery, fibPage } from "./fib/fib-view.ts";
 import { linkMessages, nextHopMessage } from "./kernel-messages.ts";
 import type { Mutation } from "./mutation.ts";
 import type { NeighborRecord } from "./neighbor-record.ts";
@@ -61,6 +63,7 @@ import type {
   PreparationWork,
   ResourceCounts,
   RouteEvents,
+  FibCounts,
   RouteWalk,
   RouteWatch,
   RouteTable as Table,
@@ -397,6 +400,22 @@ export class CoreView implements View {
       .sort((a, b) => a.id - b.id);
     const rest = all.filter(({ id }) => id > from);
     const page = rest.slice(0, max);
+  fibRoutes(query: FibQuery, position: string, max: number): FibPage {
+    return fibPage(this.core, query, position, max);
+  }
+
+  fibCounts(): FibCounts | undefined {
+    return this.core.fib.summary();
+  }
+
+  blackholeDiscards(
+    family: Family | undefined,
+    position: string,
+    max: number,
+  ): { readonly discards: BlackholeDiscard[]; readonly position: string } {
+    return discardPage(this.core, family, position, max);
+  }
+
     return {
       nextHops: page.map((hop) => nextHopMessage(hop, routing.nextHops!.usesOf(hop.id), nowMs)),
       position: rest.length > page.length ? String(page[page.length - 1].id) : "",

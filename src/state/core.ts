@@ -26,7 +26,7 @@ import { DynamicNeighbors } from "./dynamic-neighbors.ts";
 import { Effects } from "./effects.ts";
 import { EventLog } from "./event-log.ts";
 import { fibHost } from "./fib/fib-host.ts";
-import { fibClass, FibTables } from "./fib/fib-tables.ts";
+import { FibTables, fibClass } from "./fib/fib-tables.ts";
 import { Groups } from "./groups.ts";
 import { familiesOf, Importer } from "./importer.ts";
 import { Injection } from "./injection.ts";

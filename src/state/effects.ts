@@ -4,6 +4,8 @@
  */
 
 import type { SessionPlan } from "../bfd/table.ts";
+import type { ArtifactName } from "../dataplane/artifact.ts";
+import type { AddressSize, FibBatch, FibScope } from "../dataplane/fib/messages.ts";
 import type { KernelOperation } from "../dataplane/kernel-port.ts";
 import type { SimulatedKernel } from "../dataplane/simulated-kernel.ts";
 import type { CallId, ConnId } from "./inputs.ts";
@@ -111,6 +113,11 @@ export type Effect =
       readonly fields: Readonly<Record<string, string | number | boolean>>;
     }
   /** End the process with this exit code, after earlier effects are carried out. */
+  /** Sets of routes to be told of by `fib.moved` from now on, all of them. */
+  | { readonly kind: "fib.watch"; readonly scopes: readonly FibScope[] }
+  /** Tell all routes of a set, answered by `fib.dumped`; and change some, answered by `fib.written`. */
+  | ({ readonly kind: "fib.dump"; readonly size: AddressSize } & FibScope)
+  | { readonly kind: "fib.write"; readonly batch: FibBatch }
   | { readonly kind: "exit"; readonly code: number };
 
 /** Collects the effects of a turn. The shell drains it and hands it in again. */

@@ -4,6 +4,7 @@
  */
 
 import type { DiscardCount, SessionReport } from "../bfd/table.ts";
+import type { FibDump, FibMoved, FibOutcome } from "../dataplane/fib/messages.ts";
 import type { Link, RouteAnswer } from "../dataplane/kernel-model.ts";
 import type { KernelFact, KernelOutcome } from "../dataplane/kernel-port.ts";
 import type { HostAbilities } from "./kinds/rules.ts";
@@ -126,6 +127,10 @@ export type Input =
     }
   /** Notices of this class were lost; all of it follows. */
   | { readonly kind: "dataplane.lost"; readonly class: string }
+  /** Answers of the writer of BGP routes, one to each `fib.dump` and `fib.write`; and what it notices. */
+  | { readonly kind: "fib.dumped"; readonly dump: FibDump }
+  | { readonly kind: "fib.written"; readonly outcome: FibOutcome }
+  | { readonly kind: "fib.moved"; readonly moved: FibMoved }
   /** All rows persisted with a sequence number up to `seq` are durable. */
   | { readonly kind: "store.committed"; readonly seq: number }
   /** Writing failed; rows from `seq` on are not durable. */

@@ -46,6 +46,7 @@ export class KernelWatch {
       viaDefault: () => host.neighbors().global?.resolveViaDefault ?? true,
       link: (index) => this.links.get(index),
       links: () => this.links.all(),
+      moved: (hop) => host.moved(hop),
     });
   }
 

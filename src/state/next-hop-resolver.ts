@@ -8,9 +8,15 @@
  * does not depend on whether the paths that hang on it are in use, and cannot chase its own tail. Nothing is remembered:
  * the answer follows from the facts alone, in whichever order next hops are asked for.
  */
-import { formatIp, formatPrefix } from "../base/ip.ts";
+import { formatIp, formatPrefix, maskBytes, prefixContains } from "../base/ip.ts";
 import { limits } from "../base/limits.ts";
-import { type KernelRoute, kernelProtocol, type Link, protocolName } from "../dataplane/kernel-model.ts";
+import {
+  type KernelRoute,
+  kernelProtocol,
+  type Link,
+  ownBgpProtocol,
+  protocolName,
+} from "../dataplane/kernel-model.ts";
 import { AttributeFlag } from "../policy/attribute-table.ts";
 import { type NextHopId, type RouteKey, routeKey } from "../rib/next-hops.ts";
 import { unicastFamily } from "../wire/family.ts";
@@ -23,6 +29,8 @@ export interface WayOut {
   readonly interface: string;
   /** Undefined: the next hop is on the link itself. */
   readonly gateway: Uint8Array | undefined;
+  /** Share of the traffic against the sum of all. */
+  readonly weight: number;
 }
 
 export interface Way {
@@ -79,6 +87,7 @@ export class NextHopResolver {
     const answer = this.facts.answer(hop);
     if (!answer) return unreachable("not looked up yet");
     const { route } = answer;
+    if (route?.protocol === ownBgpProtocol) return this.byOwn(hop, address, route);
     const kernel = route ? this.byKernel(route) : unreachable("no route");
     // A route that discards stands in the way of less specific ones; one that is not in use does not.
     const counts = kernel.reachable || (route !== undefined && discards(route));
@@ -86,12 +95,33 @@ export class NextHopResolver {
     return bgp ?? kernel;
   }
 
+  /**
+   * The kernel's answer is a route that BGP put there (FibTable), which hides what it would say without us. That must
+   * not hold itself up: a link's own prefix and the Loc-RIB come first.
+   */
+  private byOwn(hop: NextHopId, address: Uint8Array, route: KernelRoute): Way {
+    let connected: Way | undefined;
+    let longest = -1;
+    for (const { up, name, addresses } of this.facts.links()) {
+      for (const { address: own, length } of up ? addresses : []) {
+        const prefix = { bytes: own.slice(), length };
+        maskBytes(prefix.bytes, length);
+        if (length <= longest || own.length !== address.length || !prefixContains(prefix, address)) continue;
+        longest = length;
+        const out = [{ interface: name, gateway: undefined, weight: 1 }];
+        const protocol = protocolName(kernelProtocol);
+        connected = { ...found, onLink: true, out, prefix: formatPrefix(prefix), protocol };
+      }
+    }
+    return this.byBgp(hop, address, longest) ?? connected ?? this.byKernel(route);
+  }
+
   /** Ours to reach as long as some link that is up speaks IPv6; which of them, only its neighbor could say. */
   private linkLocal(): Way {
     const out: WayOut[] = [];
     for (const { up, loopback, name, addresses } of this.facts.links()) {
       const speaks = addresses.some(({ address }) => address.length === 16 && isLinkLocal(address, 0));
-      if (up && !loopback && speaks) out.push({ interface: name, gateway: undefined });
+      if (up && !loopback && speaks) out.push({ interface: name, gateway: undefined, weight: 1 });
     }
     if (out.length === 0) return unreachable("it is link-local, and no link with IPv6 is up");
     return { ...found, onLink: true, out, prefix: "fe80::/10", protocol: protocolName(kernelProtocol) };
@@ -110,9 +140,9 @@ export class NextHopResolver {
     const out: WayOut[] = [];
     let onLink = false;
     let down = "";
-    for (const { link: index, gateway, dead } of route.hops) {
+    for (const { link: index, gateway, weight, dead } of route.hops) {
       const link = this.facts.link(index);
-      if (link?.up && !dead) out.push({ interface: link.name, gateway });
+      if (link?.up && !dead) out.push({ interface: link.name, gateway, weight });
       else down = link?.name ?? `with index ${index}`;
       if (link?.up && !dead && !gateway) onLink = true;
     }

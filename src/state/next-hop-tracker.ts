@@ -32,6 +32,8 @@ export interface NextHopTrackerHost {
   viaDefault(): boolean;
   link(index: number): Link | undefined;
   links(): Iterable<Link>;
+  /** A next hop is reached otherwise, even where best path sees no difference. */
+  moved(hop: NextHopId): void;
   readonly event: SessionHost["event"];
 }
 
@@ -120,6 +122,17 @@ export class NextHopTracker {
       hop.answer = { route };
       this.touch(hop);
     }
+  }
+
+  way(hop: NextHopId): Way | undefined {
+    return this.tracked.get(hop)?.way;
+  }
+
+  /** All that is in use was looked up, and nothing waits to be looked at again. */
+  get settled(): boolean {
+    if (this.hasWork || this.walks.size > 0) return false;
+    for (const { answer } of this.tracked.values()) if (!answer) return false;
+    return true;
   }
 
   /** Everything may come out otherwise: links changed, or what counts as a route. */
@@ -248,6 +261,7 @@ export class NextHopTracker {
       const way = this.resolver.resolve(hop.id);
       this.dependOn(hop, [...this.resolver.touched]);
       hop.way = hop.answer ? way : undefined;
+      if (before !== hop.way && !sameExits(before, hop.way)) this.host.moved(hop.id);
       if (!this.learn(hop, way)) continue;
       this.changes++;
       this.hold(hop, nowMs);
@@ -355,6 +369,17 @@ function nextRoute(table: RouteTable, marker: number): number {
 
 function holdMs(streak: number): number {
   return Math.min(holdMaxMs, holdBaseMs * 2 ** (streak - freeChanges - 1));
+}
+
+function sameExits(a: Way | undefined, b: Way | undefined): boolean {
+  if (a?.reachable !== b?.reachable || a?.out.length !== b?.out.length) return false;
+  if (!a || !b) return true;
+  const same = a.out.every(({ interface: name, gateway, weight }, i) => {
+    const other = b.out[i];
+    if (name !== other.interface || weight !== other.weight) return false;
+    return gateway && other.gateway ? sameAddress(gateway, other.gateway) : gateway === other.gateway;
+  });
+  return same && a.through.at(-1) === b.through.at(-1);
 }
 
 function sizeOf(address: Uint8Array): 4 | 16 {

@@ -46,9 +46,18 @@ export interface ResourcesHost {
   readonly event: SessionHost["event"];
 }
 
+  /** How an object stands whose kernel state is not in artifacts; undefined for all others. */
+  standing(kind: string, name: string): ResourceStanding | undefined;
 interface Resource {
   readonly kind: string;
   readonly name: string;
+export interface ResourceStanding {
+  readonly phase: ResourcePhase;
+  readonly reason: string;
+  readonly message: string;
+  readonly values: Readonly<Record<string, string>>;
+}
+
   derivation: Derivation;
   /** What it looked at: `link NAME` or KIND/NAME. */
   lookedAt: ReadonlySet<string>;
@@ -206,6 +215,11 @@ export class Resources {
     if (!isNew) return;
     const first = resource.phase === ResourcePhase.UNSPECIFIED;
     resource.phase = phase;
+  /** An object stands otherwise whose kernel state is not in artifacts. */
+  changed(kind: string, name: string): void {
+    this.judge(objectId(kind, name));
+  }
+
     resource.reason = reason;
     resource.sinceMs = this.host.wallMs();
     if (phase === ResourcePhase.PROGRESSING || (first && phase === ResourcePhase.SUPPRESSED)) return;
@@ -234,6 +248,8 @@ export class Resources {
       message = found.message === "" ? "" : `${artifact.class} ${artifact.key}: ${found.message}`;
     }
     if (derivation.pending && phase !== ResourcePhase.FAILED) {
+    const standing = this.host.standing(kind, name);
+    if (standing) return standing;
       return { phase: ResourcePhase.PENDING, ...derivation.pending };
     }
     return { phase, reason, message };
@@ -262,7 +278,7 @@ export class Resources {
       reason,
       message,
       since: timestampFromMs(sinceMs),
-      values: { ...derivation.values },
+      values: { ...derivation.values, ...this.host.standing(kind, name)?.values },
       artifacts: this.reconciler.standing(objectId(kind, name)).map(({ artifact, standing }) =>
         create(ResourceArtifactSchema, {
           class: artifact.class,

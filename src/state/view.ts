@@ -20,6 +20,7 @@ import type {
 import type { ResourceStatus } from "../gen/cairn/v1/resource_types_pb.ts";
 import type {
   DampenedRoute,
+  BlackholeDiscard,
   ExplainAdvertisedRouteResponse,
   ExplainBestPathResponse,
   ExplainImportResponse,
@@ -32,6 +33,7 @@ import type { Metadata, RouteFilter } from "../gen/cairn/v1/types_pb.ts";
 import type { Family } from "../wire/family.ts";
 import type { PendingState } from "./confirmation.ts";
 import type { RefusedSegments } from "./inputs.ts";
+import type { FibPage, FibQuery } from "./fib/fib-view.ts";
 import type { Mutation, MutationOutcome } from "./mutation.ts";
 import type { Operation, OperationOutcome } from "./operation.ts";
 import type { PlanOptions } from "./plan.ts";
@@ -50,6 +52,15 @@ import type {
 import type { RpkiView } from "./rpki-view.ts";
 
 export interface ResourceCounts {
+/** Routes of all FIB tables, and what was done for them since the start. */
+export interface FibCounts {
+  readonly routes: Readonly<Record<string, number>>;
+  readonly writes: number;
+  readonly failures: number;
+  readonly dumps: number;
+  readonly drifts: number;
+}
+
   readonly phases: Readonly<Record<string, number>>;
   readonly operations: number;
   readonly failures: number;
@@ -243,6 +254,16 @@ export interface CoreView {
     filter: RouteFilter | undefined,
     position: string,
     max: number,
+  /** Routes of FIB tables, at most `max` of them; a page may be short while the answer's `position` names more. */
+  fibRoutes(query: FibQuery, position: string, max: number): FibPage;
+  /** Routes, by what becomes of them, and what was done; undefined without FIB tables. */
+  fibCounts(): FibCounts | undefined;
+  /** Prefixes whose packets are to be dropped, in pages of the same kind. */
+  blackholeDiscards(
+    family: Family | undefined,
+    position: string,
+    max: number,
+  ): { readonly discards: BlackholeDiscard[]; readonly position: string };
   ): Result<{ paths: Injected[]; position: string; total: number }>;
   /** Events after `afterId` that are still in memory, oldest first, at most `max`. */
   events(

@@ -310,6 +310,9 @@ export class Speaker implements Host {
         break;
       default:
         this.world.tcp(this.index, effect);
+      case "fib.watch":
+      case "fib.dump":
+      case "fib.write":
     }
   }
 }

@@ -55,6 +55,18 @@ export function kernelMetrics(set: MetricSet, kernelCounts: () => KernelCounts |
     "Times that somebody else altered or removed what is cairn's in the kernel.",
     [],
   );
+  const fibRoutes = set.gauge("fib_routes", "Routes of FIB tables, by what became of them.", ["state"]);
+  const fibWrites = set.counter(
+    "fib_writes_total",
+    "Routes that the kernel was asked to take, change or drop, by outcome.",
+    ["outcome"],
+  );
+  const fibDumps = set.counter("fib_dumps_total", "Times that a table of the kernel was read whole.", []);
+  const fibDrifts = set.counter(
+    "fib_drifts_total",
+    "Routes of FIB tables that somebody else altered or removed.",
+    [],
+  );
   return (view) => {
     const showNetlink = (seen: KernelCounts): void => {
       const { notifications, overruns, linkDumps, routeLookups, failures } = seen;
@@ -70,6 +82,14 @@ export function kernelMetrics(set: MetricSet, kernelCounts: () => KernelCounts |
       kernelOperations.inc({ outcome: "done" }, operations - failures);
       kernelOperations.inc({ outcome: "refused" }, failures);
       kernelDrifts.inc(drifts);
+      const fib = view.fibCounts();
+      if (fib) {
+        for (const [state, count] of Object.entries(fib.routes)) fibRoutes.set({ state }, count);
+        fibWrites.inc({ outcome: "done" }, fib.writes - fib.failures);
+        fibWrites.inc({ outcome: "refused" }, fib.failures);
+        fibDumps.inc(fib.dumps);
+        fibDrifts.inc(fib.drifts);
+      }
       const seen = kernelCounts();
       if (seen) showNetlink(seen);
       const counts = view.nextHopCounts();

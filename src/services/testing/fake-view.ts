@@ -253,6 +253,18 @@ export class FakeView implements CoreView {
     return undefined;
   }
 
+  fibRoutes(): { routes: never[]; position: string; total: number } {
+    return { routes: [], position: "", total: 0 };
+  }
+
+  fibCounts(): undefined {
+    return undefined;
+  }
+
+  blackholeDiscards(): { discards: never[]; position: string } {
+    return { discards: [], position: "" };
+  }
+
   ribSummary(): GetRibSummaryResponse {
     return create(GetRibSummaryResponseSchema, {
       families: families.map((family) => {

@@ -1,0 +1,484 @@
+/**
+ * All FibTables: which sets of kernel routes are ours, what is under way to the kernel, and how each object stands.
+ *
+ *   declared -> ledger on disk -> dump -> (selection deferral is over) -> batches, one at a time -> answers
+ *
+ * A set of routes is ours by table, metric and protocol mark. The ledger names the sets, not the routes: it is on disk
+ * before the first of them is written, and forgets a set when the last of its routes is gone.
+ */
+import { formatPrefix } from "../../base/ip.ts";
+import { limits } from "../../base/limits.ts";
+import type { FibDump, FibMoved, FibOutcome, FibScope } from "../../dataplane/fib/messages.ts";
+import { ownBgpProtocol } from "../../dataplane/kernel-model.ts";
+import type { LedgerRow } from "../../dataplane/ledger.ts";
+import { mainTable } from "../../dataplane/netlink/route-wire.ts";
+import type { LedgerChange } from "../../dataplane/reconciler.ts";
+import type { FibTableSpec } from "../../gen/cairn/v1/fib_kinds_pb.ts";
+import { ResourcePhase } from "../../gen/cairn/v1/resource_types_pb.ts";
+import type { Effects } from "../effects.ts";
+import type { Specs, Touched } from "../objects.ts";
+import { libraryKinds } from "../policies.ts";
+import type { ResourceStanding } from "../resources.ts";
+import type { SessionHost } from "../session-port.ts";
+import type { FibCounts as FibSummary } from "../view.ts";
+import type { FibCounts, FibFamily } from "./fib-family.ts";
+import { FibTable, type FibTableHost } from "./fib-table.ts";
+
+export interface FibTablesHost extends FibTableHost {
+  readonly specs: Specs;
+  readonly effects: Effects;
+  names(kind: string): Iterable<string>;
+  /** The kernel has told of all its links. */
+  linksKnown(): boolean;
+  /** Routes of the family come in after a restart, and are not chosen yet. */
+  isDeferred(family: FibFamily): boolean;
+  /** Nothing is on its way that best paths wait for. */
+  isSettled(): boolean;
+  persist(change: LedgerChange): number;
+  /** An object stands otherwise. */
+  changed(name: string): void;
+  nowMs(): number;
+  readonly event: SessionHost["event"];
+}
+
+/** Class of the ledger's rows. */
+export const fibClass = "fib";
+
+const kind = "FibTable";
+const retryFirstMs = 1_000;
+const retryMaxMs = 60_000;
+/** What another hand did is looked at this long after it was noticed, and links that moved. */
+const settleMs = 50;
+/** Dumps of a table are at least so far apart. */
+const dumpRestMs = 250;
+const dumpRestFactor = 5;
+/** All is looked at this often even when nothing was noticed. */
+const checkMs = 600_000;
+/** After a restart, longest wait for next hops that nobody answers for. */
+const settledMaxMs = 10_000;
+/** How objects stand is looked at this often while routes move. */
+const judgeMs = 200;
+
+export class FibTables {
+  private readonly host: FibTablesHost;
+  readonly enabled: boolean;
+  private readonly byKey = new Map<string, FibTable>();
+  /** By object. */
+  private readonly byName = new Map<string, FibTable>();
+  /** Objects whose set of routes belongs to another one. */
+  private readonly blocked = new Map<string, string>();
+  private underWay:
+    | {
+        readonly what: "batch" | "dump";
+        readonly table: FibTable;
+        readonly index: number;
+        readonly atMs: number;
+      }
+    | undefined;
+  private batch = 0;
+  private turn = 0;
+  private watched = "";
+  private judgeAtMs = Number.POSITIVE_INFINITY;
+  private readonly told = new Map<string, string>();
+  /** After a restart, next hops are no longer waited for then. */
+  private settleByMs = 0;
+  /** Counted since the start. */
+  readonly counts = { writes: 0, failures: 0, batches: 0, dumps: 0, drifts: 0 };
+
+  constructor(rows: Iterable<LedgerRow>, enabled: boolean, host: FibTablesHost) {
+    this.host = host;
+    this.enabled = enabled;
+    if (!enabled) return;
+    for (const { key } of rows) {
+      const [table, metric] = key.split(" ").map(Number);
+      const fib = this.make({ table, metric });
+      fib.durable = true;
+      fib.configure("", undefined);
+    }
+    this.configure();
+  }
+
+  /** By object. */
+  all(): IterableIterator<[string, FibTable]> {
+    return this.byName.entries();
+  }
+
+  named(name: string): FibTable | undefined {
+    return this.byName.get(name);
+  }
+
+  get size(): number {
+    return this.byKey.size;
+  }
+
+  // What is declared
+
+  apply(touched: readonly Touched[]): void {
+    if (!this.enabled) return;
+    if (touched.some((each) => each.kind === kind)) this.configure();
+    if (this.byName.size === 0) return;
+    const isConcerned = touched.some(
+      ({ kind: other }) =>
+        libraryKinds.some((each) => each === other) ||
+        ["Neighbor", "PeerGroup", "DynamicRange", "Global"].includes(other),
+    );
+    if (isConcerned) for (const table of this.byName.values()) table.reconsider();
+  }
+
+  /** The first object in the order of names has a set of routes that several ask for. */
+  private configure(): void {
+    const owners = new Map<string, { readonly name: string; readonly spec: FibTableSpec }>();
+    this.blocked.clear();
+    for (const name of [...this.host.names(kind)].sort()) {
+      const spec = this.host.specs.spec(kind, name) as FibTableSpec | undefined;
+      if (!spec) continue;
+      const key = `${spec.table ?? mainTable} ${spec.metric ?? 20}`;
+      const owner = owners.get(key);
+      if (owner) this.blocked.set(name, owner.name);
+      else owners.set(key, { name, spec });
+    }
+    this.byName.clear();
+    for (const [key, { name, spec }] of owners) {
+      const [table, metric] = key.split(" ").map(Number);
+      const fib = this.byKey.get(key) ?? this.make({ table, metric });
+      if (!fib.durable && fib.persisting === 0) {
+        const row: LedgerRow = {
+          class: fibClass,
+          key,
+          owner: `${kind}/${name}`,
+          phase: "intended",
+          facts: {},
+          identity: "",
+        };
+        fib.persisting = this.host.persist({ put: [row], drop: [] });
+      }
+      fib.configure(name, spec);
+      this.byName.set(name, fib);
+    }
+    for (const [key, fib] of this.byKey) if (!owners.has(key) && !fib.leaves) fib.configure("", undefined);
+    this.watch();
+    this.judgeSoon();
+  }
+
+  private make(scope: FibScope): FibTable {
+    const fib = new FibTable(scope, this.host);
+    this.byKey.set(fib.key, fib);
+    return fib;
+  }
+
+  private watch(): void {
+    const scopes = [...this.byKey.values()].map(({ scope }) => scope);
+    const text = JSON.stringify(scopes);
+    if (text === this.watched || (scopes.length === 0 && this.watched === "")) return;
+    this.watched = text;
+    this.host.effects.push({ kind: "fib.watch", scopes });
+  }
+
+  // What happens
+
+  durable(seq: number): void {
+    for (const fib of this.byKey.values()) {
+      if (fib.persisting === 0 || fib.persisting > seq) continue;
+      fib.durable = true;
+      fib.persisting = 0;
+    }
+  }
+
+  /** The ledger could not be written: it is tried again, and nothing goes to the kernel before. */
+  notDurable(seq: number): void {
+    let isLost = false;
+    for (const fib of this.byKey.values()) {
+      if (fib.persisting < seq || fib.persisting === 0) continue;
+      fib.persisting = 0;
+      isLost = true;
+    }
+    if (isLost) this.configure();
+  }
+
+  /** A next hop is reached otherwise. */
+  hopMoved(hop: number): void {
+    for (const fib of this.byKey.values()) fib.moved(hop);
+  }
+
+  /** IPv4 routes go with a link or an address without a word. */
+  linksMoved(): void {
+    for (const fib of this.byKey.values()) {
+      fib.moved();
+      this.ask(fib, settleMs);
+    }
+  }
+
+  /** Another hand has been at a table. */
+  moved({ table, ours }: FibMoved): void {
+    for (const fib of this.byKey.values()) {
+      if (fib.scope.table !== table) continue;
+      if (ours) {
+        fib.drifts = true;
+        this.ask(fib, settleMs);
+      } else if (fib.families.some(({ counts }) => counts.conflicts > 0)) {
+        fib.retryAtMs = Math.min(fib.retryAtMs, this.host.nowMs() + settleMs);
+      }
+    }
+  }
+
+  private ask(fib: FibTable, afterMs: number): void {
+    const atMs = this.host.nowMs() + afterMs;
+    fib.staleAtMs.forEach((before, i) => {
+      fib.staleAtMs[i] = Math.min(before, Math.max(atMs, fib.restUntilMs[i]));
+    });
+  }
+
+  written(outcome: FibOutcome): void {
+    const { underWay } = this;
+    if (underWay?.what !== "batch" || outcome.batch !== this.batch) return;
+    this.underWay = undefined;
+    const { table: fib, index } = underWay;
+    const family = fib.families[index];
+    this.counts.failures += outcome.failed.length;
+    fib.failure = outcome.failure;
+    if (family.written(outcome)) this.ask(fib, dumpRestMs);
+    if (fib.families.some(({ hasFailed }) => hasFailed)) {
+      if (fib.retryAtMs === Number.POSITIVE_INFINITY) {
+        fib.retryMs = Math.min(retryMaxMs, Math.max(retryFirstMs, fib.retryMs * 2));
+        fib.retryAtMs = this.host.nowMs() + fib.retryMs;
+      }
+    } else fib.retryMs = 0;
+    this.judgeSoon();
+  }
+
+  dumped(dump: FibDump): void {
+    const { underWay } = this;
+    if (underWay?.what !== "dump") return;
+    this.underWay = undefined;
+    const { table: fib, index, atMs } = underWay;
+    const nowMs = this.host.nowMs();
+    fib.failure = dump.failure;
+    fib.restUntilMs[index] = nowMs + Math.max(dumpRestMs, (nowMs - atMs) * dumpRestFactor);
+    const nextMs = nowMs + (dump.failure === "" ? checkMs : retryFirstMs);
+    fib.staleAtMs[index] = Math.min(fib.staleAtMs[index], nextMs);
+    if (dump.failure === "") fib.families[index].dumped(dump);
+    this.judgeSoon();
+  }
+
+  // Work
+
+  get hasWork(): boolean {
+    if (!this.enabled || this.byKey.size === 0) return false;
+    if (this.host.nowMs() >= this.judgeAtMs) return true;
+    for (const fib of this.byKey.values()) {
+      if (fib.families.some(({ isBusy }) => isBusy)) return true;
+      if (fib.retryAtMs <= this.host.nowMs()) return true;
+      if (fib.leaves && this.isGone(fib)) return true;
+    }
+    return !this.underWay && this.next() !== undefined;
+  }
+
+  /** When `run` is wanted next, monotonic milliseconds. */
+  nextMs(): number {
+    let next = this.judgeAtMs;
+    for (const fib of this.byKey.values()) {
+      next = Math.min(next, fib.retryAtMs, ...(this.underWay ? [] : fib.staleAtMs));
+      if (this.isWaiting(fib)) next = Math.min(next, this.settleByMs);
+    }
+    return next;
+  }
+
+  /** Does a bounded piece of work. */
+  run(): void {
+    if (!this.enabled || this.byKey.size === 0) return;
+    const nowMs = this.host.nowMs();
+    for (const fib of this.byKey.values()) {
+      fib.families.forEach((family, i) => {
+        if (family.run(limits.fibRowsPerTurn)) this.dumpTaken(fib, i, family);
+        if (this.settleByMs === 0 || this.isDeferred(fib, i)) this.settleByMs = nowMs + settledMaxMs;
+      });
+      if (fib.retryAtMs <= nowMs) {
+        fib.retryAtMs = Number.POSITIVE_INFINITY;
+        for (const family of fib.families) if (family.hasFailed) family.sweep();
+      }
+      if (fib.leaves && this.isGone(fib)) this.forget(fib);
+    }
+    if (!this.underWay) this.send();
+    if (nowMs >= this.judgeAtMs) this.judge();
+  }
+
+  /** What a dump said was taken over: differences that nothing of ours explains are another hand's. */
+  private dumpTaken(fib: FibTable, index: number, family: FibFamily): void {
+    const isFirst = !fib.known[index];
+    const { surprises, surprise } = family;
+    family.surprises = 0;
+    fib.known[index] = true;
+    if (isFirst || surprises === 0 || !fib.drifts) return;
+    this.counts.drifts += surprises;
+    const bytes = new Uint8Array(family.size);
+    if (family.isRow(surprise)) family.prefixes.writeAddress(surprise, bytes, 0);
+    const prefix = formatPrefix({
+      bytes,
+      length: family.isRow(surprise) ? family.prefixes.length[surprise] : 0,
+    });
+    const summary = `${surprises} routes of FibTable/${fib.name} were altered by somebody else, such as ${prefix}; they are put right`;
+    const facts = { table: String(fib.scope.table), routes: String(surprises), prefix };
+    this.host.event("cairn.dataplane.fib.drifted", `${kind}/${fib.name}`, 2, summary, facts);
+    fib.drifts = false;
+  }
+
+  private isGone(fib: FibTable): boolean {
+    return fib.known.every(Boolean) && fib.isEmpty && this.underWay?.table !== fib;
+  }
+
+  private forget(fib: FibTable): void {
+    this.byKey.delete(fib.key);
+    if (fib.durable || fib.persisting !== 0) {
+      this.host.persist({ put: [], drop: [{ class: fibClass, key: fib.key }] });
+    }
+    this.watch();
+  }
+
+  /** What is to be asked or told the kernel now. */
+  private next(): { readonly fib: FibTable; readonly index: number; readonly isDump: boolean } | undefined {
+    const nowMs = this.host.nowMs();
+    if (!this.host.linksKnown()) return undefined;
+    const all = [...this.byKey.values()].flatMap((fib) => fib.families.map((_, index) => ({ fib, index })));
+    for (let i = 0; i < all.length; i++) {
+      const { fib, index } = all[(this.turn + i) % all.length];
+      if (fib.staleAtMs[index] <= nowMs) return { fib, index, isDump: true };
+      const family = fib.families[index];
+      if (family.hasQueued && this.mayWrite(fib, index)) return { fib, index, isDump: false };
+    }
+    return undefined;
+  }
+
+  private mayWrite(fib: FibTable, index: number): boolean {
+    if (!fib.known[index] || !fib.durable || fib.families[index].isTaking) return false;
+    if (fib.begun[index]) return true;
+    if (this.isDeferred(fib, index)) return false;
+    // The first time, what is there from an earlier run goes unless it is wanted: all must be known of what is.
+    return !fib.families[index].isBehind && (this.host.isSettled() || this.host.nowMs() >= this.settleByMs);
+  }
+
+  private isDeferred(fib: FibTable, index: number): boolean {
+    return !fib.leaves && this.host.isDeferred(fib.families[index]);
+  }
+
+  private isWaiting(fib: FibTable): boolean {
+    return fib.families.some((family, i) => family.hasQueued && !fib.begun[i]);
+  }
+
+  private send(): void {
+    const next = this.next();
+    if (!next) return;
+    const { fib, index, isDump } = next;
+    this.turn++;
+    const atMs = this.host.nowMs();
+    if (isDump) {
+      this.counts.dumps++;
+      fib.staleAtMs[index] = Number.POSITIVE_INFINITY;
+      this.underWay = { what: "dump", table: fib, index, atMs };
+      this.host.effects.push({ kind: "fib.dump", ...fib.scope, size: fib.families[index].size });
+      return;
+    }
+    fib.begun[index] = true;
+    const batch = fib.families[index].take(this.batch + 1, limits.fibBatchRows, fib.scope);
+    if (!batch) return;
+    this.batch++;
+    this.counts.batches++;
+    this.counts.writes += batch.count;
+    this.underWay = { what: "batch", table: fib, index, atMs };
+    this.host.effects.push({ kind: "fib.write", batch });
+  }
+
+  // How objects stand
+
+  private judgeSoon(): void {
+    if (this.judgeAtMs === Number.POSITIVE_INFINITY) this.judgeAtMs = this.host.nowMs() + judgeMs;
+  }
+
+  private judge(): void {
+    this.judgeAtMs = Number.POSITIVE_INFINITY;
+    for (const name of [...this.byName.keys(), ...this.blocked.keys()]) {
+      const text = JSON.stringify(this.standing(name));
+      if (this.told.get(name) === text) continue;
+      this.told.set(name, text);
+      this.host.changed(name);
+    }
+    for (const name of this.told.keys())
+      if (!this.byName.has(name) && !this.blocked.has(name)) this.told.delete(name);
+    const isMoving = [...this.byKey.values()].some((fib) => fib.families.some(({ hasQueued }) => hasQueued));
+    if (isMoving && this.underWay) this.judgeSoon();
+  }
+
+  /** Of all tables together; undefined when there is none. */
+  summary(): FibSummary | undefined {
+    if (this.byKey.size === 0) return undefined;
+    const routes = { wanted: 0, installed: 0, refused: 0, conflicts: 0, over_limit: 0, waiting: 0 };
+    for (const fib of this.byKey.values()) {
+      const { overLimit, ...counts } = countsOf(fib);
+      routes.over_limit += overLimit;
+      for (const [name, count] of Object.entries(counts)) routes[name as keyof typeof counts] += count;
+    }
+    const { writes, failures, dumps, drifts } = this.counts;
+    return { routes, writes, failures, dumps, drifts };
+  }
+
+  /** How an object stands; undefined for one that is not there. */
+  standing(name: string): ResourceStanding | undefined {
+    const other = this.blocked.get(name);
+    if (other !== undefined) {
+      const message = `its table and metric are those of ${kind}/${other}`;
+      return { phase: ResourcePhase.DEGRADED, reason: "CONFLICT", message, values: {} };
+    }
+    const fib = this.byName.get(name);
+    if (!fib) return undefined;
+    const sum = countsOf(fib);
+    const values = {
+      table: String(fib.scope.table),
+      metric: String(fib.scope.metric),
+      protocol: String(ownBgpProtocol),
+      wanted: String(sum.wanted),
+      installed: String(sum.installed),
+      refused: String(sum.refused),
+      conflicts: String(sum.conflicts),
+      over_limit: String(sum.overLimit),
+      waiting: String(sum.waiting),
+    };
+    return { ...this.phaseOf(fib, sum), values };
+  }
+
+  private phaseOf(fib: FibTable, sum: ReturnType<typeof countsOf>): Omit<ResourceStanding, "values"> {
+    const { APPLIED, PROGRESSING, DEGRADED, FAILED } = ResourcePhase;
+    if (fib.failure !== "") return { phase: FAILED, reason: "UNAVAILABLE", message: fib.failure };
+    if (sum.overLimit > 0) {
+      const message = `${sum.overLimit} routes are beyond max_routes and are not installed`;
+      return { phase: DEGRADED, reason: "MAX_ROUTES", message };
+    }
+    if (sum.refused > 0) {
+      const message = `the kernel refuses ${sum.refused} routes (cairnctl fib --faulty)`;
+      return { phase: sum.installed === 0 ? FAILED : DEGRADED, reason: "REFUSED", message };
+    }
+    if (sum.conflicts > 0) {
+      const message = `${sum.conflicts} prefixes have a route of somebody else with this metric`;
+      return { phase: DEGRADED, reason: "CONFLICT", message };
+    }
+    const isDone =
+      fib.known.every(Boolean) && fib.families.every(({ isBusy, hasQueued }) => !isBusy && !hasQueued);
+    if (isDone && this.underWay?.table !== fib) return { phase: APPLIED, reason: "", message: "" };
+    const isHeld = fib.families.some((family) => this.host.isDeferred(family));
+    const message = isHeld ? "held until routes are chosen after the restart" : "";
+    return { phase: PROGRESSING, reason: isHeld ? "DEFERRED" : "", message };
+  }
+}
+
+function countsOf(fib: FibTable): FibCounts & { waiting: number } {
+  const sum = { wanted: 0, installed: 0, refused: 0, conflicts: 0, overLimit: 0, waiting: 0 };
+  for (const { counts } of fib.families) {
+    sum.wanted += counts.wanted;
+    sum.installed += counts.installed;
+    sum.refused += counts.refused;
+    sum.conflicts += counts.conflicts;
+    sum.overLimit += counts.overLimit;
+  }
+  for (const id of fib.recipes.ids()) {
+    if (fib.recipes.way[id] === 0) sum.waiting += fib.recipes.references[id];
+  }
+  return sum;
+}
