@@ -75,6 +75,10 @@ export const limits = {
   flapsMax: 262_144,
   /** Bytes of an MRT file that wait for the disk: then tables wait, and updates are dropped. */
   mrtQueueBytesMax: 1 << 23,
+  /** BMP collectors; bytes that wait for one before it is given up; changed paths noted for all (a power of two). */
+  bmpCollectorsMax: 16,
+  bmpQueueBytesMax: 1 << 25,
+  bmpJournalMax: 1 << 20,
   /** Routes injected over the API. */
   injectedMax: 4_000_000,
   /** Validated ROA payloads of all sources together, and of one prefix (RFC 6811). */

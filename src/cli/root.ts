@@ -112,6 +112,11 @@ export const rootCommand: Command = {
       load: async () => (await import("./commands/rpki.ts")).rpkiCommand,
     },
     {
+      name: "bmp",
+      summary: "BMP: collectors that are told of sessions and routes",
+      load: async () => (await import("./commands/bmp.ts")).bmpCommand,
+    },
+    {
       name: "keychain",
       summary: "Keys for TCP-AO",
       load: async () => (await import("./commands/keychain.ts")).keychainCommand,

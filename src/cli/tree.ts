@@ -12,6 +12,7 @@ export type ValueSource =
   | "keychain"
   | "mrt-dump"
   | "rpki-cache"
+  | "bmp-collector"
   | "policy"
   | "kind"
   | "object"

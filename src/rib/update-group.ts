@@ -228,7 +228,8 @@ export abstract class UpdateGroup<Follower extends Place = Place> {
   /** True when a follower holds what members at the donor's front were told, and nobody was told more since. */
   protected abstract isCopyOf(follower: Follower, donor: UpdateGroup): boolean;
 
-  private isAtFront(neighbor: number): boolean {
+  /** True for a member that was told all that was announced; one that is behind may not have been. */
+  isAtFront(neighbor: number): boolean {
     return this.front.members.includes(neighbor);
   }
 

@@ -45,6 +45,9 @@ export class UpdateWriter {
   beginReach(attr: AttrId): boolean {
     const { block, encoder } = this;
     this.attributes.block(attr, block);
+    // Marks that policy left for us alone stand first; export has taken them off, BMP tells of routes as they are here.
+    if (block.end > block.start && block.bytes[block.start + 1] === AttributeType.local)
+      block.start = attributeEnd(block.bytes, block.start);
     return this.isInBody && !hasIp6NextHop(block)
       ? encoder.beginUpdate4(block.bytes, block.start, block.end)
       : encoder.beginUpdateMp(this.table.family, block.bytes, block.start, block.end);

@@ -22,6 +22,7 @@ import { BfdThread } from "./bfd-thread.ts";
 import { describeChanges, fileMutation, type LoadedFile } from "./config-file.ts";
 import { configText, parserThread } from "./config-text.ts";
 import { type DataplanePort, openDataplane } from "./dataplane.ts";
+import { BmpPort } from "./bmp-port.ts";
 import { hostAddresses } from "./host-addresses.ts";
 import { FibThread } from "./fib-thread.ts";
 import type { Log } from "./log.ts";
@@ -53,6 +54,7 @@ export class Daemon {
   private readonly loop: OwnerLoop;
   private readonly tcp: TcpPort;
   private readonly rtr: RtrPort;
+  private readonly bmp: BmpPort;
   private readonly rpkiFiles: RpkiFiles;
   private readonly routers: RouterDiscovery;
   private readonly bfd: BfdThread;
@@ -119,6 +121,7 @@ export class Daemon {
       (level, message, fields) => log.write(level, message, fields),
     );
     this.rtr = new RtrPort((input) => this.loop.post(input));
+    this.bmp = new BmpPort((input) => this.loop.post(input));
     this.rpkiFiles = new RpkiFiles((input) => this.loop.post(input));
     this.loop = new OwnerLoop(core.value, {
       links: (effect) => this.routers.apply(effect),
@@ -127,6 +130,7 @@ export class Daemon {
         if (effect.kind === "rpki.watch") this.rpkiFiles.watch(effect);
         else this.rtr.apply(effect);
       },
+      bmp: (effect) => this.bmp.apply(effect),
       bfd: (effect) => this.bfd.apply(effect),
       kernel: (effect) => this.dataplane?.apply(effect),
       dataplane: (effect) => this.dataplane?.apply(effect),
@@ -339,6 +343,7 @@ export class Daemon {
         this.fib.close(),
       ]);
       this.rtr.close();
+      this.bmp.close();
       this.rpkiFiles.close();
       await this.tcp.close();
       this.routers.close();

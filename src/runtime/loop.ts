@@ -6,6 +6,7 @@
  * about `limits.turnSliceMs` on this machine.
  */
 import { limits } from "../base/limits.ts";
+import type { BmpEffect } from "../state/bmp-inputs.ts";
 import type { Core } from "../state/core.ts";
 import { defaultBudget } from "../state/core.ts";
 import { CoreView } from "../state/core-view.ts";
@@ -35,6 +36,8 @@ export interface LoopPorts {
   exit(code: number): void;
   /** Absent where no cache is talked to and no file is read. */
   rpki?(effect: RpkiEffect): void;
+  /** Absent where no collector is connected to. */
+  bmp?(effect: BmpEffect): void;
   /** A turn took this long. */
   turned(ms: number): void;
 }
@@ -172,6 +175,11 @@ export class OwnerLoop implements Owner {
       case "rtr.pause":
       case "rpki.watch":
         this.ports.rpki?.(effect);
+        break;
+      case "bmp.connect":
+      case "bmp.send":
+      case "bmp.close":
+        this.ports.bmp?.(effect);
         break;
       case "bfd.set":
       case "bfd.remove":

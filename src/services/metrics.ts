@@ -6,6 +6,7 @@
 import { Registry } from "prom-client";
 import type { Owner } from "../state/view.ts";
 import { bfdMetrics } from "./metrics/bfd.ts";
+import { bmpMetrics } from "./metrics/bmp.ts";
 import { daemonMetrics } from "./metrics/daemon.ts";
 import { historyMetrics } from "./metrics/history.ts";
 import { type KernelCounts, kernelMetrics } from "./metrics/kernel.ts";
@@ -39,6 +40,11 @@ export class CairnMetrics {
     "Times a watch told its reader that it missed events.",
     ["kind"],
   );
+  readonly lookingGlassRequests = this.#set.lasting(
+    "looking_glass_requests_total",
+    "Requests to the looking glass, by outcome: answered, refused, limited (too many), abandoned (by the client), failed.",
+    ["outcome"],
+  );
   readonly #loopDelay = this.#set.histogram(
     "loop_delay_seconds",
     "Time from when the event loop should have run to when it did.",
@@ -67,6 +73,7 @@ export class CairnMetrics {
       strangerMetrics(set),
       mrtMetrics(set),
       rpkiMetrics(set),
+      bmpMetrics(set),
       daemonMetrics(set, version, () => owner.uptimeMs()),
       watchMetrics(set, () => this.#watchers),
     ];

@@ -2,6 +2,7 @@
 import type { DescService } from "@bufbuild/protobuf";
 import type { ConnectRouter } from "@connectrpc/connect";
 import { BfdService } from "../gen/cairn/v1/bfd_service_pb.ts";
+import { BmpService } from "../gen/cairn/v1/bmp_service_pb.ts";
 import { ConfigService } from "../gen/cairn/v1/config_service_pb.ts";
 import { ControlService } from "../gen/cairn/v1/control_service_pb.ts";
 import { EventService } from "../gen/cairn/v1/event_service_pb.ts";
@@ -21,6 +22,7 @@ import { file_google_rpc_status } from "../gen/google/rpc/status_pb.ts";
 import { Health } from "../gen/grpc/health/v1/health_pb.ts";
 import { ServerReflection } from "../gen/grpc/reflection/v1/reflection_pb.ts";
 import { bfdService } from "./bfd.ts";
+import { bmpService } from "./bmp.ts";
 import { configService } from "./config.ts";
 import type { ServiceContext } from "./context.ts";
 import { controlService } from "./control.ts";
@@ -42,6 +44,7 @@ import { rpkiService } from "./rpki.ts";
 /** Everything that is served, by name of package and service. */
 export const servedServices: readonly DescService[] = [
   BfdService,
+  BmpService,
   ConfigService,
   ControlService,
   EventService,
@@ -66,6 +69,7 @@ export function serviceRoutes(services: ServiceContext): (router: ConnectRouter)
   return (router) =>
     void router
       .service(BfdService, bfdService(services))
+      .service(BmpService, bmpService(services))
       .service(ConfigService, configService(services))
       .service(ControlService, controlService(services))
       .service(EventService, eventService(services))

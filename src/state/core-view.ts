@@ -6,6 +6,7 @@ import { limits } from "../base/limits.ts";
 import { canonicalPeer } from "../base/peer-address.ts";
 import type { Problem, Result } from "../base/problem.ts";
 import type { BfdDiscards, BfdSession } from "../gen/cairn/v1/bfd_service_pb.ts";
+import type { BmpCollectorState } from "../gen/cairn/v1/bmp_service_pb.ts";
 import type { Event, EventFilter } from "../gen/cairn/v1/event_service_pb.ts";
 import type { Injected } from "../gen/cairn/v1/injection_service_pb.ts";
 import type { Link } from "../gen/cairn/v1/interface_service_pb.ts";
@@ -133,6 +134,10 @@ export class CoreView implements View {
 
   mrtDump(name: string): MrtDumpState | undefined {
     return this.core.mrt.state(name);
+  }
+
+  bmpCollector(name: string): BmpCollectorState | undefined {
+    return this.core.bmp.state(name);
   }
 
   refusedSegments(): RefusedSegments | undefined {

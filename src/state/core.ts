@@ -15,6 +15,7 @@ import type { FilterRequest } from "../wire/orf.ts";
 import { RefreshSubtype } from "../wire/refresh.ts";
 import { Verdict } from "../wire/verdict.ts";
 import { Bfd } from "./bfd.ts";
+import { Collectors } from "./bmp/collectors.ts";
 import { Changes, type ChangesHost } from "./changes.ts";
 import { conditionHost } from "./condition-host.ts";
 import { Damping } from "./damping.ts";
@@ -99,6 +100,7 @@ export class Core {
   readonly deferral: Deferral;
   readonly refreshes: Refreshes;
   readonly mrt: MrtDumps;
+  readonly bmp: Collectors;
   readonly validation: RouteValidation;
   readonly outboundFilters: OutboundFilters;
   readonly damping: Damping;
@@ -166,7 +168,7 @@ export class Core {
     });
     this.refreshes = new Refreshes({
       mark: (record, family, subtype) => this.sessions.refresh(record.id, family, this.nowMs, subtype),
-      send: (record, bytes) => this.sessions.send(record.id, bytes, this.nowMs),
+      send: (record, bytes) => this.sendUpdates(record.id, bytes),
       stateChanged: (record) => this.watchers.neighborChanged(record.config.address),
       nowMs: () => this.nowMs,
       event: this.event,
@@ -221,11 +223,12 @@ export class Core {
         record.endOfRibReceived[family.index] = true;
         this.neighbors.restarts.endOfRib(record, family);
         this.deferral.heard(record, family);
+        this.bmp.endOfRib(record, family);
         this.watchers.neighborChanged(record.config.address);
       },
     });
     this.groups = new Groups(this.routing, this.policies, {
-      send: (neighbor, bytes) => this.sessions.send(neighbor, bytes, this.nowMs),
+      send: (neighbor, bytes) => this.sendUpdates(neighbor, bytes),
       queuedBytes: (neighbor) => this.sessions.queuedBytes(neighbor),
       endOfRib: (group, neighbor) => this.refreshes.ended(this.neighbors.get(neighbor), group),
       oversize: (group, prefix) => {
@@ -240,19 +243,27 @@ export class Core {
           this.dynamic.established(this.neighbors.addressOf(id));
           this.neighbors.established(id, negotiated);
           this.deferral.established(this.neighbors.get(id), negotiated);
+          this.bmp.established(this.neighbors.get(id));
         },
         stranger: (address, localAddress) => this.dynamic.stranger(address, localAddress),
         identify: (id, asn) => this.identify(id, asn),
         swapLocalAs: (id) => this.neighbors.swapLocalAs(id),
         locate: (id, address) => this.locate(id, address),
-        down: (id, _reset, kept) => {
+        down: (id, reset, kept, notification) => {
+          this.bmp.down(this.neighbors.get(id), reset, notification);
           this.neighbors.down(id, kept);
           this.deferral.changed(this.neighbors.get(id));
         },
         update: (id, bytes, start, end) => {
           const record = this.neighbors.get(id);
           if (this.mrt.isTapping) this.mrt.update(record, bytes, start, end);
-          return this.importer.update(record, bytes, start, end);
+          const malformed = record.treatAsWithdraw;
+          const result = this.importer.update(record, bytes, start, end);
+          if (this.bmp.wantsMirror) {
+            const errored = result !== undefined || record.treatAsWithdraw !== malformed;
+            this.bmp.mirror(id, bytes, start, end, errored);
+          }
+          return result;
         },
         refresh: (id, family, subtype, filters) =>
           this.refreshed(this.neighbors.get(id), family, subtype, filters),
@@ -332,6 +343,17 @@ export class Core {
       wallMs: () => this.wallMs,
       stateOf: (id) => this.sessions.stateNumber(id),
     });
+    this.bmp = new Collectors({
+      objects,
+      routing: this.routing,
+      neighbors: this.neighbors,
+      sessions: this.sessions,
+      watchers: this.watchers,
+      effects: this.effects,
+      event: this.event,
+      nowMs: () => this.nowMs,
+      wallMs: () => this.wallMs,
+    });
     this.validation = new RouteValidation({
       objects,
       routing: this.routing,
@@ -377,6 +399,7 @@ export class Core {
     if (expired.length > 0) this.rows.push({ table: "injected", put: [], drop: expired });
     this.neighbors.start();
     this.mrt.start();
+    this.bmp.start();
     this.validation.start();
     this.afterRestart(stored);
   }
@@ -391,6 +414,7 @@ export class Core {
           this.resources.apply(touched);
           this.fib.apply(touched);
           this.mrt.apply(touched);
+          this.bmp.apply(touched);
           this.validation.apply(touched);
           done();
         }),
@@ -411,6 +435,12 @@ export class Core {
       nowMs: () => this.nowMs,
       wallMs: () => this.wallMs,
     };
+  }
+
+  /** Sends whole messages of routes to a neighbor. */
+  private sendUpdates(neighbor: number, bytes: Uint8Array): void {
+    this.sessions.send(neighbor, bytes, this.nowMs);
+    if (this.bmp.wantsSent) this.bmp.sent(neighbor, bytes);
   }
 
   /** Notes an attempt to change something; it is written at the end of the turn. */
@@ -482,6 +512,12 @@ export class Core {
       case "rpki.file":
         this.validation.handle(input);
         return true;
+      case "bmp.connected":
+      case "bmp.sent":
+      case "bmp.bytes":
+      case "bmp.closed":
+        this.bmp.handle(input);
+        return true;
       case "mutate":
       case "operate":
         if (this.urgent.length >= limits.urgentInputsMax) return false;
@@ -519,6 +555,9 @@ export class Core {
     this.fib.run();
     this.validation.run(budget / 2);
     this.groups.run(budget / 2);
+    this.bmp.tick();
+    // Several routes a microsecond, as many of them share a message.
+    this.bmp.run(budget * 2);
     this.jobs.run(budget * 2);
     this.mrt.tick();
     // A route costs about a third of a microsecond.
@@ -732,6 +771,7 @@ export class Core {
     this.rows.push({ table: "restart", restart: { kind, time: this.wallMs } });
     this.sessions.shutdownAll(message, hard, isPlanned, this.nowMs);
     this.mrt.end();
+    this.bmp.end();
     this.shutDown = { exitAtMs: this.nowMs + (hard ? 0 : 200) };
   }
 
@@ -758,6 +798,7 @@ export class Core {
       let passed = this.groups.passed(table.family) ?? table.changes.revision;
       const watched = this.watchers.passed(table);
       if (watched !== undefined && ((passed - watched) | 0) > 0) passed = watched;
+      passed = this.bmp.passed(table, passed);
       if (table.reap(this.kernel.passed(table, passed), reapedPerTurn)) this.isReaping = true;
     }
   }
@@ -788,6 +829,7 @@ export class Core {
       this.resources.hasWork ||
       this.fib.hasWork ||
       this.mrt.hasWork ||
+      this.bmp.hasWork ||
       this.validation.hasWork ||
       this.jobs.size > 0 ||
       this.isReaping
@@ -802,6 +844,7 @@ export class Core {
       ...[this.sessions.nextTimerMs(), expiry, exit, this.changes.nextWakeMs()],
       ...[this.dynamic.nextMs(), this.neighbors.nextMs(), this.neighbors.restarts.nextMs()],
       this.mrt.nextWakeMs() + this.nowMs,
+      this.bmp.nextMs(),
       ...[this.deferral.nextMs(), this.damping.nextMs(), this.kernel.nextMs(), this.bfd.nextMs()],
       this.resources.nextMs(),
       this.fib.nextMs(),

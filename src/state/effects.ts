@@ -8,6 +8,7 @@ import type { ArtifactName } from "../dataplane/artifact.ts";
 import type { AddressSize, FibBatch, FibScope } from "../dataplane/fib/messages.ts";
 import type { KernelOperation } from "../dataplane/kernel-port.ts";
 import type { SimulatedKernel } from "../dataplane/simulated-kernel.ts";
+import type { BmpEffect } from "./bmp-inputs.ts";
 import type { CallId, ConnId } from "./inputs.ts";
 import type { MrtFileId } from "./mrt/dump-files.ts";
 import type { MutationOutcome } from "./mutation.ts";
@@ -58,6 +59,7 @@ export interface MrtOpenEffect {
 
 export type Effect =
   | RpkiEffect
+  | BmpEffect
   | ConnectEffect
   /** Socket options of an accepted connection once its neighbor is known. */
   | {

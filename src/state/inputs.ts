@@ -7,6 +7,7 @@ import type { DiscardCount, SessionReport } from "../bfd/table.ts";
 import type { FibDump, FibMoved, FibOutcome } from "../dataplane/fib/messages.ts";
 import type { Link, RouteAnswer } from "../dataplane/kernel-model.ts";
 import type { KernelFact, KernelOutcome } from "../dataplane/kernel-port.ts";
+import type { BmpInput } from "./bmp-inputs.ts";
 import type { HostAbilities } from "./kinds/rules.ts";
 import type { MrtFileId } from "./mrt/dump-files.ts";
 import type { Mutation } from "./mutation.ts";
@@ -57,6 +58,7 @@ export interface BfdNewsInput {
 
 export type Input =
   | RpkiInput
+  | BmpInput
   | {
       readonly kind: "tcp.accepted";
       readonly conn: ConnId;
@@ -125,12 +127,12 @@ export type Input =
       readonly all: string | undefined;
       readonly facts: readonly KernelFact[];
     }
-  /** Notices of this class were lost; all of it follows. */
-  | { readonly kind: "dataplane.lost"; readonly class: string }
   /** Answers of the writer of BGP routes, one to each `fib.dump` and `fib.write`; and what it notices. */
   | { readonly kind: "fib.dumped"; readonly dump: FibDump }
   | { readonly kind: "fib.written"; readonly outcome: FibOutcome }
   | { readonly kind: "fib.moved"; readonly moved: FibMoved }
+  /** Notices of this class were lost; all of it follows. */
+  | { readonly kind: "dataplane.lost"; readonly class: string }
   /** All rows persisted with a sequence number up to `seq` are durable. */
   | { readonly kind: "store.committed"; readonly seq: number }
   /** Writing failed; rows from `seq` on are not durable. */

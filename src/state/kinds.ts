@@ -21,6 +21,7 @@ import { file_cairn_v1_policy_service } from "../gen/cairn/v1/policy_service_pb.
 import { file_cairn_v1_route_kinds } from "../gen/cairn/v1/route_kinds_pb.ts";
 import { file_cairn_v1_rpki_service } from "../gen/cairn/v1/rpki_service_pb.ts";
 import { resourceKinds } from "../resources/registry.ts";
+import { bmpCollectorRules } from "./kinds/bmp-collector.ts";
 import { dynamicRangeRules } from "./kinds/dynamic-range.ts";
 import { globalRules } from "./kinds/global.ts";
 import { keychainRules } from "./kinds/keychain.ts";
@@ -59,13 +60,14 @@ const files: readonly DescFile[] = [
   file_cairn_v1_policy_service,
   file_cairn_v1_mrt_service,
   file_cairn_v1_rpki_service,
+  file_cairn_v1_bmp_service,
   file_cairn_v1_link_kinds,
   file_cairn_v1_route_kinds,
   file_cairn_v1_host_kinds,
   file_cairn_v1_nat_kinds,
+  file_cairn_v1_fib_kinds,
 ];
 
-  file_cairn_v1_fib_kinds,
 const rulesByKind: Readonly<Record<string, KindRules>> = {
   Global: globalRules,
   Neighbor: neighborRules,
@@ -74,6 +76,7 @@ const rulesByKind: Readonly<Record<string, KindRules>> = {
   Keychain: keychainRules,
   MrtDump: mrtDumpRules,
   RpkiCache: rpkiCacheRules,
+  BmpCollector: bmpCollectorRules,
   Policy: policyRules,
   PrefixSet: prefixSetRules,
   AsPathSet: asPathSetRules,

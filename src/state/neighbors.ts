@@ -169,7 +169,7 @@ export class Neighbors {
     for (const name of this.refreshDynamic(touched)) names.add(name);
     for (const { kind, name } of touched) {
       if (kind === "Neighbor") names.add(name);
-      else if (kind === "DynamicRange" || kind === "MrtDump") continue;
+      else if (kind === "DynamicRange" || kind === "MrtDump" || kind === "BmpCollector") continue;
       else if (kind === "Keychain") for (const user of this.keychainUsers(name)) names.add(user);
       else if (kind === "Global") {
         this.global = resolveGlobal(durable);

@@ -69,7 +69,7 @@ export function affectedNeighbors(core: Core, touched: readonly Touched[]): stri
 }
 
 /** Kinds whose changes leave policies alone. */
-const nonPolicyKinds: readonly string[] = ["Neighbor", "Global", "DynamicRange", "Keychain", "MrtDump"];
+const nonPolicyKinds: readonly string[] = ["Neighbor", "Global", "DynamicRange", "Keychain", "MrtDump", "BmpCollector"];
 
 /** What the parts of a plan share. */
 export class PlanScope {

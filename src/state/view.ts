@@ -2,6 +2,7 @@
  * What the edges may read of the core, and how they change it. Reads are synchronous, bounded in steps, and never
  * alter what a replay would see. Messages are built here so that services only decode, call and encode.
  */
+import type { BmpCollectorState } from "../gen/cairn/v1/bmp_service_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 import type { Problem, Result } from "../base/problem.ts";
 import type { BfdDiscards, BfdSession } from "../gen/cairn/v1/bfd_service_pb.ts";
@@ -195,6 +196,8 @@ export interface CoreView {
   /** Caches, files, VRPs and ASPAs. */
   readonly rpki: RpkiView;
   mrtDump(name: string): MrtDumpState | undefined;
+  /** How a collector fares; undefined when there is no such one. */
+  bmpCollector(name: string): BmpCollectorState | undefined;
   /** Segments that the kernel refused; undefined where that is not known. */
   refusedSegments(): RefusedSegments | undefined;
   /** Starts or goes on (with a walk's `position`) with a list; problems name the fields that are wrong. */

@@ -301,6 +301,9 @@ export class Speaker implements Host {
       case "mrt.open": // no files in this world
       case "mrt.write":
       case "mrt.close":
+      case "bmp.connect": // no collectors in this world
+      case "bmp.send":
+      case "bmp.close":
       case "bfd.set": // links of this world fail as TCP does
       case "bfd.remove":
       case "link.discover": // nobody is named by an interface

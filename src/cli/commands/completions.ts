@@ -58,6 +58,10 @@ export const completeCommand: Command = {
         const { RpkiService } = await import("../../gen/cairn/v1/rpki_service_pb.ts");
         return names((await listAll(client, RpkiService.method.listRpkiCaches, {})).caches);
       }
+      if (source === "bmp-collector") {
+        const { BmpService } = await import("../../gen/cairn/v1/bmp_service_pb.ts");
+        return names((await listAll(client, BmpService.method.listBmpCollectors, {})).collectors);
+      }
       if (source === "keychain") {
         const { KeychainService } = await import("../../gen/cairn/v1/keychain_service_pb.ts");
         return names((await listAll(client, KeychainService.method.listKeychains, {})).keychains);

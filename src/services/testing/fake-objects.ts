@@ -14,6 +14,7 @@ import { parseIp, parsePrefix } from "../../base/ip.ts";
 import { limits } from "../../base/limits.ts";
 import { parsePeer } from "../../base/peer-address.ts";
 import type { Problem } from "../../base/problem.ts";
+import { BmpCollectorSpecSchema } from "../../gen/cairn/v1/bmp_service_pb.ts";
 import { GlobalSpecSchema } from "../../gen/cairn/v1/global_service_pb.ts";
 import { type PathReceipt, PathReceiptSchema } from "../../gen/cairn/v1/injection_service_pb.ts";
 import { KeychainSpecSchema } from "../../gen/cairn/v1/keychain_service_pb.ts";
@@ -50,6 +51,7 @@ const schemas: readonly DescMessage[] = [
   DynamicRangeSpecSchema,
   KeychainSpecSchema,
   MrtDumpSpecSchema,
+  BmpCollectorSpecSchema,
   RpkiCacheSpecSchema,
   PolicySpecSchema,
   PrefixSetSpecSchema,

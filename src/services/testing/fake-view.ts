@@ -154,6 +154,10 @@ export class FakeView implements CoreView {
     return undefined;
   }
 
+  bmpCollector(): undefined {
+    return undefined;
+  }
+
   dynamicRange(): undefined {
     return undefined;
   }
