@@ -22,21 +22,21 @@ export class Example {
   readonly folder: string;
   readonly bgpPort: number;
   readonly metricsPort: number;
+  readonly proxyPort: number;
   readonly daemons = new Map<string, Daemon>();
   readonly copy: string;
 
   /** Starts a daemon for each of these configurations. */
   static async start(t: TestContext, folder: string, ...names: readonly string[]): Promise<Example> {
-    const example = new Example(t, folder, await freePort(), await freePort());
+    const example = new Example(t, folder, [await freePort(), await freePort(), await freePort()]);
     await Promise.all(names.map((name) => example.daemon(t, name)));
     return example;
   }
 
-  private constructor(t: TestContext, folder: string, bgpPort: number, metricsPort: number) {
+  private constructor(t: TestContext, folder: string, ports: readonly number[]) {
     const top = scratch(t);
     this.folder = folder;
-    this.bgpPort = bgpPort;
-    this.metricsPort = metricsPort;
+    [this.bgpPort, this.metricsPort, this.proxyPort] = ports;
     this.copy = join(top, "examples", folder);
     mkdirSync(join(top, "examples"));
     cpSync(join(root, "examples", folder), this.copy, { recursive: true });
@@ -54,6 +54,7 @@ export class Example {
     return text
       .replaceAll("127.0.0.1:9179", `127.0.0.1:${this.metricsPort}`)
       .replaceAll("11790", String(this.bgpPort))
+      .replaceAll("127.0.0.1:50443", `127.0.0.1:${this.proxyPort}`)
       .replace(/\/tmp\/([a-z]+)\b/g, (_, name: string) => join(this.copy, name));
   }
 
@@ -95,7 +96,7 @@ export class Example {
         .trim()
         .split("\n"),
     );
-    return lines.filter((line) => !line.includes("bin/cairnd "));
+    return lines.filter((line) => !/bin\/cairnd | &$/.test(line));
   }
 }
 
