@@ -38,6 +38,7 @@ test("the series of a removed neighbor disappear, and scrapes do not add up", as
     /cairn_neighbor_routes\{neighbor="192.0.2.3",family="ipv4-unicast",stage="accepted"\} 1666\n/,
   );
   assert.match(before, /cairn_sessions\{state="established"\} 4\n/);
+  assert.match(before, /cairn_neighbor_shutdown\{neighbor="192.0.2.3"\} 0\n/);
   assert.match(before, /cairn_best_path_runs_total 20\n/);
   await createClient(NeighborService, transport).deleteNeighbor({ address: "192.0.2.3" });
   const after = await metrics.text();

@@ -10,6 +10,11 @@ import { secondsOf } from "./metric-set.ts";
 export function neighborMetrics(set: MetricSet): Area {
   const sessions = set.gauge("sessions", "Neighbors by session state.", ["state"]);
   const up = set.gauge("neighbor_up", "1 while the session is established, else 0.", ["neighbor"]);
+  const shutdown = set.gauge(
+    "neighbor_shutdown",
+    "1 while the neighbor is shut down by its configuration, else 0.",
+    ["neighbor"],
+  );
   const established = set.counter("neighbor_established_total", "Times the session was established.", [
     "neighbor",
   ]);
@@ -58,6 +63,11 @@ export function neighborMetrics(set: MetricSet): Area {
     "neighbor",
     "family",
   ]);
+  const limits = set.gauge(
+    "neighbor_prefix_limit",
+    "Limit on routes that are received, or accepted by policy; no series without one.",
+    ["neighbor", "family", "stage"],
+  );
   const damped = set.gauge(
     "neighbor_routes_damped",
     "Routes that are suppressed because they flap (RFC 2439).",
@@ -106,6 +116,7 @@ export function neighborMetrics(set: MetricSet): Area {
         const session = SessionStateSchema.value[state.sessionState]?.localName ?? "UNSPECIFIED";
         sessions.inc({ state: session.toLowerCase() });
         up.set({ neighbor }, session === "ESTABLISHED" ? 1 : 0);
+        shutdown.set({ neighbor }, effective?.shutdown ? 1 : 0);
         established.inc({ neighbor }, state.establishedCount);
         sessionUptime.set({ neighbor }, secondsOf(state.uptime));
         if (state.holdTimeLeft) holdLeft.set({ neighbor }, secondsOf(state.holdTimeLeft));
@@ -133,6 +144,10 @@ export function neighborMetrics(set: MetricSet): Area {
             damped.set({ neighbor, family: family.family }, Number(family.damped));
           if (family.orf?.receives)
             orfEntries.set({ neighbor, family: family.family }, family.orf.totalEntries);
+          if (family.limit > 0n)
+            limits.set({ neighbor, family: family.family, stage: "received" }, Number(family.limit));
+          if (family.acceptedLimit > 0n)
+            limits.set({ neighbor, family: family.family, stage: "accepted" }, Number(family.acceptedLimit));
           if (family.limit > 0n || family.acceptedLimit > 0n)
             overLimit.set({ neighbor, family: family.family }, Number(family.overLimit));
         }
