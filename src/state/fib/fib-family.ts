@@ -45,8 +45,8 @@ export interface FibFamilyHost {
   readonly ways: Ways;
   /** What this table takes of a prefix of the Loc-RIB; 0 for nothing. */
   recipeOf(prefix: number): RecipeId;
-  /** Room for one more route. */
-  hasRoom(): boolean;
+  /** How many more routes may be held; negative when there are too many. */
+  room(): number;
 }
 
 /** Counts of routes. */
@@ -167,7 +167,7 @@ export class FibFamily {
   }
 
   private admit(row: number): void {
-    if (this.host.hasRoom()) {
+    if (this.host.room() > 0) {
       this.marks[row] &= ~Mark.over;
       this.counts.wanted++;
     } else if ((this.marks[row] & Mark.over) === 0) {
@@ -212,8 +212,12 @@ export class FibFamily {
       if (!this.isRow(row)) continue;
       if (!this.cursor && this.recipe[row] !== 0) this.want(row, 0);
       else {
-        if ((this.marks[row] & Mark.over) !== 0 && this.host.hasRoom()) {
+        const isOver = (this.marks[row] & Mark.over) !== 0;
+        if (isOver && this.host.room() > 0) {
           this.counts.overLimit--;
+          this.admit(row);
+        } else if (!isOver && this.recipe[row] !== 0 && this.host.room() < 0) {
+          this.counts.wanted--;
           this.admit(row);
         }
         this.settle(row);

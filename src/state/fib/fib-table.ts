@@ -76,7 +76,7 @@ export class FibTable {
         recipes: this.recipes,
         ways: this.ways,
         recipeOf: (prefix) => this.recipeOf(table, prefix),
-        hasRoom: () => this.hasRoom(),
+        room: () => this.room(),
       });
     });
   }
@@ -128,9 +128,9 @@ export class FibTable {
     return this.families.reduce((sum, { counts }) => sum + counts.wanted, 0);
   }
 
-  private hasRoom(): boolean {
+  private room(): number {
     const max = this.spec?.maxRoutes ?? 0;
-    return max === 0 || this.wanted < max;
+    return max === 0 ? Number.POSITIVE_INFINITY : max - this.wanted;
   }
 
   private get isSelective(): boolean {

@@ -403,8 +403,8 @@ export class FibTables {
     }
     for (const name of this.told.keys())
       if (!this.byName.has(name) && !this.blocked.has(name)) this.told.delete(name);
-    const isMoving = [...this.byKey.values()].some((fib) => fib.families.some(({ hasQueued }) => hasQueued));
-    if (isMoving && this.underWay) this.judgeSoon();
+    const { PROGRESSING } = ResourcePhase;
+    if ([...this.byName.keys()].some((name) => this.standing(name)?.phase === PROGRESSING)) this.judgeSoon();
   }
 
   /** Of all tables together; undefined when there is none. */
