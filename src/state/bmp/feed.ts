@@ -354,13 +354,13 @@ export class Feed implements RouteSink {
 
   /** Goes on for about so many routes. */
   run(routes: number): void {
+    this.lookForLap();
     let left = routes;
     while (left > 0 && this.hasWork) {
       const max = Math.min(left, routesPerPiece);
       let looked = 1;
       for (const place of this.places) {
         looked += this.readJournal(place, max);
-        if (this.lapped) return;
         looked += this.stepWalk(place, max);
       }
       if (this.locRib?.hasWork) {
@@ -389,14 +389,17 @@ export class Feed implements RouteSink {
     this.host.send(bytes);
   }
 
+  /** Looked for also while there is no room: there is no use in waiting for it. */
+  private lookForLap(): void {
+    if (!this.readsPaths) return;
+    for (const { table, entry } of this.places)
+      if (table.journal && entry < table.journal.start) this.lapped = true;
+  }
+
   private readJournal(place: InPlace, max: number): number {
     const { table, ends } = place;
     const { journal } = table;
     if (!journal || !this.readsPaths) return 0;
-    if (place.entry < journal.start) {
-      this.lapped = true;
-      return 0;
-    }
     const first = place.entry;
     const stop = Math.min(journal.end, first + max);
     const { timeS } = this.stamp();
