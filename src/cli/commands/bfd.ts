@@ -47,7 +47,7 @@ export const bfdCommand: Command = {
     if (neighbor !== "") {
       const response = await client.call(method.getSession, { neighbor });
       if (!context.forPeople) return context.message(GetSessionResponseSchema, response);
-      if (response.session) context.out.line(page(response.session, context.style).join("\n"));
+      if (response.session) context.out.line(bfdPage(response.session, context.style).join("\n"));
       return;
     }
     const request = { filter: invocation.option("filter") ?? "" };
@@ -55,7 +55,7 @@ export const bfdCommand: Command = {
     const { sessions, discards } = await listAll(client, method.listSessions, request);
     if (sessions.length === 0)
       context.out.line("no BFD sessions: cairnctl neighbor set ADDR --bfd enabled=true");
-    else writeTable(context, columns, sessions);
+    else writeTable(context, bfdColumns, sessions);
     for (const { reason, packets, lastSource } of discards) {
       const line = `thrown away: ${humanCount(packets)} packets (${reason}), the last from ${safeText(lastSource)}`;
       context.out.line(context.style.warn(line));
@@ -63,7 +63,8 @@ export const bfdCommand: Command = {
   },
 };
 
-const columns: readonly Column<BfdSession>[] = [
+/** Sessions in a table. */
+export const bfdColumns: readonly Column<BfdSession>[] = [
   { title: "NEIGHBOR", value: ({ neighbor }) => neighbor },
   {
     title: "STATE",
@@ -89,7 +90,8 @@ function milliseconds(span: Duration | undefined): string {
   return span ? `${Math.round(secondsOf(span) * 1000)} ms` : "-";
 }
 
-function page(session: BfdSession, style: Style): string[] {
+/** Everything about a session. */
+export function bfdPage(session: BfdSession, style: Style): string[] {
   const { state, since, multihop, lastDown, localDiscriminator, remoteDiscriminator } = session;
   const word = bfdWord(state);
   const head = `${style.bold(`BFD with ${session.neighbor}`)}: ${state === BfdState.UP ? style.good(word) : style.bad(word)}`;

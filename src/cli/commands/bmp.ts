@@ -21,7 +21,8 @@ import type { Argument, Command } from "../tree.ts";
 const { method } = BmpService;
 const nameArgument: Argument = { name: "NAME", help: "Name of the collector", from: "bmp-collector" };
 
-const columns: readonly Column<BmpCollector>[] = [
+/** Collectors in a table. */
+export const collectorColumns: readonly Column<BmpCollector>[] = [
   { title: "COLLECTOR", value: ({ spec }) => spec?.name ?? "" },
   {
     title: "STATE",
@@ -50,7 +51,7 @@ const listCommand: Command = {
     const { collectors } = await listAll(await context.client(), method.listBmpCollectors, {});
     if (collectors.length === 0)
       return context.out.line("no collectors: cairnctl bmp set NAME --host ADDR --adj-rib-in-pre");
-    writeTable(context, columns, collectors);
+    writeTable(context, collectorColumns, collectors);
   },
 };
 
@@ -69,12 +70,13 @@ const getCommand: Command = {
     out.line(style.bold(safeText(spec.name)));
     out.line(renderFields(specFields(BmpCollectorSpecSchema, spec, ["name"]), style).join("\n"));
     if (!state) return;
-    for (const line of stateLines(state)) out.line(`  ${line}`);
+    for (const line of collectorStateLines(state)) out.line(`  ${line}`);
     if (state.lastError !== "") out.line(style.bad(`  ${safeText(state.lastError)}`));
   },
 };
 
-function stateLines(state: BmpCollectorState): string[] {
+/** How a collector fares, in sentences. */
+export function collectorStateLines(state: BmpCollectorState): string[] {
   const { sessionState, connectedSince, retryTime } = state;
   const since = connectedSince ? ` since ${humanTime(connectedSince)}` : "";
   const next = retryTime ? `; next attempt ${humanTime(retryTime)}` : "";

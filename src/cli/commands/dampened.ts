@@ -8,7 +8,8 @@ import type { Command } from "../tree.ts";
 
 const { method } = RibService;
 
-const columns: readonly Column<DampenedRoute>[] = [
+/** Routes that have flapped, in a table. */
+export const dampenedColumns: readonly Column<DampenedRoute>[] = [
   { title: "PREFIX", value: ({ prefix }) => prefix },
   { title: "NEIGHBOR", value: ({ neighbor }) => neighbor },
   { title: "ID", value: ({ pathId }) => (pathId === 0 ? "" : String(pathId)), align: "right", wide: true },
@@ -70,7 +71,7 @@ export const dampenedCommand: Command = {
     const { routes, overflow } = await listAll(await context.client(), method.listDampenedRoutes, request);
     if (routes.length === 0)
       context.out.line(request.all ? "no route has flapped" : "no route is suppressed");
-    else writeTable(context, columns, routes);
+    else writeTable(context, dampenedColumns, routes);
     if (overflow > 0n) {
       const text = `${humanCount(overflow)} flaps were not remembered: too many routes flap`;
       context.out.line(context.style.warn(text));

@@ -145,7 +145,7 @@ async function follow(
 
 /**
  * One event on one line.
- * @param short without the date, for narrow screens
+ * @param short without date and id, for narrow screens
  */
 export function eventLine(event: Event, style: Style, short = false): string {
   const tone =
@@ -161,7 +161,8 @@ export function eventLine(event: Event, style: Style, short = false): string {
   const subject = subjectOf(event);
   const about = subject === "" ? "" : `${style.bold(safeText(subject))}  `;
   const time = humanTime(event.time).slice(short ? -8 : 0);
-  return `${style.dim(time)}  ${style.dim(`#${event.id}`)}  ${style.accent(topic)}  ${about}${tone ? tone(word + summary) : summary}`;
+  const id = short ? "" : `${style.dim(`#${event.id}`)}  `;
+  return `${style.dim(time)}  ${id}${style.accent(topic)}  ${about}${tone ? tone(word + summary) : summary}`;
 }
 
 /** What the event is about, unless its text says so: the address of a neighbor, KIND/NAME of anything else. */

@@ -6,6 +6,7 @@ import {
   MrtContent,
   type MrtDump,
   MrtDumpSpecSchema,
+  type MrtDumpState,
   MrtService,
   SetMrtDumpResponseSchema,
 } from "../../gen/cairn/v1/mrt_service_pb.ts";
@@ -16,12 +17,28 @@ import { deleteVerb } from "../named.ts";
 import { listAll, writeList } from "../paging.ts";
 import { specFields } from "../spec-fields.ts";
 import { clearedFields, clearOption, readSpec, specFromFlags, specOptions } from "../spec-flags.ts";
-import { renderFields, writeTable } from "../table.ts";
+import type { Style } from "../style.ts";
+import { type Column, renderFields, writeTable } from "../table.ts";
 import type { Argument, Command } from "../tree.ts";
 import { catCommand, replayCommand, statsCommand } from "./mrt-files.ts";
 
 const { method } = MrtService;
 const nameArgument: Argument = { name: "NAME", help: "Name of the dump", from: "mrt-dump" };
+
+/** Dumps in a table. */
+export const dumpColumns: readonly Column<MrtDump>[] = [
+  { title: "DUMP", value: ({ spec }) => spec?.name ?? "" },
+  { title: "CONTENT", value: ({ spec }) => contentWord(spec?.content) },
+  { title: "LAST FILE", value: ({ state }) => state?.lastFile.split("/").pop() || "none", min: 12 },
+  { title: "SIZE", value: ({ state }) => humanBytes(state?.lastBytes ?? 0n), align: "right", drop: 2 },
+  {
+    title: "NEXT",
+    value: ({ state }) => (state?.nextTime ? humanTime(state.nextTime) : "on demand"),
+    drop: 1,
+  },
+  { title: "FAILED", value: ({ state }) => humanCount(state?.failures ?? 0n), align: "right", drop: 3 },
+  { title: "DROPPED", value: ({ state }) => humanCount(state?.dropped ?? 0n), align: "right", drop: 4 },
+];
 
 const listCommand: Command = {
   name: "list",
@@ -31,23 +48,7 @@ const listCommand: Command = {
     if (!context.forPeople) return writeList(context, method.listMrtDumps, {});
     const { mrtDumps } = await listAll(await context.client(), method.listMrtDumps, {});
     if (mrtDumps.length === 0) return context.out.line("no dumps: cairnctl mrt set NAME --path PATTERN");
-    writeTable<MrtDump>(
-      context,
-      [
-        { title: "DUMP", value: ({ spec }) => spec?.name ?? "" },
-        { title: "CONTENT", value: ({ spec }) => contentWord(spec?.content) },
-        { title: "LAST FILE", value: ({ state }) => state?.lastFile.split("/").pop() || "none", min: 12 },
-        { title: "SIZE", value: ({ state }) => humanBytes(state?.lastBytes ?? 0n), align: "right", drop: 2 },
-        {
-          title: "NEXT",
-          value: ({ state }) => (state?.nextTime ? humanTime(state.nextTime) : "on demand"),
-          drop: 1,
-        },
-        { title: "FAILED", value: ({ state }) => humanCount(state?.failures ?? 0n), align: "right", drop: 3 },
-        { title: "DROPPED", value: ({ state }) => humanCount(state?.dropped ?? 0n), align: "right", drop: 4 },
-      ],
-      mrtDumps,
-    );
+    writeTable(context, dumpColumns, mrtDumps);
   },
 };
 
@@ -66,18 +67,24 @@ const getCommand: Command = {
     out.line(style.bold(safeText(spec.name)));
     out.line(renderFields(specFields(MrtDumpSpecSchema, spec, ["name"]), style).join("\n"));
     if (!state) return;
-    if (state.writing !== "") out.line(`  writing ${safeText(state.writing)}`);
-    if (state.lastFile !== "") {
-      const what = state.lastRoutes > 0n ? `${humanCount(state.lastRoutes)} routes, ` : "";
-      const size = `${what}${humanCount(state.lastRecords)} records, ${humanBytes(state.lastBytes)}`;
-      out.line(`  last ${safeText(state.lastFile)}: ${size}`);
-    }
-    if (state.lastError !== "") out.line(style.bad(`  failed: ${safeText(state.lastError)}`));
-    out.line(
-      `  ${humanCount(state.files)} files, ${humanCount(state.failures)} failed; ${humanCount(state.records)} records, ${humanCount(state.dropped)} dropped`,
-    );
+    for (const line of dumpStateLines(state, style)) out.line(`  ${line}`);
   },
 };
+
+/** How a dump fares, in sentences. */
+export function dumpStateLines(state: MrtDumpState, style: Style): string[] {
+  const lines: string[] = [];
+  if (state.writing !== "") lines.push(`writing ${safeText(state.writing)}`);
+  if (state.lastFile !== "") {
+    const what = state.lastRoutes > 0n ? `${humanCount(state.lastRoutes)} routes, ` : "";
+    const size = `${what}${humanCount(state.lastRecords)} records, ${humanBytes(state.lastBytes)}`;
+    lines.push(`last ${safeText(state.lastFile)}: ${size}`);
+  }
+  if (state.lastError !== "") lines.push(style.bad(`failed: ${safeText(state.lastError)}`));
+  const files = `${humanCount(state.files)} files, ${humanCount(state.failures)} failed`;
+  const records = `${humanCount(state.records)} records, ${humanCount(state.dropped)} dropped`;
+  return [...lines, `${files}; ${records}`];
+}
 
 const setCommand: Command = {
   name: "set",

@@ -110,7 +110,10 @@ const statusColumns: readonly Column<Resource>[] = [
   { title: "MESSAGE", value: ({ status }) => status?.message ?? "", min: 16 },
 ];
 
-function phaseOf(status: ResourceStatus | undefined): readonly [string, "good" | "warn" | "bad" | undefined] {
+/** The word of a phase, and its colour. */
+export function phaseOf(
+  status: ResourceStatus | undefined,
+): readonly [string, "good" | "warn" | "bad" | undefined] {
   return (status && phaseWords[status.phase]) ?? ["", undefined];
 }
 
@@ -222,7 +225,11 @@ function specLines(spec: JsonObject): [string, string][] {
     ]);
 }
 
-function artifactTable(artifacts: readonly ResourceArtifact[], { style, width }: Context): string[] {
+/** What an object asks of the kernel. */
+export function artifactTable(
+  artifacts: readonly ResourceArtifact[],
+  { style, width }: Pick<Context, "style" | "width">,
+): string[] {
   const columns: Column<ResourceArtifact>[] = [
     { title: "CLASS", value: (row) => row.class },
     { title: "KEY", value: ({ key }) => key, min: 16 },

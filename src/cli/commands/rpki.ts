@@ -28,7 +28,8 @@ const { method } = RpkiService;
 const nameArgument: Argument = { name: "NAME", help: "Name of the cache", from: "rpki-cache" };
 const roles = ["provider", "rs", "rs-client", "customer", "peer"] as const;
 
-const cacheColumns: readonly Column<RpkiCache>[] = [
+/** Caches in a table. */
+export const cacheColumns: readonly Column<RpkiCache>[] = [
   { title: "CACHE", value: ({ spec }) => spec?.name ?? "" },
   {
     title: "STATE",
@@ -78,11 +79,12 @@ function tellCache({ out, style }: Context, { spec, state }: RpkiCache): void {
     out.line("  shut down");
     return;
   }
-  for (const line of stateLines(state)) out.line(`  ${line}`);
+  for (const line of cacheStateLines(state)) out.line(`  ${line}`);
   if (state.lastError !== "") out.line(style.bad(`  ${safeText(state.lastError)}`));
 }
 
-function stateLines(state: RpkiCacheState): string[] {
+/** How a cache stands, in sentences. */
+export function cacheStateLines(state: RpkiCacheState): string[] {
   const { sessionState, version, sessionId, serial, updated, expires, inUse } = state;
   const session = sessionId === undefined ? "" : `, session ${sessionId}, serial ${serial}`;
   const lines = [`${sessionState}, version ${version}${session}; ${inUse ? "in use" : "not in use"}`];

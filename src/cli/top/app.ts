@@ -2,6 +2,7 @@
 import { Box, type Key as InkKey, Text, useApp, useInput } from "ink";
 import {
   createElement as h,
+  memo,
   type ReactElement,
   useEffect,
   useRef,
@@ -9,16 +10,22 @@ import {
   useSyncExternalStore,
 } from "react";
 import type { Style } from "../style.ts";
-import { type FrameSize, frameLines } from "./frame.ts";
+import type { Action } from "./actions.ts";
+import { bodySize, frameLines } from "./frame.ts";
+import { pressKey } from "./keys.ts";
 import type { TopModel } from "./model.ts";
-import { firstView, type Key, pressKey } from "./view.ts";
+import type { FrameSize, Key, Want } from "./screen.ts";
+import { screenOf } from "./screens.ts";
+import type { TopView } from "./view.ts";
 
 export interface AppProps {
   readonly feed: {
     model(): TopModel;
     subscribe(listener: () => void): () => void;
-    loadRoutes(neighbor: string): void | Promise<void>;
+    show(want: Want | undefined): void;
+    act(action: Action): void | Promise<void>;
   };
+  readonly firstView: TopView;
   readonly style: Style;
   readonly address: string;
   readonly size: () => FrameSize;
@@ -26,50 +33,55 @@ export interface AppProps {
   readonly onResize: (listener: () => void) => () => void;
 }
 
-export function App({ feed, style, address, size, onResize }: AppProps): ReactElement {
+export function App({ feed, firstView, style, address, size, onResize }: AppProps): ReactElement {
   const { exit } = useApp();
   const model = useSyncExternalStore(feed.subscribe, feed.model);
   const [view, setView] = useState(firstView);
   const latest = useRef(view); // keys of one read come before React has rendered the first of them
-  const [frame, setFrame] = useState(size);
-  useEffect(() => onResize(() => setFrame(size())), [onResize, size]);
+  const [terminal, setTerminal] = useState(size);
+  useEffect(() => onResize(() => setTerminal(size())), [onResize, size]);
+  // the last line stays free: a terminal that scrolls would lose the first one
+  const frame = { columns: terminal.columns, rows: terminal.rows - 1 };
+  const sceneOf = (now: TopModel, seen: TopView) => ({ model: now, view: seen, size: bodySize(now, frame) });
+  useEffect(() => feed.show(screenOf(view.screen).want?.(sceneOf(model, view))));
   useInput((text, inkKey) => {
     // one read may hold several keys when they are typed fast
-    const keys = nameOf(inkKey) === undefined ? [...text].map(typedKey) : [toKey(text, inkKey)];
+    const name = nameOf(inkKey);
+    const keys = name === undefined ? [...text].map(typedKey) : [{ text: "", name }];
     for (const key of keys) {
-      const outcome = pressKey(feed.model(), latest.current, key, Math.max(1, frame.rows - 6));
+      const outcome = pressKey(sceneOf(feed.model(), latest.current), key);
       if (outcome.quit) exit();
-      if (outcome.loadRoutes) void feed.loadRoutes(outcome.loadRoutes);
+      if (outcome.act) void feed.act(outcome.act);
       latest.current = outcome.view;
     }
     setView(latest.current);
   });
-  // the last line stays free: a terminal that scrolls would lose the first one
-  const lines = frameLines(model, view, { columns: frame.columns, rows: frame.rows - 1 }, style, address);
-  return h(
-    Box,
-    { flexDirection: "column" },
-    ...lines.map((line, i) => h(Text, { key: i, wrap: "truncate" }, line === "" ? " " : line)),
-  );
+  const lines = frameLines(model, view, frame, style, address);
+  return h(Box, { flexDirection: "column" }, ...lines.map((text, i) => h(Line, { key: i }, text)));
 }
 
-function toKey(text: string, key: InkKey): Key {
-  return { text: nameOf(key) === undefined ? text : "", name: nameOf(key) };
-}
+/** A line is laid out again only when it changed. */
+const Line = memo(({ children }: { readonly children?: string }) => {
+  return h(Text, { wrap: "truncate" }, children || " ");
+});
 
 /** A key out of a read that held several. */
 function typedKey(character: string): Key {
   if (character === "\r" || character === "\n") return { text: "", name: "enter" };
   if (character === "\x7f" || character === "\b") return { text: "", name: "backspace" };
+  if (character === "\t") return { text: "", name: "tab" };
   return { text: character };
 }
 
 function nameOf(key: InkKey): Key["name"] {
   if (key.upArrow) return "up";
   if (key.downArrow) return "down";
+  if (key.leftArrow) return "left";
+  if (key.rightArrow) return "right";
   if (key.pageUp) return "pageUp";
   if (key.pageDown) return "pageDown";
   if (key.return) return "enter";
   if (key.escape) return "escape";
+  if (key.tab) return key.shift ? "backTab" : "tab";
   return key.backspace || key.delete ? "backspace" : undefined;
 }

@@ -3,9 +3,9 @@ import type { GetHealthResponse } from "../../gen/cairn/v1/control_service_pb.ts
 import type { Event } from "../../gen/cairn/v1/event_service_pb.ts";
 import type { Neighbor } from "../../gen/cairn/v1/neighbor_service_pb.ts";
 import type { GetRibSummaryResponse } from "../../gen/cairn/v1/rib_service_pb.ts";
-import type { Route } from "../../gen/cairn/v1/types_pb.ts";
 import { addressOf } from "../commands/neighbor-view.ts";
 import { secondsOf } from "../human.ts";
+import type { ScreenName } from "./view.ts";
 
 const historySamples = 60;
 const eventsMax = 500;
@@ -20,10 +20,18 @@ export interface Rates {
   readonly atMs: number;
 }
 
-export interface RouteList {
-  readonly neighbor: string;
-  readonly routes: readonly Route[];
-  readonly total: bigint;
+export interface Outcome {
+  readonly ok: boolean;
+  readonly text: string;
+}
+
+/** What the daemon last said to a screen. */
+export interface Answer {
+  /** Key of the question, see Want. */
+  readonly key: string;
+  /** Of the screen's own type; undefined while nothing came yet. Stays when a later question fails. */
+  readonly data: unknown;
+  /** Why the last question was not answered; empty when it was. */
   readonly problem: string;
 }
 
@@ -36,13 +44,18 @@ export interface TopModel {
   readonly notice: string;
   /** Uptime of the daemon at which the notice goes. */
   readonly noticeEndS: number;
+  /** Seconds since which the daemon owes an answer; 0 while it answers in time. */
+  readonly slowS: number;
+  /** What became of the last action; empty when nothing was done lately. */
+  readonly outcome: Outcome | undefined;
   readonly health: GetHealthResponse | undefined;
   readonly summary: GetRibSummaryResponse | undefined;
   readonly neighbors: ReadonlyMap<string, Neighbor>;
   readonly rates: ReadonlyMap<string, Rates>;
   /** Oldest first. */
   readonly events: readonly Event[];
-  readonly routes: RouteList | undefined;
+  /** By screen: one answer each, so that no more than what was last seen is held. */
+  readonly answers: ReadonlyMap<ScreenName, Answer>;
   /** Lines for whoever looks at the screen, shown where it has room. */
   readonly hints: readonly string[];
 }
@@ -52,12 +65,14 @@ export const emptyModel: TopModel = {
   problem: "connecting",
   notice: "",
   noticeEndS: 0,
+  slowS: 0,
+  outcome: undefined,
   health: undefined,
   summary: undefined,
   neighbors: new Map(),
   rates: new Map(),
   events: [],
-  routes: undefined,
+  answers: new Map(),
   hints: [],
 };
 
@@ -71,7 +86,9 @@ export type TopInput =
   | { readonly input: "events"; readonly events: readonly Event[] }
   /** The newest retained events, in place of what is known: ids start over with a new state directory. */
   | { readonly input: "history"; readonly events: readonly Event[] }
-  | { readonly input: "routes"; readonly routes: RouteList }
+  | { readonly input: "answer"; readonly screen: ScreenName; readonly answer: Answer }
+  | { readonly input: "outcome"; readonly outcome: Outcome | undefined }
+  | { readonly input: "slow"; readonly seconds: number }
   | { readonly input: "lost"; readonly problem: string };
 
 /** The model after an input. */
@@ -82,6 +99,7 @@ export function update(model: TopModel, event: TopInput): TopModel {
         ...model,
         connected: true,
         problem: "",
+        slowS: 0,
         ...noticeAfter(model, event.health),
         health: event.health,
       };
@@ -106,10 +124,14 @@ export function update(model: TopModel, event: TopInput): TopModel {
     }
     case "history":
       return { ...model, events: event.events };
-    case "routes":
-      return { ...model, routes: event.routes };
+    case "answer":
+      return { ...model, answers: new Map(model.answers).set(event.screen, event.answer) };
+    case "outcome":
+      return { ...model, outcome: event.outcome };
+    case "slow":
+      return event.seconds === model.slowS ? model : { ...model, slowS: event.seconds };
     case "lost":
-      return { ...model, connected: false, problem: event.problem, rates: new Map() };
+      return { ...model, connected: false, problem: event.problem, slowS: 0, rates: new Map() };
   }
 }
 

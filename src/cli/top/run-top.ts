@@ -5,7 +5,8 @@ import { safeText } from "../human.ts";
 import { plain } from "../style.ts";
 import { Feed } from "./feed.ts";
 import { frameLines } from "./frame.ts";
-import { firstView } from "./view.ts";
+import { screenOf } from "./screens.ts";
+import { firstView, type ScreenName } from "./view.ts";
 
 const columnsWithoutTerminal = 120;
 
@@ -16,19 +17,20 @@ function hintsOf({ env }: Context): string[] {
 
 export async function runTop(
   context: Context,
-  options: { once: boolean; intervalMs: number },
+  options: { once: boolean; intervalMs: number; screen: ScreenName },
 ): Promise<void> {
+  const view = { ...firstView, screen: options.screen };
   const feed = new Feed(await context.client(), options.intervalMs, hintsOf(context));
   if (options.once) {
-    await feed.fill();
-    // rates need two samples
-    await sleep(options.intervalMs);
-    await feed.fill();
     const columns = Number.isFinite(context.width) ? context.width : columnsWithoutTerminal;
     const size = { columns, rows: Number.POSITIVE_INFINITY };
+    const want = () => screenOf(options.screen).want?.({ model: feed.model(), view, size });
+    await feed.fill(want());
+    // rates need two samples
+    await sleep(options.intervalMs);
+    await feed.fill(want());
     const style = context.isTerminal ? context.style : plain;
-    for (const line of frameLines(feed.model(), firstView, size, style, context.address))
-      context.out.line(line);
+    for (const line of frameLines(feed.model(), view, size, style, context.address)) context.out.line(line);
     return;
   }
   process.env.NODE_ENV = "production"; // React's checks would take half of the time
@@ -45,6 +47,7 @@ export async function runTop(
   const app = render(
     createElement(App, {
       feed,
+      firstView: view,
       style: context.style,
       address: context.address,
       size: () => ({ columns: stdout.columns ?? 80, rows: stdout.rows ?? 24 }),

@@ -1,147 +1,137 @@
-/** What the operator looks at: screen, selection, sorting, filter; and what each key does to it. */
+/** What the operator looks at: which screen, what is selected, and what is being asked of the operator. */
+import type { Action } from "./actions.ts";
 
-import { parseIp } from "../../base/ip.ts";
-import type { Neighbor } from "../../gen/cairn/v1/neighbor_service_pb.ts";
-import { addressOf, asnOf, familySum, isUp, stateWord } from "../commands/neighbor-view.ts";
-import { secondsOf } from "../human.ts";
-import type { TopModel } from "./model.ts";
+export type ScreenName =
+  | "sessions"
+  | "rib"
+  | "events"
+  | "policy"
+  | "rpki"
+  | "bfd"
+  | "mrt"
+  | "bmp"
+  | "objects"
+  | "damped"
+  | "neighbor"
+  | "explain"
+  | "help";
 
-export type Screen = "sessions" | "detail" | "events" | "routes" | "help";
+export const sortNames = ["address", "state", "uptime", "received", "updates", "flaps"] as const;
+export type SortName = (typeof sortNames)[number];
+
+export const ribTables = ["best", "received", "accepted", "rejected", "advertised", "lookup"] as const;
+export type RibTable = (typeof ribTables)[number];
+
+export interface RibView {
+  readonly table: RibTable;
+  readonly family: string;
+  /** Conditions as typed, see rib-filter.ts. */
+  readonly filter: string;
+  /** Address or prefix of the longest match. */
+  readonly target: string;
+  /** Page tokens from the first page to this one; empty on the first page. */
+  readonly pages: readonly string[];
+  /** Selected row of the page; too high a one means the last. */
+  readonly row: number;
+}
+
+export interface ExplainView {
+  readonly question: "best" | "import" | "advertised";
+  readonly prefix: string;
+  /** Neighbor that the route came from, and its path identifier. */
+  readonly from: string;
+  readonly pathId: number;
+  /** Neighbor that it may be told to. */
+  readonly to: string;
+}
+
+/** How the rows of a list screen are looked at. */
+export interface ListView {
+  /** Id of the selected row: the selection follows it. */
+  readonly selected: string;
+  /** Title of the column by which rows are sorted; empty for the order in which they come. */
+  readonly sort: string;
+  readonly filter: string;
+}
+
+/** A line that is being typed. */
+export interface Prompt {
+  readonly label: string;
+  readonly text: string;
+  /** UTF-8 bytes at most. */
+  readonly maxBytes: number;
+  /** What up and down put in its place. */
+  readonly choices: readonly string[];
+  /** What enter and esc do, for the line at the bottom. */
+  readonly hint: string;
+  /** The view while the text is typed. */
+  readonly change?: (view: TopView, text: string) => TopView;
+  /** The view once it is typed. */
+  readonly done: (view: TopView, text: string) => TopView;
+}
 
 export interface TopView {
-  readonly screen: Screen;
+  readonly screen: ScreenName;
+  /** Screens that esc leads back to; the last one first. */
+  readonly trail: readonly ScreenName[];
   /** Address of the selected neighbor: the selection follows it, not the row. */
   readonly selected: string;
   readonly sort: SortName;
   readonly filter: string;
-  /** The filter is being typed. */
-  readonly typing: boolean;
   /** First line shown on pages that are longer than the screen. */
   readonly scroll: number;
+  readonly lists: Readonly<Partial<Record<ScreenName, ListView>>>;
+  readonly rib: RibView;
+  readonly explain: ExplainView;
+  readonly events: EventsView;
+  readonly prompt: Prompt | undefined;
+  /** Actions to choose from. */
+  readonly menu: readonly Action[];
+  /** The action that waits for y. */
+  readonly confirm: Action | undefined;
 }
+
+export interface EventsView {
+  readonly severity: "all" | "warning" | "error";
+  /** Topic with * for any rest, part of one, or KIND/NAME. */
+  readonly filter: string;
+}
+
+export const firstList: ListView = { selected: "", sort: "", filter: "" };
 
 export const firstView: TopView = {
   screen: "sessions",
+  trail: [],
   selected: "",
   sort: "address",
   filter: "",
-  typing: false,
   scroll: 0,
+  lists: {},
+  rib: { table: "best", family: "", filter: "", target: "", pages: [], row: 0 },
+  explain: { question: "best", prefix: "", from: "", pathId: 0, to: "" },
+  events: { severity: "all", filter: "" },
+  prompt: undefined,
+  menu: [],
+  confirm: undefined,
 };
 
-const sorts = {
-  address: (a: Neighbor, b: Neighbor) => compareAddress(addressOf(a), addressOf(b)),
-  state: (a: Neighbor, b: Neighbor) => Number(isUp(a)) - Number(isUp(b)) || sorts.address(a, b),
-  uptime: (a: Neighbor, b: Neighbor) =>
-    secondsOf(a.state?.uptime) - secondsOf(b.state?.uptime) || sorts.address(a, b),
-  received: (a: Neighbor, b: Neighbor) =>
-    Number(familySum(b, "received") - familySum(a, "received")) || sorts.address(a, b),
-  updates: (a: Neighbor, b: Neighbor) => sorts.address(a, b),
-};
+const trailMax = 8;
 
-export type SortName = keyof typeof sorts;
-export const sortNames = Object.keys(sorts) as readonly SortName[];
-
-/** Neighbors that pass the filter, in the chosen order. */
-export function shownNeighbors(model: TopModel, view: TopView): Neighbor[] {
-  const words = view.filter
-    .toLowerCase()
-    .split(" ")
-    .filter((word) => word !== "");
-  const shown = [...model.neighbors.values()].filter((neighbor) => {
-    const text = [
-      addressOf(neighbor),
-      asnOf(neighbor),
-      stateWord(neighbor),
-      neighbor.spec?.peerGroup,
-      neighbor.spec?.description,
-    ]
-      .join(" ")
-      .toLowerCase();
-    return words.every((word) => text.includes(word));
-  });
-  if (view.sort !== "updates") return shown.sort(sorts[view.sort]);
-  const rate = (neighbor: Neighbor) => {
-    const rates = model.rates.get(addressOf(neighbor));
-    return (rates?.received.at(-1) ?? 0) + (rates?.sent.at(-1) ?? 0);
-  };
-  return shown.sort((a, b) => rate(b) - rate(a) || sorts.address(a, b));
+/** Opens a screen; esc leads back. */
+export function open(view: TopView, screen: ScreenName): TopView {
+  if (view.screen === screen) return view;
+  const trail = [...view.trail, view.screen].slice(-trailMax);
+  return { ...view, screen, trail, scroll: 0, menu: [], confirm: undefined };
 }
 
-/** The selected neighbor; the first one while none was selected, or when it is gone. */
-export function selectedNeighbor(model: TopModel, view: TopView): Neighbor | undefined {
-  return model.neighbors.get(view.selected) ?? shownNeighbors(model, view)[0];
+/** One step back; at the end of the trail the sessions. */
+export function back(view: TopView): TopView {
+  const screen = view.trail.at(-1) ?? "sessions";
+  return { ...view, screen, trail: view.trail.slice(0, -1), scroll: 0 };
 }
 
-/** A key as Ink tells it, reduced to what top needs. */
-export interface Key {
-  readonly text: string;
-  readonly name?: "up" | "down" | "pageUp" | "pageDown" | "enter" | "escape" | "backspace";
-}
-
-export type KeyOutcome = { readonly view: TopView; readonly quit?: boolean; readonly loadRoutes?: string };
-
-/** What a key does. `page` is the number of lines a page key moves. */
-export function pressKey(model: TopModel, view: TopView, key: Key, page: number): KeyOutcome {
-  if (view.typing) return { view: typeFilter(view, key) };
-  if (key.text === "q") return { view, quit: true };
-  if (key.text === "?")
-    return { view: { ...view, screen: view.screen === "help" ? "sessions" : "help", scroll: 0 } };
-  if (key.text === "e")
-    return { view: { ...view, screen: view.screen === "events" ? "sessions" : "events", scroll: 0 } };
-  if (key.name === "escape" || key.name === "backspace") {
-    if (view.screen === "sessions") return { view: { ...view, filter: "" } };
-    return { view: { ...view, screen: view.screen === "routes" ? "detail" : "sessions", scroll: 0 } };
-  }
-  const selected = selectedNeighbor(model, view);
-  const address = selected ? addressOf(selected) : "";
-  if (key.text === "r" && address !== "" && view.screen !== "routes") {
-    return { view: { ...view, selected: address, screen: "routes", scroll: 0 }, loadRoutes: address };
-  }
-  const step = stepOf(key, page);
-  if (step !== 0) return { view: move(model, view, address, step) };
-  if (view.screen !== "sessions") return { view };
-  if (key.name === "enter" && address !== "")
-    return { view: { ...view, selected: address, screen: "detail", scroll: 0 } };
-  if (key.text === "s")
-    return { view: { ...view, sort: sortNames[(sortNames.indexOf(view.sort) + 1) % sortNames.length] } };
-  if (key.text === "/") return { view: { ...view, typing: true } };
-  return { view };
-}
-
-function typeFilter(view: TopView, key: Key): TopView {
-  if (key.name === "enter") return { ...view, typing: false };
-  if (key.name === "escape") return { ...view, typing: false, filter: "" };
-  if (key.name === "backspace") return { ...view, filter: view.filter.slice(0, -1) };
-  return key.name === undefined ? { ...view, filter: (view.filter + key.text).slice(0, 60) } : view;
-}
-
-function stepOf(key: Key, page: number): number {
-  if (key.name === "up" || key.text === "k") return -1;
-  if (key.name === "down" || key.text === "j") return 1;
-  if (key.name === "pageUp") return -page;
-  if (key.name === "pageDown" || key.text === " ") return page;
-  if (key.text === "g") return Number.NEGATIVE_INFINITY;
-  return key.text === "G" ? Number.POSITIVE_INFINITY : 0;
-}
-
-function move(model: TopModel, view: TopView, address: string, step: number): TopView {
-  // events show their end first: there up goes back in time
-  if (view.screen === "events") return { ...view, scroll: clamp(view.scroll - step, model.events.length) };
-  if (view.screen !== "sessions") return { ...view, scroll: clamp(view.scroll + step, 100_000) };
-  const rows = shownNeighbors(model, view);
-  const at = rows.findIndex((neighbor) => addressOf(neighbor) === address);
-  const next = rows[Math.min(clamp(at + step, rows.length), rows.length - 1)];
-  return next ? { ...view, selected: addressOf(next) } : view;
-}
-
-function clamp(value: number, max: number): number {
-  return Math.max(0, Math.min(value, max));
-}
-
-function compareAddress(a: string, b: string): number {
-  const left = parseIp(a);
-  const right = parseIp(b);
-  if (!left || !right) return a < b ? -1 : 1;
-  return left.length - right.length || Buffer.compare(left, right);
+/** Asks for a line of text. */
+export function ask(view: TopView, prompt: Partial<Prompt> & Pick<Prompt, "label" | "done">): TopView {
+  const base = { text: "", maxBytes: 120, choices: [], hint: "enter takes it, esc leaves it" };
+  return { ...view, prompt: { ...base, ...prompt } };
 }
