@@ -64,6 +64,7 @@ export const labObjects: Readonly<Record<string, JsonObject>> = {
   "IPv4Route/r4": { name: "r4", destination: "10.8.0.0/16", hops: [{ gateway: "10.9.0.2" }] },
   "IPv6Route/r6": { name: "r6", destination: "2001:db8:8::/48", hops: [{ gateway: "2001:db8::2" }] },
   "Sysctl/s": { name: "s", key: "net.ipv4.ip_forward", value: "1" },
+  "FibTable/ft": { name: "ft", table: 100 },
   "AddressSet/nets": { name: "nets", cidrs: ["10.0.0.0/8"] },
   "NAT44Rule/nat": { name: "nat", egress_interface: "a" },
   "DynamicRange/dr": { name: "dr", prefix: "192.0.3.0/24", peer_group: "ge" },
@@ -119,6 +120,7 @@ export const subjects: Readonly<Record<string, string>> = {
   NAT44Rule: "nat",
 };
 
+  FibTable: "ft",
 /** Fields that are changed as one: policies are tested when they are declared, so a test alone must hold. */
 export const wholes: ReadonlySet<string> = new Set(["Policy.tests"]);
 
@@ -330,6 +332,10 @@ export const samples: Readonly<Record<string, Sample>> = {
   "NAT44Rule.ingress_interface": { value: "br", given: forwarding },
   "NAT44Rule.source_cidrs": { value: ["10.7.0.0/16"] },
   "NAT44Rule.source_sets": { value: ["nets"] },
+  "FibTable.families": { value: ["ipv6-unicast"] },
+  "FibTable.neighbors": { value: ["192.0.2.3"] },
+  "FibTable.peer_groups": { value: ["ge"] },
+  "FibTable.policy": { value: "picky" },
   "NAT44Rule.destination_cidrs": { value: ["10.7.0.0/16"] },
   "NAT44Rule.destination_sets": { value: ["nets"] },
   "NAT44Rule.exclude_destination_cidrs": { value: ["10.7.0.0/16"] },
