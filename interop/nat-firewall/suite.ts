@@ -28,6 +28,20 @@ const masquerade: Declared = {
   spec: { egress_interface: "wan", source_cidrs: ["10.0.0.0/24"], exclude_destination_sets: ["private"] },
 };
 
+const forward: Declared = {
+  kind: "NAT44Rule",
+  name: "web",
+  spec: {
+    type: "dnat",
+    ingress_interface: "wan",
+    protocol: "tcp",
+    ports: "8080",
+    target_address: inside.client,
+    target_port: 80,
+    hairpin_interfaces: ["lan"],
+  },
+};
+
 const foreignTable = `
 table ip theirs {
   set s { type ipv4_addr; elements = { 192.0.2.1 }; }
@@ -70,6 +84,16 @@ export async function translates(checks: Checks, folder: string): Promise<void> 
     await checks.check("tables of others are byte for byte as they were", async () => {
       equal("tables", foreign, await network.foreign());
     });
+    await checks.check("a change of the set alters no rule, and counters go on", async () => {
+      const rules = (): Promise<string> => network.nft("-a", "list", "chain", "inet", "cairn", "postrouting");
+      const before = await rules();
+      equal("counted", true, /counter packets [1-9]/.test(before));
+      const wider = { ...privateNetworks, spec: { cidrs: ["10.0.0.0/8", "192.168.0.0/16", "203.0.113.9/32"] } };
+      await declare(network, [...base, wider, masquerade]);
+      equal("source", inside.client, await network.connect("client", outside.server, 8000));
+      await declare(network, all);
+      equal("rules", before, await rules());
+    });
     await checks.check("a flushed chain, a deleted table and a strange rule are put right", async () => {
       const table = async (): Promise<string> =>
         (await network.nft("-s", "list", "table", "inet", "cairn")).trim();
@@ -87,6 +111,43 @@ export async function translates(checks: Checks, folder: string): Promise<void> 
         await pause(1000);
       }
       equal("source", outside.host, await network.connect("client", outside.server, 8000));
+    });
+    await checks.check("source NAT to an address, and to a pool", async () => {
+      const snat = (...addresses: string[]): Declared => ({
+        kind: "NAT44Rule",
+        name: "out",
+        spec: { type: "snat", egress_interface: "wan", source_cidrs: ["10.0.0.0/24"], addresses },
+      });
+      await host.ip("address", "add", "203.0.113.2/24", "dev", "link1");
+      await host.ip("address", "add", "203.0.113.3/24", "dev", "link1");
+      await declare(network, [...base, snat("203.0.113.2")]);
+      equal("source", "203.0.113.2", await network.connect("client", outside.server, 8000));
+      await declare(network, [...base, snat("203.0.113.2", "203.0.113.3")]);
+      const seen = await network.connect("client", outside.server, 8000, inside.client);
+      equal("of the pool", true, ["203.0.113.2", "203.0.113.3"].includes(seen));
+      equal("again", seen, await network.connect("client", outside.server, 8000, inside.client));
+      await host.ip("address", "del", "203.0.113.2/24", "dev", "link1");
+      await host.ip("address", "del", "203.0.113.3/24", "dev", "link1");
+    });
+    await checks.check("a forwarded port, from outside and, by hairpin, from inside", async () => {
+      await declare(network, [...base, masquerade, privateNetworks, forward]);
+      equal("outside", outside.server, await network.connect("server", outside.host, 8080));
+      equal("inside", inside.host, await network.connect("client", outside.host, 8080));
+      equal("another port", "ECONNREFUSED", await network.connect("server", outside.host, 8079));
+    });
+    await checks.check("and after the outside address changed, without a change of rules", async () => {
+      const rules = async (): Promise<string> =>
+        (await network.nft("-a", "-s", "-t", "list", "table", "inet", "cairn")).replace(/elements.*/g, "");
+      const before = await rules();
+      await host.ip("address", "add", "203.0.113.77/24", "dev", "link1");
+      await host.ip("address", "del", `${outside.host}/24`, "dev", "link1");
+      await host.ip("address", "add", "203.0.113.77/24", "dev", "link1").catch(() => "");
+      equal("outside", outside.server, await network.connect("server", "203.0.113.77", 8080));
+      await eventually("inside", inside.host, () => network.connect("client", "203.0.113.77", 8080));
+      equal("source", "203.0.113.77", await network.connect("client", outside.server, 8000));
+      equal("rules", before, await rules());
+      const status = await host.cli("get", "NAT44Rule", "--json");
+      equal("counters in the status", true, /"packets"/.test(status));
     });
     await checks.check("what is deleted leaves nothing behind", async () => {
       await declare(network, base);

@@ -492,6 +492,11 @@ export class Reconciler {
   rows(): Iterable<LedgerRow> {
     return this.ledger.values();
   }
+  /** What the kernel holds under this name, as far as it is known. */
+  held(name: ArtifactName): Observed | undefined {
+    return this.observed.get(artifactText(name));
+  }
+
 
   private stand(text: string, owner: string, standing: Standing): void {
     const before = this.standings.get(text);

@@ -18,6 +18,16 @@ export interface Surroundings {
   readonly spec: SpecLookup;
   /** The link of this name in the kernel. */
   link(ifname: string): Link | undefined;
+  /** Names of all objects of a kind. */
+  names(kind: string): Iterable<string>;
+  /** Where the API listens beside its Unix sockets. */
+  apiListeners(): readonly HostPort[];
+}
+
+export interface HostPort {
+  /** An IP address. */
+  readonly host: string;
+  readonly port: number;
 }
 
 export interface Derivation {

@@ -1,6 +1,8 @@
 /** All kinds of router resources, by name. */
 import { addressSetKind } from "./address-set/kind.ts";
 import { fibTableKind } from "./fib-table/kind.ts";
+import { firewallPolicyKind, firewallRuleKind } from "./firewall/rules.ts";
+import { firewallZoneKind } from "./firewall/zone.ts";
 import { interfaceKind } from "./interface/kind.ts";
 import type { ResourceKind } from "./kind.ts";
 import { nat44RuleKind } from "./nat44-rule/kind.ts";
@@ -18,6 +20,9 @@ export const resourceKinds: ReadonlyMap<string, ResourceKind> = new Map(
     sysctlKind,
     addressSetKind,
     nat44RuleKind,
+    firewallZoneKind,
+    firewallPolicyKind,
+    firewallRuleKind,
     fibTableKind,
   ].map((each) => [each.kind, each]),
 );

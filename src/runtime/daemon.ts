@@ -217,6 +217,8 @@ export class Daemon {
   private async open(settings: DaemonSettings): Promise<void> {
     this.postAddresses();
     this.postRefusals();
+    const api = settings.api.tcp.map(({ host, port }) => ({ host, port }));
+    this.loop.post({ kind: "host.listeners", api });
     this.addressTimer = setInterval(() => {
       this.postAddresses();
       this.postRefusals();

@@ -610,6 +610,9 @@ export class Core {
       case "host.abilities":
         this.objects.abilities = input.abilities;
         break;
+      case "host.listeners":
+        this.resources.listenersAre(input.api);
+        break;
       case "host.refusals":
         this.segmentsRefused(input.counts);
         break;

@@ -7,6 +7,7 @@ import type { DiscardCount, SessionReport } from "../bfd/table.ts";
 import type { FibDump, FibMoved, FibOutcome } from "../dataplane/fib/messages.ts";
 import type { Link, RouteAnswer } from "../dataplane/kernel-model.ts";
 import type { KernelFact, KernelOutcome } from "../dataplane/kernel-port.ts";
+import type { HostPort } from "../resources/kind.ts";
 import type { BmpInput } from "./bmp-inputs.ts";
 import type { HostAbilities } from "./kinds/rules.ts";
 import type { MrtFileId } from "./mrt/dump-files.ts";
@@ -88,6 +89,8 @@ export type Input =
   | { readonly kind: "link.failed"; readonly interface: string; readonly why: string }
   /** What the host can do to protect sessions, once at start. */
   | { readonly kind: "host.abilities"; readonly abilities: HostAbilities }
+  /** Where the API listens beside its Unix sockets, once at start. */
+  | { readonly kind: "host.listeners"; readonly api: readonly HostPort[] }
   /** Segments that the kernel has refused since it started, over all connections. Told when they changed. */
   | { readonly kind: "host.refusals"; readonly counts: RefusedSegments }
   /** Links of the kernel that are new or different, and the indexes of those that are gone; all of them at first. */

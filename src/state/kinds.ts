@@ -8,6 +8,7 @@ import { assert } from "../base/assert.ts";
 import { nearestName } from "../base/problem.ts";
 import { file_cairn_v1_bmp_service } from "../gen/cairn/v1/bmp_service_pb.ts";
 import { file_cairn_v1_fib_kinds } from "../gen/cairn/v1/fib_kinds_pb.ts";
+import { file_cairn_v1_firewall_kinds } from "../gen/cairn/v1/firewall_kinds_pb.ts";
 import { file_cairn_v1_global_service } from "../gen/cairn/v1/global_service_pb.ts";
 import { file_cairn_v1_host_kinds } from "../gen/cairn/v1/host_kinds_pb.ts";
 import { file_cairn_v1_keychain_service } from "../gen/cairn/v1/keychain_service_pb.ts";
@@ -65,6 +66,7 @@ const files: readonly DescFile[] = [
   file_cairn_v1_route_kinds,
   file_cairn_v1_host_kinds,
   file_cairn_v1_nat_kinds,
+  file_cairn_v1_firewall_kinds,
   file_cairn_v1_fib_kinds,
 ];
 

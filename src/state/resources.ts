@@ -22,7 +22,7 @@ import {
   type ResourceStatus,
   ResourceStatusSchema,
 } from "../gen/cairn/v1/resource_types_pb.ts";
-import type { Derivation, SpecLookup, Surroundings } from "../resources/kind.ts";
+import type { Derivation, HostPort, SpecLookup, Surroundings } from "../resources/kind.ts";
 import { resourceKinds } from "../resources/registry.ts";
 import type { Specs, Touched } from "./objects.ts";
 import { objectId } from "./objects-index.ts";
@@ -59,7 +59,7 @@ export interface ResourceStanding {
 }
 
   derivation: Derivation;
-  /** What it looked at: `link NAME` or KIND/NAME. */
+  /** What it looked at: `link NAME`, KIND/NAME, all of a kind, or `listeners`. */
   lookedAt: ReadonlySet<string>;
   phase: ResourcePhase;
   reason: string;
@@ -83,6 +83,7 @@ export class Resources {
   /** False: this daemon does not touch the kernel. */
   readonly enabled: boolean;
 
+  private listeners: readonly HostPort[] = [];
   constructor(rows: Iterable<LedgerRow>, enabled: boolean, host: ResourcesHost) {
     this.host = host;
     this.enabled = enabled;
@@ -106,9 +107,16 @@ export class Resources {
     }
   }
 
+      this.lookedAtChanged(everyOf(kind));
   /** Links came, went or are otherwise than before. */
   linksChanged(ifnames: Iterable<string>): void {
     for (const ifname of ifnames) this.lookedAtChanged(`link ${ifname}`);
+  /** Where the API listens. */
+  listenersAre(listeners: readonly HostPort[]): void {
+    this.listeners = listeners;
+    this.lookedAtChanged("listeners");
+  }
+
   }
 
   private lookedAtChanged(what: string): void {
@@ -149,13 +157,20 @@ export class Resources {
     for (const { kind, name } of touched) {
       const id = objectId(kind, name);
       if (resourceKinds.has(kind)) ids.add(id);
-      for (const other of this.watchers.get(id) ?? []) ids.add(other);
+      for (const what of [id, everyOf(kind)]) {
+        for (const other of this.watchers.get(what) ?? []) ids.add(other);
+      }
     }
     const instead = new Map<string, readonly Artifact[]>();
     for (const id of ids) {
       const [kind, name] = partsOf(id);
       const after = spec(kind, name);
-      const around = { spec, link: (ifname: string) => this.host.link(ifname) };
+      const around: Surroundings = {
+        spec,
+        link: (ifname) => this.host.link(ifname),
+        names: (of) => namesAfter(this.host.names(of), of, touched, spec),
+        apiListeners: () => this.listeners,
+      };
       instead.set(id, after ? resourceKinds.get(kind)!.derive(after, around).artifacts : []);
     }
     return this.reconciler.preview(instead);
@@ -191,6 +206,14 @@ export class Resources {
     this.judge(id);
   }
 
+      names: (of) => {
+        lookedAt.add(everyOf(of));
+        return this.host.names(of);
+      },
+      apiListeners: () => {
+        lookedAt.add("listeners");
+        return this.listeners;
+      },
   private watch(id: string, before: ReadonlySet<string> = new Set(), after: ReadonlySet<string>): void {
     for (const what of before) {
       if (after.has(what)) continue;
@@ -278,7 +301,11 @@ export class Resources {
       reason,
       message,
       since: timestampFromMs(sinceMs),
-      values: { ...derivation.values, ...this.host.standing(kind, name)?.values },
+      values: {
+        ...derivation.values,
+        ...this.counters(kind, name),
+        ...this.host.standing(kind, name)?.values,
+      },
       artifacts: this.reconciler.standing(objectId(kind, name)).map(({ artifact, standing }) =>
         create(ResourceArtifactSchema, {
           class: artifact.class,
@@ -307,6 +334,19 @@ export class Resources {
   applied(batch: number, outcomes: readonly KernelOutcome[]): void {
     this.reconciler.outcomes(batch, outcomes, this.host.nowMs());
   }
+  /** Packets and bytes that the kernel has counted for the object, where it counts. */
+  private counters(kind: string, name: string): Record<string, string> {
+    let [packets, bytes, isCounted] = [0, 0, false];
+    for (const { artifact } of this.reconciler.standing(objectId(kind, name))) {
+      const facts = this.reconciler.held(artifact)?.facts;
+      if (typeof facts?.packets !== "number" || typeof facts.bytes !== "number") continue;
+      isCounted = true;
+      packets += facts.packets;
+      bytes += facts.bytes;
+    }
+    return isCounted ? { packets: String(packets), bytes: String(bytes) } : {};
+  }
+
 
   /** What the kernel holds: everything of a class that concerns us, or changes. */
   facts(className: string | undefined, facts: readonly KernelFact[]): void {
@@ -325,6 +365,36 @@ const severities: readonly ResourcePhase[] = [
   ResourcePhase.APPLIED,
   ResourcePhase.PROGRESSING,
   ResourcePhase.DEGRADED,
+/** Specs as they would be after these changes. */
+export function afterwards(touched: readonly Touched[], objects: Specs): SpecLookup {
+  const after = new Map(touched.map((each) => [objectId(each.kind, each.name), each.after]));
+  return (kind, name) => {
+    const id = objectId(kind, name);
+    return after.has(id) ? after.get(id) : objects.spec(kind, name);
+  };
+}
+
+/** All objects of a kind, as something to look at. */
+function everyOf(kind: string): string {
+  return `every ${kind}`;
+}
+
+/** Names of the objects of a kind after these changes. */
+function namesAfter(
+  before: Iterable<string>,
+  of: string,
+  touched: readonly Touched[],
+  spec: SpecLookup,
+): string[] {
+  const names = new Set(before);
+  for (const { kind, name } of touched) {
+    if (kind !== of) continue;
+    if (spec(kind, name)) names.add(name);
+    else names.delete(name);
+  }
+  return [...names];
+}
+
   ResourcePhase.FAILED,
 ];
 
