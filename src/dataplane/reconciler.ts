@@ -10,6 +10,7 @@ import {
   type ArtifactClass,
   type ArtifactName,
   artifactText,
+  type Facts,
   type Observed,
   sameFacts,
 } from "./artifact.ts";
@@ -63,6 +64,8 @@ export interface ReconcilerHost {
 export interface PlannedOperation extends ArtifactName {
   readonly verb: Verb;
   readonly owner: string;
+  /** What the kernel would hold afterwards; empty for what goes. */
+  readonly facts: Facts;
 }
 
 interface Operation extends ArtifactName {
@@ -483,20 +486,21 @@ export class Reconciler {
             : "update"
           : decide(this.classNamed(className), claim?.artifact, seen, row).verb;
       if (!touchesKernel(verb)) continue;
-      planned.push({ verb, class: className, key, owner: claim?.owner ?? row?.owner ?? "" });
+      const facts = claim?.artifact.facts ?? (verb === "restore" ? row?.before : undefined) ?? {};
+      planned.push({ verb, class: className, key, owner: claim?.owner ?? row?.owner ?? "", facts });
     }
     return inOrder(planned, (name) => this.classNamed(name));
+  }
+
+  /** What the kernel holds under this name, as far as it is known. */
+  held(name: ArtifactName): Observed | undefined {
+    return this.observed.get(artifactText(name));
   }
 
   /** What the ledger holds, for lists and tests. */
   rows(): Iterable<LedgerRow> {
     return this.ledger.values();
   }
-  /** What the kernel holds under this name, as far as it is known. */
-  held(name: ArtifactName): Observed | undefined {
-    return this.observed.get(artifactText(name));
-  }
-
 
   private stand(text: string, owner: string, standing: Standing): void {
     const before = this.standings.get(text);

@@ -19,12 +19,12 @@ import { type RunningServices, startServices } from "../services/server.ts";
 import { Core } from "../state/core.ts";
 import { openStore, type Store } from "../store/store.ts";
 import { BfdThread } from "./bfd-thread.ts";
+import { BmpPort } from "./bmp-port.ts";
 import { describeChanges, fileMutation, type LoadedFile } from "./config-file.ts";
 import { configText, parserThread } from "./config-text.ts";
 import { type DataplanePort, openDataplane } from "./dataplane.ts";
-import { BmpPort } from "./bmp-port.ts";
-import { hostAddresses } from "./host-addresses.ts";
 import { FibThread } from "./fib-thread.ts";
+import { hostAddresses } from "./host-addresses.ts";
 import type { Log } from "./log.ts";
 import { OwnerLoop } from "./loop.ts";
 import { MrtFiles } from "./mrt-files.ts";
@@ -58,9 +58,9 @@ export class Daemon {
   private readonly rpkiFiles: RpkiFiles;
   private readonly routers: RouterDiscovery;
   private readonly bfd: BfdThread;
+  private readonly fib: FibThread;
   private readonly mrtFiles: MrtFiles;
   private readonly metrics: CairnMetrics;
-  private readonly fib: FibThread;
   private readonly dataplane: DataplanePort | undefined;
   private services: RunningServices | undefined;
   private telemetry: MetricsListener | undefined;
@@ -114,12 +114,12 @@ export class Daemon {
       (input) => this.loop.post(input),
       (level, message, fields) => log.write(level, message, fields),
     );
-    this.mrtFiles = new MrtFiles(join(options.stateDir, "mrt"), (input) => this.loop.post(input));
-    this.routers = new RouterDiscovery((input) => this.loop.post(input));
     this.fib = new FibThread(
       (input) => this.loop.post(input),
       (level, message, fields) => log.write(level, message, fields),
     );
+    this.mrtFiles = new MrtFiles(join(options.stateDir, "mrt"), (input) => this.loop.post(input));
+    this.routers = new RouterDiscovery((input) => this.loop.post(input));
     this.rtr = new RtrPort((input) => this.loop.post(input));
     this.bmp = new BmpPort((input) => this.loop.post(input));
     this.rpkiFiles = new RpkiFiles((input) => this.loop.post(input));
@@ -133,11 +133,11 @@ export class Daemon {
       bmp: (effect) => this.bmp.apply(effect),
       bfd: (effect) => this.bfd.apply(effect),
       kernel: (effect) => this.dataplane?.apply(effect),
+      fib: (effect) => (this.dataplane?.fib ?? this.fib).apply(effect),
       dataplane: (effect) => this.dataplane?.apply(effect),
       mrt: (effect) => this.mrtFiles.apply(effect),
       persist: (seq, rows) => store.persist(seq, rows),
       log: ({ level, message, fields }) => log.write(level, message, fields),
-      fib: (effect) => (this.dataplane?.fib ?? this.fib).apply(effect),
       exit: (code) => void this.close().then(() => this.ended?.(code)),
       turned: (ms) => {
         if (ms > limits.turnSliceMs * 2) this.metrics.countSliceOverrun();
@@ -149,11 +149,11 @@ export class Daemon {
         this.postAddresses();
       },
       routes: (answers) => this.loop.post({ kind: "kernel.routes", answers }),
+      fib: (input) => this.loop.post(input),
       facts: (all, facts) => this.loop.post({ kind: "dataplane.facts", all, facts }),
       applied: (batch, outcomes) => this.loop.post({ kind: "dataplane.applied", batch, outcomes }),
     });
     this.metrics = new CairnMetrics(this.loop, version);
-      fib: (input) => this.loop.post(input),
     this.metrics.kernelCounts = () => this.dataplane?.counts();
     store.listen({
       committed: (seq) => {
@@ -215,10 +215,10 @@ export class Daemon {
 
   /** Opens everything that others connect to. The API comes last: when it answers, the daemon is ready. */
   private async open(settings: DaemonSettings): Promise<void> {
-    this.postAddresses();
-    this.postRefusals();
     const api = settings.api.tcp.map(({ host, port }) => ({ host, port }));
     this.loop.post({ kind: "host.listeners", api });
+    this.postAddresses();
+    this.postRefusals();
     this.addressTimer = setInterval(() => {
       this.postAddresses();
       this.postRefusals();

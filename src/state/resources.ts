@@ -5,6 +5,7 @@
  */
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import type { Problem } from "../base/problem.ts";
 import type { Artifact, ArtifactName, Observed } from "../dataplane/artifact.ts";
 import { artifactClasses } from "../dataplane/classes.ts";
 import type { Link } from "../dataplane/kernel-model.ts";
@@ -24,6 +25,7 @@ import {
 } from "../gen/cairn/v1/resource_types_pb.ts";
 import type { Derivation, HostPort, SpecLookup, Surroundings } from "../resources/kind.ts";
 import { resourceKinds } from "../resources/registry.ts";
+import { type ClientPath, lockOut } from "./lock-out.ts";
 import type { Specs, Touched } from "./objects.ts";
 import { objectId } from "./objects-index.ts";
 import type { SessionHost } from "./session-port.ts";
@@ -36,6 +38,7 @@ export interface ResourcesHost {
   names(kind: string): Iterable<string>;
   /** The link of this name; what is asked before `linksKnown` is asked again. */
   link(ifname: string): Link | undefined;
+  links(): Iterable<Link>;
   /** The kernel has told of all its links. */
   linksKnown(): boolean;
   persist(change: LedgerChange): number;
@@ -43,14 +46,11 @@ export interface ResourcesHost {
   apply(batch: number, operations: readonly KernelOperation[]): void;
   nowMs(): number;
   wallMs(): number;
+  /** How an object stands whose kernel state is not in artifacts; undefined for all others. */
+  standing(kind: string, name: string): ResourceStanding | undefined;
   readonly event: SessionHost["event"];
 }
 
-  /** How an object stands whose kernel state is not in artifacts; undefined for all others. */
-  standing(kind: string, name: string): ResourceStanding | undefined;
-interface Resource {
-  readonly kind: string;
-  readonly name: string;
 export interface ResourceStanding {
   readonly phase: ResourcePhase;
   readonly reason: string;
@@ -58,6 +58,9 @@ export interface ResourceStanding {
   readonly values: Readonly<Record<string, string>>;
 }
 
+interface Resource {
+  readonly kind: string;
+  readonly name: string;
   derivation: Derivation;
   /** What it looked at: `link NAME`, KIND/NAME, all of a kind, or `listeners`. */
   lookedAt: ReadonlySet<string>;
@@ -80,10 +83,10 @@ export class Resources {
   /** Objects to be asked again. */
   private readonly stale = new Set<string>();
   private started = false;
+  private listeners: readonly HostPort[] = [];
   /** False: this daemon does not touch the kernel. */
   readonly enabled: boolean;
 
-  private listeners: readonly HostPort[] = [];
   constructor(rows: Iterable<LedgerRow>, enabled: boolean, host: ResourcesHost) {
     this.host = host;
     this.enabled = enabled;
@@ -104,19 +107,19 @@ export class Resources {
       const id = objectId(kind, name);
       if (resourceKinds.has(kind)) this.stale.add(id);
       this.lookedAtChanged(id);
+      this.lookedAtChanged(everyOf(kind));
     }
   }
 
-      this.lookedAtChanged(everyOf(kind));
-  /** Links came, went or are otherwise than before. */
-  linksChanged(ifnames: Iterable<string>): void {
-    for (const ifname of ifnames) this.lookedAtChanged(`link ${ifname}`);
   /** Where the API listens. */
   listenersAre(listeners: readonly HostPort[]): void {
     this.listeners = listeners;
     this.lookedAtChanged("listeners");
   }
 
+  /** Links came, went or are otherwise than before. */
+  linksChanged(ifnames: Iterable<string>): void {
+    for (const ifname of ifnames) this.lookedAtChanged(`link ${ifname}`);
   }
 
   private lookedAtChanged(what: string): void {
@@ -176,6 +179,13 @@ export class Resources {
     return this.reconciler.preview(instead);
   }
 
+  /** What of these changes would cut the connection that they are asked for over. @param objects as they are now */
+  lockOut(touched: readonly Touched[], objects: Specs, client: ClientPath): Problem | undefined {
+    if (!this.enabled || !touched.some(({ kind }) => resourceKinds.has(kind))) return undefined;
+    const operations = this.preview(touched, afterwards(touched, objects));
+    return lockOut(operations, client, this.host.links());
+  }
+
   private derive(id: string): void {
     const [kind, name] = partsOf(id);
     const before = this.resources.get(id);
@@ -196,6 +206,14 @@ export class Resources {
         lookedAt.add(`link ${ifname}`);
         return this.host.link(ifname);
       },
+      names: (of) => {
+        lookedAt.add(everyOf(of));
+        return this.host.names(of);
+      },
+      apiListeners: () => {
+        lookedAt.add("listeners");
+        return this.listeners;
+      },
     };
     const derivation = resourceKinds.get(kind)!.derive(spec, around);
     this.watch(id, before?.lookedAt, lookedAt);
@@ -206,14 +224,6 @@ export class Resources {
     this.judge(id);
   }
 
-      names: (of) => {
-        lookedAt.add(everyOf(of));
-        return this.host.names(of);
-      },
-      apiListeners: () => {
-        lookedAt.add("listeners");
-        return this.listeners;
-      },
   private watch(id: string, before: ReadonlySet<string> = new Set(), after: ReadonlySet<string>): void {
     for (const what of before) {
       if (after.has(what)) continue;
@@ -228,6 +238,11 @@ export class Resources {
     }
   }
 
+  /** An object stands otherwise whose kernel state is not in artifacts. */
+  changed(kind: string, name: string): void {
+    this.judge(objectId(kind, name));
+  }
+
   /** Brings phase and reason of an object up to date, and tells of a change. */
   private judge(id: string): void {
     const resource = this.resources.get(id);
@@ -238,11 +253,6 @@ export class Resources {
     if (!isNew) return;
     const first = resource.phase === ResourcePhase.UNSPECIFIED;
     resource.phase = phase;
-  /** An object stands otherwise whose kernel state is not in artifacts. */
-  changed(kind: string, name: string): void {
-    this.judge(objectId(kind, name));
-  }
-
     resource.reason = reason;
     resource.sinceMs = this.host.wallMs();
     if (phase === ResourcePhase.PROGRESSING || (first && phase === ResourcePhase.SUPPRESSED)) return;
@@ -261,6 +271,8 @@ export class Resources {
       const message = "this daemon does not touch the kernel (--dataplane none)";
       return { phase: ResourcePhase.SUPPRESSED, reason: "NO_DATAPLANE", message };
     }
+    const standing = this.host.standing(kind, name);
+    if (standing) return standing;
     let phase: ResourcePhase = ResourcePhase.APPLIED;
     let reason = "";
     let message = "";
@@ -271,8 +283,6 @@ export class Resources {
       message = found.message === "" ? "" : `${artifact.class} ${artifact.key}: ${found.message}`;
     }
     if (derivation.pending && phase !== ResourcePhase.FAILED) {
-    const standing = this.host.standing(kind, name);
-    if (standing) return standing;
       return { phase: ResourcePhase.PENDING, ...derivation.pending };
     }
     return { phase, reason, message };
@@ -324,16 +334,6 @@ export class Resources {
     });
   }
 
-  counts(): ResourceCounts {
-    const phases = Object.fromEntries(Object.values(phaseWords).map((word) => [word, 0]));
-    for (const { phase } of this.resources.values()) if (phaseWords[phase]) phases[phaseWords[phase]]++;
-    return { phases, ...this.reconciler.counts };
-  }
-
-  /** Answer of the kernel to a batch. */
-  applied(batch: number, outcomes: readonly KernelOutcome[]): void {
-    this.reconciler.outcomes(batch, outcomes, this.host.nowMs());
-  }
   /** Packets and bytes that the kernel has counted for the object, where it counts. */
   private counters(kind: string, name: string): Record<string, string> {
     let [packets, bytes, isCounted] = [0, 0, false];
@@ -347,6 +347,16 @@ export class Resources {
     return isCounted ? { packets: String(packets), bytes: String(bytes) } : {};
   }
 
+  counts(): ResourceCounts {
+    const phases = Object.fromEntries(Object.values(phaseWords).map((word) => [word, 0]));
+    for (const { phase } of this.resources.values()) if (phaseWords[phase]) phases[phaseWords[phase]]++;
+    return { phases, ...this.reconciler.counts };
+  }
+
+  /** Answer of the kernel to a batch. */
+  applied(batch: number, outcomes: readonly KernelOutcome[]): void {
+    this.reconciler.outcomes(batch, outcomes, this.host.nowMs());
+  }
 
   /** What the kernel holds: everything of a class that concerns us, or changes. */
   facts(className: string | undefined, facts: readonly KernelFact[]): void {
@@ -355,16 +365,6 @@ export class Resources {
   }
 }
 
-function partsOf(id: string): [kind: string, name: string] {
-  const at = id.indexOf("/");
-  return [id.slice(0, at), id.slice(at + 1)];
-}
-
-/** Phases from the best to the worst. */
-const severities: readonly ResourcePhase[] = [
-  ResourcePhase.APPLIED,
-  ResourcePhase.PROGRESSING,
-  ResourcePhase.DEGRADED,
 /** Specs as they would be after these changes. */
 export function afterwards(touched: readonly Touched[], objects: Specs): SpecLookup {
   const after = new Map(touched.map((each) => [objectId(each.kind, each.name), each.after]));
@@ -395,6 +395,16 @@ function namesAfter(
   return [...names];
 }
 
+function partsOf(id: string): [kind: string, name: string] {
+  const at = id.indexOf("/");
+  return [id.slice(0, at), id.slice(at + 1)];
+}
+
+/** Phases from the best to the worst. */
+const severities: readonly ResourcePhase[] = [
+  ResourcePhase.APPLIED,
+  ResourcePhase.PROGRESSING,
+  ResourcePhase.DEGRADED,
   ResourcePhase.FAILED,
 ];
 
