@@ -390,3 +390,37 @@ test("the benchmark's template parses", {
   const internal = text.replaceAll("${peer.as}", "65001").replace("route_server_client = true", "");
   assert.deepEqual(told(parse(internal)), []);
 });
+
+test("the looking glass: its settings are read, and what is wrong with them is told", () => {
+  const section = (text: string): string => `${head}\n[looking_glass]\n${text}`;
+  const good = parse(
+    section('listen = "[::1]:0"\nallow = ["192.0.2.0/24", "2001:db8::1"]\nrpki_community = "65001:1000"'),
+  );
+  assert.deepEqual(told(good), []);
+  const { allow, ...rest } = good.settings.lookingGlass!;
+  assert.deepEqual(
+    allow.map(({ bytes, length }) => `${bytes.length} ${length}`),
+    ["4 24", "16 128"],
+  );
+  assert.deepEqual(rest, {
+    listen: { host: "::1", port: 0 },
+    cacheS: 30,
+    ratePerS: 100,
+    rejectCommunity: undefined,
+    rpkiCommunity: [65001, 1000],
+  });
+  assert.equal(parse(head).settings.lookingGlass, undefined);
+  const bad = section(
+    'allow = ["192.0.2.0/33", 7]\ncache_time = 3601\nrate_limit = 0\nreject_community = "1:4294967296"\nlisen = "x"',
+  );
+  const messages = told(parse(bad)).map((line) => line.replace(/^\S+ /, ""));
+  assert.deepEqual(messages, [
+    "listen is missing",
+    '"33" is not a prefix length from 0 to 32',
+    "must be a text, not a number",
+    "must be a whole number from 0 to 3600, not 3601",
+    "0 would answer nobody",
+    '"1:4294967296" is not the start of a large community',
+    'unknown key "lisen"',
+  ]);
+});

@@ -2,7 +2,7 @@
  * Settings of the daemon rather than of the router: where it listens for API clients, metrics, logs. They come from
  * the file only and are not objects.
  */
-import { formatIp, parseHostPort, parseIp } from "../base/ip.ts";
+import { formatIp, type Prefix, parseHostPort, parseIp, parsePrefix } from "../base/ip.ts";
 import type { Problem } from "../base/problem.ts";
 import { AccessClass, Format } from "../gen/cairn/v1/options_pb.ts";
 import { canonicalText } from "../state/schema-formats.ts";
@@ -34,6 +34,20 @@ export interface TcpListener extends HostPort {
   readonly roles: readonly { readonly san: string; readonly access: AccessClass }[];
 }
 
+/** The REST endpoints of birdwatcher. */
+export interface LookingGlassSettings {
+  readonly listen: HostPort;
+  /** Who may ask; empty: everybody that reaches the listener. */
+  readonly allow: readonly Prefix[];
+  /** Seconds that an answer is given again. */
+  readonly cacheS: number;
+  /** Requests a second of one client address. */
+  readonly ratePerS: number;
+  /** First two numbers of the large communities that tell why a route was refused, and what RPKI says. */
+  readonly rejectCommunity: readonly [number, number] | undefined;
+  readonly rpkiCommunity: readonly [number, number] | undefined;
+}
+
 export const logLevels = ["trace", "debug", "info", "warn", "error"] as const;
 export const logFormats = ["json", "pretty"] as const;
 
@@ -45,6 +59,8 @@ export interface DaemonSettings {
     readonly tcp: readonly TcpListener[];
   };
   readonly telemetry: { readonly metrics: HostPort | undefined };
+  /** Undefined when there is none. */
+  readonly lookingGlass: LookingGlassSettings | undefined;
   readonly log: {
     readonly level: (typeof logLevels)[number] | undefined;
     readonly format: (typeof logFormats)[number] | undefined;
@@ -54,11 +70,12 @@ export interface DaemonSettings {
 export const defaultSettings: DaemonSettings = {
   api: { unixSocket: undefined, unix: [], tcp: [] },
   telemetry: { metrics: undefined },
+  lookingGlass: undefined,
   log: { level: undefined, format: undefined },
 };
 
 /** Sections that hold daemon settings. */
-export const settingsSections = ["api", "telemetry", "log"] as const;
+export const settingsSections = ["api", "telemetry", "looking_glass", "log"] as const;
 
 const accessWords: Readonly<Record<string, AccessClass>> = {
   read_only: AccessClass.READ,
@@ -95,9 +112,57 @@ export class SettingsDecoder {
     return {
       api: { unixSocket: api.unix_socket, unix: api.unix ?? [], tcp: api.tcp ?? [] },
       telemetry: { metrics: telemetry.metrics },
+      lookingGlass: sections.has("looking_glass") ? this.#lookingGlass(at("looking_glass")) : undefined,
       log: { level: log.level, format: log.format },
     };
   }
+
+  #lookingGlass(node: TreeNode): DaemonSettings["lookingGlass"] {
+    const path = "looking_glass";
+    const table = this.#table(node, path, {
+      listen: this.#listen,
+      allow: this.#list((each, at) => this.#addresses(each, at)),
+      cache_time: (value, at) => this.#decoder.integer(value, at, 3_600),
+      rate_limit: (value, at) => this.#decoder.integer(value, at, 100_000),
+      reject_community: this.#communityStart,
+      rpki_community: this.#communityStart,
+    });
+    if (table.rate_limit === 0) {
+      this.#add(table.span("rate_limit"), invalidSetting(`${path}.rate_limit`, "0 would answer nobody"));
+    }
+    if (!table.listen) return this.#require(node, `${path}.listen`, table.has("listen"));
+    return {
+      listen: table.listen,
+      allow: table.allow ?? [],
+      cacheS: table.cache_time ?? 30,
+      ratePerS: table.rate_limit ?? 100,
+      rejectCommunity: table.reject_community,
+      rpkiCommunity: table.rpki_community,
+    };
+  }
+
+  /** An address or a prefix. */
+  #addresses(node: TreeNode, path: string): Prefix | undefined {
+    const text = this.#decoder.text(node, path);
+    if (text === undefined) return undefined;
+    const bytes = text.includes("/") ? undefined : parseIp(text);
+    const prefix = bytes ? { bytes, length: bytes.length * 8 } : parsePrefix(text);
+    return typeof prefix === "string" ? this.#wrong(node, path, prefix) : prefix;
+  }
+
+  /** The first two numbers of large communities. */
+  readonly #communityStart: Read<readonly [number, number]> = (node, path) => {
+    const text = this.#decoder.text(node, path);
+    if (text === undefined) return undefined;
+    const [global, local] = (/^(\d{1,10}):(\d{1,10})$/.exec(text) ?? []).slice(1).map(Number);
+    if (global <= 0xffff_ffff && local <= 0xffff_ffff) return [global, local];
+    return this.#wrong(
+      node,
+      path,
+      `"${text}" is not the start of a large community`,
+      "for example 65001:1000",
+    );
+  };
 
   #unixListener(node: TreeNode, path: string): UnixListener | undefined {
     const table = this.#table(node, path, { path: this.#path, access: this.#access });

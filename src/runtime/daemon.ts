@@ -13,6 +13,7 @@ import type { GlobalSpec } from "../gen/cairn/v1/global_service_pb.ts";
 import { AccessClass } from "../gen/cairn/v1/options_pb.ts";
 import type { AccessLevel } from "../services/access.ts";
 import type { ListenerOptions } from "../services/listener-options.ts";
+import { type LookingGlass, startLookingGlass } from "../services/looking-glass/listener.ts";
 import { CairnMetrics } from "../services/metrics.ts";
 import { type MetricsListener, startMetricsListener } from "../services/metrics-listener.ts";
 import { type RunningServices, startServices } from "../services/server.ts";
@@ -64,6 +65,7 @@ export class Daemon {
   private readonly dataplane: DataplanePort | undefined;
   private services: RunningServices | undefined;
   private telemetry: MetricsListener | undefined;
+  private lookingGlass: LookingGlass | undefined;
   private addressTimer: NodeJS.Timeout | undefined;
   private seenAddresses = "";
   private seenRefusals = "";
@@ -235,6 +237,11 @@ export class Daemon {
       const { host: address, port } = metrics;
       this.telemetry = await startMetricsListener({ address, port, owner: this.loop, metrics: this.metrics });
     }
+    const { lookingGlass } = settings;
+    if (lookingGlass) {
+      const host = { owner: this.loop, metrics: this.metrics, version };
+      this.lookingGlass = await startLookingGlass(lookingGlass.listen, lookingGlass, host);
+    }
     this.watchDelay();
     this.services = await startServices({
       owner: this.loop,
@@ -257,6 +264,7 @@ export class Daemon {
       bgp: this.tcp.listening.map(({ address, port }) => `${address}:${port}`).join(","),
       api: this.services.addresses.join(","),
       metrics: this.telemetry?.address ?? "",
+      ...(this.lookingGlass ? { lookingGlass: this.lookingGlass.address } : {}),
     });
     if (global && this.tcp.listening.length === 0) {
       this.log.write("warn", "no address accepts BGP connections; neighbors can only be connected to", {
@@ -341,6 +349,7 @@ export class Daemon {
       await Promise.all([
         this.services?.close(500),
         this.telemetry?.close(),
+        this.lookingGlass?.close(),
         this.bfd.close(),
         this.fib.close(),
       ]);

@@ -15,8 +15,8 @@ import type { DynamicRangeState, Neighbor } from "../gen/cairn/v1/neighbor_servi
 import type { PolicyStats, TestPolicyRequest } from "../gen/cairn/v1/policy_service_pb.ts";
 import type { ResourceStatus } from "../gen/cairn/v1/resource_types_pb.ts";
 import {
-  type ExplainAdvertisedRouteResponse,
   type BlackholeDiscard,
+  type ExplainAdvertisedRouteResponse,
   type ExplainBestPathResponse,
   type ExplainImportResponse,
   type GetRibSummaryResponse,
@@ -35,8 +35,8 @@ import { dampenedPage } from "./damping-view.ts";
 import { explainBestPath } from "./explain.ts";
 import { explainAdvertised } from "./explain-export.ts";
 import { explainImport } from "./explain-import.ts";
-import type { RefusedSegments } from "./inputs.ts";
 import { discardPage, type FibPage, type FibQuery, fibPage } from "./fib/fib-view.ts";
+import type { RefusedSegments } from "./inputs.ts";
 import { linkMessages, nextHopMessage } from "./kernel-messages.ts";
 import type { Mutation } from "./mutation.ts";
 import type { NeighborRecord } from "./neighbor-record.ts";
@@ -49,12 +49,21 @@ import { routeMessage } from "./route-batch.ts";
 import { pathSelector, prepareFilter } from "./route-filter.ts";
 import { beyondHistory, type RouteEventQuery, RouteEventWalk } from "./route-history.ts";
 import { prefixText } from "./route-message.ts";
-import { AdvertisedWalk, BestWalk, ReceivedWalk, type WalkScope } from "./route-walk.ts";
+import {
+  AdvertisedWalk,
+  BestCount,
+  BestWalk,
+  ReceivedWalk,
+  type WalkScope,
+  WithheldWalk,
+} from "./route-walk.ts";
 import { resumePoint, TableWatch } from "./route-watch.ts";
 import { CoreRpkiView } from "./rpki-view.ts";
 import type {
+  BestCounter,
   DampenedPage,
   DampenedQuery,
+  FibCounts,
   Health,
   HistoryState,
   NextHopCounts,
@@ -64,7 +73,6 @@ import type {
   PreparationWork,
   ResourceCounts,
   RouteEvents,
-  FibCounts,
   RouteWalk,
   RouteWatch,
   RouteTable as Table,
@@ -186,9 +194,9 @@ export class CoreView implements View {
     if (table.table === "best") return new BestWalk(scope, position, table.paths);
     if (table.table === "past") return new PastWalk(scope, position, table.atMs);
     const { id } = record!;
-    if (table.table === "advertised") {
-      return new AdvertisedWalk(scope, position, id, record!.groups[scope.table.family.index]);
-    }
+    const group = record!.groups[scope.table.family.index];
+    if (table.table === "advertised") return new AdvertisedWalk(scope, position, id, group);
+    if (table.table === "withheld") return new WithheldWalk(scope, position, id, group);
     const kind = table.table === "rejected" ? "rejected" : table.prePolicy ? "received" : "accepted";
     return new ReceivedWalk(scope, position, id, kind, (path) => this.reasonOf(scope.table, path));
   }
@@ -203,6 +211,10 @@ export class CoreView implements View {
       problems.push({ code: "INVALID", path: `filter.${name}`, message, fix: "leave it out" });
     }
     return problems;
+  }
+
+  countBest(): BestCounter {
+    return new BestCount(this.core.routing);
   }
 
   /** Why a path may not be chosen; a policy says which statement it was. */
@@ -388,6 +400,22 @@ export class CoreView implements View {
     return PlanJob.create(this.core, preparation.finish(), options);
   }
 
+  fibRoutes(query: FibQuery, position: string, max: number): FibPage {
+    return fibPage(this.core, query, position, max);
+  }
+
+  fibCounts(): FibCounts | undefined {
+    return this.core.fib.summary();
+  }
+
+  blackholeDiscards(
+    family: Family | undefined,
+    position: string,
+    max: number,
+  ): { readonly discards: BlackholeDiscard[]; readonly position: string } {
+    return discardPage(this.core, family, position, max);
+  }
+
   nextHops(
     address: string,
     unreachable: boolean,
@@ -405,22 +433,6 @@ export class CoreView implements View {
       .sort((a, b) => a.id - b.id);
     const rest = all.filter(({ id }) => id > from);
     const page = rest.slice(0, max);
-  fibRoutes(query: FibQuery, position: string, max: number): FibPage {
-    return fibPage(this.core, query, position, max);
-  }
-
-  fibCounts(): FibCounts | undefined {
-    return this.core.fib.summary();
-  }
-
-  blackholeDiscards(
-    family: Family | undefined,
-    position: string,
-    max: number,
-  ): { readonly discards: BlackholeDiscard[]; readonly position: string } {
-    return discardPage(this.core, family, position, max);
-  }
-
     return {
       nextHops: page.map((hop) => nextHopMessage(hop, routing.nextHops!.usesOf(hop.id), nowMs)),
       position: rest.length > page.length ? String(page[page.length - 1].id) : "",

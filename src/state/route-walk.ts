@@ -5,7 +5,7 @@ import type { UpdateGroup } from "../rib/update-group.ts";
 import type { RouteBatch } from "./route-batch.ts";
 import type { PreparedFilter } from "./route-filter.ts";
 import type { Routing } from "./routing.ts";
-import type { PathChoice, RouteWalk } from "./view.ts";
+import type { BestCounter, PathChoice, RouteWalk } from "./view.ts";
 
 /** What the walks of one request have in common. */
 export interface WalkScope {
@@ -37,7 +37,7 @@ abstract class RowWalk implements RouteWalk {
     return String(this.row);
   }
 
-  abstract total(): number;
+  abstract total(): number | undefined;
   /** Appends what the row gives to `out`; it may be more than one route. */
   protected abstract visit(row: number, out: RouteBatch): void;
   protected abstract rows(): number;
@@ -195,5 +195,85 @@ export class AdvertisedWalk extends RowWalk {
       const nowS = isSame ? this.scope.nowS() : 0;
       out.addPath(routing, table, isSame ? path : 0, attr, nowS, row, source, "", pathId);
     });
+  }
+}
+
+/** Best paths that a neighbor is not told of, without its own. */
+export class WithheldWalk extends RowWalk {
+  private readonly neighbor: number;
+  private readonly group: UpdateGroup | undefined;
+
+  constructor(scope: WalkScope, position: string, neighbor: number, group: UpdateGroup | undefined) {
+    super(scope, position);
+    this.neighbor = neighbor;
+    this.group = group;
+  }
+
+  /** Only a walk to the end tells it. */
+  override total(): undefined {
+    return undefined;
+  }
+
+  protected override byPrefix(): boolean {
+    return true;
+  }
+
+  protected override rows(): number {
+    return this.group ? this.scope.table.prefixes.rows : 1;
+  }
+
+  protected override visit(row: number, out: RouteBatch): void {
+    const { table, filter, routing } = this.scope;
+    const { group, neighbor } = this;
+    if (!group || group.closed || table.isMarker(row) || group.announces(row, neighbor)) return;
+    const best = table.bestOf(row);
+    if (best === 0 || table.paths.neighbor[best] === neighbor) return;
+    if (!filter.matchesPrefix(table.prefixes, row) || !filter.matchesAttributes(table.paths.attr[best]))
+      return;
+    out.addPath(routing, table, best, table.paths.attr[best], this.scope.nowS());
+  }
+}
+
+/** How many best paths come from each neighbor, over all families. */
+export class BestCount implements BestCounter {
+  private readonly routing: Routing;
+  private family = 0;
+  private row = 1;
+  /** By family and neighbor id. */
+  private readonly byId: Map<number, number>[];
+
+  constructor(routing: Routing) {
+    this.routing = routing;
+    this.byId = routing.tables.map(() => new Map());
+  }
+
+  next(rows: number): boolean {
+    const table = this.routing.tables[this.family];
+    if (!table) return true;
+    const counts = this.byId[this.family];
+    const end = Math.min(table.prefixes.rows, this.row + rows);
+    for (; this.row < end; this.row++) {
+      const best = table.isMarker(this.row) ? 0 : table.bestOf(this.row);
+      if (best === 0) continue;
+      const neighbor = table.paths.neighbor[best];
+      counts.set(neighbor, (counts.get(neighbor) ?? 0) + 1);
+    }
+    if (this.row < table.prefixes.rows) return false;
+    this.family++;
+    this.row = 1;
+    return this.family === this.routing.tables.length;
+  }
+
+  counts(): ReadonlyMap<string, readonly number[]> {
+    const byName = new Map<string, number[]>();
+    for (const [family, counts] of this.byId.entries()) {
+      for (const [id, count] of counts) {
+        const name = this.routing.neighbors.text[id];
+        const of = byName.get(name) ?? this.byId.map(() => 0);
+        of[family] = count;
+        byName.set(name, of);
+      }
+    }
+    return byName;
   }
 }

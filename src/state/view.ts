@@ -2,10 +2,10 @@
  * What the edges may read of the core, and how they change it. Reads are synchronous, bounded in steps, and never
  * alter what a replay would see. Messages are built here so that services only decode, call and encode.
  */
-import type { BmpCollectorState } from "../gen/cairn/v1/bmp_service_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 import type { Problem, Result } from "../base/problem.ts";
 import type { BfdDiscards, BfdSession } from "../gen/cairn/v1/bfd_service_pb.ts";
+import type { BmpCollectorState } from "../gen/cairn/v1/bmp_service_pb.ts";
 import type { PlanResponse } from "../gen/cairn/v1/config_service_pb.ts";
 import type { Event, EventFilter } from "../gen/cairn/v1/event_service_pb.ts";
 import type { Injected } from "../gen/cairn/v1/injection_service_pb.ts";
@@ -20,8 +20,8 @@ import type {
 } from "../gen/cairn/v1/policy_service_pb.ts";
 import type { ResourceStatus } from "../gen/cairn/v1/resource_types_pb.ts";
 import type {
-  DampenedRoute,
   BlackholeDiscard,
+  DampenedRoute,
   ExplainAdvertisedRouteResponse,
   ExplainBestPathResponse,
   ExplainImportResponse,
@@ -33,8 +33,8 @@ import type {
 import type { Metadata, RouteFilter } from "../gen/cairn/v1/types_pb.ts";
 import type { Family } from "../wire/family.ts";
 import type { PendingState } from "./confirmation.ts";
-import type { RefusedSegments } from "./inputs.ts";
 import type { FibPage, FibQuery } from "./fib/fib-view.ts";
+import type { RefusedSegments } from "./inputs.ts";
 import type { Mutation, MutationOutcome } from "./mutation.ts";
 import type { Operation, OperationOutcome } from "./operation.ts";
 import type { PlanOptions } from "./plan.ts";
@@ -52,7 +52,6 @@ import type {
 } from "./rows.ts";
 import type { RpkiView } from "./rpki-view.ts";
 
-export interface ResourceCounts {
 /** Routes of all FIB tables, and what was done for them since the start. */
 export interface FibCounts {
   readonly routes: Readonly<Record<string, number>>;
@@ -62,6 +61,7 @@ export interface FibCounts {
   readonly drifts: number;
 }
 
+export interface ResourceCounts {
   readonly phases: Readonly<Record<string, number>>;
   readonly operations: number;
   readonly failures: number;
@@ -83,7 +83,9 @@ export type RouteTable =
   | { readonly table: "past"; readonly atMs: number }
   | { readonly table: "received"; readonly neighbor: string; readonly prePolicy: boolean }
   | { readonly table: "rejected"; readonly neighbor: string }
-  | { readonly table: "advertised"; readonly neighbor: string };
+  | { readonly table: "advertised"; readonly neighbor: string }
+  /** Best paths that the neighbor is not told of, without those that come from it. */
+  | { readonly table: "withheld"; readonly neighbor: string };
 
 /** A walk over a table. It survives changes: a route that is there all the time is seen exactly once. */
 export interface RouteWalk {
@@ -98,6 +100,14 @@ export interface RouteWalk {
   total(): number | undefined;
   /** Set when it cannot be gone on with. */
   readonly problem?: Problem | undefined;
+}
+
+/** Counts how many best paths come from each neighbor. */
+export interface BestCounter {
+  /** Goes on, looking at about so many rows. @returns true at the end */
+  next(rows: number): boolean;
+  /** Best paths by name of the neighbor and index of the family. */
+  counts(): ReadonlyMap<string, readonly number[]>;
 }
 
 /** A longest match at an earlier moment. */
@@ -207,6 +217,7 @@ export interface CoreView {
     filter: RouteFilter | undefined,
     position: string,
   ): Result<RouteWalk>;
+  countBest(): BestCounter;
   lookup(target: string): Result<LookupRouteResponse>;
   /** The same at an earlier moment, wall-clock milliseconds. */
   lookupAt(target: string, atMs: number): Result<PastLookup>;
@@ -243,6 +254,16 @@ export interface CoreView {
     position: string,
     max: number,
   ): { nextHops: NextHop[]; position: string; total: number } | undefined;
+  /** Routes of FIB tables, at most `max` of them; a page may be short while the answer's `position` names more. */
+  fibRoutes(query: FibQuery, position: string, max: number): FibPage;
+  /** Routes, by what becomes of them, and what was done; undefined without FIB tables. */
+  fibCounts(): FibCounts | undefined;
+  /** Prefixes whose packets are to be dropped, in pages of the same kind. */
+  blackholeDiscards(
+    family: Family | undefined,
+    position: string,
+    max: number,
+  ): { readonly discards: BlackholeDiscard[]; readonly position: string };
   /** Counted since the start; undefined when next hops are not tracked. */
   nextHopCounts(): NextHopCounts | undefined;
   /** Links by index; undefined where no kernel is looked at. */
@@ -257,16 +278,6 @@ export interface CoreView {
     filter: RouteFilter | undefined,
     position: string,
     max: number,
-  /** Routes of FIB tables, at most `max` of them; a page may be short while the answer's `position` names more. */
-  fibRoutes(query: FibQuery, position: string, max: number): FibPage;
-  /** Routes, by what becomes of them, and what was done; undefined without FIB tables. */
-  fibCounts(): FibCounts | undefined;
-  /** Prefixes whose packets are to be dropped, in pages of the same kind. */
-  blackholeDiscards(
-    family: Family | undefined,
-    position: string,
-    max: number,
-  ): { readonly discards: BlackholeDiscard[]; readonly position: string };
   ): Result<{ paths: Injected[]; position: string; total: number }>;
   /** Events after `afterId` that are still in memory, oldest first, at most `max`. */
   events(

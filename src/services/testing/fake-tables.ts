@@ -233,6 +233,8 @@ function tableHolds(table: RouteTable, route: Route): boolean {
       return route.neighbor === table.neighbor && route.rejectReason !== "";
     case "advertised":
       return route.neighbor !== table.neighbor && route.rejectReason === "";
+    case "withheld":
+      return false;
   }
 }
 

@@ -189,6 +189,10 @@ export class FakeView implements CoreView {
     };
   }
 
+  countBest(): ReturnType<CoreView["countBest"]> {
+    return { next: () => true, counts: () => new Map() };
+  }
+
   lookupAt(target: string): ReturnType<CoreView["lookupAt"]> {
     return { ok: true, value: { next: () => this.lookup(target) } };
   }
@@ -249,14 +253,6 @@ export class FakeView implements CoreView {
     return undefined;
   }
 
-  nextHopCounts(): undefined {
-    return undefined;
-  }
-
-  links(): undefined {
-    return undefined;
-  }
-
   fibRoutes(): { routes: never[]; position: string; total: number } {
     return { routes: [], position: "", total: 0 };
   }
@@ -267,6 +263,14 @@ export class FakeView implements CoreView {
 
   blackholeDiscards(): { discards: never[]; position: string } {
     return { discards: [], position: "" };
+  }
+
+  nextHopCounts(): undefined {
+    return undefined;
+  }
+
+  links(): undefined {
+    return undefined;
   }
 
   ribSummary(): GetRibSummaryResponse {
