@@ -59,6 +59,10 @@ const requests: Readonly<Record<string, JsonObject>> = {
   "cairn.v1.KeychainService/SetKeychain": {
     spec: { name: "k", keys: [{ id: "a", send_id: 1, receive_id: 1, secret: "x" }] },
   },
+  "cairn.v1.BmpService/SetBmpCollector": { spec: { name: "b", host: "192.0.2.10", loc_rib: true } },
+  "cairn.v1.BmpService/GetBmpCollector": { name: "b" },
+  "cairn.v1.BmpService/ListBmpCollectors": {},
+  "cairn.v1.BmpService/DeleteBmpCollector": { name: "b" },
   "cairn.v1.RpkiService/SetRpkiCache": { spec: { name: "c", host: "192.0.2.10" } },
   "cairn.v1.RpkiService/GetRpkiCache": { name: "c" },
   "cairn.v1.RpkiService/ListRpkiCaches": {},

@@ -5,6 +5,7 @@ import type { Random } from "../../src/base/random.ts";
 import { fromHex, toHex } from "../support/wire.ts";
 import * as api from "./api.ts";
 import * as bfd from "./bfd.ts";
+import * as bmp from "./bmp.ts";
 import * as config from "./config.ts";
 import * as framer from "./framer.ts";
 import * as mrt from "./mrt.ts";
@@ -35,6 +36,7 @@ export const targets: Readonly<Record<string, FuzzTarget>> = {
   rtr,
   update,
   bfd,
+  bmp,
   config: {
     ...config,
     text: true,
