@@ -90,6 +90,8 @@ function objectOf(kind: string, n: number, random: Random, exists: Present): Jso
       return { name, addresses: [`192.0.2.${pick(200)}`] };
     case "Keychain":
       return { name, keys: [{ id: "k", send_id: pick(255), receive_id: 1, secret: `s${pick(999)}` }] };
+    case "BmpCollector":
+      return { name, host: `192.0.2.${pick(200)}`, loc_rib: true, statistics_interval: `${1 + pick(90)}s` };
     case "RpkiCache":
       return { name, host: `192.0.2.${1 + pick(200)}`, preference: pick(255), shutdown: pick(2) === 0 };
     case "MrtDump":
