@@ -30,7 +30,7 @@ import { programsOf, type RouterKind } from "./lib/router.ts";
 import { type Scenario, scenarios } from "./lib/scenarios.ts";
 import { actionsOfLimits } from "./limits/suite.ts";
 import { multipath } from "./multipath/suite.ts";
-import { translates } from "./nat-firewall/suite.ts";
+import { keepsOut, translates } from "./nat-firewall/suite.ts";
 import { nextHopTracking } from "./next-hop/suite.ts";
 import { openbgpd } from "./openbgpd/peer.ts";
 import { filtersBothWays } from "./orf/suite.ts";
@@ -141,7 +141,10 @@ const suites: readonly Suite[] = [
   { name: "fib", scenarios: [{ name: "two BIRDs and a client", programs: programsOf.bird, run: fib }] },
   {
     name: "nat-firewall",
-    scenarios: [{ name: "NAT", programs: ["ip", "nft"], run: translates }],
+    scenarios: [
+      { name: "NAT", programs: ["ip", "nft"], run: translates },
+      { name: "firewall", programs: ["ip", "nft"], run: keepsOut },
+    ],
   },
   { name: "next-hop", scenarios: routerScenarios((kind) => kind, ["cairn", "frr"], nextHopTracking) },
   {

@@ -5,7 +5,12 @@
 import { Host } from "../dataplane/host.ts";
 import { type Daemon, Lab, type Namespace, pause } from "../lib/lab.ts";
 
-export const inside = { host: "10.0.0.1", client: "10.0.0.5", host6: "2001:db8:1::1", client6: "2001:db8:1::5" };
+export const inside = {
+  host: "10.0.0.1",
+  client: "10.0.0.5",
+  host6: "2001:db8:1::1",
+  client6: "2001:db8:1::5",
+};
 export const outside = {
   host: "203.0.113.1",
   server: "203.0.113.9",
@@ -66,20 +71,19 @@ export class Network {
       await lab.namespace("client"),
       await lab.namespace("server"),
     ];
-    await lab.link(
-      router,
-      [`${inside.host}/24`, `${inside.host6}/64`],
-      client,
-      [`${inside.client}/24`, "10.0.0.6/24", `${inside.client6}/64`],
-    );
-    await lab.link(
-      router,
-      [`${outside.host}/24`, `${outside.host6}/64`],
-      server,
-      [`${outside.server}/24`, `${outside.private}/24`, `${outside.server6}/64`],
-    );
+    await lab.link(router, [`${inside.host}/24`, `${inside.host6}/64`], client, [
+      `${inside.client}/24`,
+      "10.0.0.6/24",
+      `${inside.client6}/64`,
+    ]);
+    await lab.link(router, [`${outside.host}/24`, `${outside.host6}/64`], server, [
+      `${outside.server}/24`,
+      `${outside.private}/24`,
+      `${outside.server6}/64`,
+    ]);
     const network = new Network(lab, Host.in(lab, router), client, server);
-    const ip = (namespace: Namespace, ...args: string[]): Promise<string> => lab.in(namespace, ["ip", ...args]);
+    const ip = (namespace: Namespace, ...args: string[]): Promise<string> =>
+      lab.in(namespace, ["ip", ...args]);
     await ip(client, "route", "add", "default", "via", inside.host);
     await ip(client, "-6", "route", "add", "default", "via", inside.host6);
     await ip(server, "-6", "route", "add", "2001:db8:1::/64", "via", outside.host6);
@@ -92,7 +96,12 @@ export class Network {
   }
 
   private async serve(name: string, namespace: Namespace, port: number): Promise<void> {
-    const daemon = this.#lab.daemon(namespace, `${name}-${port}`, [process.execPath, "-e", program, String(port)]);
+    const daemon = this.#lab.daemon(namespace, `${name}-${port}`, [
+      process.execPath,
+      "-e",
+      program,
+      String(port),
+    ]);
     await daemon.start();
     for (let tries = 0; !daemon.log.includes("ready"); tries++) {
       if (tries > 200) throw new Error(`no server in ${name}: ${daemon.log}`);
@@ -119,11 +128,12 @@ export class Network {
     return daemon;
   }
 
-  /** Segments that the client sent again since the start of the namespace. */
-  async retransmitted(): Promise<number> {
-    const text = await this.#lab.in(this.#client, ["cat", "/proc/net/snmp"]);
-    const [names, values] = text.split("\n").filter((line) => line.startsWith("Tcp:"));
-    return Number(values.split(" ")[names.split(" ").indexOf("RetransSegs")]);
+  /** Packets that rules of cairn's have dropped on their way through the host. */
+  async dropped(): Promise<number> {
+    const rules = await this.nft("list", "chain", "inet", "cairn", "forward");
+    const counts = [...rules.matchAll(/counter packets (\d+) bytes \d+ drop/g)];
+    if (counts.length === 0) throw new Error(`nothing counts what is dropped:\n${rules}`);
+    return counts.reduce((sum, [, count]) => sum + Number(count), 0);
   }
 
   nft(...args: readonly string[]): Promise<string> {
@@ -132,9 +142,13 @@ export class Network {
 
   /** All tables but cairn's, as nft prints them with handles and counters. */
   async foreign(): Promise<string> {
-    const tables = (await this.nft("list", "tables")).split("\n").map((line) => line.replace("table ", "").trim());
+    const tables = (await this.nft("list", "tables"))
+      .split("\n")
+      .map((line) => line.replace("table ", "").trim());
     const others = tables.filter((table) => table !== "" && table !== "inet cairn");
-    return (await Promise.all(others.map((table) => this.nft("-a", "list", "table", ...table.split(" "))))).join("");
+    return (
+      await Promise.all(others.map((table) => this.nft("-a", "list", "table", ...table.split(" "))))
+    ).join("");
   }
 }
 

@@ -62,8 +62,9 @@ function yaml(declared: readonly Declared[]): string {
 async function declare(network: Network, declared: readonly Declared[]): Promise<void> {
   const { host } = network;
   await host.cli("apply", "-f", host.lab.file("declared.yaml", yaml(declared)), "--prune");
-  const wanted = Object.fromEntries(declared.map(({ kind, name }) => [`${kind}/${name}`, "applied"]));
-  const kinds = [...new Set(declared.map(({ kind }) => kind))];
+  const ofNft = declared.filter(({ kind }) => kind !== "Interface" && kind !== "Sysctl");
+  const wanted = Object.fromEntries(ofNft.map(({ kind, name }) => [`${kind}/${name}`, "applied"]));
+  const kinds = [...new Set(ofNft.map(({ kind }) => kind))];
   await eventually("phases", wanted, () => host.phases(kinds));
 }
 
@@ -88,7 +89,10 @@ export async function translates(checks: Checks, folder: string): Promise<void> 
       const rules = (): Promise<string> => network.nft("-a", "list", "chain", "inet", "cairn", "postrouting");
       const before = await rules();
       equal("counted", true, /counter packets [1-9]/.test(before));
-      const wider = { ...privateNetworks, spec: { cidrs: ["10.0.0.0/8", "192.168.0.0/16", "203.0.113.9/32"] } };
+      const wider = {
+        ...privateNetworks,
+        spec: { cidrs: ["10.0.0.0/8", "192.168.0.0/16", "203.0.113.9/32"] },
+      };
       await declare(network, [...base, wider, masquerade]);
       equal("source", inside.client, await network.connect("client", outside.server, 8000));
       await declare(network, all);
@@ -151,7 +155,138 @@ export async function translates(checks: Checks, folder: string): Promise<void> 
     });
     await checks.check("what is deleted leaves nothing behind", async () => {
       await declare(network, base);
-      await eventually("tables", false, async () => (await network.nft("list", "tables")).includes("inet cairn\n"));
+      await eventually("tables", false, async () =>
+        (await network.nft("list", "tables")).includes("inet cairn\n"),
+      );
     });
   });
+}
+
+const zones: readonly Declared[] = [
+  { kind: "FirewallZone", name: "inside", spec: { role: "trust", interfaces: ["lan"] } },
+  { kind: "FirewallZone", name: "outside", spec: { role: "untrust", interfaces: ["wan"] } },
+];
+
+/** The filter of `connect` when nothing answers. */
+const silence = "timeout";
+
+export async function keepsOut(checks: Checks, folder: string): Promise<void> {
+  await withNetwork(folder, async (network) => {
+    const { host } = network;
+    await network.nft("-f", host.lab.file("foreign.nft", foreignTable));
+    const foreign = await network.foreign();
+    await host.start();
+    await declare(network, base);
+    const open = [
+      await network.connect("server", inside.client6, 80),
+      await network.connect("server", inside.client, 80),
+    ];
+    const firewall = [...base, ...zones, masquerade, privateNetworks];
+    await checks.check("by default nothing from outside gets in, by IPv4 or IPv6", async () => {
+      equal("without a firewall", [outside.server6, outside.server], open);
+      await declare(network, firewall);
+      equal("IPv6", silence, await network.connect("server", inside.client6, 80));
+      equal("IPv4", silence, await network.connect("server", inside.client, 80));
+      equal("the host", silence, await network.connect("server", outside.host, 22));
+      equal("the host by IPv6", silence, await network.connect("server", outside.host6, 22));
+    });
+    await checks.check("from inside all is reached, and answers come back", async () => {
+      equal("IPv4", outside.host, await network.connect("client", outside.server, 8000));
+      equal("IPv6", inside.client6, await network.connect("client", outside.server6, 8000));
+      equal("the host", "ECONNREFUSED", await network.connect("client", inside.host, 22));
+    });
+    await checks.check("a rule lets in what it states, and no more", async () => {
+      const rule: Declared = {
+        kind: "FirewallRule",
+        name: "web6",
+        spec: {
+          from_zone: "outside",
+          to_zone: "inside",
+          destination_cidrs: [`${inside.client6}/128`],
+          protocol: "tcp",
+          destination_ports: ["80"],
+          action: "accept",
+        },
+      };
+      await declare(network, [...firewall, rule]);
+      equal("port 80", outside.server6, await network.connect("server", inside.client6, 80));
+      equal("port 81", silence, await network.connect("server", inside.client6, 81));
+      equal("IPv4", silence, await network.connect("server", inside.client, 80));
+      const refuse: Declared = {
+        kind: "FirewallPolicy",
+        name: "refuse",
+        spec: { from_zone: "outside", action: "reject" },
+      };
+      await declare(network, [...firewall, rule, refuse]);
+      equal("rejected", "ECONNREFUSED", await network.connect("server", outside.host, 22));
+    });
+    await checks.check("forwarded ports pass without a rule", async () => {
+      await declare(network, [...firewall, forward]);
+      equal("outside", outside.server, await network.connect("server", outside.host, 8080));
+      equal("inside", inside.host, await network.connect("client", outside.host, 8080));
+    });
+    await checks.check("BGP is open for neighbors, and for nobody else", async () => {
+      const listen = ["0.0.0.0:1179"];
+      await host.cli(
+        "apply",
+        "-f",
+        host.lab.file("bgp.yaml", yaml([...firewall, global(listen)])),
+        "--prune",
+      );
+      await host.daemon.stop();
+      await host.start();
+      equal("stranger", silence, await network.connect("server", outside.host, 1179));
+      const neighbor: Declared = {
+        kind: "Neighbor",
+        name: outside.server,
+        spec: { remote_asn: 65002, passive: true },
+      };
+      await host.cli(
+        ...[
+          "apply",
+          "-f",
+          host.lab.file("bgp.yaml", yaml([...firewall, global(listen), neighbor])),
+          "--prune",
+        ],
+      );
+      const status = async (): Promise<boolean> =>
+        /BGP \(tcp 1179\) from 1 neighbors/.test(await host.cli("get", "FirewallZone", "--json"));
+      await eventually("said in the status", true, status);
+      const connected = async (): Promise<boolean> =>
+        (await network.connect("server", outside.host, 1179)) !== silence;
+      await eventually("neighbor", true, connected);
+    });
+    await checks.check("a stream loses nothing while rules come, go and change", async () => {
+      await declare(network, firewall);
+      const before = await network.dropped();
+      const stream = await network.stream(4000);
+      for (let i = 0; stream.running; i++) {
+        const noise: Declared = {
+          kind: "FirewallRule",
+          name: `n${i % 3}`,
+          spec: { from_zone: "outside", priority: i, action: i % 2 === 0 ? "drop" : "reject" },
+        };
+        const declared = i % 4 === 3 ? firewall.filter(({ kind }) => kind !== "NAT44Rule") : firewall;
+        await host.cli("apply", "-f", host.lab.file("noise.yaml", yaml([...declared, noise])), "--prune");
+      }
+      const { sent, counted } = JSON.parse(stream.log.trim()) as { sent: number; counted: number };
+      equal("more than 10 MB", true, sent > 10e6);
+      equal("counted by the server", sent, counted);
+      equal("packets dropped", before, await network.dropped());
+    });
+    await checks.check(
+      "tables of others are byte for byte as they were, and nothing is left behind",
+      async () => {
+        await declare(network, base);
+        await eventually("tables", false, async () =>
+          (await network.nft("list", "tables")).includes("inet cairn\n"),
+        );
+        equal("tables", foreign, await network.foreign());
+      },
+    );
+  });
+}
+
+function global(listen: readonly string[]): Declared {
+  return { kind: "Global", name: "global", spec: { asn: 65001, router_id: "203.0.113.1", listen } };
 }
