@@ -1,4 +1,5 @@
 /** All scenarios, in the order in which they run. */
+import { bmp } from "./bmp.ts";
 import { churn } from "./churn.ts";
 import { tenSmall, twoFeeders, twoSmall } from "./feeders.ts";
 import { fourPaths } from "./four-paths.ts";
@@ -43,4 +44,5 @@ export const scenarios: readonly Scenario[] = [
   mrtDump,
   mrtTable,
   rpki,
+  bmp,
 ];
