@@ -22,21 +22,31 @@ export class Example {
   readonly folder: string;
   readonly bgpPort: number;
   readonly metricsPort: number;
-  readonly proxyPort: number;
+  /** Of the proxy in front of it, or of the BMP collector. */
+  readonly otherPort: number;
   readonly daemons = new Map<string, Daemon>();
   readonly copy: string;
 
   /** Starts a daemon for each of these configurations. */
   static async start(t: TestContext, folder: string, ...names: readonly string[]): Promise<Example> {
-    const example = new Example(t, folder, [await freePort(), await freePort(), await freePort()]);
-    await Promise.all(names.map((name) => example.daemon(t, name)));
+    const example = await Example.prepare(t, folder);
+    await example.up(t, ...names);
     return example;
+  }
+
+  /** A copy of the folder with ports of its own. */
+  static async prepare(t: TestContext, folder: string): Promise<Example> {
+    return new Example(t, folder, [await freePort(), await freePort(), await freePort()]);
+  }
+
+  async up(t: TestContext, ...names: readonly string[]): Promise<void> {
+    await Promise.all(names.map((name) => this.daemon(t, name)));
   }
 
   private constructor(t: TestContext, folder: string, ports: readonly number[]) {
     const top = scratch(t);
     this.folder = folder;
-    [this.bgpPort, this.metricsPort, this.proxyPort] = ports;
+    [this.bgpPort, this.metricsPort, this.otherPort] = ports;
     this.copy = join(top, "examples", folder);
     mkdirSync(join(top, "examples"));
     cpSync(join(root, "examples", folder), this.copy, { recursive: true });
@@ -54,7 +64,8 @@ export class Example {
     return text
       .replaceAll("127.0.0.1:9179", `127.0.0.1:${this.metricsPort}`)
       .replaceAll("11790", String(this.bgpPort))
-      .replaceAll("127.0.0.1:50443", `127.0.0.1:${this.proxyPort}`)
+      .replaceAll("11019", String(this.otherPort))
+      .replaceAll("127.0.0.1:50443", `127.0.0.1:${this.otherPort}`)
       .replace(/\/tmp\/([a-z]+)\b/g, (_, name: string) => join(this.copy, name));
   }
 

@@ -1,11 +1,15 @@
 /** examples/route-collector: what was sent is in the files, and the files can be sent again. */
 import assert from "node:assert/strict";
-import { test } from "node:test";
-import { run, until } from "../e2e/harness.ts";
+import net from "node:net";
+import { type TestContext, test } from "node:test";
+import { finallyDo, run, until } from "../e2e/harness.ts";
+import { BmpCollector } from "../support/bmp-collector.ts";
 import { Example, missing, printed } from "./rig.ts";
 
 test("examples/route-collector", { timeout: 60_000 }, async (t) => {
-  const example = await Example.start(t, "route-collector", "collector", "feeder");
+  const example = await Example.prepare(t, "route-collector");
+  const analysis = await bmpListener(t, example.otherPort);
+  await example.up(t, "collector", "feeder");
   const collector = example.at("collector");
   await until("the feeder is there", async () => (await neighbors()).includes("127.0.0.2"), 20_000);
   async function neighbors(): Promise<string[]> {
@@ -16,7 +20,11 @@ test("examples/route-collector", { timeout: 60_000 }, async (t) => {
   const commands = example.commands();
   await example.run(commands.slice(0, 2));
   await until("both routes are there", async () => (await collector.best()).length === 2);
+  await until("BMP tells of them", () => {
+    return analysis.peers.get("127.0.0.2")?.ribs.get("pre")?.size === 2;
+  });
   const done = await example.run(commands.slice(2));
+  assert.match(printed(done, "sock bmp"), /analysis .*monitoring/);
   const lines = printed(done, "mrt cat").trim().split("\n");
   assert.deepEqual(
     lines.map((line) => line.split("|").slice(3).join("|")),
@@ -43,3 +51,16 @@ test("examples/route-collector", { timeout: 60_000 }, async (t) => {
     assert.deepEqual(out.trim().split("\n"), lines);
   }
 });
+
+/** What OpenBMP or pmacct would be: takes the stream and rebuilds the tables. */
+async function bmpListener(t: TestContext, port: number): Promise<BmpCollector> {
+  const collector = new BmpCollector();
+  const server = net.createServer((socket) => {
+    socket.on("data", (chunk) => collector.push(chunk as Buffer));
+    socket.on("error", () => socket.destroy());
+    finallyDo(t, () => socket.destroy());
+  });
+  finallyDo(t, () => server.close());
+  await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
+  return collector;
+}
