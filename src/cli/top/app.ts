@@ -42,7 +42,7 @@ export function App({ feed, firstView, style, address, size, onResize }: AppProp
   useEffect(() => onResize(() => setTerminal(size())), [onResize, size]);
   // the last line stays free: a terminal that scrolls would lose the first one
   const frame = { columns: terminal.columns, rows: terminal.rows - 1 };
-  const sceneOf = (now: TopModel, seen: TopView) => ({ model: now, view: seen, size: bodySize(now, frame) });
+  const sceneOf = (now: TopModel, seen: TopView) => ({ model: now, view: seen, size: bodySize(frame) });
   useEffect(() => feed.show(screenOf(view.screen).want?.(sceneOf(model, view))));
   useInput((text, inkKey) => {
     // one read may hold several keys when they are typed fast

@@ -19,7 +19,7 @@ export function frameLines(
 ): string[] {
   const head = headerLines(model, view, size, style, address);
   const bottom = bottomLines(view, size, style);
-  const body = screenOf(view.screen).lines({ model, view, size: bodySize(model, size), style });
+  const body = screenOf(view.screen).lines({ model, view, size: bodySize(size), style });
   if (!Number.isFinite(size.rows)) return [...head, ...body];
   const room = Math.max(0, size.rows - head.length - bottom.length);
   const filled = body.slice(0, room);
@@ -27,15 +27,12 @@ export function frameLines(
   return [...head, ...filled, ...bottom].slice(0, size.rows);
 }
 
-/** The room that a screen has in a frame, however many lines a menu takes of it for the moment. */
-export function bodySize(model: TopModel, { columns, rows }: FrameSize): FrameSize {
-  const around = headerLineCount(model) + 1;
-  return { columns, rows: Math.max(1, rows - around) };
-}
+/** Identity, totals, tabs or a message; the keys at the bottom. */
+const linesAround = 4;
 
-/** Identity, totals, tabs; and a line for what is wrong. */
-function headerLineCount(model: TopModel): number {
-  return messageOf(model) === undefined ? 3 : 4;
+/** The room that a screen has in a frame, however many lines a menu takes of it for the moment. */
+export function bodySize({ columns, rows }: FrameSize): FrameSize {
+  return { columns, rows: Math.max(1, rows - linesAround) };
 }
 
 function headerLines(
@@ -45,13 +42,22 @@ function headerLines(
   style: Style,
   address: string,
 ): string[] {
-  const message = messageOf(model);
+  const tabs = Number.isFinite(rows) ? tabLine(view, columns, style) : "";
   return [
     identityLine(model, columns, style, address),
     totalsLine(model, columns, style),
-    ...(message ? [style[message.tone](clip(safeText(message.text), columns))] : []),
-    Number.isFinite(rows) ? tabLine(view, columns, style) : "",
+    messageLine(model, tabs, columns, style),
   ];
+}
+
+/** The tabs and what there is to say, or only that where it needs the room: nothing below must move for it. */
+function messageLine(model: TopModel, tabs: string, columns: number, style: Style): string {
+  const message = messageOf(model);
+  if (!message) return tabs;
+  const text = safeText(message.text);
+  const room = columns - displayWidth(tabs) - 3;
+  if (tabs !== "" && displayWidth(text) <= room) return `${tabs}   ${style[message.tone](text)}`;
+  return style[message.tone](clip(text, columns));
 }
 
 function identityLine(
@@ -82,11 +88,17 @@ function totalsLine(model: TopModel, columns: number, style: Style): string {
   const up = [...model.neighbors.values()].filter(isUp).length;
   const all = model.neighbors.size;
   const sessions = `${up === all ? style.good(`${up}/${all}`) : style.warn(`${up}/${all}`)} sessions up`;
-  const families = (summary?.families ?? []).map(({ family, prefixes, paths }) => {
-    return `${family} ${humanCount(prefixes)} routes${paths === prefixes ? "" : `, ${humanCount(paths)} paths`}`;
-  });
+  const families = (short: boolean) =>
+    (summary?.families ?? []).map(({ family, prefixes, paths }) => {
+      if (short) return `${family} ${humanCount(prefixes)}/${humanCount(paths)}`;
+      const more = paths === prefixes ? "" : `, ${humanCount(paths)} paths`;
+      return `${family} ${humanCount(prefixes)} routes${more}`;
+    });
   const memory = summary ? [`${humanBytes(summary.memoryBytes)} RIB`] : [];
-  return fit([sessions, ...families, ...memory], columns);
+  // every family must be seen; where that needs room, prefixes and paths have no words
+  const long = [sessions, ...families(false)];
+  const isShort = displayWidth(long.join("  ")) > columns;
+  return fit([...(isShort ? [sessions, ...families(true)] : long), ...memory], columns);
 }
 
 /** What the operator must know before anything else; undefined when there is nothing. */
@@ -94,8 +106,8 @@ function messageOf(
   model: TopModel,
 ): { readonly tone: "good" | "warn" | "bad"; readonly text: string } | undefined {
   const { health, problem, outcome } = model;
-  if (!model.connected) return { tone: "bad", text: health ? `${problem}; trying again` : problem };
   if (outcome) return { tone: outcome.ok ? "good" : "bad", text: outcome.text };
+  if (!model.connected) return { tone: "bad", text: health ? `${problem}; trying again` : problem };
   if (model.slowS > 0) return { tone: "warn", text: `cairnd has not answered for ${model.slowS} s; waiting` };
   if (health && !health.healthy) {
     const ill = health.subsystems.filter(({ healthy }) => !healthy);
@@ -134,9 +146,8 @@ function bottomLines(view: TopView, { columns, rows }: FrameSize, style: Style):
     const text = safeText(prompt.text);
     const shown = text.length < room ? text : `…${text.slice(text.length - room + 2)}`;
     const line = `${style.accent(prompt.label)} ${shown}_`;
-    return [
-      displayWidth(line) + prompt.hint.length + 3 <= columns ? `${line}   ${style.dim(prompt.hint)}` : line,
-    ];
+    const hint = style.dim(clip(safeText(prompt.hint), columns));
+    return displayWidth(`${line}   ${hint}`) <= columns ? [`${line}   ${hint}`] : [hint, line];
   }
   if (confirm) {
     const tone = confirm.harmful ? style.bad : style.warn;

@@ -83,7 +83,7 @@ export function listScreen<Data, Row>(list: ListScreen<Data, Row>): Screen {
     lines: (scene) => {
       const { size, style, view } = scene;
       const answer = answerOf<Data>(scene, name);
-      const problem = problemLines(answer?.problem ?? "", style);
+      const problem = problemLines(answer?.problem ?? "", scene);
       if (answer?.data === undefined) return problem.length > 0 ? problem : [style.dim("asking ...")];
       const { sort, filter } = viewOf(view);
       const rows = rowsOf(scene);
@@ -147,8 +147,9 @@ export function moreLine(shown: number, total: bigint): string[] {
 }
 
 /** What went wrong with the last question, for the top of a screen. */
-export function problemLines(problem: string, style: Style): string[] {
-  return problem === "" ? [] : [style.bad(safeText(problem))];
+export function problemLines(problem: string, { model, style }: Pick<Scene, "model" | "style">): string[] {
+  // that there is no connection stands above all screens
+  return problem === "" || !model.connected ? [] : [style.bad(safeText(problem))];
 }
 
 /** Numbers as numbers, the highest first; anything else as text. */

@@ -59,7 +59,7 @@ export const eventsScreen: Screen = {
       filter === "" ? "" : `of ${filter}`,
     ];
     const title = style.bold(safeText(conditions.filter((part) => part !== "").join(" ")));
-    const head = [title, ...problemLines(answer?.problem ?? "", style)];
+    const head = [title, ...problemLines(answer?.problem ?? "", scene)];
     const events = eventsOf(scene);
     if (!events) return [...head, style.dim("asking ...")];
     if (events.length === 0) return [...head, isFiltered(view.events) ? "none" : "no events yet"];

@@ -48,7 +48,7 @@ export const explainScreen: Screen = {
     // what was said of another route must not stand below this one's name
     const isCurrent = answer?.key === JSON.stringify(explain);
     if (!isCurrent) return [title, "", style.dim("asking ...")];
-    const head = [title, ...problemLines(answer.problem, style)];
+    const head = [title, ...problemLines(answer.problem, scene)];
     if (!answer.data) return head;
     const page = pageOf(answer.data, style, size.columns);
     return [...head, ...scrolled(page, view.scroll, size.rows - head.length, style)];

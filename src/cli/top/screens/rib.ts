@@ -182,7 +182,7 @@ function lines(scene: Scene): string[] {
   const { view, size, style } = scene;
   const answer = answerOf<RibPage>(scene, "rib");
   const page = answer?.data;
-  const problem = problemLines(answer?.problem ?? "", style);
+  const problem = problemLines(answer?.problem ?? "", scene);
   if (!answer || !page) {
     const asked = requestOf(view.rib, selectedAddress(scene.model, view), size.rows);
     const asking = problem.length > 0 ? problem : [style.dim("asking ...")];
