@@ -263,7 +263,7 @@ export class FibTables {
   // Work
 
   get hasWork(): boolean {
-    if (!this.enabled || this.byKey.size === 0) return false;
+    if (!this.enabled) return false;
     if (this.host.nowMs() >= this.judgeAtMs) return true;
     for (const fib of this.byKey.values()) {
       if (fib.families.some(({ isBusy }) => isBusy)) return true;
@@ -275,6 +275,7 @@ export class FibTables {
 
   /** When `run` is wanted next, monotonic milliseconds. */
   nextMs(): number {
+    if (!this.enabled) return Number.POSITIVE_INFINITY;
     let next = this.judgeAtMs;
     for (const fib of this.byKey.values()) {
       next = Math.min(next, fib.retryAtMs, ...(this.underWay ? [] : fib.staleAtMs));
@@ -285,7 +286,7 @@ export class FibTables {
 
   /** Does a bounded piece of work. */
   run(): void {
-    if (!this.enabled || this.byKey.size === 0) return;
+    if (!this.enabled) return;
     const nowMs = this.host.nowMs();
     for (const fib of this.byKey.values()) {
       fib.families.forEach((family, i) => {
@@ -323,7 +324,7 @@ export class FibTables {
   }
 
   private isGone(fib: FibTable): boolean {
-    return fib.known.every(Boolean) && fib.isEmpty && this.underWay?.table !== fib;
+    return fib.known.every(Boolean) && !fib.drifts && fib.isEmpty && this.underWay?.table !== fib;
   }
 
   private forget(fib: FibTable): void {
