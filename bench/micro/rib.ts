@@ -3,6 +3,7 @@
 import { BestGroup } from "../../src/rib/best-group.ts";
 import { ExportCache } from "../../src/rib/export-cache.ts";
 import { Exporter } from "../../src/rib/exporter.ts";
+import { RouteHistory } from "../../src/rib/history.ts";
 import { PrefixTable4 } from "../../src/rib/prefix-table.ts";
 import { RibFixture, sequence } from "../../src/rib/rib-fixture.ts";
 import { UpdateBatch } from "../../src/rib/update-batch.ts";
@@ -31,9 +32,13 @@ for (let i = 0; i < prefixCount; i++) {
   new DataView(addresses.buffer).setUint32(i * 4, 0x0100_0000 + ((i * 7919) % prefixCount) * 256);
 }
 
-for (let round = 0; round < rounds; round++) run();
+for (let round = 0; round < rounds; round++) {
+  run();
+  runRemembered();
+}
 for (const [name, nanoseconds] of best) {
-  process.stdout.write(`${name.padEnd(40)} ${nanoseconds.toFixed(0).padStart(6)} ns\n`);
+  const unit = name.includes("bytes") ? "bytes" : "ns";
+  process.stdout.write(`${name.padEnd(40)} ${nanoseconds.toFixed(0).padStart(6)} ${unit}\n`);
 }
 
 function run(): void {
@@ -80,6 +85,31 @@ function run(): void {
   measure("export a changed best path", prefixCount, drain);
 }
 
+/** The same changes with the journal on: what each costs more, and what the journal takes for it. */
+function runRemembered(): void {
+  const rib = new RibFixture();
+  const { attributes, neighbors, table } = rib;
+  for (const neighbor of [1, 2]) neighbors.setAddress(neighbor, Uint8Array.of(10, 0, 0, neighbor));
+  const history = new RouteHistory(attributes, neighbors, () => [table]);
+  history.configure(prefixCount * 2);
+  history.at(1_700_000_000_000);
+  const sets = Array.from({ length: setCount }, (_, i) => rib.intern({ asPath: sequence(100, 200, i) }));
+  const longer = sets.map((_, i) => rib.intern({ asPath: sequence(300, 200, 100, i) }));
+  const rows = Array.from({ length: prefixCount }, (_, i) => table.prefix(addresses, i * 4, 24));
+  const announce = (neighbor: number, ids: readonly number[]): void => {
+    for (let i = 0; i < prefixCount; i++) {
+      const id = ids[Math.floor(i / 10) % setCount];
+      table.announce(neighbor, rows[i], 0, id, id, 0, 0);
+    }
+  };
+  measure("remembered: a first path", prefixCount, () => announce(1, sets));
+  measure("remembered: a second path that loses", prefixCount, () => announce(2, longer));
+  measure("remembered: the best path goes", prefixCount, () => {
+    for (const row of rows) table.withdraw(1, row, 0);
+  });
+  best.set("journal, bytes a change", history.memoryBytes() / history.count);
+}
+
 function makeGroup(rib: RibFixture): UpdateGroup {
   const { table, attributes, neighbors } = rib;
   const own = { external: true, routeServerClient: false, localAsn: 65000, globalAsn: 65000, clusterId: 1 };
@@ -101,8 +131,14 @@ function makeGroup(rib: RibFixture): UpdateGroup {
       nextHopSelf: true,
     },
     ...{ selfNextHop: Uint8Array.of(10, 0, 0, 254), onLinkBits: 0, program: undefined },
-    ...{ role: undefined, gracefulShutdown: false, perClient: 0, addPath: undefined,
- outboundFilter: undefined, extendedNextHop: false },
+    ...{
+      role: undefined,
+      gracefulShutdown: false,
+      perClient: 0,
+      addPath: undefined,
+      outboundFilter: undefined,
+      extendedNextHop: false,
+    },
     ...{ acceptWithoutPolicy: true, defaultOriginate: false },
   });
   const session = { fourOctetAs: true, addPath: 0, maxMessageBytes: 4096 };
