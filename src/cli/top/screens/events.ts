@@ -64,7 +64,7 @@ export const eventsScreen: Screen = {
     if (!events) return [...head, style.dim("asking ...")];
     if (events.length === 0) return [...head, isFiltered(view.events) ? "none" : "no events yet"];
     if (view.scroll > 0) head[0] += style.dim("  back in time: G shows the newest");
-    const page = tail(events, scene, (size.rows - head.length || 1) + view.scroll);
+    const page = tail(events, scene, Math.max(1, size.rows - head.length) + view.scroll);
     const rows = Math.min(size.rows - head.length, page.length);
     const end = Math.max(rows, page.length - view.scroll);
     return [...head.map((text) => clip(text, size.columns)), ...page.slice(end - rows, end)];
