@@ -95,6 +95,6 @@ test("--once prints one frame of a live daemon as plain text", async (t) => {
   assert.match(out, /-- events --/);
   const table = await cli("top --once --screen rib --interval 200ms");
   assert.equal(table.code, 0);
-  assert.match(table.out, /best routes; ipv4-unicast[\s\S]*10\.0\.49\.0\/24/);
+  assert.match(table.out, /best routes; ipv4-unicast[\s\S]*10\.0\.48\.0\/24/);
   assert.equal((await cli("top --once --screen nothing")).code, 2);
 });

@@ -207,7 +207,8 @@ function lines(scene: Scene): string[] {
   const first = Math.max(0, at - Math.max(0, size.rows - out.length - 2));
   const [header, ...rows] = renderTable<Route>([cursor, ...columns], page.routes, size.columns, style);
   out.push(header, ...rows.slice(first));
-  if (page.next !== "" && Number.isFinite(size.rows)) {
+  if (page.next !== "" && !Number.isFinite(size.rows)) out.push("-- more: cairnctl rib --");
+  else if (page.next !== "") {
     while (out.length < size.rows - 1) out.push("");
     out.splice(size.rows - 1, out.length, style.dim("-- more: space --"));
   }
