@@ -45,7 +45,7 @@ const block = Buffer.alloc(16384);
 const until = Date.now() + Number(ms);
 const timer = setInterval(() => {
   if (Date.now() > until) { clearInterval(timer); socket.end(); return; }
-  for (let i = 0; i < 8; i++) if (socket.writableLength < 1 << 20) { socket.write(block); sent += block.length; }
+  if (socket.writableLength < 1 << 20) { socket.write(block); sent += block.length; }
 }, 2);
 socket.on("data", (part) => { answer += part; });
 socket.on("close", () => { console.log(JSON.stringify({ sent, counted: Number(answer) })); });

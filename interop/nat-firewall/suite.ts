@@ -155,8 +155,8 @@ export async function translates(checks: Checks, folder: string): Promise<void> 
     });
     await checks.check("what is deleted leaves nothing behind", async () => {
       await declare(network, base);
-      await eventually("tables", false, async () =>
-        (await network.nft("list", "tables")).includes("inet cairn\n"),
+      await eventually("what is left", "", () =>
+        network.nft("-a", "list", "table", "inet", "cairn").catch(() => ""),
       );
     });
   });
@@ -270,7 +270,7 @@ export async function keepsOut(checks: Checks, folder: string): Promise<void> {
         await host.cli("apply", "-f", host.lab.file("noise.yaml", yaml([...declared, noise])), "--prune");
       }
       const { sent, counted } = JSON.parse(stream.log.trim()) as { sent: number; counted: number };
-      equal("more than 10 MB", true, sent > 10e6);
+      equal("more than 5 MB", true, sent > 5e6);
       equal("counted by the server", sent, counted);
       equal("packets dropped", before, await network.dropped());
     });
@@ -278,8 +278,8 @@ export async function keepsOut(checks: Checks, folder: string): Promise<void> {
       "tables of others are byte for byte as they were, and nothing is left behind",
       async () => {
         await declare(network, base);
-        await eventually("tables", false, async () =>
-          (await network.nft("list", "tables")).includes("inet cairn\n"),
+        await eventually("what is left", "", () =>
+          network.nft("-a", "list", "table", "inet", "cairn").catch(() => ""),
         );
         equal("tables", foreign, await network.foreign());
       },

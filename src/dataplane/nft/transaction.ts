@@ -40,7 +40,7 @@ export function transaction(
   });
   if (operations.some(({ verb }) => verb !== "delete")) out.add(`add table ${ownTable}`);
   for (const { operation, i } of ofSets) if (operation.verb !== "delete") putSet(out, held, operation, i);
-  const left = new Set(held.chains.keys());
+  const left = new Set([...held.chains].filter(([, { rules }]) => rules.length > 0).map(([name]) => name));
   for (const [chain, list] of byChain) {
     if (!changeChain(out, held, chain, list, asAsked)) left.delete(chain);
     else left.add(chain);
@@ -99,7 +99,11 @@ function texts(facts: Facts, name: string): string[] {
   return Array.isArray(list) ? list.map(String) : [];
 }
 
-/** @returns false when nothing is left in the chain, and it is taken away */
+function translates(chain: string): boolean {
+  return chainHooks[chain].startsWith("type nat ");
+}
+
+/** @returns false when nothing is left in the chain */
 function changeChain(
   out: Writer,
   held: Ruleset,
@@ -121,7 +125,9 @@ function changeChain(
     .filter(({ operation }) => operation.verb !== "delete")
     .sort((a, b) => (a.operation.key < b.operation.key ? -1 : 1));
   if (kept.length + written.length === 0) {
-    if (listed) drop();
+    // With the last chain of NAT the kernel stops to translate flows, also those that it has translated so far.
+    if (listed && isRight && translates(chain)) out.add(`flush chain ${ownTable} ${chain}`);
+    else if (listed) drop();
     return false;
   }
   if (!isRight) {
