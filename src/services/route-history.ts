@@ -18,7 +18,9 @@ import { unwrap } from "./problems.ts";
 import { checked } from "./request.ts";
 
 /** Events and changes of one step of a walk. */
-const stepEvents = 64;
+const stepEvents = 16;
+/** A page ends early rather than outgrow the 4 MiB that gRPC clients take by default. */
+const messageBytesMax = 2 << 20;
 const stepChanges = 8_192;
 
 export async function listRouteEvents(
@@ -51,7 +53,7 @@ export async function listRouteEvents(
   const events: RouteEvent[] = [];
   const pacer = new Pacer();
   let ended = false;
-  while (!ended && events.length < page.size) {
+  while (!ended && events.length < page.size && walk.bytes < messageBytesMax) {
     await pacer.rest();
     ended = walk.next(events, Math.min(stepEvents, page.size - events.length), stepChanges);
   }

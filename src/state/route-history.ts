@@ -63,6 +63,10 @@ export interface RouteEventQuery {
   readonly untilMs: number | undefined;
 }
 
+/** What an event and each of its routes take in a message, without attributes. */
+const eventBytes = 250;
+const routeBytes = 120;
+
 /** A walk over the journal, newest first. Changes that come meanwhile are not seen. */
 export class RouteEventWalk {
   private readonly routing: Routing;
@@ -70,6 +74,7 @@ export class RouteEventWalk {
   /** Newest change that was not looked at yet, and the oldest one to look at. */
   private at: number;
   private readonly end: number;
+  bytes = 0;
 
   /** @param position what `position` told of an earlier walk; empty at the start */
   static start(routing: Routing, query: RouteEventQuery, position: string): Result<RouteEventWalk> {
@@ -100,7 +105,14 @@ export class RouteEventWalk {
       if (!history.is(this.at, bestOnly ? ChangeKind.best : 0, family.index, row)) continue;
       const change = history.read(this.at);
       const isHis = [change.neighborBefore, change.neighborAfter].includes(neighbor);
-      if (neighbor === "" || isHis) out.push(routeEvent(this.routing, table, change));
+      if (neighbor !== "" && !isHis) continue;
+      const event = routeEvent(this.routing, table, change);
+      out.push(event);
+      this.bytes += eventBytes;
+      for (const attr of [change.attrBefore, change.attrAfter]) {
+        // As text an attribute set is at most some four times as long.
+        if (attr !== 0) this.bytes += routeBytes + 4 * this.routing.attributes.sizeOf(attr);
+      }
     }
     return this.at < end;
   }

@@ -120,6 +120,8 @@ export interface PastLookup {
 export interface RouteEvents {
   /** Appends up to `max` events, looking at no more than `changes` changes. @returns true at the end */
   next(out: RouteEvent[], max: number, changes: number): boolean;
+  /** About so many bytes the events appended so far take in a message. */
+  readonly bytes: number;
   /** Opaque position for a page token. */
   position(): string;
 }

@@ -198,7 +198,7 @@ export class FakeView implements CoreView {
   }
 
   routeEvents(): ReturnType<CoreView["routeEvents"]> {
-    return { ok: true, value: { next: () => true, position: () => "" } };
+    return { ok: true, value: { next: () => true, position: () => "", bytes: 0 } };
   }
 
   historyState(): ReturnType<CoreView["historyState"]> {
