@@ -1,8 +1,8 @@
 /** examples/ddos-mitigation: what the program asks for is at the edge, and nothing else. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Json, root, run, until } from "../e2e/harness.ts";
-import { Example, env, printed } from "./rig.ts";
+import { type Json, root, run } from "../e2e/harness.ts";
+import { Example, env, printed, until } from "./rig.ts";
 
 test("examples/ddos-mitigation", { timeout: 60_000 }, async (t) => {
   const example = await Example.start(t, "ddos-mitigation", "mitigator", "edge");

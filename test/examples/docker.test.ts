@@ -33,15 +33,32 @@ test("what the image holds is enough to run cairn", { timeout: 30_000 }, async (
     cpSync(join(root, source), join(opt, target), { recursive: true, filter });
   }
   for (const name of ["node_modules", "build"]) symlinkSync(join(root, name), join(opt, name));
-  for (const name of ["cairn", "peer"]) {
-    const checked = await run(join(opt, "bin/cairnd"), ["--check", join(folder, `${name}.toml`)], { env });
-    assert.equal(checked.code, 0, checked.out + checked.err);
-  }
+  const checked = await run(join(opt, "bin/cairnd"), ["--check", join(folder, "cairn.toml")], { env });
+  assert.equal(checked.code, 0, checked.out + checked.err);
   const [, health] = /^HEALTHCHECK .* CMD (\[.*\])$/m.exec(dockerfile)!;
   assert.deepEqual(JSON.parse(health), ["cairnctl", "health"]);
   const asked = await run(join(opt, "bin/cairnctl"), ["-s", join(opt, "none.sock"), "health"], { env });
   assert.match(asked.err, /no such socket/, "the command is known, and unhealthy without a daemon");
   assert.notEqual(asked.code, 0);
+});
+
+test("the two configurations are mirror images", () => {
+  const [cairn, peer] = ["cairn", "peer"].map((name) => {
+    return readFileSync(join(folder, `${name}.toml`), "utf8")
+      .split("\n")
+      .slice(1)
+      .join("\n");
+  });
+  const mirror: Readonly<Record<string, string>> = {
+    "65001": "65002",
+    "65002": "65001",
+    "192.0.2.1": "192.0.2.2",
+    "172.31.79.12": "172.31.79.11",
+  };
+  assert.equal(
+    peer,
+    cairn.replace(/65001|65002|192\.0\.2\.1|172\.31\.79\.12/g, (text) => mirror[text]),
+  );
 });
 
 test("compose.yaml agrees with the configurations", () => {
@@ -53,6 +70,7 @@ test("compose.yaml agrees with the configurations", () => {
     const { build, networks, volumes } = compose.services[name];
     assert.ok(existsSync(join(folder, build.context, build.dockerfile)));
     const config = readFileSync(join(folder, `${other}.toml`), "utf8");
+    assert.ok(config.includes('listen = ["0.0.0.0:179"]'), other);
     assert.ok(config.includes(`address = "${networks.lan.ipv4_address}"`), `${other}.toml has ${name}`);
     for (const volume of volumes) {
       const [from, to] = volume.split(":");

@@ -6,8 +6,8 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { parse } from "yaml";
-import { finallyDo, type Json, root, run, until } from "../e2e/harness.ts";
-import { Example, env, missing, printed } from "./rig.ts";
+import { finallyDo, type Json, root, run } from "../e2e/harness.ts";
+import { Example, env, missing, printed, until } from "./rig.ts";
 
 const folder = join(root, "examples/envoy-mtls");
 

@@ -1,8 +1,8 @@
 /** examples/hosting-provider: customers announce what is theirs, transit what is not invalid, and a limit ends too much. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Json, until } from "../e2e/harness.ts";
-import { Example, printed } from "./rig.ts";
+import type { Json } from "../e2e/harness.ts";
+import { Example, printed, until } from "./rig.ts";
 
 test("examples/hosting-provider", { timeout: 60_000 }, async (t) => {
   const example = await Example.start(t, "hosting-provider", "provider", "customer", "transit");

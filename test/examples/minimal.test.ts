@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
-import { root, run, until } from "../e2e/harness.ts";
-import { Example, env } from "./rig.ts";
+import { root, run } from "../e2e/harness.ts";
+import { Example, env, until } from "./rig.ts";
 
 test("examples/minimal: two routers exchange routes; examples/clients announce more", {
   timeout: 60_000,

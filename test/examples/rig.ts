@@ -1,16 +1,18 @@
 /** Runs a folder of examples/ as its README has it, with free ports and directories in place of those written there. */
 import assert from "node:assert/strict";
 import { cpSync, existsSync, globSync, mkdirSync, readFileSync, symlinkSync } from "node:fs";
+import { enableCompileCache } from "node:module";
 import net from "node:net";
 import { join } from "node:path";
 import { PassThrough, Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import type { TestContext } from "node:test";
-import { runCli } from "../../src/cli/run.ts";
-import { Daemon, root, run, scratch } from "../e2e/harness.ts";
+import { setTimeout as delay } from "node:timers/promises";
+import { Daemon, root, run, scratch, until as untilAt } from "../e2e/harness.ts";
 
-/** Compiled code is kept where bin/cairnd keeps it: half the time for each start. */
+/** Compiled code is kept where bin/cairnd keeps it: half the time for each start, and for what is imported from now on. */
 export const env = { NODE_COMPILE_CACHE: join(root, "node_modules/.cache/cairn") };
+enableCompileCache(env.NODE_COMPILE_CACHE);
 
 export interface Shell {
   readonly command: string;
@@ -117,6 +119,7 @@ async function cairnctl(line: string): Promise<{ code: number; out: string; err:
     if (quoted !== undefined) return quoted;
     return bare.includes("*") ? globSync(bare) : bare;
   });
+  const { runCli } = await import("../../src/cli/run.ts");
   const [stdout, stderr] = [new PassThrough(), new PassThrough()];
   const texts = Promise.all([text(stdout), text(stderr)]);
   const code = await runCli(words, { stdout, stderr, stdin: Readable.from([]), env: {}, uid: 1000 });
@@ -124,6 +127,16 @@ async function cairnctl(line: string): Promise<{ code: number; out: string; err:
   stderr.end();
   const [out, err] = await texts;
   return { code, out, err };
+}
+
+/** Waits until `check` is true, asking ten times a second: a daemon that is asked all the time has to answer. */
+export async function until<T>(what: string, check: () => T | Promise<T>, ms = 5_000): Promise<T> {
+  const patient = async (): Promise<T | false> => {
+    const value = await check();
+    if (!value) await delay(100);
+    return value;
+  };
+  return await untilAt(what, patient, ms);
 }
 
 /** What the command that has these words printed. */

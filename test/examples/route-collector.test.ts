@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import net from "node:net";
 import { type TestContext, test } from "node:test";
-import { finallyDo, run, until } from "../e2e/harness.ts";
+import { finallyDo, run } from "../e2e/harness.ts";
 import { BmpCollector } from "../support/bmp-collector.ts";
-import { Example, missing, printed } from "./rig.ts";
+import { Example, missing, printed, until } from "./rig.ts";
 
 test("examples/route-collector", { timeout: 60_000 }, async (t) => {
   const example = await Example.prepare(t, "route-collector");

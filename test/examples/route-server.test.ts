@@ -1,8 +1,8 @@
 /** examples/route-server: members get what they asked for, and what is not theirs goes nowhere. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Json, until } from "../e2e/harness.ts";
-import { Example, printed } from "./rig.ts";
+import type { Json } from "../e2e/harness.ts";
+import { Example, printed, until } from "./rig.ts";
 
 test("examples/route-server", { timeout: 60_000 }, async (t) => {
   const example = await Example.start(t, "route-server", "rs", "alpha", "beta", "gamma");

@@ -6,8 +6,8 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
-import { Daemon, finallyDo, root, run, scratch, until } from "../e2e/harness.ts";
-import { env, missing } from "./rig.ts";
+import { Daemon, finallyDo, root, run, scratch } from "../e2e/harness.ts";
+import { env, missing, until } from "./rig.ts";
 
 const unit = readFileSync(join(root, "examples/systemd/cairnd.service"), "utf8");
 
