@@ -19,6 +19,8 @@ export function metricsDoc(): string {
     "Served as Prometheus text at `/metrics` of the telemetry listener, and by `ControlService.GetMetrics`. Units are",
     "base units. Series of a neighbor end when the neighbor is removed. Written by `scripts/metrics-doc.ts`.",
     "",
+    "[examples/prometheus](../examples/prometheus/README.md) has alert rules and a Grafana dashboard made of these.",
+    "",
     "| metric | type | labels | meaning |",
     "|---|---|---|---|",
     ...rows,
