@@ -199,6 +199,11 @@ export class OwnerLoop implements Owner {
       case "dataplane.apply":
         this.ports.dataplane?.(effect);
         break;
+      case "fib.watch":
+      case "fib.dump":
+      case "fib.write":
+        this.ports.fib?.(effect);
+        break;
       case "kernel.watch":
       case "kernel.simulate":
         this.ports.kernel?.(effect);
@@ -208,11 +213,6 @@ export class OwnerLoop implements Owner {
     }
   }
 
-      case "fib.watch":
-      case "fib.dump":
-      case "fib.write":
-        this.ports.fib?.(effect);
-        break;
   /** Ends the loop: no more turns. */
   stop(): void {
     clearTimeout(this.timer);
