@@ -14,8 +14,9 @@ import { problemLines } from "../list-screen.ts";
 import { answerOf, clamp, type Scene, type Screen, stepOf } from "../screen.ts";
 import { clip, folded } from "../text.ts";
 import { ask, type EventsView, type TopView } from "../view.ts";
-import { datedColumns } from "./sessions.ts";
 
+/** Narrower screens show events without date and id. */
+const datedColumns = 100;
 const refreshMs = 1_000;
 const filteredMax = 300;
 const severities = ["all", "warning", "error"] as const;
@@ -64,7 +65,7 @@ export const eventsScreen: Screen = {
     if (!events) return [...head, style.dim("asking ...")];
     if (events.length === 0) return [...head, isFiltered(view.events) ? "none" : "no events yet"];
     if (view.scroll > 0) head[0] += style.dim("  back in time: G shows the newest");
-    const page = tail(events, scene, Math.max(1, size.rows - head.length) + view.scroll);
+    const page = eventTail(events, scene, Math.max(1, size.rows - head.length) + view.scroll);
     const rows = Math.min(size.rows - head.length, page.length);
     const end = Math.max(rows, page.length - view.scroll);
     return [...head.map((text) => clip(text, size.columns)), ...page.slice(end - rows, end)];
@@ -90,13 +91,13 @@ export const eventsScreen: Screen = {
     const step = stepOf(key, Math.max(1, size.rows - 2));
     if (step === 0) return undefined;
     // the end is shown first: up goes back in time
-    const length = tail(eventsOf(scene) ?? [], { size, style: plain }, Number.POSITIVE_INFINITY).length;
+    const length = eventTail(eventsOf(scene) ?? [], { size, style: plain }, Number.POSITIVE_INFINITY).length;
     return { ...view, scroll: clamp(view.scroll - step, Math.max(0, length - (size.rows - 1))) };
   },
 };
 
 /** The last lines of the events, at least so many when there are so many; long ones are folded. */
-function tail(
+export function eventTail(
   events: readonly Event[],
   { size, style }: Pick<Scene, "size" | "style">,
   count: number,

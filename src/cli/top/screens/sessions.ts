@@ -1,7 +1,6 @@
 /** The first screen: sessions with their rates, totals by family where there is room, the newest events. */
 import type { Neighbor } from "../../../gen/cairn/v1/neighbor_service_pb.ts";
 import type { RibSummary } from "../../../gen/cairn/v1/rib_service_pb.ts";
-import { eventLine } from "../../commands/events.ts";
 import { addressOf, asnOf, familySum, isUp, stateWord } from "../../commands/neighbor-view.ts";
 import { humanCount, humanDuration, safeText } from "../../human.ts";
 import { stateTone } from "../../style.ts";
@@ -10,12 +9,12 @@ import { neighborActions } from "../actions.ts";
 import type { Rates } from "../model.ts";
 import { flapsOf, selectedNeighbor, shownNeighbors } from "../neighbors.ts";
 import { clamp, type Key, type Scene, type Screen, stepOf } from "../screen.ts";
-import { clip, rateText, sparkline, windowStart } from "../text.ts";
+import { clip, folded, rateText, sparkline, windowStart } from "../text.ts";
 import { ask, open, sortNames, type TopView } from "../view.ts";
+import { eventTail } from "./events.ts";
 import { openRib } from "./rib.ts";
 
-/** Narrower screens show events without their date, and short sparklines. */
-export const datedColumns = 100;
+/** Narrower screens have short sparklines, and none of what is sent. */
 const wideColumns = 160;
 const eventLinesMin = 8;
 /** Where sessions leave room. */
@@ -69,15 +68,15 @@ function lines(scene: Scene): string[] {
   if (!endless) {
     // why a session is down must be readable however narrow the screen is
     const cut = shown.filter((neighbor, i) => !isUp(neighbor) && !out[i + 1].includes(noteOf(neighbor)));
-    const why = cut.map((neighbor) => style.warn(`   ${addressOf(neighbor)}: ${noteOf(neighbor)}`));
-    for (const line of [...why, "", ...model.hints.map(style.dim)]) if (out.length < room) out.push(line);
+    const why = cut.map((neighbor) => `   ${addressOf(neighbor)}: ${noteOf(neighbor)}`);
+    for (const line of [...folded(why, size.columns).map(style.warn), "", ...model.hints.map(style.dim)])
+      if (out.length < room) out.push(line);
     while (out.length < room) out.push("");
   }
   out.push(...families);
   const hidden = rows.length - shown.length;
   out.push(style.dim(hidden > 0 ? `-- events -- (${hidden} more neighbors above or below)` : "-- events --"));
-  for (const event of model.events.slice(-eventRoom))
-    out.push(eventLine(event, style, size.columns < datedColumns));
+  out.push(...eventTail(model.events, scene, eventRoom).slice(-eventRoom));
   return out.map((line) => clip(line, size.columns));
 }
 
