@@ -14,6 +14,7 @@ import { asOptions } from "./as-options/suite.ts";
 import { frrPrograms } from "./bfd/frr.ts";
 import { bfdWith } from "./bfd/suite.ts";
 import { bird } from "./bird/peer.ts";
+import { bmp } from "./bmp/suite.ts";
 import { confederation } from "./confederation/suite.ts";
 import { dampsLikeFrr } from "./damping/suite.ts";
 import { ownsItsPart, waitsForDevices, withoutPrivilege } from "./dataplane/suite.ts";
@@ -156,6 +157,10 @@ const suites: readonly Suite[] = [
         run: rpki,
       },
     ],
+  },
+  {
+    name: "bmp",
+    scenarios: [{ name: "read by tshark", programs: [...programsOf.bird, "tcpdump", "tshark"], run: bmp }],
   },
   { name: "protection", scenarios: routerScenarios((kind) => kind, ["frr", "bird"], protects) },
   {
