@@ -183,8 +183,9 @@ class Capture {
 
   read(): Dissected[] {
     const words = ["-r", this.#file, "-d", `tcp.port==${port},bmp`, "-Y", "bmp", "-T", "pdml"];
-    const options = { maxBuffer: 1 << 28, stdio: ["ignore", "pipe", "ignore"] } as const;
-    return messagesOf(execFileSync("tshark", words, options).toString());
+    return messagesOf(
+      execFileSync("tshark", words, { maxBuffer: 1 << 28, stdio: ["ignore", "pipe", "ignore"] }).toString(),
+    );
   }
 }
 
