@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { type Json, root, run } from "../e2e/harness.ts";
 import { Example, env, printed, until } from "./rig.ts";
 
-test("examples/ddos-mitigation", { timeout: 60_000 }, async (t) => {
+test("examples/ddos-mitigation", { timeout: 120_000 }, async (t) => {
   const example = await Example.start(t, "ddos-mitigation", "mitigator", "edge");
   const mitigator = example.at("mitigator");
   const edge = example.at("edge");
@@ -13,7 +13,7 @@ test("examples/ddos-mitigation", { timeout: 60_000 }, async (t) => {
     async () => {
       return (await mitigator.neighbor("127.0.0.2")).state.sessionState === "SESSION_STATE_ESTABLISHED";
     },
-    20_000,
+    40_000,
   );
 
   const done = await example.readme();

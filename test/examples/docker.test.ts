@@ -14,7 +14,7 @@ const copies = [...dockerfile.matchAll(/^COPY (?!--from)(.+) (\S+)$/gm)].flatMap
   from.split(" ").map((source) => ({ source, to })),
 );
 
-test("what the image holds is enough to run cairn", { timeout: 30_000 }, async (t) => {
+test("what the image holds is enough to run cairn", { timeout: 60_000 }, async (t) => {
   assert.ok(copies.length > 8);
   const admitted = readFileSync(join(folder, "Dockerfile.dockerignore"), "utf8").match(/(?<=^!).+$/gm) ?? [];
   const opt = join(scratch(t), "cairn");

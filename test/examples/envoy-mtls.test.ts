@@ -13,7 +13,7 @@ const folder = join(root, "examples/envoy-mtls");
 
 test("examples/envoy-mtls with HAProxy", {
   skip: missing("haproxy", "openssl", "curl"),
-  timeout: 60_000,
+  timeout: 120_000,
 }, async (t) => {
   const example = await Example.start(t, "envoy-mtls", "router");
   const commands = example.commands();

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import type { Json } from "../e2e/harness.ts";
 import { Example, printed, until } from "./rig.ts";
 
-test("examples/hosting-provider", { timeout: 60_000 }, async (t) => {
+test("examples/hosting-provider", { timeout: 120_000 }, async (t) => {
   const example = await Example.start(t, "hosting-provider", "provider", "customer", "transit");
   const provider = example.at("provider");
   await until(
@@ -14,7 +14,7 @@ test("examples/hosting-provider", { timeout: 60_000 }, async (t) => {
       const up = neighbors.filter(({ state }: Json) => state.sessionState === "SESSION_STATE_ESTABLISHED");
       return up.length === 2;
     },
-    20_000,
+    40_000,
   );
   await until(
     "VRPs are there",

@@ -6,7 +6,7 @@ import { root, run } from "../e2e/harness.ts";
 import { Example, env, until } from "./rig.ts";
 
 test("examples/minimal: two routers exchange routes; examples/clients announce more", {
-  timeout: 60_000,
+  timeout: 120_000,
 }, async (t) => {
   const example = await Example.start(t, "minimal", "left", "right");
   const [left, right] = [example.at("left"), example.at("right")];
@@ -15,7 +15,7 @@ test("examples/minimal: two routers exchange routes; examples/clients announce m
   await until(
     "both have both",
     async () => `${await left.best()} ${await right.best()}` === `${both} ${both}`,
-    20_000,
+    40_000,
   );
   const { routes } = await right.call("RibService/LookupRoute", { target: "198.51.100.9" });
   assert.equal(routes.length, 1);

@@ -130,7 +130,7 @@ async function cairnctl(line: string): Promise<{ code: number; out: string; err:
 }
 
 /** Waits until `check` is true, asking ten times a second: a daemon that is asked all the time has to answer. */
-export async function until<T>(what: string, check: () => T | Promise<T>, ms = 5_000): Promise<T> {
+export async function until<T>(what: string, check: () => T | Promise<T>, ms = 15_000): Promise<T> {
   const patient = async (): Promise<T | false> => {
     const value = await check();
     if (!value) await delay(100);

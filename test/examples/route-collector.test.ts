@@ -6,12 +6,12 @@ import { finallyDo, run } from "../e2e/harness.ts";
 import { BmpCollector } from "../support/bmp-collector.ts";
 import { Example, missing, printed, until } from "./rig.ts";
 
-test("examples/route-collector", { timeout: 60_000 }, async (t) => {
+test("examples/route-collector", { timeout: 120_000 }, async (t) => {
   const example = await Example.prepare(t, "route-collector");
   const analysis = await bmpListener(t, example.otherPort);
   await example.up(t, "collector", "feeder");
   const collector = example.at("collector");
-  await until("the feeder is there", async () => (await neighbors()).includes("127.0.0.2"), 20_000);
+  await until("the feeder is there", async () => (await neighbors()).includes("127.0.0.2"), 40_000);
   async function neighbors(): Promise<string[]> {
     const { neighbors: all = [] } = await collector.call("NeighborService/ListNeighbors");
     return all.map(({ spec }: { spec: { address: string } }) => spec.address);

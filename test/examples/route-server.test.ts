@@ -4,7 +4,7 @@ import { test } from "node:test";
 import type { Json } from "../e2e/harness.ts";
 import { Example, printed, until } from "./rig.ts";
 
-test("examples/route-server", { timeout: 60_000 }, async (t) => {
+test("examples/route-server", { timeout: 120_000 }, async (t) => {
   const example = await Example.start(t, "route-server", "rs", "alpha", "beta", "gamma");
   const rs = example.at("rs");
   await until(
@@ -13,7 +13,7 @@ test("examples/route-server", { timeout: 60_000 }, async (t) => {
       const { neighbors } = await rs.call("NeighborService/ListNeighbors");
       return neighbors.every(({ state }: Json) => state.sessionState === "SESSION_STATE_ESTABLISHED");
     },
-    20_000,
+    40_000,
   );
   await until(
     "VRPs are there",

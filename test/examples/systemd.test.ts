@@ -16,7 +16,7 @@ const exposureMax = 25;
 
 test("systemd takes the unit and finds little exposed", {
   skip: missing("systemd-analyze"),
-  timeout: 30_000,
+  timeout: 60_000,
 }, async (t) => {
   const file = join(scratch(t), "cairnd.service");
   writeFileSync(
@@ -35,7 +35,7 @@ test("systemd takes the unit and finds little exposed", {
 
 test("the command of the unit tells systemd when it is ready and when it stops", {
   skip: missing("python3"),
-  timeout: 30_000,
+  timeout: 60_000,
 }, async (t) => {
   const [, options = ""] =
     /^ExecStart=\/opt\/cairn\/bin\/cairnd \/etc\/cairn\/cairn\.toml (.*)$/m.exec(unit) ?? [];
