@@ -197,6 +197,7 @@ export class OwnerLoop implements Owner {
         this.ports.exit(effect.code);
         break;
       case "dataplane.apply":
+      case "dataplane.watch":
         this.ports.dataplane?.(effect);
         break;
       case "fib.watch":

@@ -37,7 +37,7 @@ test("every RPC has an access class", () => {
 test("RPCs that change something are not readable ones", () => {
   for (const [name, method] of servedMethods()) {
     const reads =
-      /\/(Get|List|Watch|Stream|Lookup|Explain|Test|Check|Plan|Diff|Export|Validate|Blame|Describe|ServerReflectionInfo)/.test(
+      /\/(Get|List|Watch|Stream|Lookup|Explain|Test|Check|Plan|Diff|Export|Validate|Blame|Describe|Verify|ServerReflectionInfo)/.test(
         name,
       );
     const accessClass = accessClassOf(method);

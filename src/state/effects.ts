@@ -101,12 +101,23 @@ export type Effect =
   | { readonly kind: "mrt.close"; readonly file: MrtFileId; readonly keep: boolean }
   /** Rows to make durable in one database transaction, answered by `store.committed` or `store.failed`. */
   | { readonly kind: "store.persist"; readonly seq: number; readonly rows: readonly StoreRow[] }
+  /** Artifacts to be told of by `dataplane.facts`, now and when they change, and those that are no longer of interest. */
+  | {
+      readonly kind: "dataplane.watch";
+      readonly watch: readonly ArtifactName[];
+      readonly unwatch: readonly ArtifactName[];
+    }
   /** Change the kernel, in this order; answered by `dataplane.applied`. */
   | {
       readonly kind: "dataplane.apply";
       readonly batch: number;
       readonly operations: readonly KernelOperation[];
     }
+  /** Sets of routes to be told of by `fib.moved` from now on, all of them. */
+  | { readonly kind: "fib.watch"; readonly scopes: readonly FibScope[] }
+  /** Tell all routes of a set, answered by `fib.dumped`; and change some, answered by `fib.written`. */
+  | ({ readonly kind: "fib.dump"; readonly size: AddressSize } & FibScope)
+  | { readonly kind: "fib.write"; readonly batch: FibBatch }
   | { readonly kind: "reply"; readonly call: CallId; readonly outcome: MutationOutcome | OperationOutcome }
   | {
       readonly kind: "log";
@@ -115,11 +126,6 @@ export type Effect =
       readonly fields: Readonly<Record<string, string | number | boolean>>;
     }
   /** End the process with this exit code, after earlier effects are carried out. */
-  /** Sets of routes to be told of by `fib.moved` from now on, all of them. */
-  | { readonly kind: "fib.watch"; readonly scopes: readonly FibScope[] }
-  /** Tell all routes of a set, answered by `fib.dumped`; and change some, answered by `fib.written`. */
-  | ({ readonly kind: "fib.dump"; readonly size: AddressSize } & FibScope)
-  | { readonly kind: "fib.write"; readonly batch: FibBatch }
   | { readonly kind: "exit"; readonly code: number };
 
 /** Collects the effects of a turn. The shell drains it and hands it in again. */

@@ -310,12 +310,12 @@ export class Speaker implements Host {
       case "dataplane.apply":
       case "dataplane.watch":
       case "kernel.simulate":
-        break;
-      default:
-        this.world.tcp(this.index, effect);
       case "fib.watch":
       case "fib.dump":
       case "fib.write":
+        break;
+      default:
+        this.world.tcp(this.index, effect);
     }
   }
 }
