@@ -32,6 +32,12 @@ const settleMs = 5;
 const countersMs = 5000;
 /** Operations that are left out of a transaction one after the other because nft refuses them. */
 const refusalsMax = 20;
+/** Attempts with a fresh look when another hand was faster. */
+const staleMax = 3;
+/** A table that could not be listed is looked at again after this. */
+const againMs = 200;
+/** What is shown of a command that nft refuses. */
+const commandTextMax = 300;
 /** nft is given up on after this. */
 const timeoutMs = 30_000;
 const NETLINK_NETFILTER = 12;
@@ -42,7 +48,19 @@ const NFTA_TABLE = 1;
 
 const run = promisify(execFile);
 
-type Refusal = Pick<KernelOutcome, "error" | "detail">;
+/** Why nft did not do something. */
+interface Refusal extends Pick<KernelOutcome, "error" | "detail"> {
+  /** Index of the operation that it is about, where that is known. */
+  readonly operation?: number | undefined;
+  /** It was meant for the table as it was a moment before. */
+  readonly isStale?: boolean;
+  /** There is no nft. */
+  readonly isMissing?: boolean;
+}
+
+function isRefusal(result: Ruleset | Refusal): result is Refusal {
+  return "error" in result;
+}
 
 export class NftTable {
   private readonly host: NftTableHost;
@@ -101,7 +119,7 @@ export class NftTable {
     this.host.later(settleMs, () => {
       void this.inTurn(async () => {
         this.lookIsDue = false;
-        this.tell((await this.list()) ?? emptyRuleset);
+        this.seen(await this.list());
       });
     });
   }
@@ -132,33 +150,29 @@ export class NftTable {
       const outcomes = new Map<number, Refusal>();
       let left = operations.map((_, i) => i);
       for (let tries = 0; left.length > 0; tries++) {
-        const held = (await this.list()) ?? emptyRuleset;
-        const commands = transaction(
-          held,
-          left.map((i) => operations[i]),
-          this.asAsked,
-        );
-        const refused = commands.length === 0 ? undefined : await this.commit(commands);
+        const held = await this.list();
+        const wanted = left.map((i) => operations[i]);
+        const commands = isRefusal(held) ? [] : transaction(held, wanted, this.asAsked);
+        const refused = isRefusal(held) ? held : commands.length > 0 && (await this.commit(commands));
         if (!refused) break;
+        if (refused.isStale && tries < staleMax) continue;
         const culprit = tries < refusalsMax ? refused.operation : undefined;
         const failed = culprit === undefined ? left : [left[culprit]];
-        for (const i of failed) outcomes.set(i, refused);
+        for (const i of failed) outcomes.set(i, { error: refused.error, detail: refused.detail });
         left = left.filter((i) => !failed.includes(i));
       }
       const now = await this.list();
-      if (now)
-        this.learn(
-          now,
-          left.map((i) => operations[i]),
-        );
-      this.tell(now ?? emptyRuleset);
+      if (!isRefusal(now)) {
+        const taken = left.map((i) => operations[i]);
+        this.learn(now, taken);
+      }
+      this.seen(now);
       return operations.map((_, i) => outcomes.get(i) ?? { error: "", detail: "" });
     });
   }
 
-  private async commit(
-    commands: readonly Command[],
-  ): Promise<(Refusal & { operation: number | undefined }) | undefined> {
+  /** @returns undefined for success */
+  private async commit(commands: readonly Command[]): Promise<Refusal | undefined> {
     const folder = await mkdtemp(path.join(tmpdir(), "cairn-nft-"));
     const file = path.join(folder, "transaction");
     try {
@@ -168,27 +182,35 @@ export class NftTable {
     } catch (thrown) {
       const refusal = refusalOf(thrown);
       const line = /:(\d+):\d+-\d+: Error: (.*)/.exec(refusal.detail);
-      if (!line) return { ...refusal, operation: undefined };
-      const command = commands.at(Number(line[1]) - 1);
-      const isOthers = refusal.error === "EPERM" || command?.operation === undefined;
-      const detail = isOthers ? line[2] : `${line[2]}: ${command.text.slice(0, 300)}`;
-      return { error: refusal.error, detail, operation: isOthers ? undefined : command.operation };
+      const command = line ? commands.at(Number(line[1]) - 1) : undefined;
+      if (!line || !command) return refusal;
+      // Another hand took the rule away after the table was listed.
+      const isStale = / handle \d+/.test(command.text) && line[2].includes("No such file");
+      const detail = `${line[2]}: ${command.text.slice(0, commandTextMax)}`;
+      return { error: refusal.error, detail, operation: command.operation, isStale };
     } finally {
       await rm(folder, { recursive: true, force: true });
     }
   }
 
-  /** @returns undefined when there is no such table, or nft cannot tell */
-  private async list(): Promise<Ruleset | undefined> {
+  /** The table as it is; empty when there is none, or nobody may tell. */
+  private async list(): Promise<Ruleset | Refusal> {
     try {
       const { stdout } = await run("nft", ["-a", "list", "table", ...ownTable.split(" ")], {
         maxBuffer: 1 << 28,
         timeout: timeoutMs,
       });
       return readRuleset(stdout);
-    } catch {
-      return undefined;
+    } catch (thrown) {
+      const refusal = refusalOf(thrown);
+      const isEmpty = refusal.isMissing || refusal.error === "EPERM" || /No such file/.test(refusal.detail);
+      return isEmpty ? emptyRuleset : refusal;
     }
+  }
+
+  private seen(now: Ruleset | Refusal): void {
+    if (!isRefusal(now)) this.tell(now);
+    else this.host.later(againMs, () => this.look());
   }
 
   private readonly asAsked = (text: string): string => this.words.get(text) ?? text;
@@ -238,7 +260,8 @@ const errors: readonly (readonly [string, string])[] = [
 
 function refusalOf(thrown: unknown): Refusal {
   const { code, stderr = "" } = thrown as { code?: unknown; stderr?: string };
-  if (code === "ENOENT") return { error: "EOPNOTSUPP", detail: "the program nft is not installed" };
+  if (code === "ENOENT")
+    return { error: "EOPNOTSUPP", detail: "the program nft is not installed", isMissing: true };
   const error = errors.find(([text]) => stderr.includes(text))?.[1] ?? "EINVAL";
   if (error === "EPERM") return { error, detail: "cairnd needs the capability CAP_NET_ADMIN" };
   return { error, detail: stderr.trim().split("\n")[0] || String(thrown) };
