@@ -22,6 +22,8 @@ interface Place {
   readonly startRevision: number;
   /** The whole table was told, and that it was. */
   ended: boolean;
+  /** Revision of the table when there was nothing left to be told. */
+  seen: number;
 }
 
 /** RFC 9069 4.4: tells the Loc-RIB of one routing instance from those of others. */
@@ -43,7 +45,8 @@ export class LocRibFeed {
       const cursor: RouteCursor = { table, marker, onChange: undefined };
       watchers.addCursor(cursor);
       const stream = run.streamOf(this.peer, [0], table, { fourOctetAs: true, addPath: 0 });
-      return { table, cursor, stream, startRevision: table.changes.revision, ended: false };
+      const { revision } = table.changes;
+      return { table, cursor, stream, startRevision: revision, ended: false, seen: revision };
     });
   }
 
@@ -63,7 +66,7 @@ export class LocRibFeed {
   }
 
   get hasWork(): boolean {
-    return this.places.some((place) => !place.ended || this.behind(place) > 0);
+    return this.places.some(hasMore);
   }
 
   /** The whole of all tables was told. */
@@ -73,11 +76,11 @@ export class LocRibFeed {
 
   /** Changes that were not told. */
   get lag(): number {
-    return this.places.reduce((sum, place) => sum + this.behind(place), 0);
-  }
-
-  private behind({ table: { changes }, cursor }: Place): number {
-    return (changes.revision - changes.revisionOf[cursor.marker]) >>> 0;
+    return this.places.reduce((sum, place) => {
+      const { changes } = place.table;
+      const behind = (changes.revision - changes.revisionOf[place.cursor.marker]) >>> 0;
+      return hasMore(place) ? sum + behind : sum;
+    }, 0);
   }
 
   /**
@@ -89,7 +92,7 @@ export class LocRibFeed {
     let looked = 0;
     for (const place of this.places) {
       const { table, cursor, stream, startRevision } = place;
-      if (place.ended && this.behind(place) === 0) continue;
+      if (!hasMore(place)) continue;
       const { changes, paths } = table;
       let last = 0;
       let row = changes.next[cursor.marker];
@@ -101,7 +104,9 @@ export class LocRibFeed {
         else if (after(changes.revisionOf[row], startRevision)) this.run.add(sink, stream, 0, nowS, row, 0);
       }
       if (last !== 0) changes.moveAfter(cursor.marker, last);
-      if (row !== 0 || place.ended) continue;
+      if (row !== 0) continue;
+      place.seen = changes.revision;
+      if (place.ended) continue;
       place.ended = true;
       this.run.flush(sink);
       ended(stream.writer.endOfRib());
@@ -112,4 +117,8 @@ export class LocRibFeed {
   close(): void {
     for (const { cursor } of this.places) this.watchers.removeCursor(cursor);
   }
+}
+
+function hasMore({ table, ended, seen }: Place): boolean {
+  return !ended || table.changes.revision !== seen;
 }
