@@ -13,7 +13,7 @@ import {
   wayText,
 } from "./messages.ts";
 
-const errnos = { noEntry: 2, noProcess: 3, exists: 17 } as const;
+const errnos = { noEntry: 2, noProcess: 3, busy: 16, exists: 17 } as const;
 
 interface Entry {
   readonly way: FibWay;
@@ -26,10 +26,13 @@ export class FakeFib {
   /** An errno for a route that is to be refused; 0 lets it through. */
   refuse: (prefix: string, way: FibWay) => number = () => 0;
   writes = 0;
+  /** As the writer for Linux: after another hand was noticed nothing is replaced before all is read again. */
+  private readonly doubtful = new Set<string>();
 
   /** Another hand. @param way undefined takes it away */
   set(scope: FibScope, prefix: string, way: FibWay | undefined, ours: boolean): void {
     const key = `${scope.table} ${scope.metric} ${prefix}`;
+    for (const size of [4, 16]) this.doubtful.add(`${scope.table} ${scope.metric} ${size}`);
     if (way) this.routes.set(key, { way, ours });
     else this.routes.delete(key);
   }
@@ -84,6 +87,8 @@ export class FakeFib {
     const way = batch.ways[batch.wayOf[row]];
     const refused = this.refuse(prefix, way);
     if (refused !== 0) return refused;
+    const isDoubtful = this.doubtful.has(`${batch.table} ${batch.metric} ${batch.size}`);
+    if (verb === FibVerb.replace && isDoubtful) return errnos.busy;
     if (verb === FibVerb.create && there) return errnos.exists;
     if (verb === FibVerb.replace && !there) return errnos.noEntry;
     this.routes.set(key, { way, ours: true });
@@ -91,6 +96,7 @@ export class FakeFib {
   }
 
   dump(scope: FibScope, size: AddressSize): FibDump {
+    this.doubtful.delete(`${scope.table} ${scope.metric} ${size}`);
     const found = [...this.ours(scope)].filter(([prefix]) => prefix.split("/")[0].split(".").length === size);
     const ways: FibWay[] = [];
     const places = new Map<string, number>();

@@ -43,6 +43,8 @@ const MSG_TRUNC = 0x20;
 const EAGAIN = -11;
 const ENOBUFS = -105;
 const READABLE = 1;
+/** EBUSY: not asked of the kernel at all. */
+const busy = 16;
 
 export class FibKernel {
   private readonly calls: NetlinkCalls;
@@ -53,6 +55,11 @@ export class FibKernel {
   private readonly writer = new FibWriter();
   private readonly asker = new NetlinkWriter();
   private scopes: readonly FibScope[] = [];
+  /**
+   * Sets of routes that another hand was at since they were last read: the kernel would replace a route of somebody else
+   * just as well, so nothing is replaced before they are read again.
+   */
+  private readonly doubtful = new Set<string>();
   private sequence = 1;
   // What the call under way waits for.
   private firstSequence = 0;
@@ -100,16 +107,25 @@ export class FibKernel {
     this.drain();
     for (let from = 0; from < batch.count; from += requestsPerSend) {
       const to = Math.min(batch.count, from + requestsPerSend);
-      this.begin(to - from);
+      const doubtful = this.doubtful.has(doubtKey(batch, batch.size));
+      let last = to - 1;
+      while (doubtful && last >= from && batch.verbs[last] === FibVerb.replace) last--;
+      this.begin(last - from + 1);
       this.writer.reset();
       for (let row = from; row < to; row++) {
+        if (doubtful && batch.verbs[row] === FibVerb.replace) {
+          this.failures.push({ row: row - from, errno: busy });
+          continue;
+        }
         const isDelete = batch.verbs[row] === FibVerb.delete;
         const place = batch.wayOf[row];
         const tail = isDelete ? bare : tails[place];
         const type = isDelete ? unicast : batch.ways[place].type;
-        this.writer.route(batch, row, tail, type, this.firstSequence + row - from, row === to - 1);
+        this.writer.route(batch, row, tail, type, this.firstSequence + row - from, row === last);
       }
-      const errno = this.send(this.writer.bytes.subarray(0, this.writer.length));
+      const isNone = last < from;
+      const errno = isNone ? 0 : this.send(this.writer.bytes.subarray(0, this.writer.length));
+      if (isNone) this.isAnswered = true;
       if (errno !== 0) {
         failure = `routes cannot be sent to the kernel: ${this.host.errnoName(errno)}`;
         for (let row = from; row < batch.count; row++) {
@@ -138,6 +154,7 @@ export class FibKernel {
     let failure = "";
     for (let attempt = 0; attempt < dumpAttempts; attempt++) {
       this.drain();
+      this.doubtful.delete(doubtKey(scope, size));
       this.begin(1);
       const dump = { reader: new FibDumpReader(scope, size), errno: 0, disturbed: false };
       this.dump = dump;
@@ -206,7 +223,15 @@ export class FibKernel {
 
   private overrun(): void {
     this.isLost = true;
-    for (const { table } of this.scopes) this.host.moved({ table, ours: true });
+    for (const { table } of this.scopes) this.movedOurs(table);
+  }
+
+  private movedOurs(table: number): void {
+    for (const scope of this.scopes) {
+      if (scope.table !== table) continue;
+      for (const size of [4, 16] as const) this.doubtful.add(doubtKey(scope, size));
+    }
+    this.host.moved({ table, ours: true });
   }
 
   private readonly take = (message: Message): void => {
@@ -243,10 +268,14 @@ export class FibKernel {
       if (scope.table !== table) continue;
       // One that takes the place of ours is told of, the one that gives way is not.
       const replaces = (flags & MessageFlag.replace) !== 0 && scope.metric === metric;
-      if (isOwn || replaces) this.host.moved({ table, ours: true });
+      if (isOwn || replaces) this.movedOurs(table);
       else if (type === RouteMessage.delRoute) this.host.moved({ table, ours: false });
     }
   }
+}
+
+function doubtKey({ table, metric }: FibScope, size: AddressSize): string {
+  return `${table} ${metric} ${size}`;
 }
 
 const noEntry = 2;

@@ -26,7 +26,7 @@ import type { RecipeId, Recipes } from "./recipes.ts";
 import type { WayId, Ways } from "./ways.ts";
 
 /** Linux errno numbers that mean more than "no". */
-export const Errno = { noEntry: 2, noProcess: 3, exists: 17 } as const;
+export const Errno = { noEntry: 2, noProcess: 3, busy: 16, exists: 17 } as const;
 
 const Mark = {
   queued: 1,
@@ -327,6 +327,9 @@ export class FibFamily {
         // What was to be replaced is not there: made anew.
         this.hold(row, 0);
         this.settle(row);
+      } else if (errno === Errno.busy && this.installed[row] !== 0) {
+        // Another hand was noticed: the dump that follows says what there is.
+        doubtful = true;
       } else {
         if (errno === Errno.exists && this.errno[row] === 0) doubtful = true;
         this.setErrno(row, errno);

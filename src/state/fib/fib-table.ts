@@ -60,8 +60,8 @@ export class FibTable {
   retryMs = 0;
   /** Why the kernel cannot be written to at all. */
   failure = "";
-  /** Another hand was noticed since the last dump. */
-  drifts = false;
+  /** By family index: another hand was noticed since the last dump. */
+  readonly drifts: boolean[] = [false, false];
 
   constructor(scope: FibScope, host: FibTableHost) {
     this.scope = scope;

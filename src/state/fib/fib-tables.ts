@@ -213,7 +213,7 @@ export class FibTables {
     for (const fib of this.byKey.values()) {
       if (fib.scope.table !== table) continue;
       if (ours) {
-        fib.drifts = true;
+        fib.drifts.fill(true);
         this.ask(fib, settleMs);
       } else if (fib.families.some(({ counts }) => counts.conflicts > 0)) {
         fib.retryAtMs = Math.min(fib.retryAtMs, this.host.nowMs() + settleMs);
@@ -275,11 +275,13 @@ export class FibTables {
 
   /** When `run` is wanted next, monotonic milliseconds. */
   nextMs(): number {
-    if (!this.enabled) return Number.POSITIVE_INFINITY;
+    const nowMs = this.host.nowMs();
     let next = this.judgeAtMs;
     for (const fib of this.byKey.values()) {
-      next = Math.min(next, fib.retryAtMs, ...(this.underWay ? [] : fib.staleAtMs));
-      if (this.isWaiting(fib)) next = Math.min(next, this.settleByMs);
+      const waits = this.isWaiting(fib) ? [this.settleByMs] : [];
+      // What is due and cannot be done yet waits for an input and not for a time.
+      for (const atMs of [fib.retryAtMs, ...fib.staleAtMs, ...waits])
+        if (atMs > nowMs) next = Math.min(next, atMs);
     }
     return next;
   }
@@ -309,7 +311,9 @@ export class FibTables {
     const { surprises, surprise } = family;
     family.surprises = 0;
     fib.known[index] = true;
-    if (isFirst || surprises === 0 || !fib.drifts) return;
+    const isNoticed = fib.drifts[index];
+    fib.drifts[index] = false;
+    if (isFirst || surprises === 0 || !isNoticed) return;
     this.counts.drifts += surprises;
     const bytes = new Uint8Array(family.size);
     if (family.isRow(surprise)) family.prefixes.writeAddress(surprise, bytes, 0);
@@ -320,11 +324,12 @@ export class FibTables {
     const summary = `${surprises} routes of FibTable/${fib.name} were altered by somebody else, such as ${prefix}; they are put right`;
     const facts = { table: String(fib.scope.table), routes: String(surprises), prefix };
     this.host.event("cairn.dataplane.fib.drifted", `${kind}/${fib.name}`, 2, summary, facts);
-    fib.drifts = false;
   }
 
   private isGone(fib: FibTable): boolean {
-    return fib.known.every(Boolean) && !fib.drifts && fib.isEmpty && this.underWay?.table !== fib;
+    return (
+      fib.known.every(Boolean) && !fib.drifts.some(Boolean) && fib.isEmpty && this.underWay?.table !== fib
+    );
   }
 
   private forget(fib: FibTable): void {
