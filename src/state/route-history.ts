@@ -195,24 +195,26 @@ function routeEvent(routing: Routing, table: RouteTable, change: RouteChange): R
 }
 
 function bestText(change: RouteChange, decidedBy: string): string {
-  const { neighborBefore: from, neighborAfter: to, cause } = change;
+  const { neighborBefore, neighborAfter, pathIdBefore, pathIdAfter, cause } = change;
   const why = bestCauseText[cause];
-  if (from === "") return `best path: none -> ${to}; ${why}`;
-  if (to === "") return `best path: ${from} -> none; ${why}`;
-  const isSame = from === to && change.pathIdBefore === change.pathIdAfter;
-  if (isSame) return `best path: still from ${to}, changed; ${why}`;
-  return `best path: ${from} -> ${to}${decidedBy === "" ? "" : ` by ${decidedBy}`}; ${why}`;
+  const from = pathName(neighborBefore, pathIdBefore);
+  const to = pathName(neighborAfter, pathIdAfter);
+  if (from === to) return `best path: still from ${to}, changed; ${why}`;
+  return `best path: ${from || "none"} -> ${to || "none"}${decidedBy === "" ? "" : ` by ${decidedBy}`}; ${why}`;
+}
+
+function pathName(neighbor: string, pathId: number): string {
+  return pathId === 0 ? neighbor : `${neighbor} (path id ${pathId})`;
 }
 
 function pathText(change: RouteChange): string {
   const { kind, cause, reasonBefore, reasonAfter } = change;
-  const name = change.neighborAfter || change.neighborBefore;
-  const id = change.pathIdAfter === 0 ? "" : ` (path id ${change.pathIdAfter})`;
+  const name = pathName(change.neighborAfter || change.neighborBefore, change.pathIdAfter);
   const refused = reasonAfter === 0 ? "" : `, refused: ${rejectReasonText[reasonAfter]}`;
-  if (kind === ChangeKind.added) return `path from ${name}${id} added${refused}`;
-  if (kind === ChangeKind.withdrawn) return `path from ${name}${id} gone; ${goneText(cause)}`;
+  if (kind === ChangeKind.added) return `path from ${name} added${refused}`;
+  if (kind === ChangeKind.withdrawn) return `path from ${name} gone; ${goneText(cause)}`;
   const accepted = reasonBefore !== 0 && reasonAfter === 0 ? ", accepted now" : "";
-  return `path from ${name}${id} changed${refused}${accepted}; ${causeText[cause]}`;
+  return `path from ${name} changed${refused}${accepted}; ${causeText[cause]}`;
 }
 
 function goneText(cause: ChangeCause): string {

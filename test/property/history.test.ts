@@ -10,6 +10,7 @@ import { type Random, seededRandom } from "../../src/base/random.ts";
 import { AddPath_Send } from "../../src/gen/cairn/v1/neighbor_service_pb.ts";
 import { type RouteEvent, RouteEvent_Kind } from "../../src/gen/cairn/v1/rib_service_pb.ts";
 import { type Route, RouteFilterSchema } from "../../src/gen/cairn/v1/types_pb.ts";
+import { emptyState } from "../../src/state/core.ts";
 import { RouteBatch } from "../../src/state/route-batch.ts";
 import { type Family, ipv4Unicast, ipv6Unicast } from "../../src/wire/family.ts";
 import { CoreRig, type Peer } from "../rfc/core-rig.ts";
@@ -228,6 +229,8 @@ suite("the journal of routes", () => {
   });
 });
 
+const linkPrefix = { bytes: Uint8Array.of(192, 0, 2, 1), length: 24 };
+
 function eventsOf(rig: CoreRig, prefix: string): RouteEvent[] {
   const [address, length] = prefix.split("/");
   const bytes = Uint8Array.from(address.split(".").map(Number));
@@ -315,6 +318,35 @@ suite("what happened to a prefix", () => {
       "best path: 192.0.2.2 -> 192.0.2.3 by med; how the best path is chosen changed, or what it rests on",
       "path from 192.0.2.3 changed, refused: import policy; checks and import policy ran again",
       "best path: 192.0.2.3 -> 192.0.2.2; checks and import policy ran again",
+    ]);
+  });
+
+  test("a next hop that is found, a link that goes down, and a path that comes twice by Add-Path", () => {
+    const rig = new CoreRig({ historyChanges: 1000 }, emptyState, "memory");
+    const simulate = (up: boolean): void => {
+      rig.simulate({ links: [{ name: "eth0", up, addresses: [linkPrefix] }], routes: [] });
+      rig.advance(10_000);
+    };
+    simulate(true);
+    const addPath = [{ family: "ipv4-unicast", receive: true }];
+    const one = rig.peer("192.0.2.2", { remoteAsn: 65002, addPath }, { addPath: true });
+    one.announce([`1 ${prefix}`, `2 ${prefix}`]);
+    simulate(false);
+    const refused = "refused: next hop cannot be reached (RFC 4271 9.1.2)";
+    const found = [
+      "path from 192.0.2.2 (path id 2) changed, accepted now; its next hop changed",
+      "best path: none -> 192.0.2.2 (path id 2); a next hop changed",
+      "path from 192.0.2.2 (path id 1) changed, accepted now; its next hop changed",
+      "best path: 192.0.2.2 (path id 2) -> 192.0.2.2 (path id 1) by path-id; a next hop changed",
+    ];
+    assert.deepEqual(told(rig), [
+      `path from 192.0.2.2 (path id 1) added, ${refused}`,
+      `path from 192.0.2.2 (path id 2) added, ${refused}`,
+      ...found,
+      "path from 192.0.2.2 (path id 1) gone; its session ended, or it was not sent again",
+      "best path: 192.0.2.2 (path id 1) -> 192.0.2.2 (path id 2); the session of a path ended, or the path was not sent again",
+      "path from 192.0.2.2 (path id 2) gone; its session ended, or it was not sent again",
+      "best path: 192.0.2.2 (path id 2) -> none; the session of a path ended, or the path was not sent again",
     ]);
   });
 
