@@ -105,7 +105,7 @@ async function others(checks: Checks, stage: Stage): Promise<void> {
     for (const i of range(200, 210)) {
       lines.push(`route replace ${prefixOf(i)} via 10.0.2.9 proto 68 metric 20`);
     }
-    lines.push(`route add 100.127.255.0/24 via 10.0.2.9 proto 68 metric 20`);
+    lines.push(`route add 9.9.9.0/24 via 10.0.2.9 proto 68 metric 20`);
     await ip("-batch", cairn.file("drift", `${lines.join("\n")}\n`));
     await holds(stage, all, 2000);
     equal("foreign routes", stage.foreign, await foreignOf(cairn));
