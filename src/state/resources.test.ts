@@ -2,12 +2,15 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { create, type DescMessage, type Message, type MessageInitShape } from "@bufbuild/protobuf";
 import { MemoryDataplane } from "../dataplane/memory-dataplane.ts";
+import { FirewallZoneSpecSchema } from "../gen/cairn/v1/firewall_kinds_pb.ts";
+import { GlobalSpecSchema } from "../gen/cairn/v1/global_service_pb.ts";
 import { SysctlSpecSchema } from "../gen/cairn/v1/host_kinds_pb.ts";
 import {
   InterfaceSpecSchema,
   InterfaceType,
   IPv4StaticAddressSpecSchema,
 } from "../gen/cairn/v1/link_kinds_pb.ts";
+import { NeighborSpecSchema } from "../gen/cairn/v1/neighbor_service_pb.ts";
 import { DriftAction, ResourcePhaseSchema } from "../gen/cairn/v1/resource_types_pb.ts";
 import { IPv4RouteSpecSchema, RouteType } from "../gen/cairn/v1/route_kinds_pb.ts";
 import { Core, emptyState } from "./core.ts";
@@ -311,6 +314,33 @@ describe("resources", () => {
     rig.restart();
     assert.equal(rig.phase("IPv4Route", "default"), "APPLIED");
     assert.equal(rig.dataplane.kernel.operations, operations);
+  });
+
+  it("look at objects of other kinds: the firewall opens itself for a neighbor, by one set", () => {
+    const rig = new Rig();
+    const zone = put("FirewallZone", FirewallZoneSpecSchema, { name: "out", interfaces: ["wan"] });
+    const global = put("Global", GlobalSpecSchema, {
+      asn: 65001,
+      routerId: "192.0.2.2",
+      listen: ["0.0.0.0:179"],
+    });
+    const neighbor = (address: string): MutationOp =>
+      put("Neighbor", NeighborSpecSchema, { address, remoteAsn: 65002, passive: true });
+    rig.accepted(wan, zone, global, neighbor("192.0.2.9"));
+    assert.equal(rig.phase("FirewallZone", "out"), "APPLIED");
+    const set = (): unknown => rig.holds("nft", "set neighbors.v4");
+    assert.deepEqual(set(), { type: "ipv4_addr", elements: ["192.0.2.9"] });
+    const { operations } = rig.dataplane.kernel;
+    rig.accepted(neighbor("192.0.2.10"));
+    assert.deepEqual(set(), { type: "ipv4_addr", elements: ["192.0.2.10", "192.0.2.9"] });
+    assert.equal(rig.dataplane.kernel.operations, operations + 1);
+    rig.restart();
+    assert.equal(rig.phase("FirewallZone", "out"), "APPLIED");
+    assert.equal(rig.dataplane.kernel.operations, operations + 1);
+    rig.meddle("nft", "input 990.00000 FirewallZone/out", null);
+    assert.deepEqual(rig.holds("nft", "input 990.00000 FirewallZone/out"), { rules: ["counter drop"] });
+    rig.accepted({ op: "delete", kind: "FirewallZone", name: "out" });
+    assert.deepEqual(rig.dataplane.kernel.dump("nft"), []);
   });
 
   it("do not touch what is not cairn's", () => {
