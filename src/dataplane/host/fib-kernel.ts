@@ -56,7 +56,7 @@ export class FibKernel {
   private readonly asker = new NetlinkWriter();
   private scopes: readonly FibScope[] = [];
   /**
-   * Sets of routes that another hand was at since they were last read: the kernel would replace a route of somebody else
+   * Sets of routes in whose place somebody else put one since they were last read: the kernel would replace a route of somebody else
    * just as well, so nothing is replaced before they are read again.
    */
   private readonly doubtful = new Set<string>();
@@ -223,15 +223,14 @@ export class FibKernel {
 
   private overrun(): void {
     this.isLost = true;
-    for (const { table } of this.scopes) this.movedOurs(table);
+    for (const scope of this.scopes) {
+      this.doubt(scope);
+      this.host.moved({ table: scope.table, ours: true });
+    }
   }
 
-  private movedOurs(table: number): void {
-    for (const scope of this.scopes) {
-      if (scope.table !== table) continue;
-      for (const size of [4, 16] as const) this.doubtful.add(doubtKey(scope, size));
-    }
-    this.host.moved({ table, ours: true });
+  private doubt(scope: FibScope): void {
+    for (const size of [4, 16] as const) this.doubtful.add(doubtKey(scope, size));
   }
 
   private readonly take = (message: Message): void => {
@@ -253,7 +252,7 @@ export class FibKernel {
     } else if (type === RouteMessage.newRoute || type === RouteMessage.delRoute) this.noticed(message);
   };
 
-  private noticed({ type, flags, at, end }: Message): void {
+  private noticed({ type, at, end }: Message): void {
     const bytes = this.buffer;
     if (at + 12 > end) return;
     let table: number = bytes[at + 4];
@@ -267,8 +266,9 @@ export class FibKernel {
     for (const scope of this.scopes) {
       if (scope.table !== table) continue;
       // One that takes the place of ours is told of, the one that gives way is not.
-      const replaces = (flags & MessageFlag.replace) !== 0 && scope.metric === metric;
-      if (isOwn || replaces) this.movedOurs(table);
+      const isInPlace = type === RouteMessage.newRoute && !isOwn && scope.metric === metric;
+      if (isInPlace) this.doubt(scope);
+      if (isOwn || isInPlace) this.host.moved({ table, ours: true });
       else if (type === RouteMessage.delRoute) this.host.moved({ table, ours: false });
     }
   }

@@ -51,7 +51,7 @@ const retryMaxMs = 60_000;
 const settleMs = 50;
 /** Dumps of a table are at least so far apart. */
 const dumpRestMs = 250;
-const dumpRestFactor = 5;
+const dumpRestFactor = 2;
 /** All is looked at this often even when nothing was noticed. */
 const checkMs = 600_000;
 /** After a restart, longest wait for next hops that nobody answers for. */
