@@ -116,7 +116,10 @@ export class LinuxDataplane {
     this.routesStale = true;
     this.host.later(afterMs, () => {
       this.routesStale = false;
-      if (!this.closed && !this.looking) void this.lookAtRoutes(false);
+      if (this.closed) return;
+      // What is being looked at may be from before.
+      if (this.looking) this.routesMoved(settleMs);
+      else void this.lookAtRoutes(false);
     });
   }
 
