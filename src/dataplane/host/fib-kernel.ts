@@ -2,8 +2,8 @@
  * Writes BGP routes into Linux, for a thread of its own: a call is over when the kernel has carried it out. Requests go
  * out some hundred at a time, and only the last asks for an acknowledgement; each one that fails is answered all the same.
  *
- * The socket also hears of routes that others change. The kernel does not tell a socket of what was done through it, so
- * what is heard is always another hand's.
+ * The socket also hears of routes that others change. What was done through it comes back as well, with its
+ * own port number, and is passed over; the rest is another hand's.
  */
 import {
   type AddressSize,
@@ -61,6 +61,8 @@ export class FibKernel {
    */
   private readonly doubtful = new Set<string>();
   private sequence = 1;
+  /** Number of the socket, as answers tell it; 0 before the first. */
+  private port = 0;
   // What the call under way waits for.
   private firstSequence = 0;
   private lastSequence = 0;
@@ -237,6 +239,7 @@ export class FibKernel {
     const { type, sequence, flags, at, end } = message;
     if (type === MessageType.error || type === MessageType.done) {
       if (sequence < this.firstSequence || sequence > this.lastSequence) return;
+      this.port = portOf(this.buffer, at);
       const { errno } = readAcknowledgement(this.buffer, message);
       if (this.dump) {
         this.dump.errno = errno;
@@ -249,7 +252,9 @@ export class FibKernel {
     if (this.dump && isOfDump) {
       if ((flags & MessageFlag.dumpInterrupted) !== 0) this.dump.disturbed = true;
       if (type === RouteMessage.newRoute) this.dump.reader.take(this.buffer, at, end);
-    } else if (type === RouteMessage.newRoute || type === RouteMessage.delRoute) this.noticed(message);
+    } else if (type === RouteMessage.newRoute || type === RouteMessage.delRoute) {
+      if (portOf(this.buffer, at) !== this.port) this.noticed(message);
+    }
   };
 
   private noticed({ type, at, end }: Message): void {
@@ -276,6 +281,11 @@ export class FibKernel {
 
 function doubtKey({ table, metric }: FibScope, size: AddressSize): string {
   return `${table} ${metric} ${size}`;
+}
+
+/** Who caused a message: the last field of its header. */
+function portOf(bytes: Uint8Array, payloadAt: number): number {
+  return read32(bytes, payloadAt - 4);
 }
 
 const noEntry = 2;
