@@ -45,7 +45,11 @@ const bad: readonly Case[] = [
   { name: "wrong type", text: good.replace('"192.0.2.2"', "7"), says: [/bad\.toml:7:11/] },
   { name: "the same neighbor twice", text: good + good.slice(good.indexOf("[[")), says: [/192\.0\.2\.2/] },
   { name: "no AS number", text: good.replace("asn = 65001\n", ""), says: [/asn/] },
-  { name: "an address with a zone", text: good.replace('"192.0.2.2"', '"fe80::1%eth0"'), says: [/:7:11/] },
+  {
+    name: "an address with a zone",
+    text: good.replace('"192.0.2.2"', '"2001:db8::1%eth0"'),
+    says: [/:7:11/],
+  },
   {
     name: "plaintext off the loopback",
     text: `${good}[[api.tcp]]\nlisten = "0.0.0.0:50051"\nplaintext = true\n`,
