@@ -30,7 +30,7 @@ test("a seed does the same twice, and its trace replayed does the same again", (
 
 test("sentinel: an UPDATE that is lost between core and socket is noticed", () => {
   let updates = 0;
-  const { failure } = runWorld(3, {
+  const { failure } = runWorld(2, {
     minutes: 1,
     plan: small,
     tamper: (_, effect) =>

@@ -191,7 +191,7 @@ test("everything that is wrong is told at once, with lines; nothing changes", as
   );
   const refused = [
     [put(["Nieghbor", {}]), /invalid_argument.*there is no kind Nieghbor/],
-    [put(["Neighbor", { address: "198.51.100.4", remote_as: 1, port: "x" }]), /and 1 more/],
+    [put(["Neighbor", { address: "198.51.100.4", remote_asm: 1, port: "x" }]), /and 1 more/],
     [
       put(["Neighbor", { address: "198.51.100.4", remote_asn: 1, import: ["no"] }]),
       /failed_precondition.*no/,

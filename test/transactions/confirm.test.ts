@@ -267,7 +267,12 @@ test("subjects of conditions", () => {
     " neighbor/198.51.100.2.uptime >= 60 ",
   ];
   for (const text of good) assert.ok(parseCondition(text, "").ok, text);
-  const bad = ["bgp", "neighbor/x.state == idle", "neighbor/198.51.100.2.ipv9-unicast.accepted > 0", "a = 1"];
+  const bad = [
+    "bgp",
+    "neighbor/x y.state == idle",
+    "neighbor/198.51.100.2.ipv9-unicast.accepted > 0",
+    "a = 1",
+  ];
   for (const text of [...bad, "bgp.established => 3", "bgp.established >="])
     assert.ok(!parseCondition(text, "").ok, text);
 });

@@ -4,6 +4,11 @@ import { isDeepStrictEqual } from "node:util";
 
 export type Seen = Readonly<Record<string, unknown>>;
 
+/** One text for equal values; counters are 64 bits wide. */
+export function seenText(value: unknown): string {
+  return JSON.stringify(value, (_, part) => (typeof part === "bigint" ? String(part) : part));
+}
+
 /** Names the first few places that differ: whole tables are long, and their difference takes minutes to work out. */
 export function same(found: Seen, wanted: Seen, what: string): void {
   const wrong: string[] = [];
@@ -12,7 +17,7 @@ export function same(found: Seen, wanted: Seen, what: string): void {
     const [a, b] = [found[place] ?? {}, wanted[place] ?? {}] as [Seen, Seen];
     for (const prefix of new Set([...Object.keys(a), ...Object.keys(b)])) {
       if (isDeepStrictEqual(a[prefix], b[prefix])) continue;
-      wrong.push(`${prefix} ${place}: ${JSON.stringify(a[prefix])} instead of ${JSON.stringify(b[prefix])}`);
+      wrong.push(`${prefix} ${place}: ${seenText(a[prefix])} instead of ${seenText(b[prefix])}`);
     }
   }
   assert.equal(

@@ -100,6 +100,40 @@ function objectOf(kind: string, n: number, random: Random, exists: Present): Jso
       const range = { prefix: `10.${n}.0.0/16`, remote_asns: ["any"], max_neighbors: 1 + pick(9) };
       return { name, ...range, peer_group: exists.names("PeerGroup")[0] };
     }
+    case "Interface":
+      return { name, ifname: `if${n}`, mtu: 1400 + pick(100), admin_up: pick(2) === 0 };
+    case "IPv4StaticAddress":
+      return { name, interface: exists.names("Interface")[0], address: `10.9.${n}.${1 + pick(200)}/24` };
+    case "IPv6StaticAddress":
+      return { name, interface: exists.names("Interface")[0], address: `2001:db8:${n}::${1 + pick(200)}/64` };
+    case "IPv4Route":
+      return { name, destination: `10.${n}.0.0/16`, hops: [{ gateway: `192.0.2.${1 + pick(200)}` }] };
+    case "IPv6Route":
+      return { name, destination: `2001:db8:${n}::/48`, type: "ROUTE_TYPE_BLACKHOLE", metric: 1 + pick(99) };
+    case "Sysctl":
+      return { name, key: `net.ipv4.conf.if${n}.rp_filter`, value: String(pick(3)) };
+    case "FibTable":
+      return { name, table: 1000 + n, metric: 1 + pick(99), max_routes: 10 + pick(9) };
+    case "AddressSet":
+      return { name, cidrs: [`203.0.${pick(200)}.0/24`] };
+    case "NAT44Rule":
+      return {
+        name,
+        type: "NAT44_TYPE_MASQUERADE",
+        egress_interface: exists.names("Interface")[0],
+        source_cidrs: [`10.${pick(200)}.0.0/16`],
+      };
+    case "FirewallZone":
+      return { name, interfaces: exists.names("Interface").slice(n, n + 1), description: `d${pick(100)}` };
+    case "FirewallPolicy":
+      return { name, from_zone: exists.names("FirewallZone")[0], action: "FIREWALL_ACTION_DROP" };
+    case "FirewallRule":
+      return {
+        name,
+        priority: 1 + pick(99),
+        protocol: "FIREWALL_PROTOCOL_TCP",
+        action: "FIREWALL_ACTION_ACCEPT",
+      };
     default:
       throw new Error(`no random ${kind}: add one to test/transactions/random.ts`);
   }
@@ -113,7 +147,14 @@ function nameOf(kind: string, n: number): string {
 }
 
 /** What has to be there before an object of the kind can be. */
-const needs: Readonly<Record<string, string>> = { Neighbor: "Global", DynamicRange: "PeerGroup" };
+const needs: Readonly<Record<string, string>> = {
+  Neighbor: "Global",
+  DynamicRange: "PeerGroup",
+  IPv4StaticAddress: "Interface",
+  IPv6StaticAddress: "Interface",
+  NAT44Rule: "Interface",
+  FirewallPolicy: "FirewallZone",
+};
 
 /** Puts and deletes that are valid together on what is there. */
 export function validTransaction(random: Random, present: Present): Transaction {
