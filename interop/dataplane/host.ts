@@ -108,7 +108,12 @@ export class Host {
       routes: routes
         .replace(/\n\s+/g, " ")
         .split("\n")
-        .map((line) => line.trim().replace(/ pref medium| linkdown/g, "").replace(/\s+/g, " "))
+        .map((line) =>
+          line
+            .trim()
+            .replace(/ pref medium| linkdown/g, "")
+            .replace(/\s+/g, " "),
+        )
         .filter((line) => / proto (67|static)\b/.test(line))
         .sort(),
       forwarding: stdout.trim(),

@@ -69,7 +69,14 @@ export function affectedNeighbors(core: Core, touched: readonly Touched[]): stri
 }
 
 /** Kinds whose changes leave policies alone. */
-const nonPolicyKinds: readonly string[] = ["Neighbor", "Global", "DynamicRange", "Keychain", "MrtDump", "BmpCollector"];
+const nonPolicyKinds: readonly string[] = [
+  "Neighbor",
+  "Global",
+  "DynamicRange",
+  "Keychain",
+  "MrtDump",
+  "BmpCollector",
+];
 
 /** What the parts of a plan share. */
 export class PlanScope {

@@ -220,11 +220,17 @@ test("schema migrations run in order after a backup; a newer schema is refused",
   await persist(store, 1, [generation(1, ["a"])]);
   await store.close();
   const newest = migrations[migrations.length - 1].version;
-  const next = [...migrations, { version: newest + 1, name: "test", sql: "CREATE TABLE extra (x INTEGER) STRICT" }];
+  const next = [
+    ...migrations,
+    { version: newest + 1, name: "test", sql: "CREATE TABLE extra (x INTEGER) STRICT" },
+  ];
   prepareDatabase(dir, next);
   assert.match(readdirSync(join(dir, "backups"))[0], new RegExp(`schema-${newest}\\.db$`));
   await assert.rejects(openStore(dir), new RegExp(`schema version ${newest + 1}.*knows ${newest}`));
-  const broken = [...next, { version: newest + 2, name: "broken", sql: "CREATE TABLE extra (x INTEGER) STRICT" }];
+  const broken = [
+    ...next,
+    { version: newest + 2, name: "broken", sql: "CREATE TABLE extra (x INTEGER) STRICT" },
+  ];
   assert.throws(() => prepareDatabase(dir, broken), StoreError);
   prepareDatabase(dir, next);
 });
