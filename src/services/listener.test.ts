@@ -72,7 +72,7 @@ test("buf curl with reflection: gRPC and gRPC-Web over the Unix socket", async (
   assert.equal(found.neighbor.state.sessionState, "SESSION_STATE_ESTABLISHED");
   const web = await curl("grpcweb", "cairn.v1.RibService/StreamBestRoutes", "{}");
   assert.equal(JSON.parse(web).routes.length, 98);
-  await assert.rejects(curl("grpc", "cairn.v1.NeighborService/GetNeighbor", '{"address":"x"}'), (error) => {
+  await assert.rejects(curl("grpc", "cairn.v1.NeighborService/GetNeighbor", '{"address":"x y"}'), (error) => {
     const refusal = JSON.parse((error as { stderr: string }).stderr);
     assert.equal(refusal.code, "invalid_argument");
     assert.deepEqual(
