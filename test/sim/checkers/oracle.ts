@@ -119,7 +119,6 @@ function naiveImport(
   );
 }
 
-/** The speaker has one address per family, and both end in the same number. */
 /** Where next hops are looked up: all can be reached at rest, but that of a neighbor one hop away must be on the link. */
 function nextHopCounts(core: Core, { config }: NeighborRecord, { nextHop }: PathAttributes): boolean {
   if (core.kernel.dataplane === "none" || !config.external || config.ttl !== 1) return true;
@@ -127,6 +126,14 @@ function nextHopCounts(core: Core, { config }: NeighborRecord, { nextHop }: Path
   return /^(10\.0\.0\.|2001:db8::[0-9a-f]+$)/.test(text) || nextHop.every((byte) => byte === 0);
 }
 
+/** Neighbors are on the link; whatever else is reached, is so by routes of this metric (speaker.ts). */
+function metricTo(core: Core, { attributes: { nextHop }, from }: Candidate): number {
+  if (core.kernel.dataplane === "none" || !from) return 0;
+  const text = formatIp(nextHop, 0, Math.min(16, nextHop.length));
+  return /^(10\.0\.0\.|2001:db8::[0-9a-f]+$)/.test(text) ? 0 : 10;
+}
+
+/** The speaker has one address per family, and both end in the same number. */
 function isOwnAddress(nextHop: Uint8Array, local: Uint8Array): boolean {
   const text = formatIp(nextHop, 0, Math.min(16, nextHop.length));
   return text === formatIp(local) || text === ownAddress6(local);
@@ -182,6 +189,7 @@ function naiveBest(core: Core, all: readonly Candidate[]): Candidate | undefined
     ),
   );
   keep(({ from }) => (from?.config.external ? 0 : 1));
+  keep((candidate) => metricTo(core, candidate));
   if (options.preferOldest && left.every(({ from }) => from?.config.external)) keep(({ time }) => time);
   keep(({ attributes, from }) => attributes.originatorId ?? from?.negotiated?.remoteRouterId ?? 0);
   keep(({ attributes }) => attributes.clusterList.length);
