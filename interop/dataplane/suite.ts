@@ -105,7 +105,6 @@ export async function ownsItsPart(checks: Checks, folder: string): Promise<void>
         if (i % 10 !== 9) continue;
         // Ten at a time, so that they also meet repairs under way.
         await eventually(`kernel after ${hand.join(" ")}`, whole, () => host.kernel(), 20_000);
-        await pause(900); // peace between the rounds, so that nobody is taken for a fighter
       }
       await eventually("phases", allApplied, () => host.phases(kinds));
     });
