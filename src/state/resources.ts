@@ -168,12 +168,7 @@ export class Resources {
     for (const id of ids) {
       const [kind, name] = partsOf(id);
       const after = spec(kind, name);
-      const around: Surroundings = {
-        spec,
-        link: (ifname) => this.host.link(ifname),
-        names: (of) => namesAfter(this.host.names(of), of, touched, spec),
-        apiListeners: () => this.listeners,
-      };
+      const around = this.around(spec, (of) => namesAfter(this.host.names(of), of, touched, spec));
       instead.set(id, after ? resourceKinds.get(kind)!.derive(after, around).artifacts : []);
     }
     return this.reconciler.preview(instead);
@@ -184,6 +179,11 @@ export class Resources {
     if (!this.enabled || !touched.some(({ kind }) => resourceKinds.has(kind))) return undefined;
     const operations = this.preview(touched, afterwards(touched, objects));
     return lockOut(operations, client, this.host.links());
+  }
+
+  /** What kinds may look at, with specs and names as they are or as they would be. */
+  private around(spec: SpecLookup, names: Surroundings["names"]): Surroundings {
+    return { spec, names, link: (ifname) => this.host.link(ifname), apiListeners: () => this.listeners };
   }
 
   private derive(id: string): void {
@@ -197,25 +197,11 @@ export class Resources {
       return;
     }
     const lookedAt = new Set<string>();
-    const around: Surroundings = {
-      spec: (otherKind, otherName) => {
-        lookedAt.add(objectId(otherKind, otherName));
-        return this.host.specs.spec(otherKind, otherName);
-      },
-      link: (ifname) => {
-        lookedAt.add(`link ${ifname}`);
-        return this.host.link(ifname);
-      },
-      names: (of) => {
-        lookedAt.add(everyOf(of));
-        return this.host.names(of);
-      },
-      apiListeners: () => {
-        lookedAt.add("listeners");
-        return this.listeners;
-      },
-    };
-    const derivation = resourceKinds.get(kind)!.derive(spec, around);
+    const now = this.around(
+      (...object) => this.host.specs.spec(...object),
+      (of) => this.host.names(of),
+    );
+    const derivation = resourceKinds.get(kind)!.derive(spec, noting(now, lookedAt));
     this.watch(id, before?.lookedAt, lookedAt);
     const { UNSPECIFIED } = ResourcePhase;
     const fresh = { kind, name, phase: UNSPECIFIED, reason: "", message: "", sinceMs: this.host.wallMs() };
@@ -363,6 +349,28 @@ export class Resources {
     if (className !== undefined) this.reconciler.observeAll(className, facts);
     else for (const fact of facts) this.reconciler.observe(fact);
   }
+}
+
+/** The same, and whatever is looked at is noted. */
+function noting(around: Surroundings, lookedAt: Set<string>): Surroundings {
+  return {
+    spec: (kind, name) => {
+      lookedAt.add(objectId(kind, name));
+      return around.spec(kind, name);
+    },
+    link: (ifname) => {
+      lookedAt.add(`link ${ifname}`);
+      return around.link(ifname);
+    },
+    names: (of) => {
+      lookedAt.add(everyOf(of));
+      return around.names(of);
+    },
+    apiListeners: () => {
+      lookedAt.add("listeners");
+      return around.apiListeners();
+    },
+  };
 }
 
 /** Specs as they would be after these changes. */
