@@ -127,9 +127,10 @@ describe("reconciler", () => {
     assert.deepEqual(world.states("IPv4Route/a"), ["applied"]);
   });
 
-  it("does nothing on facts that may be old", () => {
-    const world = started();
-    world.reconciler.lost("route");
+  it("does nothing before the facts are known", () => {
+    const world = new World(artifactClasses);
+    world.kernel.set({ class: "link", key: "eth0" }, { facts: {}, identity: "2" });
+    world.start("route");
     world.want("IPv4Route/a", [route("10.0.0.0/8", "192.0.2.1")]);
     world.settle();
     assert.deepEqual(world.states("IPv4Route/a"), ["waiting"]);

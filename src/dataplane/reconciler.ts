@@ -167,11 +167,6 @@ export class Reconciler {
     if (this.ledger.has(text) || this.claims.asked(text)) this.mark(fact);
   }
 
-  /** Notices were lost: nothing is done to this class until `observeAll`. */
-  lost(className: string): void {
-    this.known.delete(className);
-  }
-
   /** Rows up to this number are durable. */
   durable(seq: number): void {
     const { batch } = this;

@@ -641,9 +641,6 @@ export class Core {
       case "fib.moved":
         this.fib.moved(input.moved);
         break;
-      case "dataplane.lost":
-        this.resources.reconciler.lost(input.class);
-        break;
       case "audit":
         this.audit(input.entry);
         break;

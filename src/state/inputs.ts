@@ -134,8 +134,6 @@ export type Input =
   | { readonly kind: "fib.dumped"; readonly dump: FibDump }
   | { readonly kind: "fib.written"; readonly outcome: FibOutcome }
   | { readonly kind: "fib.moved"; readonly moved: FibMoved }
-  /** Notices of this class were lost; all of it follows. */
-  | { readonly kind: "dataplane.lost"; readonly class: string }
   /** All rows persisted with a sequence number up to `seq` are durable. */
   | { readonly kind: "store.committed"; readonly seq: number }
   /** Writing failed; rows from `seq` on are not durable. */

@@ -17,7 +17,7 @@ import {
   writeLinkSetting,
   writeRoute,
 } from "../netlink/route-write.ts";
-import type { NetlinkWriter } from "../netlink/wire.ts";
+import { MessageFlag, type NetlinkWriter } from "../netlink/wire.ts";
 import { type NetlinkCalls, NetlinkSocket } from "./netlink-socket.ts";
 import { NftTable } from "./nft-table.ts";
 import type { KernelObserver } from "./observer.ts";
@@ -33,6 +33,8 @@ export interface LinuxDataplaneHost extends Pick<DataplaneNews, "facts" | "appli
 const settleMs = 3;
 /** What stands in the way of a route of ours is looked for again this long after another route went. */
 const collisionMs = 500;
+/** A dump that failed is asked for again after this long. */
+const againMs = 50;
 /** How often sysctls are looked at. */
 const sysctlPollMs = 500;
 
@@ -49,7 +51,7 @@ export class LinuxDataplane {
   /** Routes that were in the way of one of ours: until they are gone their keys are of interest. */
   private readonly collisions = new Set<string>();
   private routesStale = false;
-  private looking = false;
+  private looks: Promise<void> = Promise.resolve();
   private polling = false;
   private closed = false;
   private started = false;
@@ -116,10 +118,7 @@ export class LinuxDataplane {
     this.routesStale = true;
     this.host.later(afterMs, () => {
       this.routesStale = false;
-      if (this.closed) return;
-      // What is being looked at may be from before.
-      if (this.looking) this.routesMoved(settleMs);
-      else void this.lookAtRoutes(false);
+      if (!this.closed) void this.lookAtRoutes(false);
     });
   }
 
@@ -266,14 +265,18 @@ export class LinuxDataplane {
   }
 
   /** Looks at the routes with our mark, and at those that stand in the way of one. */
-  private async lookAtRoutes(isFirst: boolean): Promise<void> {
-    this.looking = true;
+  private lookAtRoutes(isFirst: boolean): Promise<void> {
+    // One after the other: of two at a time the older one could be told last.
+    this.looks = this.looks.then(() => this.lookOnce(isFirst));
+    return this.looks;
+  }
+
+  private async lookOnce(isFirst: boolean): Promise<void> {
     const facts: KernelFact[] = [];
     for (const family of [AddressFamily.ip4, AddressFamily.ip6]) {
       for (const route of await this.dump(family, ownProtocol)) facts.push(routeFact(route, this.nameOf));
     }
     if (this.collisions.size > 0) await this.lookAtCollisions(facts);
-    this.looking = false;
     if (this.closed) return;
     if (isFirst) this.tellAll("route", facts);
     else this.tellChanges("route", facts);
@@ -294,17 +297,23 @@ export class LinuxDataplane {
 
   private readonly nameOf = (index: number): string => this.names.get(index) ?? "";
 
+  /** Routes of a mark, or all. What a dump that failed or was disturbed lacks is not gone: it is asked for again. */
   private dump(family: number, protocol: number): Promise<KernelRoute[]> {
     return new Promise((resolve) => {
       const routes: KernelRoute[] = [];
+      let isWhole = true;
       this.socket?.request({
         isDump: true,
         write: (out, sequence) => askRoutes(out, sequence, family, 0, protocol),
-        message: (bytes, { type, at, end }) => {
+        message: (bytes, { type, flags, at, end }) => {
+          if ((flags & MessageFlag.dumpInterrupted) !== 0) isWhole = false;
           const route = type === RouteMessage.newRoute && readRoute(bytes, at, end);
           if (route && (protocol === 0 || route.protocol === protocol)) routes.push(route);
         },
-        done: () => resolve(routes),
+        done: ({ errno }) => {
+          if ((errno === 0 && isWhole) || this.closed) resolve(routes);
+          else this.host.later(againMs, () => resolve(this.dump(family, protocol)));
+        },
       });
     });
   }

@@ -47,10 +47,10 @@ export class World {
     });
   }
 
-  /** The facts are known, and everybody was asked. */
-  start(): void {
+  /** The facts are known but for a class, and everybody was asked. */
+  start(unknown = ""): void {
     this.kernel.takeNotices();
-    for (const { name } of this.classes) this.observeAll(name);
+    for (const { name } of this.classes) if (name !== unknown) this.observeAll(name);
     this.reconciler.start();
   }
 
