@@ -109,12 +109,15 @@ export class Network {
     }
   }
 
-  /** Connects from inside or outside. @returns the address that the server saw, or why there was no connection */
+  /**
+   * Connects from inside or outside, with time for a second SYN.
+   * @returns the address that the server saw, or why there was no connection
+   */
   async connect(from: "client" | "server", address: string, port: number, source = ""): Promise<string> {
     const namespace = from === "client" ? this.#client : this.#server;
     const bind = source === "" ? "" : `localAddress:"${source}",`;
     const script = `
-      const s = require("node:net").connect({${bind}host:"${address}",port:${port},timeout:700});
+      const s = require("node:net").connect({${bind}host:"${address}",port:${port},timeout:1500});
       s.on("data", (d) => process.stdout.write(d)).on("error", (e) => console.log(e.code))
         .on("timeout", () => { console.log("timeout"); s.destroy(); });`;
     return (await this.#lab.try(namespace, [process.execPath, "-e", script])).stdout.trim();

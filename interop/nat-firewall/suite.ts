@@ -58,13 +58,12 @@ function yaml(declared: readonly Declared[]): string {
     .join("\n---\n");
 }
 
-/** Declares these objects and no others, and waits until the kernel has them. */
+/** Declares these objects and no others, and waits until the kernel has them: links and sysctls as well as rules. */
 async function declare(network: Network, declared: readonly Declared[]): Promise<void> {
   const { host } = network;
   await host.cli("apply", "-f", host.lab.file("declared.yaml", yaml(declared)), "--prune");
-  const ofNft = declared.filter(({ kind }) => kind !== "Interface" && kind !== "Sysctl");
-  const wanted = Object.fromEntries(ofNft.map(({ kind, name }) => [`${kind}/${name}`, "applied"]));
-  const kinds = [...new Set(ofNft.map(({ kind }) => kind))];
+  const wanted = Object.fromEntries(declared.map(({ kind, name }) => [`${kind}/${name}`, "applied"]));
+  const kinds = [...new Set(declared.map(({ kind }) => kind))];
   await eventually("phases", wanted, () => host.phases(kinds));
 }
 
