@@ -14,6 +14,7 @@ import { counterStride, type DiscardCount, type SessionPlan, type SessionReport 
 import type { Effects } from "./effects.ts";
 import type { BfdNewsInput, HostAddress } from "./inputs.ts";
 import { type NeighborRecord, objectOf } from "./neighbor-record.ts";
+import type { Inputs } from "./part.ts";
 import type { BfdConfig, NeighborConfig, SessionHost } from "./session-port.ts";
 
 export interface BfdHost {
@@ -57,7 +58,15 @@ export class Bfd {
   private readonly byDiscriminator = new Map<number, BfdEntry>();
   /** Strict neighbors whose BFD has to stay up for a while yet. */
   private readonly holding = new Set<BfdEntry>();
+  /** Single hop or multihop follows from them where nobody says. */
   private addresses: readonly HostAddress[] = [];
+  readonly inputs: Inputs = {
+    "host.addresses": ({ addresses }) => {
+      this.addresses = addresses;
+      for (const { record } of this.entries.values()) this.settle(record);
+    },
+    "bfd.news": (input) => this.news(input),
+  };
   discards: readonly DiscardCount[] = [];
 
   constructor(host: BfdHost) {
@@ -70,12 +79,6 @@ export class Bfd {
 
   names(): IterableIterator<string> {
     return this.entries.keys();
-  }
-
-  /** Single hop or multihop follows from them where nobody says. */
-  setHostAddresses(addresses: readonly HostAddress[]): void {
-    this.addresses = addresses;
-    for (const { record } of this.entries.values()) this.settle(record);
   }
 
   /** Brings the session of a neighbor to what is declared now. */

@@ -21,6 +21,7 @@ import type { ClientPath } from "./lock-out.ts";
 import type { ConfirmTerms, Mutation, MutationOutcome } from "./mutation.ts";
 import type { ObjectStore, Prepared, Touched } from "./objects.ts";
 import { storedOf } from "./objects-read.ts";
+import { microsPerStep } from "./part.ts";
 import type { Preparation } from "./preparation.ts";
 import { digestOf, outcomeJson, RequestLog } from "./request-log.ts";
 import type { StoredAudit, StoredEvent, StoredPending, StoredState, StoredUndo, StoreRow } from "./rows.ts";
@@ -91,7 +92,7 @@ const noPlan: InjectionPlan = { puts: [], drops: [], unchanged: 0 };
 
 export class Changes {
   private readonly objects: ObjectStore;
-  private readonly durable: DurableSpecs;
+  private readonly durableSpecs: DurableSpecs;
   private readonly injection: Injection;
   private readonly planner: InjectionPlanner;
   private readonly host: ChangesHost;
@@ -110,7 +111,7 @@ export class Changes {
 
   constructor(parts: ChangesParts, host: ChangesHost) {
     this.objects = parts.objects;
-    this.durable = parts.durable;
+    this.durableSpecs = parts.durable;
     this.injection = parts.injection;
     this.planner = new InjectionPlanner(parts.injection);
     this.requests = new RequestLog(parts.requests);
@@ -177,11 +178,11 @@ export class Changes {
     this.large.push(change);
   }
 
-  /** Goes on with large changes for so many steps, each the work of one object. */
-  run(steps: number): void {
+  /** Goes on with a large change, an object at a time. */
+  run(micros: number): void {
     const [first] = this.large;
     if (!first) return;
-    if (!first.preparation.step(Math.max(1, Math.floor(steps)))) return;
+    if (!first.preparation.step(Math.max(1, Math.floor(micros / microsPerStep)))) return;
     this.large.shift();
     // Should nothing come of it, the id may be used again; `park` notes it anew.
     if (first.digest !== "") this.requests.cancel(first.mutation.requestId);
@@ -352,7 +353,7 @@ export class Changes {
     if (this.confirmation.isArmed) this.confirmation.unsettled(nowMs);
   }
 
-  nextWakeMs(): number {
+  nextMs(): number {
     return Math.min(this.startRevert?.atMs ?? Number.POSITIVE_INFINITY, this.confirmation.nextWakeMs());
   }
 
@@ -373,7 +374,7 @@ export class Changes {
     if (changesObjects) {
       if (!atStart) {
         this.objects.commit(prepared);
-        this.durable.began(prepared.touched);
+        this.durableSpecs.began(prepared.touched);
       }
       rows.push(this.generationRow(mutation, prepared, wallMs));
     }
@@ -453,7 +454,7 @@ export class Changes {
   }
 
   /** The store made everything up to `seq` durable. */
-  committed(seq: number): void {
+  durable(seq: number): void {
     let done = 0;
     for (; done < this.parked.length && this.parked[done].seq <= seq; done++) this.finish(this.parked[done]);
     if (done > 0) this.parked = this.parked.slice(done);
@@ -482,13 +483,13 @@ export class Changes {
       if (call !== undefined) this.host.reply(call, this.outcome(prepared, plan, parked.hash));
     };
     if (prepared.changes.length > 0 && !parked.atStart) {
-      this.durable.became(prepared.touched);
+      this.durableSpecs.became(prepared.touched);
       this.host.consequences(prepared.touched, done);
     } else done();
   }
 
   /** The store could not write rows from `seq` on. */
-  failed(seq: number, error: string): void {
+  notDurable(seq: number, error: string): void {
     const at = this.parked.findIndex((parked) => parked.seq >= seq);
     if (at < 0) return;
     const lost = this.parked.slice(at);
@@ -496,7 +497,10 @@ export class Changes {
     for (const parked of lost.toReversed()) this.lose(parked, error);
     // What came before may have missed objects that these had changed hands of (a neighbor that left its group).
     const touched = lost.flatMap(({ prepared, atStart }) => (atStart ? [] : prepared.touched));
-    const asBefore = touched.map((each) => ({ ...each, after: this.durable.spec(each.kind, each.name) }));
+    const asBefore = touched.map((each) => ({
+      ...each,
+      after: this.durableSpecs.spec(each.kind, each.name),
+    }));
     if (asBefore.length > 0) this.host.consequences(asBefore, () => {});
   }
 
@@ -509,7 +513,7 @@ export class Changes {
     this.planner.landed(rows);
     if (prepared.changes.length > 0) {
       this.objects.revert(prepared);
-      this.durable.takenBack(prepared.touched);
+      this.durableSpecs.takenBack(prepared.touched);
     }
     if (mutation.requestId !== "") this.requests.cancel(mutation.requestId);
     if (settles === "begins") this.confirmation.end();

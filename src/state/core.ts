@@ -3,11 +3,9 @@
  * bounded piece of work, effects come out. No clock, no randomness, no I/O: the same core runs in production, in the
  * simulator and under replay.
  *
- *   turn   timers -> urgent inputs -> received bytes -> update groups -> long walks -> forgetting -> rows to persist
+ *   turn   timers -> urgent inputs -> parts, in the order of their list -> rows to persist
  */
-import { parseIp } from "../base/ip.ts";
 import { limits } from "../base/limits.ts";
-import { isLinkLocalAddress } from "../base/peer-address.ts";
 import type { Result } from "../base/problem.ts";
 import type { Random } from "../base/random.ts";
 import type { Family } from "../wire/family.ts";
@@ -26,12 +24,13 @@ import { Dynamic } from "./dynamic.ts";
 import { DynamicNeighbors } from "./dynamic-neighbors.ts";
 import { Effects } from "./effects.ts";
 import { EventLog } from "./event-log.ts";
+import { Expiry } from "./expiry.ts";
 import { fibHost } from "./fib/fib-host.ts";
 import { FibTables, fibClass } from "./fib/fib-tables.ts";
 import { Groups } from "./groups.ts";
 import { familiesOf, Importer } from "./importer.ts";
 import { Injection } from "./injection.ts";
-import type { CallId, HostAddress, Input, RefusedSegments } from "./inputs.ts";
+import type { CallId, Input } from "./inputs.ts";
 import { Jobs } from "./jobs.ts";
 import { type Dataplane, KernelWatch } from "./kernel-watch.ts";
 import { MrtDumps } from "./mrt/mrt-dumps.ts";
@@ -41,9 +40,11 @@ import { ObjectStore, type Prepared } from "./objects.ts";
 import type { Operation } from "./operation.ts";
 import { operate } from "./operations.ts";
 import { OutboundFilters } from "./outbound-filters.ts";
+import { type Part, Parts } from "./part.ts";
 import { Policies } from "./policies.ts";
 import { failedTests } from "./policy-tests.ts";
 import { PrefixLimits } from "./prefix-limits.ts";
+import { Reaper } from "./reaper.ts";
 import { Refreshes } from "./refreshes.ts";
 import { RefusedLog } from "./refused-segments.ts";
 import { Resources } from "./resources.ts";
@@ -69,13 +70,8 @@ export const emptyState: StoredState = {
 /** Microseconds of work that a turn is given by default; the runtime adapts it to the slice it wants. */
 export const defaultBudget = 6000;
 
-/** Microseconds of work in a step of a large change, with a share of the turn left to the others. */
-const microsPerStep = 60;
-
-/** Retractions of routes whose time is over, per turn. */
-const expiriesPerTurn = 1000;
-/** Prefixes that are gone, given back per turn: some 2 ms. */
-const reapedPerTurn = 2048;
+/** About 12 received bytes make one route, and a route costs about a microsecond; half of the time is left to others. */
+const receivedPerMicro = 6;
 
 export class Core {
   readonly effects = new Effects();
@@ -88,7 +84,7 @@ export class Core {
   readonly bfd: Bfd;
   readonly neighbors: Neighbors;
   readonly dynamic: DynamicNeighbors;
-  readonly refusals = new RefusedLog();
+  readonly refusals: RefusedLog;
   readonly injection: Injection;
   readonly changes: Changes;
   readonly events: EventLog;
@@ -104,8 +100,9 @@ export class Core {
   readonly validation: RouteValidation;
   readonly outboundFilters: OutboundFilters;
   readonly damping: Damping;
-  readonly discovery = new Discovery(this.effects);
+  readonly discovery: Discovery;
   private readonly limits: PrefixLimits;
+  private readonly parts: Parts;
   nowMs = 0;
   wallMs = 0;
   /** Urgent inputs of this turn: RPCs and answers of the store. */
@@ -116,8 +113,6 @@ export class Core {
   /** Error of the last write that failed; empty while the store is well. */
   storeError = "";
   private shutDown: { exitAtMs: number } | undefined;
-  /** Prefixes that are gone wait only for another turn. */
-  private isReaping = false;
 
   /**
    * @param stored what the last run left
@@ -183,12 +178,15 @@ export class Core {
       nowS: () => Math.floor(this.wallMs / 1000),
       neighbors: () => this.neighbors,
       sessions: () => this.sessions,
-      linksChanged: (names) => {
-        this.resources.linksChanged(names);
-        this.fib.linksMoved();
-      },
+      linksChanged: (names) => this.parts.linksChanged(names),
       moved: (hop) => this.fib.hopMoved(hop),
     });
+    this.discovery = new Discovery({
+      effects: this.effects,
+      changed: (name) => this.neighbors.linkChanged(name),
+      lost: (name) => this.neighbors.linkLost(name),
+    });
+    this.refusals = new RefusedLog({ event: this.event, nowMs: () => this.nowMs });
     this.policies = new Policies(objects, this.routing);
     this.limits = new PrefixLimits({
       event: this.event,
@@ -395,6 +393,7 @@ export class Core {
       event: this.event,
     });
     this.fib = new FibTables(ledger.get(true) ?? [], dataplane !== "none", fibHost(this, durable));
+    this.parts = this.allParts();
     const expired = this.injection.load(stored.injected, wallMs);
     if (expired.length > 0) this.rows.push({ table: "injected", put: [], drop: expired });
     this.neighbors.start();
@@ -404,18 +403,46 @@ export class Core {
     this.afterRestart(stored);
   }
 
+  /** Everything that takes part in turns, in the order of its work. */
+  private allParts(): Parts {
+    const { injection, changes } = this;
+    const received: Part = {
+      run: (micros) => this.sessions.pump(this.nowMs, micros * receivedPerMicro),
+      nextMs: () => this.sessions.nextTimerMs(),
+    };
+    return new Parts([
+      changes,
+      this.neighbors,
+      new Expiry({ injection, changes, nowMs: () => this.nowMs, wallMs: () => this.wallMs }),
+      received,
+      this.kernel,
+      this.resources,
+      this.fib,
+      this.validation,
+      this.groups,
+      this.bmp,
+      this.jobs,
+      this.mrt,
+      this.watchers,
+      this.importer,
+      this.dynamic,
+      this.bfd,
+      this.discovery,
+      this.refusals,
+      this.neighbors.restarts,
+      this.deferral,
+      this.damping,
+      new Reaper(this.routing, (table) => this.parts.passed(table)),
+    ]);
+  }
+
   private changesHost(): ChangesHost {
     return {
       persist: (rows) => this.persist(rows),
       reply: (call, outcome) => this.effects.push({ kind: "reply", call, outcome }),
       consequences: (touched, done) =>
-        this.neighbors.apply(touched, () => {
-          if (touched.some(({ kind }) => kind === "Global")) this.kernel.globalChanged();
-          this.resources.apply(touched);
-          this.fib.apply(touched);
-          this.mrt.apply(touched);
-          this.bmp.apply(touched);
-          this.validation.apply(touched);
+        this.neighbors.carryOut(touched, () => {
+          this.parts.apply(touched);
           done();
         }),
       failedTests: (touched) => failedTests(this.policies, touched),
@@ -506,18 +533,6 @@ export class Core {
       case "tcp.closed":
         this.sessions.closed(input.conn, input.error, nowMs);
         return true;
-      case "rtr.connected":
-      case "rtr.bytes":
-      case "rtr.closed":
-      case "rpki.file":
-        this.validation.handle(input);
-        return true;
-      case "bmp.connected":
-      case "bmp.sent":
-      case "bmp.bytes":
-      case "bmp.closed":
-        this.bmp.handle(input);
-        return true;
       case "mutate":
       case "operate":
         if (this.urgent.length >= limits.urgentInputsMax) return false;
@@ -528,7 +543,7 @@ export class Core {
         this.urgent.unshift(input);
         return true;
       default:
-        this.urgent.push(input);
+        if (!this.parts.arrive(input)) this.urgent.push(input);
         return true;
     }
   }
@@ -542,33 +557,8 @@ export class Core {
     this.wallMs = wallMs;
     this.routing.history.at(wallMs);
     this.sessions.dueTimers(nowMs);
-    this.validation.tick();
     this.runUrgent();
-    this.changes.run(budget / microsPerStep);
-    this.neighbors.run(budget / microsPerStep);
-    this.changes.tick();
-    this.expire();
-    // About 12 received bytes make one route, and a route costs about a microsecond.
-    this.sessions.pump(nowMs, budget * 6);
-    this.kernel.run();
-    this.resources.run();
-    this.fib.run();
-    this.validation.run(budget / 2);
-    this.groups.run(budget / 2);
-    this.bmp.tick();
-    // Several routes a microsecond, as many of them share a message.
-    this.bmp.run(budget * 2);
-    this.jobs.run(budget * 2);
-    this.mrt.tick();
-    // A route costs about a third of a microsecond.
-    this.mrt.run(budget * 2);
-    this.forget();
-    this.dynamic.tick();
-    this.neighbors.tick();
-    this.neighbors.restarts.tick();
-    this.deferral.tick();
-    this.bfd.tick();
-    this.damping.tick();
+    this.parts.run(budget);
     const events = this.events.takePending();
     if (events.length > 0) this.rows.push({ table: "events", events });
     if (events.length > 0 || this.events.takeReleased()) this.watchers.eventsChanged();
@@ -590,35 +580,8 @@ export class Core {
 
   private runInput(input: Input): void {
     switch (input.kind) {
-      case "host.addresses":
-        this.groups.setHostAddresses(input.addresses);
-        this.dynamic.setHostAddresses(input.addresses);
-        this.bfd.setHostAddresses(input.addresses);
-        this.importer.setHostAddresses(ownAddresses(input.addresses));
-        this.linksChanged(this.discovery.setHostAddresses(input.addresses));
-        break;
-      case "bfd.news":
-        this.bfd.news(input);
-        break;
-      case "link.router":
-        if (this.discovery.located(input.interface, input.address))
-          this.neighbors.linkChanged(input.interface);
-        break;
-      case "link.failed":
-        if (this.discovery.failed(input.interface, input.why)) this.neighbors.linkChanged(input.interface);
-        break;
       case "host.abilities":
         this.objects.abilities = input.abilities;
-        break;
-      case "host.listeners":
-        this.resources.listenersAre(input.api);
-        break;
-      case "host.refusals":
-        this.segmentsRefused(input.counts);
-        break;
-      case "kernel.links":
-      case "kernel.routes":
-        this.kernel.input(input);
         break;
       case "mutate":
         this.changes.mutate(input.call, input.mutation);
@@ -626,44 +589,20 @@ export class Core {
       case "operate":
         this.operate(input.call, input.operation);
         break;
-      case "dataplane.applied":
-        this.resources.applied(input.batch, input.outcomes);
-        break;
-      case "dataplane.facts":
-        this.resources.facts(input.all, input.facts);
-        break;
-      case "fib.dumped":
-        this.fib.dumped(input.dump);
-        break;
-      case "fib.written":
-        this.fib.written(input.outcome);
-        break;
-      case "fib.moved":
-        this.fib.moved(input.moved);
-        break;
       case "audit":
         this.audit(input.entry);
         break;
-      case "mrt.taken":
-        this.mrt.taken(input);
-        break;
-      case "mrt.closed":
-        this.mrt.closed(input);
-        break;
       case "store.committed":
         this.storeError = "";
-        this.changes.committed(input.seq);
-        this.resources.reconciler.durable(input.seq);
-        this.fib.durable(input.seq);
+        this.parts.durable(input.seq);
         break;
       case "store.failed":
         this.storeError = input.error;
-        this.changes.failed(input.seq, input.error);
-        this.resources.reconciler.notDurable(input.seq, this.nowMs);
-        this.fib.notDurable(input.seq);
+        this.parts.notDurable(input.seq, input.error);
         this.effects.log("error", "the journal could not be written", { error: input.error });
         break;
       default:
+        this.parts.take(input);
     }
   }
 
@@ -715,12 +654,6 @@ export class Core {
     return record !== undefined && (this.sessions.isActive(record.id) || record.stale.some(Boolean));
   }
 
-  private linksChanged({ up, down, first }: ReturnType<Discovery["setHostAddresses"]>): void {
-    for (const zone of down) this.neighbors.linkLost(zone);
-    if (first) this.neighbors.linkChanged(undefined);
-    else for (const zone of [...up, ...down]) this.neighbors.linkChanged(zone);
-  }
-
   private locate(id: number, address: string): NeighborConfig {
     this.discovery.located(this.neighbors.get(id).config.interface, address);
     return this.neighbors.located(id);
@@ -737,13 +670,6 @@ export class Core {
       return `AS ${asn} is our own, and the neighbor is declared to be external`;
     record.learnedAsn = asn;
     return this.neighbors.identified(id);
-  }
-
-  private segmentsRefused(counts: RefusedSegments): void {
-    const summary = this.refusals.add(counts, this.nowMs);
-    if (summary === "") return;
-    const facts = Object.fromEntries(Object.entries(counts).map(([name, count]) => [name, String(count)]));
-    this.event("cairn.bgp.segment.refused", "", 2, summary, facts);
   }
 
   private operate(call: CallId, operation: Operation): void {
@@ -775,34 +701,6 @@ export class Core {
     this.shutDown = { exitAtMs: this.nowMs + (hard ? 0 : 200) };
   }
 
-  private expire(): void {
-    if (this.injection.nextExpiry() > this.wallMs) return;
-    const due = this.injection.due(this.wallMs, expiriesPerTurn);
-    if (due.length === 0) return;
-    this.changes.mutate(undefined, {
-      ops: due.map((key) => ({ op: "retract", ...key })),
-      expectedGeneration: 0,
-      dryRun: false,
-      reason: "time to live is over",
-      requestId: "",
-      principal: "cairnd",
-      source: "expiry",
-    });
-  }
-
-  /** Rows of prefixes that are gone can be used again once every cursor has passed them. */
-  private forget(): void {
-    this.isReaping = false;
-    for (const table of this.routing.tables) {
-      if (!table.hasDead) continue;
-      let passed = this.groups.passed(table.family) ?? table.changes.revision;
-      const watched = this.watchers.passed(table);
-      if (watched !== undefined && ((passed - watched) | 0) > 0) passed = watched;
-      passed = this.bmp.passed(table, passed);
-      if (table.reap(this.kernel.passed(table, passed), reapedPerTurn)) this.isReaping = true;
-    }
-  }
-
   persist(rows: readonly StoreRow[]): number {
     this.flushRows();
     const seq = this.nextSeq++;
@@ -819,41 +717,11 @@ export class Core {
 
   /** True when a turn would find something to do at once. */
   hasWork(): boolean {
-    return (
-      this.urgent.length > 0 ||
-      this.changes.hasWork ||
-      this.neighbors.hasWork ||
-      this.sessions.hasWork() ||
-      this.groups.hasWork() ||
-      this.kernel.hasWork ||
-      this.resources.hasWork ||
-      this.fib.hasWork ||
-      this.mrt.hasWork ||
-      this.bmp.hasWork ||
-      this.validation.hasWork ||
-      this.jobs.size > 0 ||
-      this.isReaping
-    );
+    return this.urgent.length > 0 || this.sessions.hasWork() || this.parts.hasWork;
   }
 
   /** When the next turn is wanted if no input comes, monotonic milliseconds; Infinity for never. */
   nextWakeMs(): number {
-    const expiry = this.injection.nextExpiry() - this.wallMs + this.nowMs;
-    const exit = this.shutDown?.exitAtMs ?? Number.POSITIVE_INFINITY;
-    return Math.min(
-      ...[this.sessions.nextTimerMs(), expiry, exit, this.changes.nextWakeMs()],
-      ...[this.dynamic.nextMs(), this.neighbors.nextMs(), this.neighbors.restarts.nextMs()],
-      this.mrt.nextWakeMs() + this.nowMs,
-      this.bmp.nextMs(),
-      ...[this.deferral.nextMs(), this.damping.nextMs(), this.kernel.nextMs(), this.bfd.nextMs()],
-      this.resources.nextMs(),
-      this.fib.nextMs(),
-      this.validation.nextMs(),
-    );
+    return Math.min(this.shutDown?.exitAtMs ?? Number.POSITIVE_INFINITY, this.parts.nextMs());
   }
-}
-
-/** Addresses of this host that tell it apart: link-local ones say nothing without the link. */
-function ownAddresses(addresses: readonly HostAddress[]): Uint8Array[] {
-  return addresses.map(({ address }) => parseIp(address)!).filter((bytes) => !isLinkLocalAddress(bytes));
 }

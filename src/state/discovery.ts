@@ -7,9 +7,18 @@ import { formatIp, parseIp } from "../base/ip.ts";
 import { isLinkLocalAddress } from "../base/peer-address.ts";
 import type { Effects } from "./effects.ts";
 import type { HostAddress } from "./inputs.ts";
+import type { Inputs } from "./part.ts";
+
+export interface DiscoveryHost {
+  readonly effects: Effects;
+  /** Sessions of an interface may have become possible or not, or lead to another address; undefined: of any. */
+  changed(name: string | undefined): void;
+  /** An interface cannot carry sessions any more. */
+  lost(name: string): void;
+}
 
 export class Discovery {
-  private readonly effects: Effects;
+  private readonly host: DiscoveryHost;
   /** Interfaces with a link-local address of ours; undefined as long as the host has not told any. */
   private usable: ReadonlySet<string> | undefined;
   /** Address of the other end, by interface. */
@@ -18,8 +27,18 @@ export class Discovery {
   private readonly failures = new Map<string, string>();
   private watched = "";
 
-  constructor(effects: Effects) {
-    this.effects = effects;
+  readonly inputs: Inputs = {
+    "host.addresses": ({ addresses }) => this.setHostAddresses(addresses),
+    "link.router": ({ interface: name, address }) => {
+      if (this.located(name, address)) this.host.changed(name);
+    },
+    "link.failed": ({ interface: name, why }) => {
+      if (this.failed(name, why)) this.host.changed(name);
+    },
+  };
+
+  constructor(host: DiscoveryHost) {
+    this.host = host;
   }
 
   /** Interfaces on which a neighbor is to be found, all of them; the host looks there and makes us known. */
@@ -30,18 +49,10 @@ export class Discovery {
     this.watched = text;
     for (const known of [this.found, this.failures])
       for (const name of known.keys()) if (!names.includes(name)) known.delete(name);
-    this.effects.push({ kind: "link.discover", interfaces: names });
+    this.host.effects.push({ kind: "link.discover", interfaces: names });
   }
 
-  /**
-   * @returns interfaces that can carry sessions now and could not before, and those that cannot any more; `first`: until
-   * now all were taken for usable
-   */
-  setHostAddresses(addresses: readonly HostAddress[]): {
-    readonly up: string[];
-    readonly down: string[];
-    readonly first: boolean;
-  } {
+  private setHostAddresses(addresses: readonly HostAddress[]): void {
     const before = this.usable;
     const usable = new Set<string>();
     for (const { address, interface: name } of addresses) {
@@ -53,7 +64,10 @@ export class Discovery {
     const down = [...(before ?? [])].filter((name) => !usable.has(name));
     // Another host may be at the other end when the link is back.
     for (const name of down) this.found.delete(name);
-    return { up, down, first: before === undefined };
+    for (const name of down) this.host.lost(name);
+    // Until now all were taken for usable.
+    if (before === undefined) this.host.changed(undefined);
+    else for (const name of [...up, ...down]) this.host.changed(name);
   }
 
   /** The other end of an interface told its address. @returns true when that is news */
@@ -68,7 +82,7 @@ export class Discovery {
   }
 
   /** The host cannot look for neighbors there, or with an empty `why` can again. @returns true when that is news */
-  failed(name: string, why: string): boolean {
+  private failed(name: string, why: string): boolean {
     if ((this.failures.get(name) ?? "") === why) return false;
     if (why === "") this.failures.delete(name);
     else this.failures.set(name, why);

@@ -4,7 +4,7 @@
  */
 import type { DynamicRangeState } from "../gen/cairn/v1/neighbor_service_pb.ts";
 import type { Dynamic, Member } from "./dynamic.ts";
-import type { HostAddress } from "./inputs.ts";
+import type { Inputs } from "./part.ts";
 import type { StrangerVerdict } from "./session-port.ts";
 
 /** One event about refusals per range in this time. */
@@ -32,6 +32,11 @@ export class DynamicNeighbors {
   private readonly host: DynamicHost;
   /** Interface by address of this host. */
   private interfaces = new Map<string, string>();
+  readonly inputs: Inputs = {
+    "host.addresses": ({ addresses }) => {
+      this.interfaces = new Map(addresses.map((each) => [each.address, each.interface]));
+    },
+  };
   /** Members whose session changed since the last look. */
   private readonly changed = new Set<string>();
   private readonly refusedAtMs = new Map<string, number>();
@@ -41,10 +46,6 @@ export class DynamicNeighbors {
   constructor(dynamic: Dynamic, host: DynamicHost) {
     this.dynamic = dynamic;
     this.host = host;
-  }
-
-  setHostAddresses(addresses: readonly HostAddress[]): void {
-    this.interfaces = new Map(addresses.map((each) => [each.address, each.interface]));
   }
 
   /** A connection from an address that is no declared neighbor, come in at `localAddress`. */

@@ -5,8 +5,10 @@ import { BestGroup } from "../rib/best-group.ts";
 import type { AddPathSend, ExportConfig } from "../rib/export-gates.ts";
 import { ownAses } from "../rib/export-path.ts";
 import { Exporter } from "../rib/exporter.ts";
+import type { InstalledRoutes } from "../rib/installed-routes.ts";
 import { NeighborFlag } from "../rib/neighbor-columns.ts";
 import { PathGroup } from "../rib/path-group.ts";
+import type { RouteTable } from "../rib/route-table.ts";
 import type { GroupHost, UpdateGroup } from "../rib/update-group.ts";
 import { UpdateWriter } from "../rib/update-writer.ts";
 import { encodeBlock } from "../wire/block.ts";
@@ -16,6 +18,7 @@ import { emptyAttributes, SegmentType } from "../wire/path-attributes.ts";
 import type { HostAddress } from "./inputs.ts";
 import { isSingleHop } from "./links.ts";
 import type { NeighborRecord } from "./neighbor-record.ts";
+import type { Inputs } from "./part.ts";
 import type { ExportPolicies, Policies } from "./policies.ts";
 import type { Routing } from "./routing.ts";
 
@@ -27,8 +30,17 @@ export class Groups {
   private readonly keyOf = new Map<UpdateGroup, string>();
   private nextId = 1;
   private hostAddresses: readonly HostAddress[] = [];
+  readonly inputs: Inputs = {
+    "host.addresses": ({ addresses }) => {
+      this.hostAddresses = addresses;
+    },
+  };
   /** Families whose routes are not announced yet (RFC 4724 4.1), bit `family.index`. */
   held = 0;
+  /** What the kernel holds, as FIB tables tell it. */
+  installed: InstalledRoutes | undefined;
+  /** Families with a group that announces only what the kernel holds, bit `family.index`. */
+  awaitsFib = 0;
   /** Where `run` goes on, so that many groups share the slices. */
   private turn = 0;
 
@@ -36,10 +48,6 @@ export class Groups {
     this.routing = routing;
     this.policies = policies;
     this.host = host;
-  }
-
-  setHostAddresses(addresses: readonly HostAddress[]): void {
-    this.hostAddresses = addresses;
   }
 
   all(): IterableIterator<UpdateGroup> {
@@ -74,17 +82,21 @@ export class Groups {
     group.close();
     this.byKey.delete(this.keyOf.get(group)!);
     this.keyOf.delete(group);
-    this.followPaths(group.table.family);
+    this.noteNeeds(group.table.family);
   }
 
-  /** Paths behind the best one matter while some group may announce them. */
-  private followPaths(family: Family): void {
-    let matter = false;
+  /** Paths behind the best one matter while some group may announce them, and the FIB while some group waits for it. */
+  private noteNeeds(family: Family): void {
+    let pathsMatter = false;
+    let fibMatters = false;
     for (const { table, exporter } of this.byKey.values()) {
       if (table.family !== family) continue;
-      if (exporter.config.perClient !== 0 || exporter.config.addPath) matter = true;
+      if (exporter.config.perClient !== 0 || exporter.config.addPath) pathsMatter = true;
+      if (exporter.config.installed) fibMatters = true;
     }
-    this.routing.table(family).followsAllPaths = matter;
+    this.routing.table(family).followsAllPaths = pathsMatter;
+    const bit = 1 << family.index;
+    this.awaitsFib = fibMatters ? this.awaitsFib | bit : this.awaitsFib & ~bit;
   }
 
   /**
@@ -130,7 +142,7 @@ export class Groups {
     const staying = members.findIndex((record) => record.groups[family.index] === group);
     if (group.closed || staying < 0 || keys[staying] === present) return;
     group.exporter.config = configs[staying];
-    this.followPaths(family);
+    this.noteNeeds(family);
     again.add(group);
   }
 
@@ -164,7 +176,7 @@ export class Groups {
     if (originatesDefault(config)) group.originateDefault(this.defaultRoute(config));
     this.byKey.set(key, group);
     this.keyOf.set(group, key);
-    this.followPaths(family);
+    this.noteNeeds(family);
     return group;
   }
 
@@ -231,6 +243,7 @@ export class Groups {
       program: policies.bindExport(record, self?.bytes.subarray(0, 16)),
       acceptWithoutPolicy: !config.external || !requirePolicy,
       defaultOriginate: config.defaultOriginate,
+      installed: config.suppressFibPending ? this.installed : undefined,
     };
   }
 
@@ -271,6 +284,7 @@ export class Groups {
       config.onLinkBits,
       config.acceptWithoutPolicy,
       config.defaultOriginate,
+      config.installed !== undefined,
       policies.idOf(config.program),
     ]);
   }
@@ -310,7 +324,7 @@ export class Groups {
     return both;
   }
 
-  hasWork(): boolean {
+  get hasWork(): boolean {
     for (const group of this.byKey.values()) if (this.mayRun(group) && group.hasWork()) return true;
     return false;
   }
@@ -319,10 +333,10 @@ export class Groups {
     return (this.held & (1 << table.family.index)) === 0;
   }
 
-  /** Runs groups that have work, round robin, until about `budget` microseconds of work are done. */
-  run(budget: number): void {
+  /** Runs groups that have work, round robin, for half of the time: the rest is for what comes in. */
+  run(micros: number): void {
     const groups = [...this.byKey.values()];
-    let left = budget;
+    let left = micros / 2;
     for (let n = 0; n < groups.length && left > 0; n++) {
       const group = groups[(this.turn + n) % groups.length];
       if (this.mayRun(group) && group.hasWork()) left -= group.run();
@@ -331,10 +345,10 @@ export class Groups {
   }
 
   /** The smallest revision that all groups of a table have passed. */
-  passed(family: Family): number | undefined {
+  passed(table: RouteTable): number | undefined {
     let least: number | undefined;
     for (const group of this.byKey.values()) {
-      if (group.table.family !== family) continue;
+      if (group.table !== table) continue;
       const passed = group.passedRevision();
       if (least === undefined || ((least - passed) | 0) > 0) least = passed;
     }

@@ -2,8 +2,8 @@
  * From an UPDATE to the tables: decode into scratch, RFC 7606 verdict, loop and origin checks and import policy once
  * per attribute set, then one row per prefix. Hot path: nothing is allocated per route.
  */
-
-import { formatIp } from "../base/ip.ts";
+import { formatIp, parseIp } from "../base/ip.ts";
+import { isLinkLocalAddress } from "../base/peer-address.ts";
 import { explainChain, rejectReason } from "../policy/explain.ts";
 import type { Program } from "../policy/program.ts";
 import { RouteKey, RouteType } from "../policy/route-key.ts";
@@ -27,6 +27,7 @@ import { describeDue, ImportFinish } from "./import-finish.ts";
 import { ImportLocalAs } from "./import-local-as.ts";
 import { decidedBy, gatesInOrder, type ImportStory, tellLocalAs } from "./import-story.ts";
 import type { NeighborRecord } from "./neighbor-record.ts";
+import type { Inputs } from "./part.ts";
 import { isExcess, limitsPaths, waitingPath } from "./path-limit.ts";
 import { dropsExcess, hasRoom, isLimit, isOver, limitReason } from "./prefix-excess.ts";
 import { keepsRejected } from "./rejected.ts";
@@ -60,7 +61,16 @@ export class Importer {
   readonly finish: ImportFinish;
   private readonly localAs: ImportLocalAs;
   private readonly checked: CheckSubject;
+  /** Addresses of this host, 4 or 16 bytes each: link-local ones say nothing without the link. */
   private hostAddresses: readonly Uint8Array[] = [];
+  readonly inputs: Inputs = {
+    // Routes that are there already are not looked at again.
+    "host.addresses": ({ addresses }) => {
+      this.hostAddresses = addresses
+        .map(({ address }) => parseIp(address)!)
+        .filter((bytes) => !isLinkLocalAddress(bytes));
+    },
+  };
   private readonly address = new Uint8Array(16);
   /** Why the last `decide` refused a path. */
   reason: RejectReason = RejectReason.none;
@@ -79,11 +89,6 @@ export class Importer {
       namesUs: () => this.isOwnNextHop(this.checked.record, this.checked.block),
     };
     this.host = host;
-  }
-
-  /** Addresses of this host, 4 or 16 bytes each. Routes that are there already are not looked at again. */
-  setHostAddresses(addresses: readonly Uint8Array[]): void {
-    this.hostAddresses = addresses;
   }
 
   /** Takes in one UPDATE. @returns the NOTIFICATION that ends the session, if the message calls for it */
@@ -500,7 +505,7 @@ export class Importer {
     const { attributes } = this.routing;
     const { paths } = table;
     const received = paths.received[path];
-    const attr = this.run(record, table, path, this.host.requirePolicy());
+    const attr = this.runPolicy(record, table, path, this.host.requirePolicy());
     if (isLongLived(record, table, path) && this.refusesLongLived(received, attr)) {
       table.removePath(path);
       if (attr !== 0) attributes.release(attr);
@@ -545,12 +550,12 @@ export class Importer {
   ): AttrId {
     const { importProgram: program } = record;
     if (program) program.counting = false;
-    const attr = this.run(record, table, path, requirePolicy);
+    const attr = this.runPolicy(record, table, path, requirePolicy);
     if (program) program.counting = true;
     return attr;
   }
 
-  private run(record: NeighborRecord, table: RouteTable, path: number, requirePolicy: boolean): AttrId {
+  private runPolicy(record: NeighborRecord, table: RouteTable, path: number, requirePolicy: boolean): AttrId {
     const { block } = this;
     const received = table.paths.received[path];
     this.routing.attributes.block(received, block);

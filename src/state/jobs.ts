@@ -14,6 +14,9 @@ export interface Job {
   done?(): void;
 }
 
+/** Rows that are looked at in a microsecond. */
+const rowsPerMicro = 2;
+
 /** Rows per step, chosen so that a step is well under a millisecond when little is to be done. */
 const rowsPerStep = 2048;
 
@@ -34,9 +37,13 @@ export class Jobs {
     return this.queue.some((job) => job.key === key);
   }
 
-  /** Runs jobs in turn until about `budget` rows are done. */
-  run(budget: number): void {
-    for (let left = budget; left > 0 && this.queue.length > 0; left -= rowsPerStep) {
+  get hasWork(): boolean {
+    return this.queue.length > 0;
+  }
+
+  /** Runs jobs, a step of each at a time. */
+  run(micros: number): void {
+    for (let left = micros * rowsPerMicro; left > 0 && this.queue.length > 0; left -= rowsPerStep) {
       const job = this.queue[0];
       const finished = job.step(rowsPerStep);
       // The job may have been replaced from within its own step.

@@ -3,10 +3,11 @@
  * next hop counts as reachable.
  */
 import type { RouteTable } from "../rib/route-table.ts";
-import type { Input } from "./inputs.ts";
 import { Links } from "./links.ts";
 import type { Neighbors } from "./neighbors.ts";
 import { NextHopTracker, type NextHopTrackerHost } from "./next-hop-tracker.ts";
+import type { Touched } from "./objects.ts";
+import type { Inputs } from "./part.ts";
 import type { Sessions } from "./sessions.ts";
 
 /** Where links and routes are seen: nowhere, in the kernel that the shell watches, or in a simulated one. */
@@ -25,6 +26,10 @@ export class KernelWatch {
   private readonly host: KernelWatchHost;
   readonly links: Links;
   readonly nextHops: NextHopTracker | undefined;
+  readonly inputs: Inputs = {
+    "kernel.links": ({ changed, gone }) => this.host.linksChanged(this.links.update(changed, gone)),
+    "kernel.routes": ({ answers }) => this.nextHops?.answered(answers),
+  };
 
   constructor(host: KernelWatchHost) {
     this.host = host;
@@ -50,17 +55,11 @@ export class KernelWatch {
     });
   }
 
-  input(input: Extract<Input, { kind: `kernel.${string}` }>): void {
-    if (input.kind === "kernel.links") this.host.linksChanged(this.links.update(input.changed, input.gone));
-    else this.nextHops?.answered(input.answers);
-  }
-
   /** What counts as a route may be declared otherwise now. */
-  globalChanged(): void {
-    this.nextHops?.reconsider();
+  apply(touched: readonly Touched[]): void {
+    if (touched.some(({ kind }) => kind === "Global")) this.nextHops?.reconsider();
   }
 
-  /** Does a bounded piece of work. */
   run(): void {
     this.nextHops?.run();
   }
@@ -69,15 +68,11 @@ export class KernelWatch {
     return this.nextHops?.hasWork ?? false;
   }
 
-  /** When `run` is wanted next, monotonic milliseconds. */
   nextMs(): number {
     return this.nextHops?.nextMs() ?? Number.POSITIVE_INFINITY;
   }
 
-  /** Revision up to which changes of a table have been seen, of those given. */
-  passed(table: RouteTable, revision: number): number {
-    if (!this.nextHops) return revision;
-    const own = this.nextHops.passed(table);
-    return ((revision - own) | 0) > 0 ? own : revision;
+  passed(table: RouteTable): number | undefined {
+    return this.nextHops?.passed(table);
   }
 }

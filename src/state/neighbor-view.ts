@@ -83,7 +83,7 @@ function protection(core: Core, { config, negotiated }: NeighborRecord, state: N
     state.forgottenIn = durationFromMs(Math.max(0, Math.ceil(member.forgetAtMs - core.nowMs)));
   }
   if (negotiated || config.shutdown) return;
-  const hint = core.refusals.hint(config, core.nowMs);
+  const hint = core.refusals.hint(config);
   if (hint !== "") state.status = state.status === "" ? hint : `${state.status}; ${hint}`;
 }
 

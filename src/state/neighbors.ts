@@ -18,6 +18,7 @@ import type { Jobs } from "./jobs.ts";
 import { type NeighborRecord, newNeighborRecord } from "./neighbor-record.ts";
 import type { ObjectStore, Specs, Touched } from "./objects.ts";
 import type { OutboundFilters } from "./outbound-filters.ts";
+import { microsPerStep } from "./part.ts";
 import type { Policies } from "./policies.ts";
 import { hasRoom } from "./prefix-excess.ts";
 import {
@@ -141,17 +142,21 @@ export class Neighbors {
    * carried out one after the other.
    * @param done called when everything is as declared
    */
-  apply(touched: readonly Touched[], done: () => void): void {
+  carryOut(touched: readonly Touched[], done: () => void): void {
     this.underWay.push({ steps: this.applying(touched), done });
-    if (this.underWay.length === 1) this.run(limits.wholeTurnNeighbors);
+    if (this.underWay.length === 1) this.carryOn(limits.wholeTurnNeighbors);
   }
 
   get hasWork(): boolean {
     return this.underWay.length > 0;
   }
 
+  run(micros: number): void {
+    this.carryOn(micros / microsPerStep);
+  }
+
   /** Goes on with changes for so many steps, each the work of one neighbor. */
-  run(steps: number): void {
+  private carryOn(steps: number): void {
     for (let left = steps; left > 0; left--) {
       const [first] = this.underWay;
       if (!first) return;

@@ -3,7 +3,13 @@
  * connections and says nothing of who sent them, so a neighbor without a session is told what came lately, and no more.
  */
 import type { RefusedSegments } from "./inputs.ts";
-import type { NeighborConfig } from "./session-port.ts";
+import type { Inputs } from "./part.ts";
+import type { NeighborConfig, SessionHost } from "./session-port.ts";
+
+export interface RefusedLogHost {
+  readonly event: SessionHost["event"];
+  nowMs(): number;
+}
 
 /** How long refusals stay in the status of neighbors. */
 const recentMs = 60_000;
@@ -26,12 +32,20 @@ export class RefusedLog {
   counts: RefusedSegments | undefined;
   private readonly seenMs = new Map<keyof RefusedSegments, number>();
   private saidMs = Number.NEGATIVE_INFINITY;
+  private readonly host: RefusedLogHost;
+  readonly inputs: Inputs = {
+    "host.refusals": ({ counts }) => this.add(counts),
+  };
 
-  /** Takes new counts. @returns a sentence for an event, empty when there is nothing to say */
-  add(counts: RefusedSegments, nowMs: number): string {
+  constructor(host: RefusedLogHost) {
+    this.host = host;
+  }
+
+  private add(counts: RefusedSegments): void {
     const before = this.counts;
     this.counts = counts;
-    if (!before) return "";
+    if (!before) return;
+    const nowMs = this.host.nowMs();
     const told: string[] = [];
     for (const reason of reasons) {
       const more = counts[reason] - before[reason];
@@ -39,13 +53,16 @@ export class RefusedLog {
       this.seenMs.set(reason, nowMs);
       told.push(`${more} ${texts[reason]}`);
     }
-    if (told.length === 0 || nowMs - this.saidMs < quietMs) return "";
+    if (told.length === 0 || nowMs - this.saidMs < quietMs) return;
     this.saidMs = nowMs;
-    return `the kernel refused TCP segments: ${told.join(", ")}`;
+    const facts = Object.fromEntries(Object.entries(counts).map(([name, count]) => [name, String(count)]));
+    const summary = `the kernel refused TCP segments: ${told.join(", ")}`;
+    this.host.event("cairn.bgp.segment.refused", "", 2, summary, facts);
   }
 
   /** What may keep this neighbor down, for its status; empty when there is nothing. */
-  hint(config: Pick<NeighborConfig, "password" | "keychain" | "minTtl">, nowMs: number): string {
+  hint(config: Pick<NeighborConfig, "password" | "keychain" | "minTtl">): string {
+    const nowMs = this.host.nowMs();
     const isRecent = (reason: keyof RefusedSegments): boolean =>
       nowMs - (this.seenMs.get(reason) ?? Number.NEGATIVE_INFINITY) < recentMs;
     const relevant = reasons.filter((reason) => isRecent(reason) && concerns(reason, config));

@@ -9,7 +9,7 @@ import type { Problem } from "../base/problem.ts";
 import type { Artifact, ArtifactName, Observed } from "../dataplane/artifact.ts";
 import { artifactClasses } from "../dataplane/classes.ts";
 import type { Link } from "../dataplane/kernel-model.ts";
-import type { KernelFact, KernelOperation, KernelOutcome } from "../dataplane/kernel-port.ts";
+import type { KernelOperation } from "../dataplane/kernel-port.ts";
 import type { LedgerRow } from "../dataplane/ledger.ts";
 import {
   type LedgerChange,
@@ -28,6 +28,7 @@ import { resourceKinds } from "../resources/registry.ts";
 import { type ClientPath, lockOut } from "./lock-out.ts";
 import type { Specs, Touched } from "./objects.ts";
 import { objectId } from "./objects-index.ts";
+import type { Inputs } from "./part.ts";
 import type { SessionHost } from "./session-port.ts";
 import type { ResourceCounts } from "./view.ts";
 
@@ -86,6 +87,18 @@ export class Resources {
   private listeners: readonly HostPort[] = [];
   /** False: this daemon does not touch the kernel. */
   readonly enabled: boolean;
+  readonly inputs: Inputs = {
+    "host.listeners": ({ api }) => {
+      this.listeners = api;
+      this.lookedAtChanged("listeners");
+    },
+    "dataplane.applied": ({ batch, outcomes }) =>
+      this.reconciler.outcomes(batch, outcomes, this.host.nowMs()),
+    "dataplane.facts": ({ all, facts }) => {
+      if (all !== undefined) this.reconciler.observeAll(all, facts);
+      else for (const fact of facts) this.reconciler.observe(fact);
+    },
+  };
 
   constructor(rows: Iterable<LedgerRow>, enabled: boolean, host: ResourcesHost) {
     this.host = host;
@@ -111,13 +124,6 @@ export class Resources {
     }
   }
 
-  /** Where the API listens. */
-  listenersAre(listeners: readonly HostPort[]): void {
-    this.listeners = listeners;
-    this.lookedAtChanged("listeners");
-  }
-
-  /** Links came, went or are otherwise than before. */
   linksChanged(ifnames: Iterable<string>): void {
     for (const ifname of ifnames) this.lookedAtChanged(`link ${ifname}`);
   }
@@ -339,15 +345,12 @@ export class Resources {
     return { phases, ...this.reconciler.counts };
   }
 
-  /** Answer of the kernel to a batch. */
-  applied(batch: number, outcomes: readonly KernelOutcome[]): void {
-    this.reconciler.outcomes(batch, outcomes, this.host.nowMs());
+  durable(seq: number): void {
+    this.reconciler.durable(seq);
   }
 
-  /** What the kernel holds: everything of a class that concerns us, or changes. */
-  facts(className: string | undefined, facts: readonly KernelFact[]): void {
-    if (className !== undefined) this.reconciler.observeAll(className, facts);
-    else for (const fact of facts) this.reconciler.observe(fact);
+  notDurable(seq: number): void {
+    this.reconciler.notDurable(seq, this.host.nowMs());
   }
 }
 

@@ -4,10 +4,10 @@ import type { Importer } from "./importer.ts";
 import type { Jobs } from "./jobs.ts";
 import type { Neighbors } from "./neighbors.ts";
 import type { Touched } from "./objects.ts";
+import type { Inputs } from "./part.ts";
 import { Revalidation, type StateReaders } from "./revalidation.ts";
 import type { Routing } from "./routing.ts";
 import { type DeclaredObjects, Rpki, type RpkiHost } from "./rpki.ts";
-import type { RpkiInput } from "./rpki-inputs.ts";
 import { Validation } from "./validation.ts";
 
 export interface RouteValidationParts extends Omit<RpkiHost, "changed"> {
@@ -27,6 +27,10 @@ export class RouteValidation {
   /** How long the last change took until all routes were looked at again; undefined before the first. */
   lastMs: number | undefined;
   private readonly parts: RouteValidationParts;
+
+  get arrivals(): Inputs {
+    return this.rpki.arrivals;
+  }
 
   constructor(parts: RouteValidationParts) {
     this.parts = parts;
@@ -69,16 +73,12 @@ export class RouteValidation {
     if (touched.some(({ kind }) => kind === "RpkiCache" || kind === "Global")) this.start();
   }
 
-  handle(input: RpkiInput): void {
-    this.rpki.handle(input);
-  }
-
   tick(): void {
     this.rpki.tick();
   }
 
   run(micros: number): void {
-    if (this.rpki.hasWork) this.rpki.run(micros);
+    if (this.rpki.hasWork) this.rpki.run(micros / 2);
   }
 
   get hasWork(): boolean {

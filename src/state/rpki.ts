@@ -15,6 +15,7 @@ import { type RpkiChanges, RpkiSources, type Source } from "../rpki/sources.ts";
 import { clientTls } from "./client-tls.ts";
 import type { Effects } from "./effects.ts";
 import type { Specs } from "./objects.ts";
+import type { Inputs } from "./part.ts";
 import type { RpkiEffect, RpkiInput } from "./rpki-inputs.ts";
 import { durationMs } from "./schema.ts";
 
@@ -99,6 +100,21 @@ export class Rpki {
   private nextConn = 1;
   private readonly pdu = new Pdu();
   private watched = JSON.stringify([[], []]);
+  readonly arrivals: Inputs = {
+    "rtr.connected": ({ conn }) => this.byConn.get(conn)?.client.connected(this.host.nowMs()),
+    "rtr.bytes": ({ conn, bytes }) => this.byConn.get(conn)?.client.bytes(bytes),
+    "rtr.closed": ({ conn, error }) => {
+      const record = this.byConn.get(conn);
+      if (!record) return;
+      const nowMs = this.host.nowMs();
+      this.byConn.delete(conn);
+      record.conn = 0;
+      // What came before the end counts, as far as it is whole.
+      while (record.client.hasWork && record.client.state !== "receiving") record.client.pump(64, nowMs);
+      record.client.closed(error, nowMs);
+    },
+    "rpki.file": (input) => this.file(input),
+  };
 
   constructor(host: RpkiHost) {
     this.host = host;
@@ -232,28 +248,6 @@ export class Rpki {
     }
     this.host.effects.push({ kind: "rpki.watch", vrps, slurm });
     this.settleSlurm();
-  }
-
-  // --------------------------------------------------------------------------------------------------------- inputs
-
-  /** Takes an input; bytes are copied. */
-  handle(input: RpkiInput): void {
-    if (input.kind === "rpki.file") {
-      this.file(input);
-      return;
-    }
-    const record = this.byConn.get(input.conn);
-    if (!record) return;
-    const nowMs = this.host.nowMs();
-    if (input.kind === "rtr.connected") record.client.connected(nowMs);
-    else if (input.kind === "rtr.bytes") record.client.bytes(input.bytes);
-    else {
-      this.byConn.delete(record.conn);
-      record.conn = 0;
-      // What came before the end counts, as far as it is whole.
-      while (record.client.hasWork && record.client.state !== "receiving") record.client.pump(64, nowMs);
-      record.client.closed(input.error, nowMs);
-    }
   }
 
   private file(input: Extract<RpkiInput, { kind: "rpki.file" }>): void {

@@ -59,18 +59,18 @@ function killWhileCarryingOut(setting: string): void {
   };
   const { changes, neighbors } = core;
   if (step === "told") {
-    const committed = changes.committed.bind(changes);
-    changes.committed = (seq) => {
+    const durable = changes.durable.bind(changes);
+    changes.durable = (seq) => {
       reached();
-      committed(seq);
+      durable(seq);
     };
   } else if (step === "consequences") {
-    const apply = neighbors.apply.bind(neighbors);
-    neighbors.apply = (touched, ...more) => {
+    const carryOut = neighbors.carryOut.bind(neighbors);
+    neighbors.carryOut = (touched, ...more) => {
       // In the middle: one object has had its consequences, the others not.
-      apply(touched.slice(0, 1), ...more);
+      carryOut(touched.slice(0, 1), ...more);
       reached();
-      apply(touched, ...more);
+      carryOut(touched, ...more);
     };
   } else if (step === "answer") {
     const turn = core.turn.bind(core);

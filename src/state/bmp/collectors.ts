@@ -16,13 +16,13 @@ import {
 import { after } from "../../rib/change-list.ts";
 import type { RouteTable } from "../../rib/route-table.ts";
 import type { Family } from "../../wire/family.ts";
-import type { BmpInput } from "../bmp-inputs.ts";
 import { clientTls } from "../client-tls.ts";
 import type { Effects } from "../effects.ts";
 import { retryDefaultMs } from "../kinds/bmp-collector.ts";
 import type { NeighborRecord } from "../neighbor-record.ts";
 import type { Neighbors } from "../neighbors.ts";
 import type { Touched } from "../objects.ts";
+import type { Inputs } from "../part.ts";
 import type { Routing } from "../routing.ts";
 import type { DeclaredObjects } from "../rpki.ts";
 import { durationMs } from "../schema.ts";
@@ -74,10 +74,35 @@ interface Collector {
 const heardMax = 1 << 16;
 /** One that takes nothing for so long, with bytes waiting, is not there. */
 const stallMs = 90_000;
+/** Several routes a microsecond, as many of them share a message. */
+const routesPerMicro = 2;
 const defaultPort = 11_019;
 
 export class Collectors {
   private readonly host: CollectorsHost;
+  readonly arrivals: Inputs = {
+    "bmp.connected": ({ conn, systemName, systemDescription }) => {
+      const collector = this.byConn.get(conn);
+      if (collector) this.connected(collector, systemName, systemDescription);
+    },
+    "bmp.sent": ({ conn, queued }) => {
+      const collector = this.byConn.get(conn);
+      if (!collector?.feed) return;
+      if (queued < collector.feed.queued || queued === 0) collector.progressMs = this.host.nowMs();
+      collector.feed.queued = queued;
+    },
+    "bmp.bytes": ({ conn, count }) => {
+      const collector = this.byConn.get(conn);
+      if (!collector) return;
+      collector.heard += count;
+      if (collector.heard > heardMax)
+        this.lose(collector, "it sends data, which a collector never does", true);
+    },
+    "bmp.closed": ({ conn, error }) => {
+      const collector = this.byConn.get(conn);
+      if (collector) this.lose(collector, error ?? "the collector closed the connection", false);
+    },
+  };
   private readonly byName = new Map<string, Collector>();
   private readonly byConn = new Map<number, Collector>();
   private nextConn = 1;
@@ -204,30 +229,6 @@ export class Collectors {
 
   // ----------------------------------------------------------------------------------------------------- connections
 
-  handle(input: BmpInput): void {
-    const collector = this.byConn.get(input.conn);
-    if (!collector) return;
-    switch (input.kind) {
-      case "bmp.connected":
-        this.connected(collector, input.systemName, input.systemDescription);
-        break;
-      case "bmp.sent":
-        if (!collector.feed) break;
-        if (input.queued < collector.feed.queued || input.queued === 0)
-          collector.progressMs = this.host.nowMs();
-        collector.feed.queued = input.queued;
-        break;
-      case "bmp.bytes":
-        collector.heard += input.count;
-        if (collector.heard > heardMax)
-          this.lose(collector, "it sends data, which a collector never does", true);
-        break;
-      case "bmp.closed":
-        this.lose(collector, input.error ?? "the collector closed the connection", false);
-        break;
-    }
-  }
-
   private connect(collector: Collector): void {
     const { spec } = collector;
     collector.retryAtMs = Number.POSITIVE_INFINITY;
@@ -347,9 +348,9 @@ export class Collectors {
     return this.feeds.some((feed) => feed.hasWork || feed.lapped);
   }
 
-  /** Goes on for about so many routes. */
-  run(routes: number): void {
+  run(micros: number): void {
     if (this.feeds.length === 0) return;
+    const routes = micros * routesPerMicro;
     for (const feed of this.feeds) {
       feed.run(routes / this.feeds.length);
       feed.flush();
@@ -374,9 +375,9 @@ export class Collectors {
   }
 
   /** The smallest revision of a table's change list that readers of its journal have passed. */
-  passed({ journal, changes, family }: RouteTable, passed: number): number {
-    if (!journal) return passed;
-    let least = passed;
+  passed({ journal, changes, family }: RouteTable): number | undefined {
+    if (!journal) return undefined;
+    let least = changes.revision;
     for (const feed of this.feeds) {
       const entry = feed.entryOf(this.host.routing.table(family));
       if (entry === undefined || entry < journal.start) continue;

@@ -15,8 +15,13 @@ import { mainTable } from "../../dataplane/netlink/route-wire.ts";
 import type { LedgerChange } from "../../dataplane/reconciler.ts";
 import type { FibTableSpec } from "../../gen/cairn/v1/fib_kinds_pb.ts";
 import { ResourcePhase } from "../../gen/cairn/v1/resource_types_pb.ts";
+import { Installed, type InstalledRoutes } from "../../rib/installed-routes.ts";
+import type { PrefixId } from "../../rib/prefix-table.ts";
+import type { RouteTable } from "../../rib/route-table.ts";
 import type { Effects } from "../effects.ts";
+import type { Groups } from "../groups.ts";
 import type { Specs, Touched } from "../objects.ts";
+import type { Inputs } from "../part.ts";
 import { libraryKinds } from "../policies.ts";
 import type { ResourceStanding } from "../resources.ts";
 import type { SessionHost } from "../session-port.ts";
@@ -25,6 +30,7 @@ import type { FibCounts, FibFamily } from "./fib-family.ts";
 import { FibTable, type FibTableHost } from "./fib-table.ts";
 
 export interface FibTablesHost extends FibTableHost {
+  readonly groups: Pick<Groups, "installed">;
   readonly specs: Specs;
   readonly effects: Effects;
   names(kind: string): Iterable<string>;
@@ -59,9 +65,14 @@ const settledMaxMs = 10_000;
 /** How objects stand is looked at this often while routes move. */
 const judgeMs = 200;
 
-export class FibTables {
+export class FibTables implements InstalledRoutes {
   private readonly host: FibTablesHost;
   readonly enabled: boolean;
+  readonly inputs: Inputs = {
+    "fib.dumped": ({ dump }) => this.dumped(dump),
+    "fib.written": ({ outcome }) => this.written(outcome),
+    "fib.moved": ({ moved }) => this.moved(moved),
+  };
   private readonly byKey = new Map<string, FibTable>();
   /** By object. */
   private readonly byName = new Map<string, FibTable>();
@@ -88,6 +99,7 @@ export class FibTables {
   constructor(rows: Iterable<LedgerRow>, enabled: boolean, host: FibTablesHost) {
     this.host = host;
     this.enabled = enabled;
+    host.groups.installed = this;
     if (!enabled) return;
     for (const { key } of rows) {
       const [table, metric] = key.split(" ").map(Number);
@@ -109,6 +121,34 @@ export class FibTables {
 
   get size(): number {
     return this.byKey.size;
+  }
+
+  // What is announced only when the kernel holds it
+
+  stateOf(table: RouteTable, prefix: PrefixId): Installed {
+    let state: Installed = Installed.none;
+    const { index } = table.family;
+    for (const { families } of this.byName.values()) {
+      const family = families[index];
+      if (!family?.follows) continue;
+      const one = family.stateOf(prefix);
+      if (one === Installed.refused) return one;
+      if (one === Installed.pending || (one === Installed.yes && state === Installed.none)) state = one;
+    }
+    return state;
+  }
+
+  isBarrier(table: RouteTable, marker: number): boolean {
+    const { index } = table.family;
+    for (const { families } of this.byName.values()) if (families[index]?.standsAt(marker)) return true;
+    return false;
+  }
+
+  isCaughtUp({ family: { index } }: RouteTable): boolean {
+    for (const { families, caughtUp } of this.byName.values()) {
+      if (families[index]?.follows && !caughtUp[index]) return false;
+    }
+    return true;
   }
 
   // What is declared
@@ -201,7 +241,7 @@ export class FibTables {
   }
 
   /** IPv4 routes go with a link or an address without a word. */
-  linksMoved(): void {
+  linksChanged(): void {
     for (const fib of this.byKey.values()) {
       fib.moved();
       this.ask(fib, settleMs);
@@ -209,7 +249,7 @@ export class FibTables {
   }
 
   /** Another hand has been at a table. */
-  moved({ table, ours }: FibMoved): void {
+  private moved({ table, ours }: FibMoved): void {
     for (const fib of this.byKey.values()) {
       if (fib.scope.table !== table) continue;
       if (ours) {
@@ -228,7 +268,7 @@ export class FibTables {
     });
   }
 
-  written(outcome: FibOutcome): void {
+  private written(outcome: FibOutcome): void {
     const { underWay } = this;
     if (underWay?.what !== "batch" || outcome.batch !== this.batch) return;
     this.underWay = undefined;
@@ -246,7 +286,7 @@ export class FibTables {
     this.judgeSoon();
   }
 
-  dumped(dump: FibDump): void {
+  private dumped(dump: FibDump): void {
     const { underWay } = this;
     if (underWay?.what !== "dump") return;
     this.underWay = undefined;
@@ -273,7 +313,6 @@ export class FibTables {
     return !this.underWay && this.next() !== undefined;
   }
 
-  /** When `run` is wanted next, monotonic milliseconds. */
   nextMs(): number {
     const nowMs = this.host.nowMs();
     let next = this.judgeAtMs;
@@ -286,7 +325,6 @@ export class FibTables {
     return next;
   }
 
-  /** Does a bounded piece of work. */
   run(): void {
     if (!this.enabled) return;
     const nowMs = this.host.nowMs();
@@ -294,6 +332,7 @@ export class FibTables {
       fib.families.forEach((family, i) => {
         if (family.run(limits.fibRowsPerTurn)) this.dumpTaken(fib, i, family);
         if (this.settleByMs === 0 || this.isDeferred(fib, i)) this.settleByMs = nowMs + settledMaxMs;
+        if (!fib.caughtUp[i]) fib.caughtUp[i] = this.hasCaughtUp(fib, i);
       });
       if (fib.retryAtMs <= nowMs) {
         fib.retryAtMs = Number.POSITIVE_INFINITY;
@@ -362,12 +401,18 @@ export class FibTables {
     return !fib.families[index].isBehind && (this.host.isSettled() || this.host.nowMs() >= this.settleByMs);
   }
 
+  private hasCaughtUp(fib: FibTable, index: number): boolean {
+    const { isBusy, hasQueued } = fib.families[index];
+    if (!fib.known[index] || isBusy || hasQueued || this.underWay?.table === fib) return false;
+    return !this.isDeferred(fib, index) && (this.host.isSettled() || this.host.nowMs() >= this.settleByMs);
+  }
+
   private isDeferred(fib: FibTable, index: number): boolean {
     return !fib.leaves && this.host.isDeferred(fib.families[index]);
   }
 
   private isWaiting(fib: FibTable): boolean {
-    return fib.families.some((family, i) => family.hasQueued && !fib.begun[i]);
+    return fib.families.some((family, i) => !fib.caughtUp[i] || (family.hasQueued && !fib.begun[i]));
   }
 
   private send(): void {

@@ -20,6 +20,7 @@ import { updatesIntervalMs } from "../kinds/mrt-dump.ts";
 import type { NeighborRecord } from "../neighbor-record.ts";
 import type { Neighbors } from "../neighbors.ts";
 import type { ObjectStore, Touched } from "../objects.ts";
+import type { Inputs } from "../part.ts";
 import type { Routing } from "../routing.ts";
 import { durationMs } from "../schema.ts";
 import type { SessionHost } from "../session-port.ts";
@@ -29,6 +30,8 @@ import { TableDump } from "./table-dump.ts";
 
 /** Updates that are few go to the file this long after they came. */
 const flushAfterMs = 1_000;
+/** A route costs about a third of a microsecond. */
+const routesPerMicro = 2;
 /** A file of updates that failed is followed by another one after this time. */
 const retryAfterMs = 10_000;
 
@@ -77,6 +80,10 @@ interface Dump {
 
 export class MrtDumps {
   private readonly host: MrtDumpsHost;
+  readonly inputs: Inputs = {
+    "mrt.taken": (input) => this.taken(input),
+    "mrt.closed": (input) => this.closed(input),
+  };
   private readonly dumps = new Map<string, Dump>();
   /** Those of UPDATEs. */
   private taps: Dump[] = [];
@@ -205,8 +212,9 @@ export class MrtDumps {
     return false;
   }
 
-  /** Goes on with tables for about so many routes. */
-  run(routes: number): void {
+  /** Goes on with tables. */
+  run(micros: number): void {
+    const routes = micros * routesPerMicro;
     for (const dump of this.dumps.values()) {
       const { walk, file } = dump;
       if (!walk || !file || file.closing) continue;
@@ -222,15 +230,14 @@ export class MrtDumps {
     }
   }
 
-  /** When a turn is wanted, wall-clock milliseconds from now; Infinity for never. */
-  nextWakeMs(): number {
+  nextMs(): number {
     if (this.dumps.size === 0) return Number.POSITIVE_INFINITY;
     let wakeMs = this.nextDueMs - this.host.wallMs();
     for (const { file } of this.taps) {
       if (file && file.out.at > 0)
         wakeMs = Math.min(wakeMs, file.flushedMs + flushAfterMs - this.host.nowMs());
     }
-    return Math.max(0, wakeMs);
+    return Math.max(0, wakeMs) + this.host.nowMs();
   }
 
   // What neighbors send
@@ -288,11 +295,11 @@ export class MrtDumps {
 
   // The shell
 
-  taken({ file: id, queued, bytes }: Extract<Input, { kind: "mrt.taken" }>): void {
+  private taken({ file: id, queued, bytes }: Extract<Input, { kind: "mrt.taken" }>): void {
     for (const { file } of this.dumps.values()) if (file?.id === id) file.taken(queued, bytes);
   }
 
-  closed({ file: id, path, bytes, error }: Extract<Input, { kind: "mrt.closed" }>): void {
+  private closed({ file: id, path, bytes, error }: Extract<Input, { kind: "mrt.closed" }>): void {
     const nowMs = this.host.nowMs();
     const old = this.leaving.get(id);
     const dump = [...this.dumps.values()].find(({ file }) => file?.id === id);
