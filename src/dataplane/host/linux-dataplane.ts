@@ -1,18 +1,21 @@
 /**
  * Carries operations out in Linux, and tells what it holds: links, their settings and addresses as the observer of links
- * sees them, routes with our mark, and the sysctls that somebody asks for. Facts are always told before the outcomes of
+ * sees them, routes with our mark, and the sysctls and WireGuard keys that somebody asks for. Facts are always told before the outcomes of
  * what caused them: after each batch everything is looked at again.
  */
-import type { ArtifactName } from "../artifact.ts";
+import { type ArtifactName, artifactText, type Fact, type Observed } from "../artifact.ts";
 import { linkFacts, routeFact } from "../artifact-facts.ts";
 import { artifactClasses } from "../classes.ts";
 import { type KernelRoute, type Link, ownProtocol } from "../kernel-model.ts";
 import type { KernelFact, KernelOperation, KernelOutcome } from "../kernel-port.ts";
 import type { DataplaneNews } from "../memory-dataplane.ts";
+import { vlansPerMessage, writePortVlans } from "../netlink/bridge-vlans.ts";
+import { linkChanges } from "../netlink/link-kinds.ts";
 import { AddressFamily, askRoutes, RouteMessage, readRoute } from "../netlink/route-wire.ts";
 import {
   writeAddress,
   writeLink,
+  writeLinkChange,
   writeLinkDelete,
   writeLinkSetting,
   writeRoute,
@@ -21,7 +24,9 @@ import { MessageFlag, type NetlinkWriter } from "../netlink/wire.ts";
 import { type NetlinkCalls, NetlinkSocket } from "./netlink-socket.ts";
 import { NftTable } from "./nft-table.ts";
 import type { KernelObserver } from "./observer.ts";
+import { RuleTable } from "./rule-table.ts";
 import { readSysctl, writeSysctl } from "./sysctls.ts";
+import { WireGuardLinks } from "./wireguard.ts";
 
 export interface LinuxDataplaneHost extends Pick<DataplaneNews, "facts" | "applied"> {
   later(ms: number, call: () => void): void;
@@ -35,22 +40,35 @@ const settleMs = 3;
 const collisionMs = 500;
 /** A dump that failed is asked for again after this long. */
 const againMs = 50;
-/** How often sysctls are looked at. */
-const sysctlPollMs = 500;
+/** How often settings are looked at that tell of no change: sysctls, keys and peers of WireGuard. */
+const pollMs = 500;
+
+/** A setting that is looked at again and again. */
+interface Polled {
+  readonly name: ArtifactName;
+  /** What was told, as JSON; undefined: nothing yet. */
+  told: string | undefined;
+  /** Writes to it: what was read before the last one is old. */
+  writes: number;
+}
 
 export class LinuxDataplane {
   private readonly host: LinuxDataplaneHost;
   private readonly observer: KernelObserver;
   private socket: NetlinkSocket | undefined;
   private nft: NftTable | undefined;
+  private wireGuard: WireGuardLinks | undefined;
   private readonly indexes = new Map<string, number>();
   private readonly names = new Map<number, string>();
+  private readonly links = new Map<string, Link>();
   /** What was told, as JSON, by class and key. */
   private readonly told = new Map<string, Map<string, string>>();
-  private readonly sysctls = new Map<string, string>();
+  private readonly polled = new Map<string, Polled>();
+  private readonly rules: RuleTable;
   /** Routes that were in the way of one of ours: until they are gone their keys are of interest. */
   private readonly collisions = new Set<string>();
   private routesStale = false;
+  private rulesStale = false;
   private looks: Promise<void> = Promise.resolve();
   private polling = false;
   private closed = false;
@@ -59,6 +77,12 @@ export class LinuxDataplane {
   constructor(observer: KernelObserver, host: LinuxDataplaneHost) {
     this.observer = observer;
     this.host = host;
+    this.rules = new RuleTable({
+      send: (write) => this.send(write),
+      socket: () => this.socket,
+      later: (ms, call) => host.later(ms, call),
+      isClosed: () => this.closed,
+    });
   }
 
   /** @returns the errno (negative) of the call that failed, 0 for none */
@@ -67,6 +91,7 @@ export class LinuxDataplane {
     if (typeof socket === "number") return socket;
     this.socket = socket;
     this.nft = new NftTable(calls, this.host);
+    this.wireGuard = new WireGuardLinks(calls, this.host);
     return 0;
   }
 
@@ -74,26 +99,30 @@ export class LinuxDataplane {
     this.closed = true;
     this.socket?.close();
     this.nft?.close();
+    this.wireGuard?.close();
   }
 
   /** All links, as the observer sees them now. The first time everything is told. */
   linksSeen(links: readonly Link[]): void {
     this.indexes.clear();
     this.names.clear();
-    for (const { name, index } of links) {
-      this.indexes.set(name, index);
-      this.names.set(index, name);
+    this.links.clear();
+    for (const link of links) {
+      this.indexes.set(link.name, link.index);
+      this.names.set(link.index, link.name);
+      this.links.set(link.name, link);
     }
     if (!this.started) {
       this.started = true;
       for (const { name } of artifactClasses) {
-        if (name !== "route")
+        if (name !== "route" && name !== "rule")
           this.tellAll(
             name,
             linkFacts(links).filter((fact) => fact.class === name),
           );
       }
       void this.lookAtRoutes(true);
+      void this.lookAtRules(true);
       return;
     }
     const facts = linkFacts(links);
@@ -113,6 +142,16 @@ export class LinuxDataplane {
     else if (gone && this.collisions.size > 0) this.routesMoved(collisionMs);
   }
 
+  /** A policy rule came or went. */
+  ruleNoticed(): void {
+    if (this.rulesStale || !this.started) return;
+    this.rulesStale = true;
+    this.host.later(settleMs, () => {
+      this.rulesStale = false;
+      if (!this.closed) void this.lookAtRules(false);
+    });
+  }
+
   private routesMoved(afterMs: number): void {
     if (this.routesStale || !this.started) return;
     this.routesStale = true;
@@ -125,34 +164,39 @@ export class LinuxDataplane {
   watch(watch: readonly ArtifactName[], unwatch: readonly ArtifactName[]): void {
     const isNft = ({ class: name }: ArtifactName): boolean => name === "nft";
     this.nft?.watch(watch.filter(isNft), unwatch.filter(isNft));
-    for (const { class: name, key } of unwatch) if (name === "sysctl") this.sysctls.delete(key);
-    const settings = watch.filter(({ class: name }) => name === "sysctl");
-    const facts = settings.map(({ class: name, key }): KernelFact => {
-      const observed = readSysctl(key);
-      this.sysctls.set(key, JSON.stringify(observed));
-      return { class: name, key, observed };
-    });
-    if (facts.length > 0) this.host.facts(undefined, facts);
-    this.pollSysctls();
+    for (const name of unwatch) this.polled.delete(artifactText(name));
+    const settings = watch.filter(({ class: name }) => name === "sysctl" || name === "wireguard");
+    for (const name of settings) this.polled.set(artifactText(name), { name, told: undefined, writes: 0 });
+    void this.lookAtSettings(settings);
+    this.poll();
   }
 
-  private pollSysctls(): void {
-    if (this.polling || this.sysctls.size === 0 || this.closed) return;
+  private poll(): void {
+    if (this.polling || this.polled.size === 0 || this.closed) return;
     this.polling = true;
-    this.host.later(sysctlPollMs, () => {
+    this.host.later(pollMs, async () => {
+      if (!this.closed) await this.lookAtSettings([...this.polled.values()].map(({ name }) => name));
       this.polling = false;
-      if (this.closed) return;
-      const changed: KernelFact[] = [];
-      for (const [key, told] of this.sysctls) {
-        const observed = readSysctl(key);
-        const text = JSON.stringify(observed);
-        if (text === told) continue;
-        this.sysctls.set(key, text);
-        changed.push({ class: "sysctl", key, observed });
-      }
-      if (changed.length > 0) this.host.facts(undefined, changed);
-      this.pollSysctls();
+      this.poll();
     });
+  }
+
+  private async lookAtSettings(names: readonly ArtifactName[]): Promise<void> {
+    const changed: KernelFact[] = [];
+    for (const name of names) {
+      const text = artifactText(name);
+      const writes = this.polled.get(text)?.writes;
+      const observed =
+        name.class === "sysctl" ? readSysctl(name.key) : ((await this.wireGuard?.read(name.key)) ?? null);
+      const entry = this.polled.get(text);
+      // Given up or written to meanwhile.
+      if (!entry || entry.writes !== writes) continue;
+      const now = JSON.stringify(observed);
+      if (entry.told === now) continue;
+      entry.told = now;
+      changed.push({ ...name, observed });
+    }
+    if (changed.length > 0 && !this.closed) this.host.facts(undefined, changed);
   }
 
   /** Operations in order; the kernel gets those of one kind together. */
@@ -173,10 +217,11 @@ export class LinuxDataplane {
     }
     await this.lookAtLinks();
     await this.lookAtRoutes(false);
+    if (operations.some(({ class: name }) => name === "rule")) await this.lookAtRules(false);
     if (!this.closed) this.host.applied(batch, outcomes);
   }
 
-  private carryOut(operation: KernelOperation): KernelOutcome | Promise<KernelOutcome> {
+  private carryOut(operation: KernelOperation): Sent {
     const { class: name, key, verb, facts } = operation;
     const space = key.indexOf(" ");
     const index = this.indexes.get(space < 0 ? key : key.slice(0, space));
@@ -184,50 +229,93 @@ export class LinuxDataplane {
     switch (name) {
       case "sysctl": {
         const error = writeSysctl(key, String(facts.value));
-        const observed = readSysctl(key);
-        this.sysctls.set(key, JSON.stringify(observed));
-        return { error, detail: error === "" ? "" : permission(error), observed };
+        const detail = error === "" ? "" : permission(error);
+        return this.written(operation, { error, detail, observed: readSysctl(key) });
       }
+      case "wireguard":
+        if (index === undefined || !this.wireGuard) return noDevice;
+        return this.wireGuard.apply(operation).then((outcome) => this.written(operation, outcome));
       case "link":
         if (verb === "delete") {
           if (index === undefined) return { error: "ENOENT", detail: "" };
           if (operation.before && operation.before.identity !== String(index)) return takenOver;
           return this.send((out, sequence) => writeLinkDelete(out, sequence, index));
         }
-        if (verb === "update") return this.remake(operation, index);
-        return this.make(operation);
+        return verb === "update" ? this.alter(operation, index) : this.make(operation);
       case "link-setting":
         if (index === undefined) return noDevice;
-        if (
-          key.slice(space + 1) === "master" &&
-          facts.value !== "" &&
-          !this.indexes.has(String(facts.value))
-        ) {
-          return noDevice;
-        }
-        return this.send((out, sequence) =>
-          writeLinkSetting(out, sequence, index, key.slice(space + 1), facts.value ?? "", this.indexOf),
-        );
+        return this.set(operation, index, key.slice(space + 1));
       case "address":
         if (index === undefined) return verb === "delete" ? { error: "ENOENT", detail: "" } : noDevice;
         return this.send((out, sequence) => writeAddress(out, sequence, verb, index, key.slice(space + 1)));
+      case "rule":
+        return this.rules.carryOut(operation);
       default:
         return this.carryOutRoute(operation);
     }
   }
 
-  private make({ key, facts }: KernelOperation): Promise<KernelOutcome> | KernelOutcome {
+  private make({ key, facts }: KernelOperation): Sent {
     const parent = facts.parent === undefined ? 0 : this.indexes.get(String(facts.parent));
     if (parent === undefined) return { error: "ENODEV", detail: `link ${String(facts.parent)} is not there` };
     return this.send((out, sequence) => writeLink(out, sequence, key, facts, parent));
   }
 
-  /** The kernel changes no link's kind or parent. */
-  private async remake(operation: KernelOperation, index: number | undefined): Promise<KernelOutcome> {
+  /** What the kernel alters on a link that is there; for all else a link is made anew. */
+  private alter({ before, facts }: KernelOperation, index: number | undefined): Sent {
     if (index === undefined) return { error: "ENOENT", detail: "", observed: null };
-    if (operation.before && operation.before.identity !== String(index)) return takenOver;
-    const gone = await this.send((out, sequence) => writeLinkDelete(out, sequence, index));
-    return gone.error === "" ? this.make(operation) : gone;
+    if (before && before.identity !== String(index)) return takenOver;
+    const only = linkChanges(before?.facts ?? {}, facts);
+    return this.send((out, sequence) => writeLinkChange(out, sequence, index, facts, only));
+  }
+
+  private set({ key, before, facts }: KernelOperation, index: number, property: string): Sent {
+    const value = facts.value ?? "";
+    const write = (of: string, to: Fact): Promise<KernelOutcome> =>
+      this.send((out, sequence) => writeLinkSetting(out, sequence, index, of, to, this.indexOf));
+    if (property === "vlans") return this.setVlans(key.split(" ")[0], index, before, value);
+    if (property !== "master" || value === "") return write(property, value);
+    const master = this.links.get(String(value));
+    if (!master) return { error: "ENODEV", detail: `link ${String(value)} is not there` };
+    // A bond takes no link that is up, and sets it up itself.
+    return master.kind === "bond"
+      ? write("admin", "down").then((down) => (down.error === "" ? write(property, value) : down))
+      : write(property, value);
+  }
+
+  /** VLANs that are to go, then those that are to come: a port has one PVID at most. */
+  private async setVlans(
+    name: string,
+    index: number,
+    before: Observed | undefined,
+    value: Fact,
+  ): Promise<KernelOutcome> {
+    const texts = (fact: Fact | undefined): string[] => (Array.isArray(fact) ? fact.map(String) : []);
+    const [held, asked] = [texts(before?.facts.value), texts(value)];
+    const isBridge = this.links.get(name)?.kind === "bridge";
+    for (const [verb, vlans] of [
+      ["remove", held.filter((each) => !asked.includes(each))],
+      ["add", asked.filter((each) => !held.includes(each))],
+    ] as const) {
+      for (let at = 0; at < vlans.length; at += vlansPerMessage) {
+        const part = vlans.slice(at, at + vlansPerMessage);
+        const outcome = await this.send((out, sequence) =>
+          writePortVlans(out, sequence, verb, index, isBridge, part),
+        );
+        if (outcome.error !== "") return outcome;
+      }
+    }
+    return { error: "", detail: "" };
+  }
+
+  /** Notes what a polled setting holds since it was written. */
+  private written(name: ArtifactName, outcome: KernelOutcome): KernelOutcome {
+    const entry = this.polled.get(artifactText(name));
+    if (entry && outcome.observed !== undefined) {
+      entry.told = JSON.stringify(outcome.observed);
+      entry.writes++;
+    }
+    return outcome;
   }
 
   private async carryOutRoute({ key, verb, facts }: KernelOperation): Promise<KernelOutcome> {
@@ -268,6 +356,16 @@ export class LinuxDataplane {
   private lookAtRoutes(isFirst: boolean): Promise<void> {
     // One after the other: of two at a time the older one could be told last.
     this.looks = this.looks.then(() => this.lookOnce(isFirst));
+    return this.looks;
+  }
+
+  private lookAtRules(isFirst: boolean): Promise<void> {
+    this.looks = this.looks.then(async () => {
+      const facts = await this.rules.look();
+      if (this.closed) return;
+      if (isFirst) this.tellAll("rule", facts);
+      else this.tellChanges("rule", facts);
+    });
     return this.looks;
   }
 
@@ -337,6 +435,9 @@ export class LinuxDataplane {
     if (changed.length > 0) this.host.facts(undefined, changed);
   }
 }
+
+/** An outcome, now or when the kernel has answered. */
+type Sent = KernelOutcome | Promise<KernelOutcome>;
 
 const takenOver: KernelOutcome = { error: "ENOENT", detail: "another link has taken its place" };
 
