@@ -46,6 +46,7 @@ function linux(news: News): DataplanePort {
       writer.linksSeen([...links.values()]);
     },
     routeNoticed: (gone, protocol) => writer.routeNoticed(gone, protocol),
+    ruleNoticed: () => writer.ruleNoticed(),
     routes: (answers) => news.routes(answers),
     later: (ms, call) => void setTimeout(call, ms),
     nowMs: () => performance.now(),

@@ -28,6 +28,8 @@ import { type NetlinkCalls, NetlinkSocket } from "./netlink-socket.ts";
 export interface ObserverHost extends KernelNews {
   /** A route came, went or changed. @param protocol who it belongs to (RTPROT) */
   routeNoticed?(gone: boolean, protocol: number): void;
+  /** A policy rule came or went. */
+  ruleNoticed?(): void;
   /** Calls back once after so many milliseconds. */
   later(ms: number, call: () => void): void;
   nowMs(): number;
@@ -153,6 +155,7 @@ export class KernelObserver {
       case RouteMessage.delRule:
       case RouteMessage.newNextHop:
       case RouteMessage.delNextHop:
+        if (type <= RouteMessage.delRule) this.host.ruleNoticed?.();
         for (const entry of this.watched.values()) this.routesStale.add(entry);
         this.settleSoon();
         return;

@@ -18,6 +18,7 @@ export const RouteMessage = {
   getRoute: 26,
   newRule: 32,
   delRule: 33,
+  getRule: 34,
   newNextHop: 104,
   delNextHop: 105,
 } as const;
