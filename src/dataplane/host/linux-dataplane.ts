@@ -40,6 +40,8 @@ const settleMs = 3;
 const collisionMs = 500;
 /** A dump that failed is asked for again after this long. */
 const againMs = 50;
+/** Classes that are looked at as a whole. */
+const lookedAt: ReadonlySet<string> = new Set(["link", "link-setting", "address", "route", "rule"]);
 /** How often settings are looked at that tell of no change: sysctls, keys and peers of WireGuard. */
 const pollMs = 500;
 
@@ -218,7 +220,23 @@ export class LinuxDataplane {
     await this.lookAtLinks();
     await this.lookAtRoutes(false);
     if (operations.some(({ class: name }) => name === "rule")) await this.lookAtRules(false);
-    if (!this.closed) this.host.applied(batch, outcomes);
+    if (this.closed) return;
+    this.tellAgain(operations);
+    this.host.applied(batch, outcomes);
+  }
+
+  /**
+   * Tells what is held under these names, also where it looks as it did before the batch: another hand may have undone
+   * an operation before anybody looked, and then there is no change to be told.
+   */
+  private tellAgain(names: readonly ArtifactName[]): void {
+    const facts: KernelFact[] = [];
+    for (const { class: name, key } of names) {
+      if (!lookedAt.has(name)) continue;
+      const text = this.told.get(name)?.get(key);
+      facts.push({ class: name, key, observed: text === undefined ? null : JSON.parse(text) });
+    }
+    if (facts.length > 0) this.host.facts(undefined, facts);
   }
 
   private carryOut(operation: KernelOperation): Sent {
