@@ -25,6 +25,8 @@ export function linkFacts(links: readonly Link[]): KernelFact[] {
       setting("mtu", link.mtu),
       setting("admin", link.enabled ? "up" : "down"),
       setting("master", nameOf(link.master)),
+      ...(link.mac === "" ? [] : [setting("mac", link.mac)]),
+      ...(link.vlans ? [setting("vlans", link.vlans)] : []),
       ...link.addresses.map(({ address, length }) => ({
         class: "address",
         key: `${name} ${formatIp(address)}/${length}`,
@@ -34,13 +36,12 @@ export function linkFacts(links: readonly Link[]): KernelFact[] {
   });
 }
 
-function kindFacts({ kind, parent, vlanId, vrfTable }: Link, nameOf: (index: number) => string): Facts {
+function kindFacts({ kind, parent, data }: Link, nameOf: (index: number) => string): Facts {
   const other = nameOf(parent);
   return {
     kind,
     ...(other !== "" && (kind === "veth" ? { peer: other } : { parent: other })),
-    ...(vlanId !== 0 && { vlanId }),
-    ...(vrfTable !== 0 && { table: vrfTable }),
+    ...data,
   };
 }
 

@@ -48,6 +48,15 @@ export interface ArtifactClass {
   readonly onDemand?: boolean;
   /** All operations of a batch, removals too, are carried out at once, before those of classes behind it. */
   readonly together?: boolean;
+  /** An entry of the facts `held` has to go before one of the facts `asked` can be made: the kernel alters no such thing. */
+  readonly needsNew?: (held: Facts, asked: Facts) => boolean;
+  /**
+   * Facts that the kernel alters by itself once they are written, such as where a peer was heard last. What was written
+   * stands for what is seen.
+   */
+  readonly moving?: readonly string[];
+  /** Facts that are shown to nobody. */
+  readonly secrets?: readonly string[];
   /** The fact that is the identity of what we make, where that is known beforehand: the protocol mark of a route. */
   readonly mark?: string;
 }
@@ -61,6 +70,13 @@ export function artifactText({ class: name, key }: ArtifactName): string {
 export function satisfies(observed: Facts, asked: Facts): boolean {
   for (const name in asked) if (!covers(observed[name], asked[name])) return false;
   return true;
+}
+
+/** Facts for people to read: what is secret is only said to be there. */
+export function shownFacts({ secrets = [] }: ArtifactClass, facts: Facts): Facts {
+  const shown: Record<string, Fact> = { ...facts };
+  for (const name of secrets) if (shown[name] !== undefined) shown[name] = "(secret)";
+  return shown;
 }
 
 /** Both ask for the same, no more and no less. */

@@ -82,6 +82,24 @@ export class Claims {
     return claims.sort((a, b) => (a.owner < b.owner ? -1 : 1))[0];
   }
 
+  /** All of a class that would be asked for if these owners asked for something else. */
+  ofClassAmong(name: string, instead: ReadonlyMap<string, readonly Artifact[]>): Artifact[] {
+    const found = new Map<string, Claim>();
+    for (const [text, claims] of this.byText) {
+      const claim = claims[0].artifact.class === name && claims.find(({ owner }) => !instead.has(owner));
+      if (claim) found.set(text, claim);
+    }
+    for (const [owner, artifacts] of instead) {
+      for (const artifact of artifacts) {
+        if (artifact.class !== name) continue;
+        const text = artifactText(artifact);
+        const other = found.get(text);
+        if (!other || owner < other.owner) found.set(text, { owner, artifact });
+      }
+    }
+    return [...found.values()].map(({ artifact }) => artifact);
+  }
+
   of(owner: string): readonly Artifact[] {
     return this.byOwner.get(owner) ?? [];
   }

@@ -1,5 +1,6 @@
 /** The classes of artifacts, in the order in which they stand on each other. To add one: a row here, and its codec in the host. */
 import type { ArtifactClass } from "./artifact.ts";
+import { needsNewLink } from "./netlink/link-kinds.ts";
 
 export const artifactClasses: readonly ArtifactClass[] = [
   /**
@@ -8,15 +9,24 @@ export const artifactClasses: readonly ArtifactClass[] = [
    */
   { name: "nft", order: 5, nature: "entry", onDemand: true, together: true },
   /** A link that cairn makes. Key: its name. Identity: its index. */
-  { name: "link", order: 10, nature: "entry" },
+  { name: "link", order: 10, nature: "entry", needsNew: needsNewLink },
   /** One property of any link. Key: `NAME PROPERTY`. */
   { name: "link-setting", order: 20, nature: "setting" },
+  /** Keys and peers of a WireGuard link. Key: the name of the link. */
+  {
+    name: "wireguard",
+    order: 22,
+    nature: "setting",
+    onDemand: true,
+    moving: ["endpoints"],
+    secrets: ["privateKey", "presharedKeys"],
+  },
   /** Key: the name with dots. */
   { name: "sysctl", order: 25, nature: "setting", onDemand: true },
   /** Key: `LINK ADDRESS/LENGTH`. */
   { name: "address", order: 30, nature: "entry" },
   /** Key: `TABLE PREFIX METRIC`. Identity: the protocol mark. */
   { name: "route", order: 50, nature: "entry", mark: "protocol" },
-  /** Key: `FAMILY PRIORITY SELECTOR`. Identity: the protocol mark. */
+  /** Key: `ip4 PRIORITY SELECTOR` as in `ruleKey`. Identity: the protocol mark. */
   { name: "rule", order: 60, nature: "entry", mark: "protocol" },
 ];

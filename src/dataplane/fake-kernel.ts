@@ -8,6 +8,8 @@ import { artifactText } from "./artifact.ts";
 import type { KernelFact, KernelOperation, KernelOutcome } from "./kernel-port.ts";
 
 const done: KernelOutcome = { error: "", detail: "" };
+/** Classes whose keys begin with the name of a link, and which go with it. */
+const ofLink = ["address", "link-setting", "wireguard"];
 
 export class FakeKernel {
   private readonly classes: ReadonlyMap<string, ArtifactClass>;
@@ -47,7 +49,9 @@ export class FakeKernel {
       return { error: "ENOENT", detail: "another entry has taken its place", observed: held };
     }
     if (operation.verb === "delete") this.set(operation, null);
-    else {
+    else if (this.classes.get(operation.class)?.needsNew?.(held.facts, operation.facts)) {
+      return { error: "EOPNOTSUPP", detail: "this is not altered on an entry that is there" };
+    } else {
       const error = this.missing(operation);
       if (error !== "") return { error, detail: "" };
       const identity = isSetting ? "" : this.identityOf(operation, held);
@@ -89,11 +93,10 @@ export class FakeKernel {
       if (!fact.observed) continue;
       const { facts } = fact.observed;
       const falls =
-        address === undefined
-          ? fact.key.split(" ")[0] === device && (fact.class === "address" || fact.class === "link-setting")
-          : false;
+        address === undefined ? fact.key.split(" ")[0] === device && ofLink.includes(fact.class) : false;
       const isRoute = fact.class === "route";
-      if (falls || (isRoute && address === undefined && deviceOf(facts) === device)) this.set(fact, null);
+      const stands = isRoute || fact.class === "link";
+      if (falls || (stands && address === undefined && deviceOf(facts) === device)) this.set(fact, null);
       else if (isRoute && address !== undefined && facts.source === address.split("/")[0])
         this.set(fact, null);
     }
@@ -116,6 +119,8 @@ export class FakeKernel {
   }
 }
 
+/** The link that an entry stands on, where it is not in its key. */
 function deviceOf(facts: Facts): string | undefined {
-  return typeof facts.device === "string" ? facts.device : undefined;
+  const device = facts.device ?? facts.parent;
+  return typeof device === "string" ? device : undefined;
 }

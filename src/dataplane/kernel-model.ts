@@ -1,5 +1,6 @@
 /** What cairn knows of the kernel's links and routes: plain data, addresses as 4 or 16 bytes in network order. */
 import type { Prefix } from "../base/ip.ts";
+import type { Facts } from "./artifact.ts";
 
 export interface LinkAddress {
   readonly address: Uint8Array;
@@ -26,10 +27,10 @@ export interface Link {
   readonly master: number;
   /** Index of the link that it stands on (a VLAN), or of the other end (a veth); 0 for none. */
   readonly parent: number;
-  /** Tag of a VLAN; 0 for none. */
-  readonly vlanId: number;
-  /** Routing table of a VRF; 0 for none. */
-  readonly vrfTable: number;
+  /** What its kind tells of it, as in the facts of a link: the tag of a VLAN, the mode of a bond. */
+  readonly data: Facts;
+  /** VLANs of a bridge that filters, or of a port of one, each as in `10 pvid untagged`; undefined for all others. */
+  readonly vlans: readonly string[] | undefined;
   readonly addresses: readonly LinkAddress[];
 }
 

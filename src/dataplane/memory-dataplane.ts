@@ -3,7 +3,7 @@
  * every change is told before the outcome of what caused it.
  */
 import { parseIp } from "../base/ip.ts";
-import type { ArtifactName } from "./artifact.ts";
+import type { ArtifactName, Fact } from "./artifact.ts";
 import { artifactClasses } from "./classes.ts";
 import { FakeKernel } from "./fake-kernel.ts";
 import type { Link } from "./kernel-model.ts";
@@ -29,16 +29,7 @@ export class MemoryDataplane {
   plug(name: string, addresses: readonly string[] = []): void {
     const identity = String(this.kernel.takeIndex());
     this.kernel.set({ class: "link", key: name }, { facts: { kind: "" }, identity });
-    for (const [property, value] of [
-      ["mtu", 1500],
-      ["admin", "up"],
-      ["master", ""],
-    ] as const) {
-      this.kernel.set(
-        { class: "link-setting", key: `${name} ${property}` },
-        { facts: { value }, identity: "" },
-      );
-    }
+    this.settingsOf(name, identity, "up");
     for (const address of addresses) {
       this.kernel.set({ class: "address", key: `${name} ${address}` }, { facts: {}, identity: "" });
     }
@@ -70,22 +61,37 @@ export class MemoryDataplane {
   apply(batch: number, operations: readonly KernelOperation[]): void {
     const outcomes = this.kernel.apply(operations);
     for (const { verb, class: className, key } of operations) {
-      // A new link comes with the settings that all links have.
-      if (className === "link" && verb === "create" && this.kernel.get({ class: "link", key }))
-        this.settingsOf(key);
+      const link = className === "link" && verb === "create" && this.kernel.get({ class: "link", key });
+      if (link) this.settingsOf(key, link.identity, "down");
     }
+    this.followBridges();
     this.tell();
     this.news.applied(batch, outcomes);
   }
 
-  private settingsOf(name: string): void {
-    for (const [property, value] of [
-      ["mtu", 1500],
-      ["admin", "down"],
-      ["master", ""],
-    ] as const) {
-      const setting = { class: "link-setting", key: `${name} ${property}` };
-      if (!this.kernel.get(setting)) this.kernel.set(setting, { facts: { value }, identity: "" });
+  /** What all links have from the start. */
+  private settingsOf(name: string, index: string, admin: "up" | "down"): void {
+    const mac = `02:00:00:00:00:${Number(index).toString(16).padStart(2, "0").slice(-2)}`;
+    for (const [property, value] of Object.entries<Fact>({ mtu: 1500, admin, master: "", mac }))
+      this.setting(name, property, value);
+    if (this.kernel.get({ class: "link", key: name })?.facts.kind !== "wireguard") return;
+    const facts = { mark: 0, peers: [], presharedKeys: [], endpoints: {} };
+    this.kernel.set({ class: "wireguard", key: name }, { facts, identity: "" });
+  }
+
+  private setting(name: string, property: string, value: Fact): void {
+    const setting = { class: "link-setting", key: `${name} ${property}` };
+    if (!this.kernel.get(setting)) this.kernel.set(setting, { facts: { value }, identity: "" });
+  }
+
+  /** A port of a bridge that keeps VLANs apart has them, and begins with VLAN 1; all others have none. */
+  private followBridges(): void {
+    for (const { key: name, observed } of this.kernel.dump("link")) {
+      const master = this.kernel.get({ class: "link-setting", key: `${name} master` })?.facts.value;
+      const bridge = this.kernel.get({ class: "link", key: String(master ?? "") });
+      if ((bridge ?? observed)?.facts.vlanFiltering === true)
+        this.setting(name, "vlans", ["1 pvid untagged"]);
+      else this.kernel.set({ class: "link-setting", key: `${name} vlans` }, null);
     }
   }
 
@@ -111,14 +117,14 @@ export class MemoryDataplane {
       loopback: name === "lo",
       operState: enabled ? "up" : "down",
       mtu: Number(setting("mtu") ?? 1500),
-      mac: "",
+      mac: String(setting("mac") ?? ""),
       kind: String(observed!.facts.kind ?? ""),
       master: Number(this.kernel.get({ class: "link", key: master })?.identity ?? 0),
       parent: Number(
         this.kernel.get({ class: "link", key: String(observed!.facts.parent ?? "") })?.identity ?? 0,
       ),
-      vlanId: Number(observed!.facts.vlanId ?? 0),
-      vrfTable: Number(observed!.facts.table ?? 0),
+      data: observed!.facts,
+      vlans: setting("vlans") as readonly string[] | undefined,
       addresses: this.kernel
         .dump("address")
         .map(({ key }) => key.split(" "))

@@ -7,8 +7,9 @@
  *   yes    none     row      create; drift, if it was confirmed
  *   yes    same     ours     nothing
  *   yes    same     none     adopt if asked to, else conflict
- *   yes    differs  ours     update; drift, if not because another thing is asked for
- *   yes    differs  none     update if asked to adopt, else conflict
+ *   yes    differs  ours     update, or remake where the kernel alters no such thing; drift, if not because another
+ *                            thing is asked for
+ *   yes    differs  none     update or remake if asked to adopt, else conflict
  *   no     present  ours     delete
  *   no     none     row      forget
  *   no     present  other's  forget the row, leave the entry
@@ -21,13 +22,14 @@ import { type Artifact, type ArtifactClass, type Observed, sameFacts, satisfies 
 import type { LedgerRow } from "./ledger.ts";
 
 /**
- * `keep`: nothing in the kernel. `forget`: drop the ledger row and leave the kernel alone. `adopt`: as it should be, and
+ * `remake`: take it away, and make another when it is gone. `keep`: nothing in the kernel. `forget`: drop the ledger row and leave the kernel alone. `adopt`: as it should be, and
  * ours from now on. `conflict`: something that is not ours is in the way. `unsupported`: this kernel has no such setting.
  */
 export type Verb =
   | "keep"
   | "create"
   | "update"
+  | "remake"
   | "delete"
   | "restore"
   | "adopt"
@@ -47,12 +49,30 @@ export interface Decision {
  * @param row what the ledger says
  */
 export function decide(
-  { nature }: ArtifactClass,
+  { nature, moving, needsNew }: ArtifactClass,
   asked: Artifact | undefined,
   observed: Observed | undefined,
   row: LedgerRow | undefined,
 ): Decision {
-  return nature === "setting" ? decideSetting(asked, observed, row) : decideEntry(asked, observed, row);
+  const seen = moving ? unmoved(observed, row, moving) : observed;
+  if (nature === "setting") return decideSetting(asked, seen, row);
+  const decision = decideEntry(asked, seen, row);
+  if (decision.verb !== "update" || !needsNew?.(seen!.facts, asked!.facts)) return decision;
+  return { ...decision, verb: "remake" };
+}
+
+/** What is seen, with what was written where the kernel has altered it by itself. */
+function unmoved(
+  observed: Observed | undefined,
+  row: LedgerRow | undefined,
+  moving: readonly string[],
+): Observed | undefined {
+  if (!observed || row?.phase !== "confirmed") return observed;
+  const written = moving.filter((name) => row.facts[name] !== undefined);
+  return {
+    ...observed,
+    facts: { ...observed.facts, ...Object.fromEntries(written.map((name) => [name, row.facts[name]])) },
+  };
 }
 
 function decideEntry(
@@ -102,7 +122,12 @@ function verdict(verb: Verb, drift = false): Decision {
 
 /** Verbs that change the kernel. */
 export function touchesKernel(verb: Verb): boolean {
-  return verb === "create" || verb === "update" || verb === "delete" || verb === "restore";
+  return verb === "create" || verb === "update" || takesAway(verb);
+}
+
+/** Verbs after which what was there is gone, or as it was found. */
+function takesAway(verb: Verb): boolean {
+  return verb === "remake" || verb === "delete" || verb === "restore";
 }
 
 /**
@@ -113,8 +138,7 @@ export function inOrder<T extends { readonly verb: Verb; readonly class: string;
   operations: readonly T[],
   classOf: (name: string) => ArtifactClass,
 ): T[] {
-  const isLate = ({ verb, class: name }: T): boolean =>
-    (verb === "delete" || verb === "restore") && !classOf(name).together;
+  const isLate = ({ verb, class: name }: T): boolean => takesAway(verb) && !classOf(name).together;
   return [...operations].sort((a, b) => {
     const late = Number(isLate(a)) - Number(isLate(b));
     if (late !== 0) return late;

@@ -348,7 +348,8 @@ export class Reconciler {
     const isSetting = nature === "setting";
     const before = row?.before ?? (isSetting ? seen?.facts : undefined);
     const facts = asked?.facts ?? (verb === "restore" ? row?.before : row?.facts) ?? {};
-    const kernelVerb = verb === "create" || verb === "delete" ? verb : "update";
+    const isGoing = verb === "delete" || verb === "remake";
+    const kernelVerb = verb === "create" ? verb : isGoing ? "delete" : "update";
     const ours = row && seen && (row.identity === "" || row.identity === seen.identity);
     return {
       operation: {
@@ -362,7 +363,7 @@ export class Reconciler {
         class: className,
         key,
         owner,
-        phase: asked ? "intended" : "removing",
+        phase: asked && !isGoing ? "intended" : "removing",
         facts: asked?.facts ?? row?.facts ?? {},
         identity: ours ? row.identity : String((mark !== undefined && facts[mark]) || ""),
         ...(before && { before }),
@@ -424,7 +425,7 @@ export class Reconciler {
     this.counts.operations++;
     if (outcome.error === "" || gone) {
       this.retries.succeeded(text);
-      if (verb === "delete" || verb === "restore") drop.push(operation);
+      if (kernel.verb === "delete" || verb === "restore") drop.push(operation);
       else if (row) {
         const made = identity ?? this.observed.get(text)?.identity ?? "";
         put.push({ ...row, phase: "confirmed", identity: row.identity === "" ? made : row.identity });
@@ -485,6 +486,11 @@ export class Reconciler {
       planned.push({ verb, class: className, key, owner: claim?.owner ?? row?.owner ?? "", facts });
     }
     return inOrder(planned, (name) => this.classNamed(name));
+  }
+
+  /** Everything of a class that is asked for, if these owners asked for these artifacts instead of what they do now. */
+  wanted(className: string, instead: ReadonlyMap<string, readonly Artifact[]>): Artifact[] {
+    return this.claims.ofClassAmong(className, instead);
   }
 
   /** What the kernel holds under this name, as far as it is known. */

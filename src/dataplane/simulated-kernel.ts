@@ -115,7 +115,7 @@ export class KernelSimulator {
     }
     return {
       ...{ index, name, enabled: up, up, loopback: name === "lo", operState: up ? "up" : "down" },
-      ...{ mtu: 1500, mac: "", kind: "simulated", master: 0, parent: 0, vlanId: 0, vrfTable: 0 },
+      ...{ mtu: 1500, mac: "", kind: "simulated", master: 0, parent: 0, data: {}, vlans: undefined },
       addresses: addresses.map(({ bytes, length }) => ({ address: bytes, length })),
     };
   }

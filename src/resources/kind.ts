@@ -9,9 +9,13 @@ import type { Problem } from "../base/problem.ts";
 import type { Artifact, Facts } from "../dataplane/artifact.ts";
 import type { Link } from "../dataplane/kernel-model.ts";
 import { DriftAction } from "../gen/cairn/v1/resource_types_pb.ts";
+import type { Selection } from "./egress-route-policy/selection.ts";
 
 /** Finds the spec of an object as it would be after the transaction. */
 export type SpecLookup = (kind: string, name: string) => Message | undefined;
+
+/** Whether the transaction changes an object. */
+export type Changed = (kind: string, name: string) => boolean;
 
 /** What a kind may look at beside its spec. Whatever it looked at makes it be asked again when that changes. */
 export interface Surroundings {
@@ -22,6 +26,8 @@ export interface Surroundings {
   names(kind: string): Iterable<string>;
   /** Where the API listens beside its Unix sockets. */
   apiListeners(): readonly HostPort[];
+  /** What the EgressRoutePolicy of this name has chosen; undefined before it looked for the first time. */
+  egress(policy: string): Selection | undefined;
 }
 
 export interface HostPort {
@@ -49,6 +55,11 @@ export interface ResourceKind {
   readonly kind: string;
   /** What field options cannot say of a spec. Problem paths are inside the spec. */
   readonly check?: (spec: Message, lookup: SpecLookup) => Problem[];
+  /** What only shows beside all others of the kind; see `KindRules`. */
+  readonly checkAll?: (
+    changed: Changed,
+    objects: (kind: string) => Iterable<Message>,
+  ) => { readonly name: string; readonly problem: Problem }[];
   /** Kinds whose changes make `check` run again for objects that refer to them. */
   readonly inherits?: readonly string[];
   derive(spec: Message, around: Surroundings): Derivation;

@@ -311,7 +311,31 @@ function* checkTogether(
       id,
     );
   }
+  yield* checkWhole(store, drafts, problems);
   checkCount(store, drafts, problems);
+}
+
+/** What shows only beside all objects of a kind. */
+function* checkWhole(
+  store: ObjectStore,
+  drafts: ReadonlyMap<string, Draft>,
+  problems: Problem[],
+): Steps<void> {
+  const touched = new Set<string>();
+  for (const { kind, after } of drafts.values()) if (after) touched.add(kind.name);
+  const changed = (kind: string, name: string): boolean => drafts.has(objectId(kind, name));
+  for (const { name: kind, rules } of kinds.values()) {
+    if (!rules.checkAll || ![kind, ...(rules.inherits ?? [])].some((each) => touched.has(each))) continue;
+    yield;
+    for (const { name, problem } of rules.checkAll(changed, (of) => specsOf(store, drafts, of)))
+      append(problems, [problem], objectId(kind, name));
+  }
+}
+
+/** All objects of a kind as the transaction would leave them. */
+function* specsOf(store: ObjectStore, drafts: ReadonlyMap<string, Draft>, kind: string): Generator<Message> {
+  for (const { name, spec } of store.entries(kind)) if (!drafts.has(objectId(kind, name))) yield spec;
+  for (const draft of drafts.values()) if (draft.kind.name === kind && draft.after) yield draft.after;
 }
 
 function checkDelete(

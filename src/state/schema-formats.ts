@@ -1,4 +1,5 @@
 /** Text forms of string fields (options.proto, `Format`): each is checked and put into its one canonical form. */
+import { base64Value } from "../base/base64.ts";
 import { formatIp, formatPrefix, parseHostPort, parseIp, parseIp4, parsePrefix } from "../base/ip.ts";
 import { formatPeer, isLinkLocalAddress, parsePeer } from "../base/peer-address.ts";
 import { nearestName } from "../base/problem.ts";
@@ -38,6 +39,8 @@ const rules: Readonly<Record<number, Rule>> = {
   [Format.IFNAME]: canonicalIfname,
   [Format.INTERFACE_ADDRESS]: canonicalInterfaceAddress,
   [Format.SYSCTL]: canonicalSysctl,
+  [Format.MAC]: canonicalMac,
+  [Format.WIREGUARD_KEY]: canonicalWireGuardKey,
 };
 
 /** The canonical form of `text`, or one sentence on what is wrong with it. A format without rule takes any text. */
@@ -81,6 +84,18 @@ function canonicalSysctl(text: string): Canonical {
   if (/^[a-z0-9_-]+(?:\.[A-Za-z0-9_/:@-]+)+$/.test(text) && !text.includes("..")) return good(text);
   const fix = text.includes("/") ? "write dots, as in net.ipv4.ip_forward" : undefined;
   return bad(`"${text}" is not the name of a sysctl`, fix);
+}
+
+function canonicalMac(text: string): Canonical {
+  const lower = text.toLowerCase().replaceAll("-", ":");
+  if (/^[0-9a-f]{2}(?::[0-9a-f]{2}){5}$/.test(lower)) return good(lower);
+  return bad(`"${text}" is not a hardware address`, "write 02:00:5e:10:00:01");
+}
+
+/** What is wrong is not repeated: it may be a secret. */
+function canonicalWireGuardKey(text: string): Canonical {
+  if (base64Value(text)?.length === 32) return good(text);
+  return bad("this is not a key of WireGuard", "32 bytes in base64, as wg genkey writes them");
 }
 
 function canonicalNeighbor(text: string): Canonical {

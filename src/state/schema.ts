@@ -203,13 +203,15 @@ function checkText(
   wrong: (message: string, text: string, fix?: string) => void,
 ): void {
   const bytes = utf8Bytes(value);
+  // A secret is not repeated, be it wrong.
+  const told = info.rule.secret ? "" : value.slice(0, 64);
   if (bytes < info.min || bytes > info.max) {
-    wrong(`${boundsText(info, " bytes long")}, not ${bytes}`, value.slice(0, 64));
+    wrong(`${boundsText(info, " bytes long")}, not ${bytes}`, told);
     return;
   }
   if (info.rule.format === Format.UNSPECIFIED) return;
   const canonical = canonicalText(info.rule.format, value);
-  if (!canonical.ok) wrong(canonical.message, value, canonical.fix);
+  if (!canonical.ok) wrong(canonical.message, info.rule.secret ? told : value, canonical.fix);
 }
 
 function boundsText(info: FieldInfo, unit: string): string {

@@ -9,6 +9,8 @@
 import { addressWords, CoverIndex } from "../../base/cover-index.ts";
 import { formatIp } from "../../base/ip.ts";
 import type { KernelRoute, Link, LinkAddress, RouteAnswer, RouteType } from "../kernel-model.ts";
+import { askBridgePorts, readBridgePort } from "../netlink/bridge-vlans.ts";
+import { withoutBgpRoutes } from "../netlink/route-filter.ts";
 import {
   askAddresses,
   askLinks,
@@ -102,6 +104,8 @@ export class KernelObserver {
       message: (bytes, message) => this.notified(bytes, message),
       overrun,
       rest: (call) => this.host.later(restMs, call),
+      // There may be a million of them, and who writes them tells what of it concerns a next hop.
+      filter: withoutBgpRoutes(),
     });
     if (typeof notices === "number") return notices;
     this.notices = notices;
@@ -210,10 +214,39 @@ export class KernelObserver {
     const startedMs = this.host.nowMs();
     const links: LinkFacts[] = [];
     const addresses = new Map<number, LinkAddress[]>();
+    const vlans = new Map<number, readonly string[]>();
     let isWhole = true;
+    // The last of them ends the look.
+    let left = 2;
     const note = ({ flags }: Message): void => {
       if ((flags & MessageFlag.dumpInterrupted) !== 0) isWhole = false;
     };
+    const answered = (errno: number): void => {
+      if (errno !== 0) isWhole = false;
+      if (--left > 0) return;
+      this.dumping = false;
+      const tookMs = this.host.nowMs() - startedMs;
+      this.restUntilMs = this.host.nowMs() + Math.min(restMaxMs, tookMs * restFactor);
+      if (isWhole) {
+        this.linksSeen(assembled(links, addresses, vlans), served);
+        return;
+      }
+      this.counts.failures++;
+      this.lookers.push(...served);
+      this.lookAgain();
+    };
+    const askPorts = (): void =>
+      this.requests?.request({
+        isDump: true,
+        write: askBridgePorts,
+        message: (bytes, message) => {
+          note(message);
+          const port =
+            message.type === RouteMessage.newLink && readBridgePort(bytes, message.at, message.end);
+          if (port) vlans.set(port.index, port.vlans);
+        },
+        done: ({ errno }) => answered(errno),
+      });
     this.requests.request({
       isDump: true,
       write: askLinks,
@@ -223,7 +256,11 @@ export class KernelObserver {
         if (link) links.push(link);
       },
       done: ({ errno }) => {
-        if (errno !== 0) isWhole = false;
+        if (errno === 0 && links.some(filtersVlans)) {
+          left++;
+          askPorts();
+        }
+        answered(errno);
       },
     });
     this.requests.request({
@@ -238,24 +275,17 @@ export class KernelObserver {
         if (list) list.push({ address, length });
         else addresses.set(link, [{ address, length }]);
       },
-      done: ({ errno }) => {
-        this.dumping = false;
-        this.restUntilMs =
-          this.host.nowMs() + Math.min(restMaxMs, (this.host.nowMs() - startedMs) * restFactor);
-        if (errno !== 0 || !isWhole) {
-          this.counts.failures++;
-          this.lookers.push(...served);
-          this.lookAgain();
-          return;
-        }
-        this.tellLinks(links.map((link) => ({ ...link, addresses: addresses.get(link.index) ?? [] })));
-        for (const done of served) done();
-        for (const entry of this.watched.values()) this.routesStale.add(entry);
-        this.askRoutes();
-        if (this.lookers.length > 0) this.lookAtLinks();
-        else if (this.linksStale) this.settleSoon();
-      },
+      done: ({ errno }) => answered(errno),
     });
+  }
+
+  private linksSeen(links: readonly Link[], served: readonly (() => void)[]): void {
+    this.tellLinks(links);
+    for (const done of served) done();
+    for (const entry of this.watched.values()) this.routesStale.add(entry);
+    this.askRoutes();
+    if (this.lookers.length > 0) this.lookAtLinks();
+    else if (this.linksStale) this.settleSoon();
   }
 
   private tellLinks(links: readonly Link[]): void {
@@ -315,6 +345,27 @@ export class KernelObserver {
     entry.told = told;
     answers.push({ address: entry.address, route: found });
   }
+}
+
+function filtersVlans({ kind, data }: LinkFacts): boolean {
+  return kind === "bridge" && data.vlanFiltering === true;
+}
+
+/** Links with what came in messages of its own. VLANs are told where they mean something. */
+function assembled(
+  links: readonly LinkFacts[],
+  addresses: ReadonlyMap<number, readonly LinkAddress[]>,
+  vlans: ReadonlyMap<number, readonly string[]>,
+): Link[] {
+  const filtering = new Set(links.filter(filtersVlans).map(({ index }) => index));
+  return links.map((link) => {
+    const isFiltered = filtering.has(link.index) || filtering.has(link.master);
+    return {
+      ...link,
+      vlans: isFiltered ? (vlans.get(link.index) ?? []) : undefined,
+      addresses: addresses.get(link.index) ?? [],
+    };
+  });
 }
 
 function sizeOf(address: Uint8Array): 4 | 16 {

@@ -3,13 +3,16 @@
  * for them. Notifications and answers to dumps are the same messages.
  */
 import { maskBytes, type Prefix } from "../../base/ip.ts";
+import type { Facts } from "../artifact.ts";
 import { type KernelRoute, type Link, type LinkAddress, type RouteHop, routeTypes } from "../kernel-model.ts";
+import { readLinkData } from "./link-kinds.ts";
 import { eachAttribute, MessageFlag, type NetlinkWriter, read16, read32, readText } from "./wire.ts";
 
 export const RouteMessage = {
   newLink: 16,
   delLink: 17,
   getLink: 18,
+  setLink: 19,
   newAddress: 20,
   delAddress: 21,
   getAddress: 22,
@@ -49,8 +52,8 @@ const operStates = ["unknown", "notpresent", "down", "lowerlayerdown", "testing"
 /** Flags of a next hop (RTNH_F_*): dead, and link down. */
 const hopDead = 0x1 | 0x10;
 
-/** A link without its addresses, which come in messages of their own. */
-export type LinkFacts = Omit<Link, "addresses">;
+/** A link without its addresses and VLANs, which come in messages of their own. */
+export type LinkFacts = Omit<Link, "addresses" | "vlans">;
 
 /** Payload of RTM_NEWLINK or RTM_DELLINK; undefined when it is none, or is about a bridge port and not a link. */
 export function readLink(bytes: Uint8Array, at: number, end: number): LinkFacts | undefined {
@@ -63,7 +66,7 @@ export function readLink(bytes: Uint8Array, at: number, end: number): LinkFacts 
   let mac = "";
   let kind = "";
   let parent = 0;
-  let data = { vlanId: 0, vrfTable: 0 };
+  let data: Facts = {};
   let master = 0;
   let carrier = true;
   eachAttribute(bytes, at + 16, end, (type, from, to) => {
@@ -76,8 +79,9 @@ export function readLink(bytes: Uint8Array, at: number, end: number): LinkFacts 
     else if (type === 33 && length >= 1) carrier = bytes[from] !== 0;
     else if (type === 5 && length >= 4) parent = read32(bytes, from);
     else if (type === 18) {
-      kind = kindOf(bytes, from, to);
-      data = kindData(bytes, from, to, kind);
+      const info = readLinkInfo(bytes, from, to);
+      ({ kind, data } = info);
+      if (info.parent !== 0) parent = info.parent;
     }
   });
   const operState = operStates[state] ?? "unknown";
@@ -86,35 +90,22 @@ export function readLink(bytes: Uint8Array, at: number, end: number): LinkFacts 
   const runs = operState === "up" || operState === "unknown";
   const up = enabled && carrier && runs && (flags & flagLowerUp) !== 0;
   const loopback = (flags & flagLoopback) !== 0;
-  return { index, name, enabled, up, loopback, operState, mtu, mac, kind, master, parent, ...data };
+  return { index, name, enabled, up, loopback, operState, mtu, mac, kind, master, parent, data };
 }
 
-function kindOf(bytes: Uint8Array, at: number, end: number): string {
-  let kind = "";
-  eachAttribute(bytes, at, end, (type, from, to) => {
-    if (type === 1) kind = readText(bytes, from, to);
-  });
-  return kind;
-}
-
-/** What IFLA_INFO_DATA says of the kinds that cairn makes. */
-function kindData(
+/** IFLA_LINKINFO: the kind of a virtual link, and what the kind tells of it. */
+function readLinkInfo(
   bytes: Uint8Array,
   at: number,
   end: number,
-  kind: string,
-): { vlanId: number; vrfTable: number } {
-  let vlanId = 0;
-  let vrfTable = 0;
+): { kind: string; data: Facts; parent: number } {
+  let kind = "";
+  let info: { data: Facts; parent: number } = { data: {}, parent: 0 };
   eachAttribute(bytes, at, end, (type, from, to) => {
-    if (type !== 2) return;
-    eachAttribute(bytes, from, to, (inner, innerFrom, innerTo) => {
-      if (inner !== 1) return;
-      if (kind === "vlan" && innerTo - innerFrom >= 2) vlanId = read16(bytes, innerFrom);
-      else if (kind === "vrf" && innerTo - innerFrom >= 4) vrfTable = read32(bytes, innerFrom);
-    });
+    if (type === 1) kind = readText(bytes, from, to);
+    else if (type === 2) info = readLinkData(kind, bytes, from, to);
   });
-  return { vlanId, vrfTable };
+  return { kind, ...info };
 }
 
 function hexadecimal(bytes: Uint8Array, at: number, end: number): string {

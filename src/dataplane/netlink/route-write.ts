@@ -5,6 +5,7 @@
 import { parseIp } from "../../base/ip.ts";
 import type { Fact, Facts } from "../artifact.ts";
 import { ownProtocol, routeTypes } from "../kernel-model.ts";
+import { vxlanLink, writeLinkData } from "./link-kinds.ts";
 import { AddressFamily, RouteAttribute, RouteMessage, writeRouteHeader } from "./route-wire.ts";
 import { MessageFlag, type NetlinkWriter } from "./wire.ts";
 
@@ -17,10 +18,10 @@ export type WriteVerb = "create" | "update" | "delete";
 export type IndexOf = (name: string) => number | undefined;
 
 /** IFLA_* */
-const LinkAttribute = { name: 3, mtu: 4, link: 5, master: 10, linkInfo: 18 };
+const LinkAttribute = { mac: 1, name: 3, mtu: 4, link: 5, master: 10, linkInfo: 18 };
 const LinkInfo = { kind: 1, data: 2 };
-/** VETH_INFO_PEER, IFLA_VLAN_ID, IFLA_VRF_TABLE: each the first of its kind. */
-const kindDataFirst = 1;
+/** VETH_INFO_PEER */
+const vethPeer = 1;
 const flagUp = 1;
 
 /** Makes a virtual link. @param parent index of the link that it stands on; 0 for none */
@@ -34,30 +35,38 @@ export function writeLink(
   out.begin(RouteMessage.newLink, request | ack | create | exclusive, sequence);
   writeLinkHeader(out, 0);
   out.text(LinkAttribute.name, name);
-  if (parent !== 0) out.attribute32(LinkAttribute.link, parent);
+  const { kind } = facts;
+  if (parent !== 0 && kind !== "vxlan") out.attribute32(LinkAttribute.link, parent);
   out.nested(LinkAttribute.linkInfo, () => {
-    out.text(LinkInfo.kind, String(facts.kind));
-    out.nested(LinkInfo.data, () => writeKindData(out, facts));
+    out.text(LinkInfo.kind, String(kind));
+    out.nested(LinkInfo.data, () => {
+      writeLinkData(out, facts);
+      if (parent !== 0 && kind === "vxlan") out.attribute32(vxlanLink, parent);
+      if (kind !== "veth") return;
+      out.nested(vethPeer, () => {
+        writeLinkHeader(out, 0);
+        out.text(LinkAttribute.name, String(facts.peer));
+      });
+    });
   });
   out.end();
 }
 
-function writeKindData(out: NetlinkWriter, facts: Facts): void {
-  switch (facts.kind) {
-    case "vlan":
-      out.attribute(kindDataFirst, new Uint8Array([Number(facts.vlanId) & 255, Number(facts.vlanId) >>> 8]));
-      break;
-    case "vrf":
-      out.attribute32(kindDataFirst, Number(facts.table));
-      break;
-    case "veth":
-      out.nested(kindDataFirst, () => {
-        writeLinkHeader(out, 0);
-        out.text(LinkAttribute.name, String(facts.peer));
-      });
-      break;
-    default:
-  }
+/** Changes properties of a virtual link that is there. @param only names of the facts that are to change */
+export function writeLinkChange(
+  out: NetlinkWriter,
+  sequence: number,
+  index: number,
+  facts: Facts,
+  only: ReadonlySet<string>,
+): void {
+  out.begin(RouteMessage.newLink, request | ack, sequence);
+  writeLinkHeader(out, index);
+  out.nested(LinkAttribute.linkInfo, () => {
+    out.text(LinkInfo.kind, String(facts.kind));
+    out.nested(LinkInfo.data, () => writeLinkData(out, facts, only));
+  });
+  out.end();
 }
 
 export function writeLinkDelete(out: NetlinkWriter, sequence: number, index: number): void {
@@ -79,10 +88,15 @@ export function writeLinkSetting(
   const isAdmin = property === "admin";
   writeLinkHeader(out, index, isAdmin && value === "up" ? flagUp : 0, isAdmin ? flagUp : 0);
   if (property === "mtu") out.attribute32(LinkAttribute.mtu, Number(value));
+  if (property === "mac") out.attribute(LinkAttribute.mac, macBytes(String(value)));
   if (property === "master") {
     out.attribute32(LinkAttribute.master, value === "" ? 0 : (indexOf(String(value)) ?? 0));
   }
   out.end();
+}
+
+function macBytes(text: string): Uint8Array {
+  return Uint8Array.from(text.split(":"), (part) => Number.parseInt(part, 16));
 }
 
 /** `struct ifinfomsg`: family 1, pad 1, type 2, index 4, flags 4, change 4. */

@@ -7,9 +7,12 @@ export const sysctlKind: ResourceKind = {
   kind: "Sysctl",
   derive(message: Message): Derivation {
     const spec = message as SysctlSpec;
-    // The kernel separates several numbers by tabs.
-    const value = spec.value.trim().replace(/\s+/g, " ");
-    const wanted = artifact(spec, "sysctl", spec.key, { value });
+    const wanted = artifact(spec, "sysctl", spec.key, { value: sysctlValue(spec.value) });
     return { artifacts: [{ ...wanted, optional: spec.mayBeMissing }] };
   },
 };
+
+/** As it is compared: the kernel separates several numbers by tabs. */
+export function sysctlValue(text: string): string {
+  return text.trim().replace(/\s+/g, " ");
+}

@@ -1,6 +1,7 @@
 /** What a kind can add to the rules that its field options state. */
 import type { Message } from "@bufbuild/protobuf";
 import type { Problem } from "../../base/problem.ts";
+import { familyByName } from "../../wire/family.ts";
 
 /** Finds the spec of an object as it would be after the transaction; built-in objects included. */
 export type SpecLookup = (kind: string, name: string) => Message | undefined;
@@ -29,6 +30,15 @@ export interface KindRules {
    * Problem paths are inside the spec.
    */
   readonly check?: (spec: Message, lookup: SpecLookup, host: HostAbilities) => Problem[];
+  /**
+   * Checks that need all objects of the kind. Called once when objects of it, or of kinds that it inherits from, change.
+   * Problems are of objects of this kind, with paths inside their specs. What was wrong before, and is not made
+   * worse, is no problem of the transaction.
+   */
+  readonly checkAll?: (
+    changed: (kind: string, name: string) => boolean,
+    objects: (kind: string) => Iterable<Message>,
+  ) => { readonly name: string; readonly problem: Problem }[];
   /** Puts texts into canonical form that have no `format` option, in place. */
   readonly canonicalise?: (spec: Message) => void;
   /** Kinds whose changes make `check` run again for objects of this kind that refer to them ("Global": for all). */
@@ -68,4 +78,13 @@ export function duplicates(path: string, texts: readonly (string | number)[], wh
     seen.add(text);
   });
   return problems;
+}
+
+/** A problem for each family of a list whose NLRI are no prefixes. @param what that is for prefixes alone */
+export function prefixesOnly(path: string, names: readonly string[], what: string): Problem[] {
+  return names.flatMap((name, i) => {
+    if (familyByName(name)?.nlri !== "flow") return [];
+    const message = `${name} has rules and no prefixes: there is no ${what}`;
+    return [invalid(`${path}[${i}].family`, message, "leave this family out")];
+  });
 }

@@ -4,18 +4,89 @@
 // @generated from file cairn/v1/host_kinds.proto (package cairn.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_cairn_v1_options } from "./options_pb.ts";
 import type { DriftAction } from "./resource_types_pb.ts";
 import { file_cairn_v1_resource_types } from "./resource_types_pb.ts";
-import type { Message } from "@bufbuild/protobuf";
+import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file cairn/v1/host_kinds.proto.
  */
 export const file_cairn_v1_host_kinds: GenFile = /*@__PURE__*/
-  fileDesc("ChljYWlybi92MS9ob3N0X2tpbmRzLnByb3RvEghjYWlybi52MSLkAQoKU3lzY3RsU3BlYxIWCgRuYW1lGAEgASgJQgiiuxgEGAYwARIXCgNrZXkYAiABKAlCCqK7GAYIARgWMAESGgoFdmFsdWUYAyABKAlCC6K7GAcIASiACDABEh4KDm1heV9iZV9taXNzaW5nGAQgASgIQgaiuxgCCAESLAoFZHJpZnQYFSABKA4yFS5jYWlybi52MS5EcmlmdEFjdGlvbkIGorsYAggBEh4KC2Rlc2NyaXB0aW9uGBYgASgJQgmiuxgFCAEo/wE6G7K7GBcKBlN5c2N0bBIHc3lzY3RscxoEbmFtZWIGcHJvdG8z", [file_cairn_v1_options, file_cairn_v1_resource_types]);
+  fileDesc("ChljYWlybi92MS9ob3N0X2tpbmRzLnByb3RvEghjYWlybi52MSKNAgoRU3lzY3RsUHJvZmlsZVNwZWMSFgoEbmFtZRgBIAEoCUIIorsYBBgGMAESMQoHcHJvZmlsZRgCIAEoDjIWLmNhaXJuLnYxLlN5c2N0bEJ1bmRsZUIIorsYBAgBMAESMwoJb3ZlcnJpZGVzGAMgAygLMhguY2Fpcm4udjEuU3lzY3RsT3ZlcnJpZGVCBqK7GAIIARIsCgVkcmlmdBgVIAEoDjIVLmNhaXJuLnYxLkRyaWZ0QWN0aW9uQgaiuxgCCAESHgoLZGVzY3JpcHRpb24YFiABKAlCCaK7GAUIASj/AToqsrsYJgoNU3lzY3RsUHJvZmlsZRIPc3lzY3RsX3Byb2ZpbGVzGgRuYW1lIkMKDlN5c2N0bE92ZXJyaWRlEhcKA2tleRgBIAEoCUIKorsYBggBGBYwARIYCgV2YWx1ZRgCIAEoCUIJorsYBQgBKIAIIuQBCgpTeXNjdGxTcGVjEhYKBG5hbWUYASABKAlCCKK7GAQYBjABEhcKA2tleRgCIAEoCUIKorsYBggBGBYwARIaCgV2YWx1ZRgDIAEoCUILorsYBwgBKIAIMAESHgoObWF5X2JlX21pc3NpbmcYBCABKAhCBqK7GAIIARIsCgVkcmlmdBgVIAEoDjIVLmNhaXJuLnYxLkRyaWZ0QWN0aW9uQgaiuxgCCAESHgoLZGVzY3JpcHRpb24YFiABKAlCCaK7GAUIASj/ATobsrsYFwoGU3lzY3RsEgdzeXNjdGxzGgRuYW1lKl8KDFN5c2N0bEJ1bmRsZRIdChlTWVNDVExfQlVORExFX1VOU1BFQ0lGSUVEEAASGAoUU1lTQ1RMX0JVTkRMRV9ST1VURVIQARIWChJTWVNDVExfQlVORExFX0hPU1QQAmIGcHJvdG8z", [file_cairn_v1_options, file_cairn_v1_resource_types]);
+
+/**
+ * A bundle of sysctls by name. A Sysctl object for one of its keys wins over it. Keys that the kernel lacks are left out.
+ *
+ * @generated from message cairn.v1.SysctlProfileSpec
+ */
+export type SysctlProfileSpec = Message<"cairn.v1.SysctlProfileSpec"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: cairn.v1.SysctlBundle profile = 2;
+   */
+  profile: SysctlBundle;
+
+  /**
+   * Other values for keys of the bundle, or further keys.
+   *
+   * @generated from field: repeated cairn.v1.SysctlOverride overrides = 3;
+   */
+  overrides: SysctlOverride[];
+
+  /**
+   * What to do when somebody else alters one. Default: repair.
+   *
+   * @generated from field: cairn.v1.DriftAction drift = 21;
+   */
+  drift: DriftAction;
+
+  /**
+   * Free text for people.
+   *
+   * @generated from field: string description = 22;
+   */
+  description: string;
+};
+
+/**
+ * Describes the message cairn.v1.SysctlProfileSpec.
+ * Use `create(SysctlProfileSpecSchema)` to create a new message.
+ */
+export const SysctlProfileSpecSchema: GenMessage<SysctlProfileSpec> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_host_kinds, 0);
+
+/**
+ * A value for one key of a bundle.
+ *
+ * @generated from message cairn.v1.SysctlOverride
+ */
+export type SysctlOverride = Message<"cairn.v1.SysctlOverride"> & {
+  /**
+   * @generated from field: string key = 1;
+   */
+  key: string;
+
+  /**
+   * Empty: the key is left as it is.
+   *
+   * @generated from field: string value = 2;
+   */
+  value: string;
+};
+
+/**
+ * Describes the message cairn.v1.SysctlOverride.
+ * Use `create(SysctlOverrideSchema)` to create a new message.
+ */
+export const SysctlOverrideSchema: GenMessage<SysctlOverride> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_host_kinds, 1);
 
 /**
  * One sysctl of the kernel. It is given back as it was found when the object goes.
@@ -69,5 +140,44 @@ export type SysctlSpec = Message<"cairn.v1.SysctlSpec"> & {
  * Use `create(SysctlSpecSchema)` to create a new message.
  */
 export const SysctlSpecSchema: GenMessage<SysctlSpec> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_host_kinds, 0);
+  messageDesc(file_cairn_v1_host_kinds, 2);
+
+/**
+ * A bundle of sysctls.
+ *
+ * @generated from enum cairn.v1.SysctlBundle
+ */
+export const SysctlBundle = {
+  /**
+   * @generated from enum value: SYSCTL_BUNDLE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * A router: forwards IPv4 and IPv6, filters no reverse paths, sends no redirects, has large tables and buffers.
+   *
+   * @generated from enum value: SYSCTL_BUNDLE_ROUTER = 1;
+   */
+  ROUTER: 1,
+
+  /**
+   * A host: forwards nothing, filters reverse paths, takes no redirects and no source routes.
+   *
+   * @generated from enum value: SYSCTL_BUNDLE_HOST = 2;
+   */
+  HOST: 2,
+} as const;
+
+/**
+ * A bundle of sysctls.
+ *
+ * @generated from enum cairn.v1.SysctlBundle
+ */
+export type SysctlBundle = (typeof SysctlBundle)[keyof typeof SysctlBundle] | UnknownEnum;
+
+/**
+ * Describes the enum cairn.v1.SysctlBundle.
+ */
+export const SysctlBundleSchema: GenEnum<SysctlBundle> = /*@__PURE__*/
+  enumDesc(file_cairn_v1_host_kinds, 0);
 

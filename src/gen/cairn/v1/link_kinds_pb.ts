@@ -15,7 +15,256 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file cairn/v1/link_kinds.proto.
  */
 export const file_cairn_v1_link_kinds: GenFile = /*@__PURE__*/
-  fileDesc("ChljYWlybi92MS9saW5rX2tpbmRzLnByb3RvEghjYWlybi52MSKHBAoNSW50ZXJmYWNlU3BlYxIWCgRuYW1lGAEgASgJQgiiuxgEGAYwARIYCgZpZm5hbWUYAiABKAlCCKK7GAQIARgUEi0KBHR5cGUYAyABKA4yFy5jYWlybi52MS5JbnRlcmZhY2VUeXBlQgaiuxgCCAESIwoIYWRtaW5fdXAYBCABKAhCDKK7GAgIAUIEdHJ1ZUgAiAEBEh4KA210dRgFIAEoDUIMorsYCAgBIEQo//8DSAGIAQESIQoGbWFzdGVyGAYgASgJQhGiuxgNCAE6CUludGVyZmFjZRIhCgZwYXJlbnQYByABKAlCEaK7GA0IAToJSW50ZXJmYWNlEiEKB3ZsYW5faWQYCCABKA1CC6K7GAcIASABKP4fSAKIAQESFgoEcGVlchgJIAEoCUIIorsYBAgBGBQSHAoFdGFibGUYCiABKA1CCKK7GAQIASABSAOIAQESFQoFYWRvcHQYFCABKAhCBqK7GAIIARIsCgVkcmlmdBgVIAEoDjIVLmNhaXJuLnYxLkRyaWZ0QWN0aW9uQgaiuxgCCAESHgoLZGVzY3JpcHRpb24YFiABKAlCCaK7GAUIASj/ATohsrsYHQoJSW50ZXJmYWNlEgppbnRlcmZhY2VzGgRuYW1lQgsKCV9hZG1pbl91cEIGCgRfbXR1QgoKCF92bGFuX2lkQggKBl90YWJsZSKnAgoVSVB2NFN0YXRpY0FkZHJlc3NTcGVjEhYKBG5hbWUYASABKAlCCKK7GAQYBjABEiYKCWludGVyZmFjZRgCIAEoCUITorsYDwgBMAE6CUludGVyZmFjZRIbCgdhZGRyZXNzGAMgASgJQgqiuxgGCAEYFTABEh0KDWFsbG93X292ZXJsYXAYBCABKAhCBqK7GAIIARIVCgVhZG9wdBgUIAEoCEIGorsYAggBEiwKBWRyaWZ0GBUgASgOMhUuY2Fpcm4udjEuRHJpZnRBY3Rpb25CBqK7GAIIARIeCgtkZXNjcmlwdGlvbhgWIAEoCUIJorsYBQgBKP8BOi2yuxgpChFJUHY0U3RhdGljQWRkcmVzcxIOaXB2NF9hZGRyZXNzZXMaBG5hbWUipwIKFUlQdjZTdGF0aWNBZGRyZXNzU3BlYxIWCgRuYW1lGAEgASgJQgiiuxgEGAYwARImCglpbnRlcmZhY2UYAiABKAlCE6K7GA8IATABOglJbnRlcmZhY2USGwoHYWRkcmVzcxgDIAEoCUIKorsYBggBGBUwARIdCg1hbGxvd19vdmVybGFwGAQgASgIQgaiuxgCCAESFQoFYWRvcHQYFCABKAhCBqK7GAIIARIsCgVkcmlmdBgVIAEoDjIVLmNhaXJuLnYxLkRyaWZ0QWN0aW9uQgaiuxgCCAESHgoLZGVzY3JpcHRpb24YFiABKAlCCaK7GAUIASj/ATotsrsYKQoRSVB2NlN0YXRpY0FkZHJlc3MSDmlwdjZfYWRkcmVzc2VzGgRuYW1lKssBCg1JbnRlcmZhY2VUeXBlEh4KGklOVEVSRkFDRV9UWVBFX1VOU1BFQ0lGSUVEEAASGwoXSU5URVJGQUNFX1RZUEVfUEhZU0lDQUwQARIZChVJTlRFUkZBQ0VfVFlQRV9CUklER0UQAhIXChNJTlRFUkZBQ0VfVFlQRV9WRVRIEAMSFwoTSU5URVJGQUNFX1RZUEVfVkxBThAEEhgKFElOVEVSRkFDRV9UWVBFX0RVTU1ZEAUSFgoSSU5URVJGQUNFX1RZUEVfVlJGEAZiBnByb3RvMw", [file_cairn_v1_options, file_cairn_v1_resource_types]);
+  fileDesc("ChljYWlybi92MS9saW5rX2tpbmRzLnByb3RvEghjYWlybi52MSLvAgoMQm9uZFNldHRpbmdzEigKBG1vZGUYASABKA4yEi5jYWlybi52MS5Cb25kTW9kZUIGorsYAggBEicKCW1paW1vbl9tcxgCIAEoDUIPorsYCwgBKODUA0IDMTAwSACIAQESJAoLdXBfZGVsYXlfbXMYAyABKA1CCqK7GAYIASjAzyRIAYgBARImCg1kb3duX2RlbGF5X21zGAQgASgNQgqiuxgGCAEowM8kSAKIAQESLwoLaGFzaF9wb2xpY3kYBSABKA4yEi5jYWlybi52MS5Cb25kSGFzaEIGorsYAggBEi0KCWxhY3BfcmF0ZRgGIAEoDjISLmNhaXJuLnYxLkxhY3BSYXRlQgaiuxgCCAESIAoJbWluX2xpbmtzGAcgASgNQgiiuxgECAEoQEgDiAEBQgwKCl9taWltb25fbXNCDgoMX3VwX2RlbGF5X21zQhAKDl9kb3duX2RlbGF5X21zQgwKCl9taW5fbGlua3MijwIKDVZ4bGFuU2V0dGluZ3MSIQoDdm5pGAEgASgNQg+iuxgLCAEgASj///8HMAFIAIgBARIXCgVsb2NhbBgCIAEoCUIIorsYBAgBGAESGAoGcmVtb3RlGAMgASgJQgiiuxgECAEYARIXCgVncm91cBgEIAEoCUIIorsYBAgBGAESJQoEcG9ydBgFIAEoDUISorsYDggBIAEo//8DQgQ0Nzg5SAGIAQESIwoIbGVhcm5pbmcYBiABKAhCDKK7GAgIAUIEdHJ1ZUgCiAEBEh0KA3R0bBgHIAEoDUILorsYBwgBIAEo/wFIA4gBAUIGCgRfdm5pQgcKBV9wb3J0QgsKCV9sZWFybmluZ0IGCgRfdHRsIsgBChFXaXJlR3VhcmRTZXR0aW5ncxIlCgtwcml2YXRlX2tleRgBIAEoCUILorsYBwgBEAEYyQFIAIgBARImCgtsaXN0ZW5fcG9ydBgCIAEoDUIMorsYCAgBIAEo//8DSAGIAQESFAoEbWFyaxgDIAEoDUIGorsYAggBEi4KBXBlZXJzGAQgAygLMhcuY2Fpcm4udjEuV2lyZUd1YXJkUGVlckIGorsYAggBQg4KDF9wcml2YXRlX2tleUIOCgxfbGlzdGVuX3BvcnQi5wEKDVdpcmVHdWFyZFBlZXISHwoKcHVibGljX2tleRgBIAEoCUILorsYBwgBGMkBMAESJwoNcHJlc2hhcmVkX2tleRgCIAEoCUILorsYBwgBEAEYyQFIAIgBARIaCghlbmRwb2ludBgDIAEoCUIIorsYBAgBGAQSHQoLYWxsb3dlZF9pcHMYBCADKAlCCKK7GAQIARgDEh8KC2tlZXBhbGl2ZV9zGAUgASgNQgqiuxgGCAEo//8DEh4KC2Rlc2NyaXB0aW9uGAYgASgJQgmiuxgFCAEo/wFCEAoOX3ByZXNoYXJlZF9rZXkiRgoPSW50ZXJmYWNlU3lzY3RsEhcKA2tleRgBIAEoCUIKorsYBggBGBYwARIaCgV2YWx1ZRgCIAEoCUILorsYBwgBKP8BMAEiwAcKDUludGVyZmFjZVNwZWMSFgoEbmFtZRgBIAEoCUIIorsYBBgGMAESGAoGaWZuYW1lGAIgASgJQgiiuxgECAEYFBItCgR0eXBlGAMgASgOMhcuY2Fpcm4udjEuSW50ZXJmYWNlVHlwZUIGorsYAggBEiMKCGFkbWluX3VwGAQgASgIQgyiuxgICAFCBHRydWVIAIgBARIeCgNtdHUYBSABKA1CDKK7GAgIASBEKP//A0gBiAEBEiEKBm1hc3RlchgGIAEoCUIRorsYDQgBOglJbnRlcmZhY2USIQoGcGFyZW50GAcgASgJQhGiuxgNCAE6CUludGVyZmFjZRIhCgd2bGFuX2lkGAggASgNQguiuxgHCAEgASj+H0gCiAEBEhYKBHBlZXIYCSABKAlCCKK7GAQIARgUEhwKBXRhYmxlGAogASgNQgiiuxgECAEgAUgDiAEBEhUKBWFkb3B0GBQgASgIQgaiuxgCCAESLAoFZHJpZnQYFSABKA4yFS5jYWlybi52MS5EcmlmdEFjdGlvbkIGorsYAggBEh4KC2Rlc2NyaXB0aW9uGBYgASgJQgmiuxgFCAEo/wESFwoDbWFjGMgBIAEoCUIJorsYBQgBGMgBEiMKB21lbWJlcnMYyQEgAygJQhGiuxgNCAE6CUludGVyZmFjZRItCgRib25kGMoBIAEoCzIWLmNhaXJuLnYxLkJvbmRTZXR0aW5nc0IGorsYAggBEi8KBXZ4bGFuGMsBIAEoCzIXLmNhaXJuLnYxLlZ4bGFuU2V0dGluZ3NCBqK7GAIIARI3Cgl3aXJlZ3VhcmQYzAEgASgLMhsuY2Fpcm4udjEuV2lyZUd1YXJkU2V0dGluZ3NCBqK7GAIIARIkCg52bGFuX2ZpbHRlcmluZxjNASABKAhCBqK7GAIIAUgEiAEBEh8KBHB2aWQYzgEgASgNQguiuxgHCAEgASj+H0gFiAEBEiIKDHRhZ2dlZF92bGFucxjPASADKA1CC6K7GAcIASABKP4fEiQKDnVudGFnZ2VkX3ZsYW5zGNABIAMoDUILorsYBwgBIAEo/h8SMwoHc3lzY3RscxjRASADKAsyGS5jYWlybi52MS5JbnRlcmZhY2VTeXNjdGxCBqK7GAIIATohsrsYHQoJSW50ZXJmYWNlEgppbnRlcmZhY2VzGgRuYW1lQgsKCV9hZG1pbl91cEIGCgRfbXR1QgoKCF92bGFuX2lkQggKBl90YWJsZUIRCg9fdmxhbl9maWx0ZXJpbmdCBwoFX3B2aWQipwIKFUlQdjRTdGF0aWNBZGRyZXNzU3BlYxIWCgRuYW1lGAEgASgJQgiiuxgEGAYwARImCglpbnRlcmZhY2UYAiABKAlCE6K7GA8IATABOglJbnRlcmZhY2USGwoHYWRkcmVzcxgDIAEoCUIKorsYBggBGBUwARIdCg1hbGxvd19vdmVybGFwGAQgASgIQgaiuxgCCAESFQoFYWRvcHQYFCABKAhCBqK7GAIIARIsCgVkcmlmdBgVIAEoDjIVLmNhaXJuLnYxLkRyaWZ0QWN0aW9uQgaiuxgCCAESHgoLZGVzY3JpcHRpb24YFiABKAlCCaK7GAUIASj/ATotsrsYKQoRSVB2NFN0YXRpY0FkZHJlc3MSDmlwdjRfYWRkcmVzc2VzGgRuYW1lIqcCChVJUHY2U3RhdGljQWRkcmVzc1NwZWMSFgoEbmFtZRgBIAEoCUIIorsYBBgGMAESJgoJaW50ZXJmYWNlGAIgASgJQhOiuxgPCAEwAToJSW50ZXJmYWNlEhsKB2FkZHJlc3MYAyABKAlCCqK7GAYIARgVMAESHQoNYWxsb3dfb3ZlcmxhcBgEIAEoCEIGorsYAggBEhUKBWFkb3B0GBQgASgIQgaiuxgCCAESLAoFZHJpZnQYFSABKA4yFS5jYWlybi52MS5EcmlmdEFjdGlvbkIGorsYAggBEh4KC2Rlc2NyaXB0aW9uGBYgASgJQgmiuxgFCAEo/wE6LbK7GCkKEUlQdjZTdGF0aWNBZGRyZXNzEg5pcHY2X2FkZHJlc3NlcxoEbmFtZSqfAgoNSW50ZXJmYWNlVHlwZRIeChpJTlRFUkZBQ0VfVFlQRV9VTlNQRUNJRklFRBAAEhsKF0lOVEVSRkFDRV9UWVBFX1BIWVNJQ0FMEAESGQoVSU5URVJGQUNFX1RZUEVfQlJJREdFEAISFwoTSU5URVJGQUNFX1RZUEVfVkVUSBADEhcKE0lOVEVSRkFDRV9UWVBFX1ZMQU4QBBIYChRJTlRFUkZBQ0VfVFlQRV9EVU1NWRAFEhYKEklOVEVSRkFDRV9UWVBFX1ZSRhAGEhgKE0lOVEVSRkFDRV9UWVBFX0JPTkQQyAESGQoUSU5URVJGQUNFX1RZUEVfVlhMQU4QyQESHQoYSU5URVJGQUNFX1RZUEVfV0lSRUdVQVJEEMoBKtoBCghCb25kTW9kZRIZChVCT05EX01PREVfVU5TUEVDSUZJRUQQABIYChRCT05EX01PREVfQkFMQU5DRV9SUhABEhsKF0JPTkRfTU9ERV9BQ1RJVkVfQkFDS1VQEAISGQoVQk9ORF9NT0RFX0JBTEFOQ0VfWE9SEAMSFwoTQk9ORF9NT0RFX0JST0FEQ0FTVBAEEhIKDkJPTkRfTU9ERV9MQUNQEAUSGQoVQk9ORF9NT0RFX0JBTEFOQ0VfVExCEAYSGQoVQk9ORF9NT0RFX0JBTEFOQ0VfQUxCEAcqsgEKCEJvbmRIYXNoEhkKFUJPTkRfSEFTSF9VTlNQRUNJRklFRBAAEhQKEEJPTkRfSEFTSF9MQVlFUjIQARIVChFCT05EX0hBU0hfTEFZRVIzNBACEhUKEUJPTkRfSEFTSF9MQVlFUjIzEAMSFQoRQk9ORF9IQVNIX0VOQ0FQMjMQBBIVChFCT05EX0hBU0hfRU5DQVAzNBAFEhkKFUJPTkRfSEFTSF9WTEFOX1NSQ01BQxAGKk0KCExhY3BSYXRlEhkKFUxBQ1BfUkFURV9VTlNQRUNJRklFRBAAEhIKDkxBQ1BfUkFURV9TTE9XEAESEgoOTEFDUF9SQVRFX0ZBU1QQAmIGcHJvdG8z", [file_cairn_v1_options, file_cairn_v1_resource_types]);
+
+/**
+ * What a bond is beside its members.
+ *
+ * @generated from message cairn.v1.BondSettings
+ */
+export type BondSettings = Message<"cairn.v1.BondSettings"> & {
+  /**
+   * Default: active-backup.
+   *
+   * @generated from field: cairn.v1.BondMode mode = 1;
+   */
+  mode: BondMode;
+
+  /**
+   * How often the carrier of members is looked at, in milliseconds; 0: never. Default: 100.
+   *
+   * @generated from field: optional uint32 miimon_ms = 2;
+   */
+  miimonMs?: number | undefined;
+
+  /**
+   * How long a member must have a carrier before it is used. A multiple of miimon_ms. Default: 0.
+   *
+   * @generated from field: optional uint32 up_delay_ms = 3;
+   */
+  upDelayMs?: number | undefined;
+
+  /**
+   * How long a member may lack a carrier before it is left. A multiple of miimon_ms. Default: 0.
+   *
+   * @generated from field: optional uint32 down_delay_ms = 4;
+   */
+  downDelayMs?: number | undefined;
+
+  /**
+   * Modes lacp, balance-xor and balance-tlb. Default: layer2.
+   *
+   * @generated from field: cairn.v1.BondHash hash_policy = 5;
+   */
+  hashPolicy: BondHash;
+
+  /**
+   * Mode lacp.
+   *
+   * @generated from field: cairn.v1.LacpRate lacp_rate = 6;
+   */
+  lacpRate: LacpRate;
+
+  /**
+   * Members that must have a carrier for the bond to have one. Mode lacp. Default: 0.
+   *
+   * @generated from field: optional uint32 min_links = 7;
+   */
+  minLinks?: number | undefined;
+};
+
+/**
+ * Describes the message cairn.v1.BondSettings.
+ * Use `create(BondSettingsSchema)` to create a new message.
+ */
+export const BondSettingsSchema: GenMessage<BondSettings> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_link_kinds, 0);
+
+/**
+ * What a VXLAN is; the link that carries it is parent.
+ *
+ * @generated from message cairn.v1.VxlanSettings
+ */
+export type VxlanSettings = Message<"cairn.v1.VxlanSettings"> & {
+  /**
+   * VXLAN network identifier.
+   *
+   * @generated from field: optional uint32 vni = 1;
+   */
+  vni?: number | undefined;
+
+  /**
+   * Address of ours that packets come from.
+   *
+   * @generated from field: string local = 2;
+   */
+  local: string;
+
+  /**
+   * Where frames go whose destination is not known: one other end. Neither remote nor group: nowhere, until entries of
+   * the forwarding database say otherwise.
+   *
+   * @generated from field: string remote = 3;
+   */
+  remote: string;
+
+  /**
+   * The same for several other ends: a multicast group. Needs parent.
+   *
+   * @generated from field: string group = 4;
+   */
+  group: string;
+
+  /**
+   * UDP port. Default: 4789.
+   *
+   * @generated from field: optional uint32 port = 5;
+   */
+  port?: number | undefined;
+
+  /**
+   * Learn from received frames which hardware address is behind which other end. Default: true.
+   *
+   * @generated from field: optional bool learning = 6;
+   */
+  learning?: boolean | undefined;
+
+  /**
+   * TTL of the packets that carry it. Default: what the kernel gives.
+   *
+   * @generated from field: optional uint32 ttl = 7;
+   */
+  ttl?: number | undefined;
+};
+
+/**
+ * Describes the message cairn.v1.VxlanSettings.
+ * Use `create(VxlanSettingsSchema)` to create a new message.
+ */
+export const VxlanSettingsSchema: GenMessage<VxlanSettings> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_link_kinds, 1);
+
+/**
+ * What a WireGuard link is.
+ *
+ * @generated from message cairn.v1.WireGuardSettings
+ */
+export type WireGuardSettings = Message<"cairn.v1.WireGuardSettings"> & {
+  /**
+   * Base64, as wg genkey writes it.
+   *
+   * @generated from field: optional string private_key = 1;
+   */
+  privateKey?: string | undefined;
+
+  /**
+   * UDP port. Default: one that the kernel chooses.
+   *
+   * @generated from field: optional uint32 listen_port = 2;
+   */
+  listenPort?: number | undefined;
+
+  /**
+   * Mark of the packets that carry the tunnel, for rules. Default: none.
+   *
+   * @generated from field: uint32 mark = 3;
+   */
+  mark: number;
+
+  /**
+   * @generated from field: repeated cairn.v1.WireGuardPeer peers = 4;
+   */
+  peers: WireGuardPeer[];
+};
+
+/**
+ * Describes the message cairn.v1.WireGuardSettings.
+ * Use `create(WireGuardSettingsSchema)` to create a new message.
+ */
+export const WireGuardSettingsSchema: GenMessage<WireGuardSettings> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_link_kinds, 2);
+
+/**
+ * One other end of a WireGuard link.
+ *
+ * @generated from message cairn.v1.WireGuardPeer
+ */
+export type WireGuardPeer = Message<"cairn.v1.WireGuardPeer"> & {
+  /**
+   * Base64, as wg pubkey writes it.
+   *
+   * @generated from field: string public_key = 1;
+   */
+  publicKey: string;
+
+  /**
+   * A secret that both ends share beside their keys.
+   *
+   * @generated from field: optional string preshared_key = 2;
+   */
+  presharedKey?: string | undefined;
+
+  /**
+   * ADDRESS:PORT at which it is found first; afterwards it is where it was heard last. Empty: it speaks first.
+   *
+   * @generated from field: string endpoint = 3;
+   */
+  endpoint: string;
+
+  /**
+   * Networks behind it: what is sent there goes to it, and nothing else is taken from it. They make no routes.
+   *
+   * @generated from field: repeated string allowed_ips = 4;
+   */
+  allowedIps: string[];
+
+  /**
+   * Seconds after which it is spoken to, so that devices on the way keep the path open; 0: never.
+   *
+   * @generated from field: uint32 keepalive_s = 5;
+   */
+  keepaliveS: number;
+
+  /**
+   * Free text for people.
+   *
+   * @generated from field: string description = 6;
+   */
+  description: string;
+};
+
+/**
+ * Describes the message cairn.v1.WireGuardPeer.
+ * Use `create(WireGuardPeerSchema)` to create a new message.
+ */
+export const WireGuardPeerSchema: GenMessage<WireGuardPeer> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_link_kinds, 3);
+
+/**
+ * A setting of one link, below net.ipv4.conf or net.ipv6.conf.
+ *
+ * @generated from message cairn.v1.InterfaceSysctl
+ */
+export type InterfaceSysctl = Message<"cairn.v1.InterfaceSysctl"> & {
+  /**
+   * For example ipv4.rp_filter or ipv6.accept_ra.
+   *
+   * @generated from field: string key = 1;
+   */
+  key: string;
+
+  /**
+   * @generated from field: string value = 2;
+   */
+  value: string;
+};
+
+/**
+ * Describes the message cairn.v1.InterfaceSysctl.
+ * Use `create(InterfaceSysctlSchema)` to create a new message.
+ */
+export const InterfaceSysctlSchema: GenMessage<InterfaceSysctl> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_link_kinds, 4);
 
 /**
  * A link of this host: one that cairn makes, or one that is there and that cairn sets up.
@@ -57,14 +306,14 @@ export type InterfaceSpec = Message<"cairn.v1.InterfaceSpec"> & {
   mtu?: number | undefined;
 
   /**
-   * Bridge or VRF that it belongs to.
+   * Bridge, bond or VRF that it belongs to.
    *
    * @generated from field: string master = 6;
    */
   master: string;
 
   /**
-   * Link whose tagged traffic a VLAN is.
+   * Link whose tagged traffic a VLAN is, or that carries a VXLAN.
    *
    * @generated from field: string parent = 7;
    */
@@ -111,6 +360,77 @@ export type InterfaceSpec = Message<"cairn.v1.InterfaceSpec"> & {
    * @generated from field: string description = 22;
    */
   description: string;
+
+  /**
+   * Hardware address. Default: what the kernel gives.
+   *
+   * @generated from field: string mac = 200;
+   */
+  mac: string;
+
+  /**
+   * Links that belong to this bridge, bond or VRF; the same as master of each of them.
+   *
+   * @generated from field: repeated string members = 201;
+   */
+  members: string[];
+
+  /**
+   * For type bond.
+   *
+   * @generated from field: cairn.v1.BondSettings bond = 202;
+   */
+  bond?: BondSettings | undefined;
+
+  /**
+   * For type vxlan.
+   *
+   * @generated from field: cairn.v1.VxlanSettings vxlan = 203;
+   */
+  vxlan?: VxlanSettings | undefined;
+
+  /**
+   * For type wireguard.
+   *
+   * @generated from field: cairn.v1.WireGuardSettings wireguard = 204;
+   */
+  wireguard?: WireGuardSettings | undefined;
+
+  /**
+   * A bridge keeps VLANs apart: what each of its ports carries is said at the port. Default: false.
+   *
+   * @generated from field: optional bool vlan_filtering = 205;
+   */
+  vlanFiltering?: boolean | undefined;
+
+  /**
+   * For a port of a bridge that keeps VLANs apart, or such a bridge: VLAN that frames without a tag belong to. It leaves
+   * without a tag, unless it is in tagged_vlans. When any of these three is given, the port carries no other VLANs.
+   *
+   * @generated from field: optional uint32 pvid = 206;
+   */
+  pvid?: number | undefined;
+
+  /**
+   * VLANs that are carried with their tag.
+   *
+   * @generated from field: repeated uint32 tagged_vlans = 207;
+   */
+  taggedVlans: number[];
+
+  /**
+   * VLANs whose frames leave without a tag.
+   *
+   * @generated from field: repeated uint32 untagged_vlans = 208;
+   */
+  untaggedVlans: number[];
+
+  /**
+   * Settings of the kernel for this link.
+   *
+   * @generated from field: repeated cairn.v1.InterfaceSysctl sysctls = 209;
+   */
+  sysctls: InterfaceSysctl[];
 };
 
 /**
@@ -118,7 +438,7 @@ export type InterfaceSpec = Message<"cairn.v1.InterfaceSpec"> & {
  * Use `create(InterfaceSpecSchema)` to create a new message.
  */
 export const InterfaceSpecSchema: GenMessage<InterfaceSpec> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_link_kinds, 0);
+  messageDesc(file_cairn_v1_link_kinds, 5);
 
 /**
  * An IPv4 address on a link.
@@ -179,7 +499,7 @@ export type IPv4StaticAddressSpec = Message<"cairn.v1.IPv4StaticAddressSpec"> & 
  * Use `create(IPv4StaticAddressSpecSchema)` to create a new message.
  */
 export const IPv4StaticAddressSpecSchema: GenMessage<IPv4StaticAddressSpec> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_link_kinds, 1);
+  messageDesc(file_cairn_v1_link_kinds, 6);
 
 /**
  * An IPv6 address on a link.
@@ -240,7 +560,7 @@ export type IPv6StaticAddressSpec = Message<"cairn.v1.IPv6StaticAddressSpec"> & 
  * Use `create(IPv6StaticAddressSpecSchema)` to create a new message.
  */
 export const IPv6StaticAddressSpecSchema: GenMessage<IPv6StaticAddressSpec> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_link_kinds, 2);
+  messageDesc(file_cairn_v1_link_kinds, 7);
 
 /**
  * What kind of link it is.
@@ -290,6 +610,25 @@ export const InterfaceType = {
    * @generated from enum value: INTERFACE_TYPE_VRF = 6;
    */
   VRF: 6,
+
+  /**
+   * Several links as one.
+   *
+   * @generated from enum value: INTERFACE_TYPE_BOND = 200;
+   */
+  BOND: 200,
+
+  /**
+   * Ethernet over UDP (RFC 7348).
+   *
+   * @generated from enum value: INTERFACE_TYPE_VXLAN = 201;
+   */
+  VXLAN: 201,
+
+  /**
+   * @generated from enum value: INTERFACE_TYPE_WIREGUARD = 202;
+   */
+  WIREGUARD: 202,
 } as const;
 
 /**
@@ -304,4 +643,182 @@ export type InterfaceType = (typeof InterfaceType)[keyof typeof InterfaceType] |
  */
 export const InterfaceTypeSchema: GenEnum<InterfaceType> = /*@__PURE__*/
   enumDesc(file_cairn_v1_link_kinds, 0);
+
+/**
+ * How a bond uses its members.
+ *
+ * @generated from enum cairn.v1.BondMode
+ */
+export const BondMode = {
+  /**
+   * @generated from enum value: BOND_MODE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * Packet by packet, one member after the other.
+   *
+   * @generated from enum value: BOND_MODE_BALANCE_RR = 1;
+   */
+  BALANCE_RR: 1,
+
+  /**
+   * One member carries all; another takes over when it fails. This is the default.
+   *
+   * @generated from enum value: BOND_MODE_ACTIVE_BACKUP = 2;
+   */
+  ACTIVE_BACKUP: 2,
+
+  /**
+   * By a hash of the packet.
+   *
+   * @generated from enum value: BOND_MODE_BALANCE_XOR = 3;
+   */
+  BALANCE_XOR: 3,
+
+  /**
+   * All packets over all members.
+   *
+   * @generated from enum value: BOND_MODE_BROADCAST = 4;
+   */
+  BROADCAST: 4,
+
+  /**
+   * IEEE 802.3ad: the members are agreed on with the other end.
+   *
+   * @generated from enum value: BOND_MODE_LACP = 5;
+   */
+  LACP: 5,
+
+  /**
+   * By load when sending.
+   *
+   * @generated from enum value: BOND_MODE_BALANCE_TLB = 6;
+   */
+  BALANCE_TLB: 6,
+
+  /**
+   * By load both ways.
+   *
+   * @generated from enum value: BOND_MODE_BALANCE_ALB = 7;
+   */
+  BALANCE_ALB: 7,
+} as const;
+
+/**
+ * How a bond uses its members.
+ *
+ * @generated from enum cairn.v1.BondMode
+ */
+export type BondMode = (typeof BondMode)[keyof typeof BondMode] | UnknownEnum;
+
+/**
+ * Describes the enum cairn.v1.BondMode.
+ */
+export const BondModeSchema: GenEnum<BondMode> = /*@__PURE__*/
+  enumDesc(file_cairn_v1_link_kinds, 1);
+
+/**
+ * What of a packet decides which member carries it.
+ *
+ * @generated from enum cairn.v1.BondHash
+ */
+export const BondHash = {
+  /**
+   * @generated from enum value: BOND_HASH_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * Hardware addresses.
+   *
+   * @generated from enum value: BOND_HASH_LAYER2 = 1;
+   */
+  LAYER2: 1,
+
+  /**
+   * IP addresses and ports.
+   *
+   * @generated from enum value: BOND_HASH_LAYER34 = 2;
+   */
+  LAYER34: 2,
+
+  /**
+   * Hardware and IP addresses.
+   *
+   * @generated from enum value: BOND_HASH_LAYER23 = 3;
+   */
+  LAYER23: 3,
+
+  /**
+   * As layer23 and layer34, inside a tunnel.
+   *
+   * @generated from enum value: BOND_HASH_ENCAP23 = 4;
+   */
+  ENCAP23: 4,
+
+  /**
+   * @generated from enum value: BOND_HASH_ENCAP34 = 5;
+   */
+  ENCAP34: 5,
+
+  /**
+   * VLAN and source hardware address.
+   *
+   * @generated from enum value: BOND_HASH_VLAN_SRCMAC = 6;
+   */
+  VLAN_SRCMAC: 6,
+} as const;
+
+/**
+ * What of a packet decides which member carries it.
+ *
+ * @generated from enum cairn.v1.BondHash
+ */
+export type BondHash = (typeof BondHash)[keyof typeof BondHash] | UnknownEnum;
+
+/**
+ * Describes the enum cairn.v1.BondHash.
+ */
+export const BondHashSchema: GenEnum<BondHash> = /*@__PURE__*/
+  enumDesc(file_cairn_v1_link_kinds, 2);
+
+/**
+ * How often LACP asks the other end to speak.
+ *
+ * @generated from enum cairn.v1.LacpRate
+ */
+export const LacpRate = {
+  /**
+   * @generated from enum value: LACP_RATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * Every 30 seconds. This is the default.
+   *
+   * @generated from enum value: LACP_RATE_SLOW = 1;
+   */
+  SLOW: 1,
+
+  /**
+   * Every second.
+   *
+   * @generated from enum value: LACP_RATE_FAST = 2;
+   */
+  FAST: 2,
+} as const;
+
+/**
+ * How often LACP asks the other end to speak.
+ *
+ * @generated from enum cairn.v1.LacpRate
+ */
+export type LacpRate = (typeof LacpRate)[keyof typeof LacpRate] | UnknownEnum;
+
+/**
+ * Describes the enum cairn.v1.LacpRate.
+ */
+export const LacpRateSchema: GenEnum<LacpRate> = /*@__PURE__*/
+  enumDesc(file_cairn_v1_link_kinds, 3);
 
