@@ -7,6 +7,7 @@ import * as api from "./api.ts";
 import * as bfd from "./bfd.ts";
 import * as bmp from "./bmp.ts";
 import * as config from "./config.ts";
+import * as flowspec from "./flowspec.ts";
 import * as framer from "./framer.ts";
 import * as mrt from "./mrt.ts";
 import * as netlink from "./netlink.ts";
@@ -29,6 +30,7 @@ export interface FuzzTarget {
 const configFolder = join(import.meta.dirname, "../../config");
 
 export const targets: Readonly<Record<string, FuzzTarget>> = {
+  flowspec,
   framer,
   mrt,
   netlink,

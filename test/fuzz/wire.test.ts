@@ -6,6 +6,7 @@ import { seededRandom } from "../../src/base/random.ts";
 import { fromHex, toHex } from "../support/wire.ts";
 import * as bfd from "./bfd.ts";
 import * as bmp from "./bmp.ts";
+import * as flowspec from "./flowspec.ts";
 import * as framer from "./framer.ts";
 import * as mrt from "./mrt.ts";
 import * as netlink from "./netlink.ts";
@@ -15,7 +16,7 @@ import * as update from "./update.ts";
 /** Over all seeds of a target. */
 const mutations = 18_000;
 
-for (const [name, fuzz] of Object.entries({ bfd, bmp, framer, mrt, netlink, open, update })) {
+for (const [name, fuzz] of Object.entries({ bfd, bmp, flowspec, framer, mrt, netlink, open, update })) {
   test(`fuzz: ${name} holds over its corpus and mutations of it`, () => {
     const lines = readFileSync(join(import.meta.dirname, "corpus", `${name}.hex`), "utf8")
       .trim()
