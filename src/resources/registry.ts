@@ -3,6 +3,7 @@ import { addressSetKind } from "./address-set/kind.ts";
 import { fibTableKind } from "./fib-table/kind.ts";
 import { firewallPolicyKind, firewallRuleKind } from "./firewall/rules.ts";
 import { firewallZoneKind } from "./firewall/zone.ts";
+import { healthCheckKind } from "./health-check/kind.ts";
 import { interfaceKind } from "./interface/kind.ts";
 import type { ResourceKind } from "./kind.ts";
 import { nat44RuleKind } from "./nat44-rule/kind.ts";
@@ -24,5 +25,6 @@ export const resourceKinds: ReadonlyMap<string, ResourceKind> = new Map(
     firewallPolicyKind,
     firewallRuleKind,
     fibTableKind,
+    healthCheckKind,
   ].map((each) => [each.kind, each]),
 );

@@ -25,6 +25,7 @@ import { describeChanges, fileMutation, type LoadedFile } from "./config-file.ts
 import { configText, parserThread } from "./config-text.ts";
 import { type DataplanePort, openDataplane } from "./dataplane.ts";
 import { FibThread } from "./fib-thread.ts";
+import { HealthProbes } from "./health/probes.ts";
 import { hostAddresses } from "./host-addresses.ts";
 import type { Log } from "./log.ts";
 import { OwnerLoop } from "./loop.ts";
@@ -60,6 +61,7 @@ export class Daemon {
   private readonly routers: RouterDiscovery;
   private readonly bfd: BfdThread;
   private readonly fib: FibThread;
+  private readonly health: HealthProbes;
   private readonly mrtFiles: MrtFiles;
   private readonly metrics: CairnMetrics;
   private readonly dataplane: DataplanePort | undefined;
@@ -120,6 +122,7 @@ export class Daemon {
       (input) => this.loop.post(input),
       (level, message, fields) => log.write(level, message, fields),
     );
+    this.health = new HealthProbes((input) => this.loop.post(input));
     this.mrtFiles = new MrtFiles(join(options.stateDir, "mrt"), (input) => this.loop.post(input));
     this.routers = new RouterDiscovery((input) => this.loop.post(input));
     this.rtr = new RtrPort((input) => this.loop.post(input));
@@ -136,6 +139,7 @@ export class Daemon {
       bfd: (effect) => this.bfd.apply(effect),
       kernel: (effect) => this.dataplane?.apply(effect),
       fib: (effect) => (this.dataplane?.fib ?? this.fib).apply(effect),
+      health: (effect) => this.health.apply(effect),
       dataplane: (effect) => this.dataplane?.apply(effect),
       mrt: (effect) => this.mrtFiles.apply(effect),
       persist: (seq, rows) => store.persist(seq, rows),
@@ -358,6 +362,7 @@ export class Daemon {
       this.rpkiFiles.close();
       await this.tcp.close();
       this.routers.close();
+      this.health.close();
       this.dataplane?.close();
       await this.mrtFiles.close();
       this.loop.stop();

@@ -30,6 +30,8 @@ export interface LoopPorts {
   dataplane?(effect: Extract<Effect, { kind: `dataplane.${string}` }>): void;
   /** Puts BGP routes into the kernel. */
   fib?(effect: Extract<Effect, { kind: `fib.${string}` }>): void;
+  /** Sends probes of health checks; without it none is answered. */
+  health?(effect: Extract<Effect, { kind: `health.${string}` }>): void;
   /** Looks for neighbors on interfaces; without it none are found. */
   links?(effect: Extract<Effect, { kind: "link.discover" }>): void;
   log(effect: Extract<Effect, { kind: "log" }>): void;
@@ -204,6 +206,10 @@ export class OwnerLoop implements Owner {
       case "fib.dump":
       case "fib.write":
         this.ports.fib?.(effect);
+        break;
+      case "health.probe":
+      case "health.cancel":
+        this.ports.health?.(effect);
         break;
       case "kernel.watch":
       case "kernel.simulate":

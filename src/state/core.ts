@@ -28,6 +28,8 @@ import { Expiry } from "./expiry.ts";
 import { fibHost } from "./fib/fib-host.ts";
 import { FibTables, fibClass } from "./fib/fib-tables.ts";
 import { Groups } from "./groups.ts";
+import { HealthChecks } from "./health/health-checks.ts";
+import { healthHost } from "./health/health-host.ts";
 import { familiesOf, Importer } from "./importer.ts";
 import { Injection } from "./injection.ts";
 import type { CallId, Input } from "./inputs.ts";
@@ -93,6 +95,7 @@ export class Core {
   readonly kernel: KernelWatch;
   readonly resources: Resources;
   readonly fib: FibTables;
+  readonly health: HealthChecks;
   readonly deferral: Deferral;
   readonly refreshes: Refreshes;
   readonly mrt: MrtDumps;
@@ -387,12 +390,18 @@ export class Core {
       persist: (change) => this.persist([{ table: "ledger", ...change }]),
       watch: (watch, unwatch) => this.effects.push({ kind: "dataplane.watch", watch, unwatch }),
       apply: (batch, operations) => this.effects.push({ kind: "dataplane.apply", batch, operations }),
-      standing: (kind, name) => (kind === "FibTable" ? this.fib.standing(name) : undefined),
+      standing: (kind, name) =>
+        kind === "FibTable"
+          ? this.fib.standing(name)
+          : kind === "HealthCheck"
+            ? this.health.standing(name)
+            : undefined,
       nowMs: () => this.nowMs,
       wallMs: () => this.wallMs,
       event: this.event,
     });
     this.fib = new FibTables(ledger.get(true) ?? [], dataplane !== "none", fibHost(this, durable));
+    this.health = new HealthChecks(dataplane !== "none", healthHost(this, durable, random));
     this.parts = this.allParts();
     const expired = this.injection.load(stored.injected, wallMs);
     if (expired.length > 0) this.rows.push({ table: "injected", put: [], drop: expired });
@@ -400,6 +409,7 @@ export class Core {
     this.mrt.start();
     this.bmp.start();
     this.validation.start();
+    this.health.start();
     this.afterRestart(stored);
   }
 
@@ -416,6 +426,7 @@ export class Core {
       new Expiry({ injection, changes, nowMs: () => this.nowMs, wallMs: () => this.wallMs }),
       received,
       this.kernel,
+      this.health,
       this.resources,
       this.fib,
       this.validation,

@@ -7,6 +7,7 @@ import type { SessionPlan } from "../bfd/table.ts";
 import type { ArtifactName } from "../dataplane/artifact.ts";
 import type { AddressSize, FibBatch, FibScope } from "../dataplane/fib/messages.ts";
 import type { KernelOperation } from "../dataplane/kernel-port.ts";
+import type { ProbePlan } from "../dataplane/probe/messages.ts";
 import type { SimulatedKernel } from "../dataplane/simulated-kernel.ts";
 import type { BmpEffect } from "./bmp-inputs.ts";
 import type { CallId, ConnId } from "./inputs.ts";
@@ -118,6 +119,9 @@ export type Effect =
   /** Tell all routes of a set, answered by `fib.dumped`; and change some, answered by `fib.written`. */
   | ({ readonly kind: "fib.dump"; readonly size: AddressSize } & FibScope)
   | { readonly kind: "fib.write"; readonly batch: FibBatch }
+  /** Send a probe of a health check, answered by `health.answered` unless it is given up before. */
+  | { readonly kind: "health.probe"; readonly probe: number; readonly plan: ProbePlan }
+  | { readonly kind: "health.cancel"; readonly probes: readonly number[] }
   | { readonly kind: "reply"; readonly call: CallId; readonly outcome: MutationOutcome | OperationOutcome }
   | {
       readonly kind: "log";

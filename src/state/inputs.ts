@@ -7,6 +7,7 @@ import type { DiscardCount, SessionReport } from "../bfd/table.ts";
 import type { FibDump, FibMoved, FibOutcome } from "../dataplane/fib/messages.ts";
 import type { Link, RouteAnswer } from "../dataplane/kernel-model.ts";
 import type { KernelFact, KernelOutcome } from "../dataplane/kernel-port.ts";
+import type { ProbeAnswer } from "../dataplane/probe/messages.ts";
 import type { HostPort } from "../resources/kind.ts";
 import type { BmpInput } from "./bmp-inputs.ts";
 import type { HostAbilities } from "./kinds/rules.ts";
@@ -134,6 +135,8 @@ export type Input =
   | { readonly kind: "fib.dumped"; readonly dump: FibDump }
   | { readonly kind: "fib.written"; readonly outcome: FibOutcome }
   | { readonly kind: "fib.moved"; readonly moved: FibMoved }
+  /** How a probe of a health check ended. */
+  | { readonly kind: "health.answered"; readonly probe: number; readonly answer: ProbeAnswer }
   /** All rows persisted with a sequence number up to `seq` are durable. */
   | { readonly kind: "store.committed"; readonly seq: number }
   /** Writing failed; rows from `seq` on are not durable. */

@@ -10,6 +10,7 @@ import { file_cairn_v1_bmp_service } from "../gen/cairn/v1/bmp_service_pb.ts";
 import { file_cairn_v1_fib_kinds } from "../gen/cairn/v1/fib_kinds_pb.ts";
 import { file_cairn_v1_firewall_kinds } from "../gen/cairn/v1/firewall_kinds_pb.ts";
 import { file_cairn_v1_global_service } from "../gen/cairn/v1/global_service_pb.ts";
+import { file_cairn_v1_health_kinds } from "../gen/cairn/v1/health_kinds_pb.ts";
 import { file_cairn_v1_host_kinds } from "../gen/cairn/v1/host_kinds_pb.ts";
 import { file_cairn_v1_keychain_service } from "../gen/cairn/v1/keychain_service_pb.ts";
 import { file_cairn_v1_link_kinds } from "../gen/cairn/v1/link_kinds_pb.ts";
@@ -68,6 +69,7 @@ const files: readonly DescFile[] = [
   file_cairn_v1_nat_kinds,
   file_cairn_v1_firewall_kinds,
   file_cairn_v1_fib_kinds,
+  file_cairn_v1_health_kinds,
 ];
 
 const rulesByKind: Readonly<Record<string, KindRules>> = {

@@ -310,6 +310,8 @@ export class Speaker implements Host {
       case "dataplane.apply":
       case "dataplane.watch":
       case "kernel.simulate":
+      case "health.probe":
+      case "health.cancel":
       case "fib.watch":
       case "fib.dump":
       case "fib.write":

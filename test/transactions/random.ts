@@ -114,6 +114,8 @@ function objectOf(kind: string, n: number, random: Random, exists: Present): Jso
       return { name, key: `net.ipv4.conf.if${n}.rp_filter`, value: String(pick(3)) };
     case "FibTable":
       return { name, table: 1000 + n, metric: 1 + pick(99), max_routes: 10 + pick(9) };
+    case "HealthCheck":
+      return { name, targets: [`192.0.2.${1 + pick(200)}`], interval: `${3 + pick(60)}s`, fall: 1 + pick(5) };
     case "AddressSet":
       return { name, cidrs: [`203.0.${pick(200)}.0/24`] };
     case "NAT44Rule":

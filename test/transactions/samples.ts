@@ -66,6 +66,7 @@ export const labObjects: Readonly<Record<string, JsonObject>> = {
   "IPv6Route/r6": { name: "r6", destination: "2001:db8:8::/48", hops: [{ gateway: "2001:db8::2" }] },
   "Sysctl/s": { name: "s", key: "net.ipv4.ip_forward", value: "1" },
   "FibTable/ft": { name: "ft", table: 100 },
+  "HealthCheck/hc": { name: "hc", targets: ["192.0.2.80"] },
   "AddressSet/nets": { name: "nets", cidrs: ["10.0.0.0/8"] },
   "NAT44Rule/nat": { name: "nat", egress_interface: "a" },
   "FirewallZone/zo": { name: "zo", interfaces: ["a"] },
@@ -123,6 +124,7 @@ export const subjects: Readonly<Record<string, string>> = {
   IPv6Route: "r6",
   Sysctl: "s",
   FibTable: "ft",
+  HealthCheck: "hc",
   AddressSet: "nets",
   NAT44Rule: "nat",
   FirewallZone: "zi",
@@ -134,6 +136,9 @@ export const subjects: Readonly<Record<string, string>> = {
 export const wholes: ReadonlySet<string> = new Set(["Policy.tests"]);
 
 /** A NAT44Rule that forwards a port. */
+const askingDns = { protocol: "HEALTH_PROTOCOL_DNS", dns: { name: "example.com" } };
+const askingHttps = { protocol: "HEALTH_PROTOCOL_HTTPS", http: { path: "/" } };
+
 const forwarding = {
   type: "NAT44_TYPE_DNAT",
   egress_interface: "",
@@ -338,6 +343,24 @@ export const samples: Readonly<Record<string, Sample>> = {
   "FibTable.neighbors": { value: ["192.0.2.3"] },
   "FibTable.peer_groups": { value: ["ge"] },
   "FibTable.policy": { value: "picky" },
+  "HealthCheck.protocol": { value: "HEALTH_PROTOCOL_TCP" },
+  "HealthCheck.targets": { value: ["192.0.2.81"] },
+  "HealthCheck.quorum": { value: 2, given: { targets: ["192.0.2.80", "192.0.2.81"] } },
+  "HealthCheck.port": { value: 8080, given: { protocol: "HEALTH_PROTOCOL_TCP" } },
+  "HealthCheck.interface": { value: "a" },
+  "HealthCheck.source": { value: "10.9.0.1" },
+  "HealthCheck.interval": { value: "10s" },
+  "HealthCheck.timeout": { value: "1s" },
+  "HealthCheck.dns.name": { value: "example.net", given: askingDns },
+  "HealthCheck.dns.type": { value: "AAAA", given: askingDns },
+  "HealthCheck.dns.answer": { value: "192.0.2.82", given: askingDns },
+  "HealthCheck.http.method": { value: "HEAD", given: askingHttps },
+  "HealthCheck.http.path": { value: "/healthz", given: askingHttps },
+  "HealthCheck.http.host": { value: "www.example", given: askingHttps },
+  "HealthCheck.http.statuses": { value: ["204"], given: askingHttps },
+  "HealthCheck.http.body": { given: askingHttps },
+  "HealthCheck.http.ca": { value: "/etc/ca.pem", given: askingHttps },
+  "HealthCheck.http.any_certificate": { given: askingHttps },
   "Sysctl.key": { value: "net.ipv6.conf.all.forwarding" },
   "Sysctl.value": { value: "0" },
   "AddressSet.cidrs": { value: ["10.7.0.0/16"] },

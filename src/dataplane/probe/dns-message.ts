@@ -129,7 +129,9 @@ function recordText(view: DataView, at: number, length: number, type: number): s
     case recordTypes.TXT:
       return textOf(bytes, at, at + length);
     default:
-      return Array.from(bytes.subarray(at, at + length), (byte) => byte.toString(16).padStart(2, "0")).join("");
+      return Array.from(bytes.subarray(at, at + length), (byte) => byte.toString(16).padStart(2, "0")).join(
+        "",
+      );
   }
 }
 

@@ -208,7 +208,9 @@ function answered(
     trouble: round.trouble ?? (isPass ? undefined : { reason, message }),
   };
   const open = settings.targets - bits(after.answered);
-  const isOver = after.passed >= settings.quorum || after.passed + open < settings.quorum;
+  // Those that were blocked may yet make the difference between a failure and none.
+  const isLost = after.passed + after.blocked + open < settings.quorum;
+  const isOver = after.passed >= settings.quorum || isLost || open === 0;
   const next = { ...check, round: after };
   return isOver ? end(next, nowMs, random) : quiet(next);
 }
