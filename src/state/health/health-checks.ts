@@ -132,12 +132,12 @@ export class HealthChecks implements HealthSource {
       const spec = this.host.specs.spec(kind, name) as HealthCheckSpec | undefined;
       if (!spec) continue;
       left.delete(name);
-      this.declare(name, spec);
+      this.settle(name, spec);
     }
     for (const name of left) this.remove(this.entries.get(name)!);
   }
 
-  private declare(name: string, spec: HealthCheckSpec): void {
+  private settle(name: string, spec: HealthCheckSpec): void {
     const device = this.deviceOf(spec.interface);
     const probes = probesOf(spec, device);
     const settings = settingsOf(spec);
