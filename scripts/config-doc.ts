@@ -97,6 +97,12 @@ const formats: Readonly<Record<number, string>> = {
   [Format.PATH]: "path",
   [Format.NEXT_HOP]: "next hop",
   [Format.POLICY_COMMUNITY]: "community",
+  [Format.NEIGHBOR]: "neighbor",
+  [Format.IFNAME]: "name of a link",
+  [Format.INTERFACE_ADDRESS]: "address with length",
+  [Format.SYSCTL]: "sysctl",
+  [Format.MAC]: "hardware address",
+  [Format.WIREGUARD_KEY]: "key in base64",
 };
 
 /** By ScalarType: uint64, uint32, bool, string. */

@@ -72,13 +72,6 @@ export function satisfies(observed: Facts, asked: Facts): boolean {
   return true;
 }
 
-/** Facts for people to read: what is secret is only said to be there. */
-export function shownFacts({ secrets = [] }: ArtifactClass, facts: Facts): Facts {
-  const shown: Record<string, Fact> = { ...facts };
-  for (const name of secrets) if (shown[name] !== undefined) shown[name] = "(secret)";
-  return shown;
-}
-
 /** Both ask for the same, no more and no less. */
 export function sameFacts(a: Facts, b: Facts): boolean {
   return satisfies(a, b) && satisfies(b, a);

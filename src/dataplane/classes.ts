@@ -1,5 +1,5 @@
 /** The classes of artifacts, in the order in which they stand on each other. To add one: a row here, and its codec in the host. */
-import type { ArtifactClass } from "./artifact.ts";
+import type { Artifact, ArtifactClass, Fact, Facts } from "./artifact.ts";
 import { needsNewLink } from "./netlink/link-kinds.ts";
 
 export const artifactClasses: readonly ArtifactClass[] = [
@@ -30,3 +30,11 @@ export const artifactClasses: readonly ArtifactClass[] = [
   /** Key: `ip4 PRIORITY SELECTOR` as in `ruleKey`. Identity: the protocol mark. */
   { name: "rule", order: 60, nature: "entry", mark: "protocol" },
 ];
+
+/** Facts for people to read: of what is secret they are told that it is there. */
+export function shownFacts({ class: name, facts }: Pick<Artifact, "class" | "facts">): Facts {
+  const { secrets = [] } = artifactClasses.find((each) => each.name === name) ?? {};
+  const shown: Record<string, Fact> = { ...facts };
+  for (const secret of secrets) if (shown[secret] !== undefined) shown[secret] = "(secret)";
+  return shown;
+}

@@ -75,6 +75,22 @@ describe("planner", () => {
     assert.equal(decide(setting, undefined, undefined, ours).verb, "forget");
   });
 
+  it("makes anew what the kernel does not alter, and holds what it alters by itself for what was written", () => {
+    const fixed: ArtifactClass = { ...entry, needsNew: (a, b) => a.value !== b.value };
+    const moving: ArtifactClass = { ...entry, moving: ["value"] };
+    for (const phase of ["intended", "confirmed", "removing"] as const) {
+      const ours = row("a", phase, "7");
+      assert.equal(decide(fixed, wish("b", false), held("a", "7"), ours).verb, "remake");
+      assert.equal(decide(fixed, wish("a", false), held("a", "7"), ours).verb, "keep");
+      assert.equal(decide(fixed, wish("b", false), held("a", "9"), ours).verb, "conflict");
+      const moved = decide(moving, wish("a", false), held("c", "7"), ours);
+      assert.deepEqual(moved, { verb: phase === "confirmed" ? "keep" : "update", drift: false });
+      assert.equal(decide(moving, wish("b", false), held("c", "7"), ours).verb, "update");
+      assert.equal(decide(moving, wish("a", false), undefined, ours).verb, "create");
+    }
+    assert.equal(decide(fixed, wish("b", true), held("a", "9"), undefined).verb, "remake");
+  });
+
   it("makes before it breaks, and takes things away in the order opposite to that of making", () => {
     const nature = "entry" as const;
     const classes = new Map<string, ArtifactClass>([

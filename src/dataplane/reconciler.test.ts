@@ -153,6 +153,34 @@ describe("reconciler", () => {
     assert.equal(world.gatewayOf("main 10.0.0.0/8 0"), undefined);
   });
 
+  it("makes a link anew that the kernel does not alter, whatever happens in between", () => {
+    const name = { class: "link", key: "vlan5" };
+    const vlan = (vlanId: number): Artifact => ({
+      ...{ ...name, facts: { kind: "vlan", parent: "eth0", vlanId }, adopt: false, repair: true },
+    });
+    for (let events = 0; events < 14; events++) {
+      const world = started();
+      world.want("Interface/v", [vlan(5)]);
+      world.settle();
+      const before = world.kernel.get(name)!.identity;
+      world.want("Interface/v", [vlan(6)]);
+      world.run(events);
+      world.crash();
+      world.want("Interface/v", [vlan(6)]);
+      world.start();
+      world.settle();
+      assert.deepEqual(world.states("Interface/v"), ["applied"], `after ${events} events`);
+      const { facts, identity } = world.kernel.get(name)!;
+      assert.equal(facts.vlanId, 6);
+      assert.notEqual(identity, before);
+      assert.equal(world.durableRow(name)?.identity, identity);
+      assert.deepEqual(world.drifts, []);
+      world.want("Interface/v", []);
+      world.settle();
+      assert.equal(world.kernel.get(name), undefined);
+    }
+  });
+
   it("gives a setting back as it was found", () => {
     const world = started();
     const facts = { value: "1" };

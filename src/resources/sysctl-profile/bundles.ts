@@ -3,10 +3,7 @@ import { SysctlBundle } from "../../gen/cairn/v1/host_kinds_pb.ts";
 
 const router: Readonly<Record<string, string>> = {
   "net.ipv4.ip_forward": "1",
-  "net.ipv4.conf.all.forwarding": "1",
-  "net.ipv4.conf.default.forwarding": "1",
   "net.ipv6.conf.all.forwarding": "1",
-  "net.ipv6.conf.default.forwarding": "1",
   // Ways to and from need not be the same on a router; who wants the check sets it on the links at the edge.
   "net.ipv4.conf.all.rp_filter": "0",
   "net.ipv4.conf.default.rp_filter": "0",
@@ -33,7 +30,6 @@ const router: Readonly<Record<string, string>> = {
   "net.ipv6.neigh.default.gc_thresh3": "16384",
   "net.core.netdev_max_backlog": "5000",
   "net.netfilter.nf_conntrack_acct": "1",
-  "net.netfilter.nf_conntrack_max": "262144",
 };
 
 const host: Readonly<Record<string, string>> = {
