@@ -10,6 +10,7 @@
 #define _GNU_SOURCE
 #define NAPI_VERSION 8
 #include <errno.h>
+#include <linux/filter.h>
 #include <node_api.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -123,7 +124,7 @@ static napi_value sys_getsockname(napi_env env, napi_callback_info info) {
   return outcome(env, result < 0 ? result : (int64_t)length);
 }
 
-/* setsockopt(fd, level, name, value): value is an integer or the option's bytes. */
+/* setsockopt(fd, level, name, value): value is an integer or the option's bytes; of a filter its instructions. */
 static napi_value sys_setsockopt(napi_env env, napi_callback_info info) {
   struct args a = args_of(env, info);
   struct bytes value = bytes_of(env, a.value[3]);
@@ -132,6 +133,11 @@ static napi_value sys_setsockopt(napi_env env, napi_callback_info info) {
     flag = int_of(env, a.value[3]);
     value.data = (uint8_t *)&flag;
     value.length = sizeof flag;
+  }
+  struct sock_fprog filter = {.len = value.length / sizeof(struct sock_filter), .filter = (void *)value.data};
+  if (int_of(env, a.value[1]) == SOL_SOCKET && int_of(env, a.value[2]) == SO_ATTACH_FILTER) {
+    value.data = (uint8_t *)&filter;
+    value.length = sizeof filter;
   }
   return outcome(env, setsockopt(int_of(env, a.value[0]), int_of(env, a.value[1]), int_of(env, a.value[2]),
                                  value.data, value.length));

@@ -139,7 +139,7 @@ function makeGroup(rib: RibFixture): UpdateGroup {
       outboundFilter: undefined,
       extendedNextHop: false,
     },
-    ...{ acceptWithoutPolicy: true, defaultOriginate: false },
+    ...{ acceptWithoutPolicy: true, defaultOriginate: false, installed: undefined },
   });
   const session = { fourOctetAs: true, addPath: 0, maxMessageBytes: 4096 };
   const writer = new UpdateWriter(table, attributes, new UpdateEncoder(), session);

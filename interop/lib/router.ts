@@ -159,6 +159,11 @@ export class Router {
     await this.start();
   }
 
+  async stop(): Promise<void> {
+    await this.daemon.stop();
+    await this.#zebra?.stop();
+  }
+
   /** Runs one of the daemon's own commands. FRR's is one word: the whole line. */
   cli(...command: readonly string[]): Promise<string> {
     return this.#lab.in(this.#namespace, this.#command(command));

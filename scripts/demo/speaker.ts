@@ -324,6 +324,7 @@ function configOf(role: Role, port: number): NeighborConfig {
     blackhole: "none",
     maxAsPathLength: 0,
     perClientBest: false,
+    suppressFibPending: false,
     gracefulRestart: "off",
     restartTimeS: 0,
     staleTimeMs: 0,

@@ -8,6 +8,7 @@ import type { Program } from "../policy/program.ts";
 import { isFromAbove } from "../wire/bgp-role.ts";
 import type { AttrId } from "./attribute-store.ts";
 import type { RewriteConfig } from "./export-rewrite.ts";
+import type { InstalledRoutes } from "./installed-routes.ts";
 import { NeighborFlag } from "./neighbor-columns.ts";
 import type { PrefixFilter } from "./prefix-filter.ts";
 
@@ -30,6 +31,8 @@ export const ExportGate = {
   longLivedStale: 14,
   beyondAddPath: 15,
   outboundFilter: 16,
+  fibPending: 17,
+  notInFib: 18,
 } as const;
 export type ExportGate = (typeof ExportGate)[keyof typeof ExportGate];
 
@@ -51,6 +54,8 @@ export const exportGateText: readonly string[] = [
   "community LLGR_STALE toward a neighbor that does not offer long-lived graceful restart (RFC 9494 4.6)",
   "better paths are all that add_path lets go",
   "the neighbor's own filter (ORF, RFC 5292)",
+  "it waits for the FIB: the kernel has not confirmed it yet (suppress_fib_pending)",
+  "it is not in the FIB: refused by the kernel, or taken by no FibTable (suppress_fib_pending)",
 ];
 
 /** What makes the outgoing bytes of two neighbors equal, for one family. */
@@ -79,6 +84,8 @@ export interface ExportConfig extends RewriteConfig {
   /** What a missing policy means: everything (internal, or RFC 8212 switched off) or nothing. */
   readonly acceptWithoutPolicy: boolean;
   readonly defaultOriginate: boolean;
+  /** Learned routes go out when these hold them; undefined where they need not. */
+  readonly installed: InstalledRoutes | undefined;
 }
 
 /** Which of the paths that may go do go. */
@@ -186,6 +193,12 @@ export const gatesInOrder: readonly Gate[] = [
     passes: "the neighbor's own filter lets it pass, or there is none",
     gate: ExportGate.outboundFilter,
   },
+  {
+    name: "fib-pending",
+    passes: "the kernel has answered, or is not waited for",
+    gate: ExportGate.fibPending,
+  },
+  { name: "fib", passes: "the kernel holds it, or need not", gate: ExportGate.notInFib },
   ...exportGates.map(({ name, passes, gate }) => ({ name, passes, gate })),
   ...laterGates,
 ];

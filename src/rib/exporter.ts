@@ -28,6 +28,7 @@ import {
 } from "./export-gates.ts";
 import { exportNotes } from "./export-notes.ts";
 import { findNextHop, type RewriteRoute, rewriteForExport, stripMed } from "./export-rewrite.ts";
+import { Installed } from "./installed-routes.ts";
 import { type NeighborColumns, NeighborFlag } from "./neighbor-columns.ts";
 import { type PrefixId, PrefixTable4 } from "./prefix-table.ts";
 import type { RouteTable } from "./route-table.ts";
@@ -166,7 +167,7 @@ export class Exporter {
    * its prefix. 0 for none.
    */
   offer(attr: AttrId, source: number, prefix: PrefixId): AttrId {
-    const out = this.isFiltered(prefix) ? 0 : this.evaluate(attr, source, prefix);
+    const out = this.isFiltered(prefix) || this.isKept(prefix) ? 0 : this.evaluate(attr, source, prefix);
     this.withheld = out === 0 ? 0 : this.withheldFrom(source, out);
     const { perClient } = this.config;
     if (perClient === 0 || this.withheld !== perClient) return out;
@@ -184,6 +185,33 @@ export class Exporter {
     if (outboundFilter.permits(this.address, family.addressBytes, prefixes.length[prefix])) return false;
     this.gate = ExportGate.outboundFilter;
     return true;
+  }
+
+  /** True when the kernel has not confirmed a prefix, where that is waited for; `gate` tells more. */
+  private isKept(prefix: PrefixId): boolean {
+    const gate = this.fibGate(prefix);
+    if (gate === ExportGate.none) return false;
+    this.gate = gate;
+    return true;
+  }
+
+  /** True when what was announced of a prefix stands until the kernel has answered. */
+  isPending(prefix: PrefixId): boolean {
+    return this.fibGate(prefix) === ExportGate.fibPending;
+  }
+
+  private fibGate(prefix: PrefixId): ExportGate {
+    const { installed } = this.config;
+    if (installed === undefined) return ExportGate.none;
+    const { table, neighbors } = this;
+    const best = table.bestOf(prefix);
+    // Our own routes do not come from where packets would have to go.
+    if (best === 0 || (neighbors.flags[table.paths.neighbor[best]] & NeighborFlag.local) !== 0) {
+      return ExportGate.none;
+    }
+    const state = installed.stateOf(table, prefix);
+    if (state === Installed.yes) return ExportGate.none;
+    return state === Installed.pending ? ExportGate.fibPending : ExportGate.notInFib;
   }
 
   /** The member that must not hear of a route that goes out to the others; 0 for none. */
@@ -236,7 +264,7 @@ export class Exporter {
     const attr = paths.attr[path];
     const source = paths.neighbor[path];
     const prefix = paths.prefix[path];
-    const out = this.isFiltered(prefix) ? 0 : this.compute(attr, source, prefix);
+    const out = this.isFiltered(prefix) || this.isKept(prefix) ? 0 : this.compute(attr, source, prefix);
     let { gate } = this;
     if (source === member) gate = ExportGate.splitHorizon;
     else if (out !== 0 && this.withheldFrom(source, out) === member) gate = ExportGate.neighborNextHop;

@@ -85,6 +85,7 @@ class Speaker {
       program: undefined,
       acceptWithoutPolicy: true,
       defaultOriginate: false,
+      installed: undefined,
     };
     const exporter = new Exporter(rib.table, rib.attributes, rib.neighbors, this.cache, config);
     const context = { fourOctetAs: true, addPath: this.addPathMask, maxMessageBytes: messageMax };

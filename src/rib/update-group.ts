@@ -298,7 +298,28 @@ export abstract class UpdateGroup<Follower extends Place = Place> {
   }
 
   private frontHasWork(): boolean {
-    return this.nextRoute(this.front.marker) !== 0 && !this.frontWaits();
+    return this.nextForFront() !== 0 && !this.frontWaits();
+  }
+
+  /** What the front evaluates next; 0 when there is nothing, or somebody else has to look at it first. */
+  private nextForFront(): number {
+    const { next } = this.table.changes;
+    let row = next[this.front.marker];
+    while (row !== 0 && this.table.isMarker(row)) {
+      if (this.isBarrier(row)) return 0;
+      row = next[row];
+    }
+    return row;
+  }
+
+  private isBarrier(row: number): boolean {
+    const { installed } = this.exporter.config;
+    return installed !== undefined && this.table.isMarker(row) && installed.isBarrier(this.table, row);
+  }
+
+  /** True when the Adj-RIB-Out keeps what it has of a prefix until the kernel has answered; it is touched then. */
+  private staysAsTold(row: number): boolean {
+    return this.defaultFor(row) === 0 && this.exporter.isPending(row);
   }
 
   /** The front waits for its members' sockets as long as this keeps nobody else waiting. */
@@ -316,6 +337,9 @@ export abstract class UpdateGroup<Follower extends Place = Place> {
 
   private isEndDue(neighbor: number): boolean {
     if (!this.isAtFront(neighbor)) return false;
+    const { installed } = this.exporter.config;
+    // After a restart the neighbor drops at End-of-RIB what it has not heard by then.
+    if (installed && !installed.isCaughtUp(this.table)) return false;
     return !after(this.awaitingEnd.get(neighbor)!, this.revision) || this.nextRoute(this.front.marker) === 0;
   }
 
@@ -389,10 +413,11 @@ export abstract class UpdateGroup<Follower extends Place = Place> {
     let last = 0;
     let taken = 0;
     for (let row = next[this.front.marker]; row !== 0 && !this.batch.isFull(taken); row = next[row]) {
+      if (this.isBarrier(row)) break;
       last = row;
       if (this.table.isMarker(row)) continue;
       taken++;
-      this.evaluate(row);
+      if (!this.staysAsTold(row)) this.evaluate(row);
     }
     this.cost += taken;
     if (last !== 0) changes.moveAfter(this.front.marker, last);
@@ -456,7 +481,7 @@ export abstract class UpdateGroup<Follower extends Place = Place> {
     const end = Math.min(this.table.prefixes.rows, from + rows);
     for (let row = from; row < end; row++) {
       if (this.table.isMarker(row) || !this.table.changes.has(row)) continue;
-      if (this.differs(row)) this.table.changes.touch(row);
+      if (!this.staysAsTold(row) && this.differs(row)) this.table.changes.touch(row);
     }
     this.exporter.endBatch();
     return end < this.table.prefixes.rows ? end : 0;

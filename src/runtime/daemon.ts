@@ -27,6 +27,7 @@ import { type DataplanePort, openDataplane } from "./dataplane.ts";
 import { FibThread } from "./fib-thread.ts";
 import { HealthProbes } from "./health/probes.ts";
 import { hostAddresses } from "./host-addresses.ts";
+import { linkCounters } from "./link-counters.ts";
 import type { Log } from "./log.ts";
 import { OwnerLoop } from "./loop.ts";
 import { MrtFiles } from "./mrt-files.ts";
@@ -255,7 +256,10 @@ export class Daemon {
       listeners: listenersOf(settings, this.options.stateDir),
       metrics: this.metrics,
       log: (level, message, fields) => this.log.write(level, message, fields),
-      control: { setLogLevel: (level) => this.log.setLevel(level) },
+      control: {
+        setLogLevel: (level) => this.log.setLevel(level),
+        ...(this.options.dataplane === "linux" && { linkCounters }),
+      },
       version,
       peerUid,
     });

@@ -20,6 +20,7 @@ export interface Native {
   /** Writes the peer's socket address into `address`; answers with the new descriptor. */
   accept(fd: number, address: Uint8Array): number;
   getsockname(fd: number, address: Uint8Array): number;
+  /** The value of SO_ATTACH_FILTER is the instructions (`struct sock_filter`). */
   setsockopt(fd: number, level: number, name: number, value: number | Uint8Array): number;
   getsockopt(fd: number, level: number, name: number, value: Uint8Array): number;
   send(fd: number, bytes: Uint8Array, flags: number, address?: Uint8Array, control?: Uint8Array): number;

@@ -1,7 +1,8 @@
 /** What the handlers of all services share: the owner, bounds on watchers, the log, and who is calling. */
-import type { Message } from "@bufbuild/protobuf";
+import type { Message, MessageInitShape } from "@bufbuild/protobuf";
 import { type ContextKey, type ContextValues, createContextKey } from "@connectrpc/connect";
 import type { Problem } from "../base/problem.ts";
+import type { LinkCountersSchema } from "../gen/cairn/v1/interface_service_pb.ts";
 import type { EventArchive, HistoryArchive, Owner } from "../state/view.ts";
 import type { CairnMetrics } from "./metrics.ts";
 import type { WatcherSlots } from "./watchers.ts";
@@ -15,10 +16,15 @@ export type Log = (
   fields?: Readonly<Record<string, string | number | boolean>>,
 ) => void;
 
+/** What went over a link. */
+export type LinkCount = MessageInitShape<typeof LinkCountersSchema>;
+
 /** What the process itself offers to the API. */
 export interface ProcessControl {
   /** Takes effect at once. Returns the level that was in force. */
   setLogLevel(level: LogLevel): LogLevel;
+  /** By name of the link; absent where the daemon does not look at the kernel. */
+  linkCounters?(): ReadonlyMap<string, LinkCount>;
 }
 
 export interface FilePlace {

@@ -1,14 +1,22 @@
 /** InterfaceService: the host's links. */
+import { create, equals } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
 import { type Prefix, parseIp, parsePrefix } from "../base/ip.ts";
-import type {
-  InterfaceService,
-  SimulatedLink,
-  SimulatedRoute,
+import {
+  type InterfaceService,
+  type Link,
+  LinkCountersSchema,
+  LinkSchema,
+  type SimulatedLink,
+  type SimulatedRoute,
+  type WatchLinksResponse,
+  WatchLinksResponseSchema,
+  WatchLinksResponse_Type as WatchType,
 } from "../gen/cairn/v1/interface_service_pb.ts";
 import type { ServiceContext } from "./context.ts";
 import { operate } from "./mutations.ts";
 import { checked, type RequestCheck } from "./request.ts";
+import { Wake } from "./watchers.ts";
 
 /** Entries of a simulated kernel. */
 const entriesMax = 100_000;
@@ -18,11 +26,10 @@ export function interfaceService(services: ServiceContext): ServiceImpl<typeof I
   return {
     listLinks({ name }) {
       const links = services.owner.view.links();
-      return {
-        links: (links ?? []).filter((link) => name === "" || link.name === name),
-        observed: links !== undefined,
-      };
+      return { links: counted(services, named(links, name)), observed: links !== undefined };
     },
+
+    watchLinks: ({ name }, context) => watchLinks(services, name, context.signal),
 
     async simulateKernel({ links, routes }) {
       const kernel = checked((check) => {
@@ -39,6 +46,55 @@ export function interfaceService(services: ServiceContext): ServiceImpl<typeof I
       return {};
     },
   };
+}
+
+function named(links: readonly Link[] | undefined, name: string): Link[] {
+  return (links ?? []).filter((link) => name === "" || link.name === name);
+}
+
+function counted({ control }: ServiceContext, links: readonly Link[]): Link[] {
+  const counters = links.length === 0 ? undefined : control.linkCounters?.();
+  return links.map((link) => {
+    const count = counters?.get(link.name);
+    return count ? { ...link, counters: create(LinkCountersSchema, count) } : link;
+  });
+}
+
+/** A snapshot, a bookmark, then what is otherwise than it was told; the state seen is always the latest. */
+async function* watchLinks(
+  services: ServiceContext,
+  name: string,
+  signal: AbortSignal,
+): AsyncGenerator<WatchLinksResponse> {
+  const { view } = services.owner;
+  const slot = services.watchers.take("links", signal);
+  const wake = new Wake();
+  slot.onRelease(view.subscribe("links", wake.notify));
+  /** By index, without counters. */
+  let told = new Map<number, Link>();
+  try {
+    for (let isFirst = true; ; isFirst = false) {
+      const links = view.links();
+      const present = new Map(named(links, name).map((link) => [link.index, link]));
+      for (const [index, link] of told) {
+        if (!present.has(index)) yield create(WatchLinksResponseSchema, { type: WatchType.DELETED, link });
+      }
+      const changed = [...present.values()].filter((link) => {
+        const before = told.get(link.index);
+        return !before || !equals(LinkSchema, before, link);
+      });
+      told = present;
+      const type = isFirst ? WatchType.SNAPSHOT : WatchType.CHANGED;
+      for (const link of counted(services, changed)) yield create(WatchLinksResponseSchema, { type, link });
+      if (isFirst) {
+        const observed = links !== undefined;
+        yield create(WatchLinksResponseSchema, { type: WatchType.BOOKMARK, observed });
+      }
+      await wake.wait(signal);
+    }
+  } finally {
+    slot.release();
+  }
 }
 
 function readLink(check: RequestCheck, path: string, { name, down, addresses }: SimulatedLink) {

@@ -222,7 +222,8 @@ async function* watchNeighbors(
         told = changed.revision;
         if (isFirst) yield bookmark();
       } else {
-        if (told !== 0) yield create(WatchNeighborsResponseSchema, { type: WatchType.COMPACTED });
+        const type = isFirst ? WatchType.COMPACTED : WatchType.LAGGED;
+        if (told !== 0) yield create(WatchNeighborsResponseSchema, { type });
         // The revision is taken before the snapshot: a change in between is sent twice rather than missed.
         told = view.neighborRevision();
         yield* batches(view.neighborNames(), find, WatchType.SNAPSHOT, pacer);

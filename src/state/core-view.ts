@@ -59,6 +59,7 @@ import {
 } from "./route-walk.ts";
 import { resumePoint, TableWatch } from "./route-watch.ts";
 import { CoreRpkiView } from "./rpki-view.ts";
+import type { WatchTopic } from "./watchers.ts";
 import type {
   BestCounter,
   DampenedPage,
@@ -364,7 +365,7 @@ export class CoreView implements View {
     return this.core.events.range();
   }
 
-  subscribe(topic: "events" | "neighbors", listener: () => void): () => void {
+  subscribe(topic: WatchTopic, listener: () => void): () => void {
     return this.core.watchers.subscribe(topic, listener);
   }
 

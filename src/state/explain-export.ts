@@ -105,7 +105,12 @@ class Telling {
       const more = rest > 0 ? `, and none of the other ${rest} paths may go either` : "";
       const [first] = story.paths;
       const byPolicy = first.gates.some(({ name, passed }) => name === "policy" && !passed);
-      response.summary = this.sentence(false, `${byPolicy ? "rejected by " : ""}${pathReason(first)}${more}`);
+      // What was announced before stands until the kernel has answered.
+      const stands = group.exporter.isPending(this.row) && group.announces(this.row, this.record.id);
+      response.advertised = stands;
+      response.summary = stands
+        ? `${this.response.prefix} is announced to ${this.response.neighbor} as before; of its present path, ${pathReason(first)}`
+        : this.sentence(false, `${byPolicy ? "rejected by " : ""}${pathReason(first)}${more}`);
     }
     group.exporter.endBatch();
   }

@@ -243,7 +243,7 @@ export class Groups {
       program: policies.bindExport(record, self?.bytes.subarray(0, 16)),
       acceptWithoutPolicy: !config.external || !requirePolicy,
       defaultOriginate: config.defaultOriginate,
-      installed: config.suppressFibPending ? this.installed : undefined,
+      installed: config.suppressFibPending && family.safi === 1 ? this.installed : undefined,
     };
   }
 

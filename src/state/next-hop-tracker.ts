@@ -12,7 +12,7 @@
 import { addressWords, CoverIndex } from "../base/cover-index.ts";
 import { formatIp } from "../base/ip.ts";
 import { limits } from "../base/limits.ts";
-import type { KernelRoute, Link, RouteAnswer } from "../dataplane/kernel-model.ts";
+import { type KernelRoute, type Link, ownBgpProtocol, type RouteAnswer } from "../dataplane/kernel-model.ts";
 import type { NextHopId, NextHops } from "../rib/next-hops.ts";
 import { PrefixTable4 } from "../rib/prefix-table.ts";
 import type { RouteTable } from "../rib/route-table.ts";
@@ -122,6 +122,15 @@ export class NextHopTracker {
       hop.answer = { route };
       this.touch(hop);
     }
+  }
+
+  /** Routes of ours went out of the kernel, without a notice: what it said of next hops by such routes is asked again. */
+  ownRoutesGone(): void {
+    const again: Uint8Array[] = [];
+    for (const { address, answer } of this.tracked.values()) {
+      if (answer?.route?.protocol === ownBgpProtocol) again.push(address);
+    }
+    if (again.length > 0) this.host.effects.push({ kind: "kernel.watch", watch: again, unwatch: again });
   }
 
   way(hop: NextHopId): Way | undefined {

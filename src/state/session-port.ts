@@ -123,6 +123,8 @@ export interface NeighborConfig extends RestartConfig {
   readonly maxAsPathLength: number;
   /** Announce the next path when the best may not be announced. */
   readonly perClientBest: boolean;
+  /** Learned routes are announced when the kernel has confirmed them. */
+  readonly suppressFibPending: boolean;
   /** What becomes of routes that the policies leave undecided. */
   readonly importDefault: "accept" | "reject";
   readonly exportDefault: "accept" | "reject";

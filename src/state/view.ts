@@ -51,6 +51,7 @@ import type {
   StoredRevision,
 } from "./rows.ts";
 import type { RpkiView } from "./rpki-view.ts";
+import type { WatchTopic } from "./watchers.ts";
 
 /** Routes of all FIB tables, and what was done for them since the start. */
 export interface FibCounts {
@@ -290,7 +291,7 @@ export interface CoreView {
   /** Range of event ids in memory: events first..last are there (last = first - 1 when none). */
   eventRange(): { readonly first: number; readonly last: number };
   /** Calls `listener` at the end of each turn in which something of the topic changed. */
-  subscribe(topic: "events" | "neighbors", listener: () => void): () => void;
+  subscribe(topic: WatchTopic, listener: () => void): () => void;
   /** Counts changes of neighbors; larger in each run of the daemon than in the ones before. */
   neighborRevision(): number;
   /**

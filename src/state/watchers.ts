@@ -12,8 +12,15 @@ export interface RouteCursor {
   onChange: (() => void) | undefined;
 }
 
+/** What somebody may wait for a change of. */
+export type WatchTopic = "events" | "neighbors" | "links";
+
 export class Watchers {
-  private readonly listeners = { events: new Set<() => void>(), neighbors: new Set<() => void>() };
+  private readonly listeners: Readonly<Record<WatchTopic, Set<() => void>>> = {
+    events: new Set(),
+    neighbors: new Set(),
+    links: new Set(),
+  };
   private readonly cursors = new Set<RouteCursor>();
   /** Change counts of the tables at the end of the last turn. */
   private readonly changesSeen: number[];
@@ -25,19 +32,25 @@ export class Watchers {
   private forgottenVersion = 0;
   private eventsDirty = false;
   private neighborsDirty = false;
+  private linksDirty = false;
 
   constructor(routing: Routing) {
     this.routing = routing;
     this.changesSeen = routing.tables.map(() => 0);
   }
 
-  subscribe(topic: "events" | "neighbors", listener: () => void): () => void {
+  subscribe(topic: WatchTopic, listener: () => void): () => void {
     this.listeners[topic].add(listener);
     return () => this.listeners[topic].delete(listener);
   }
 
   eventsChanged(): void {
     this.eventsDirty = true;
+  }
+
+  /** As a part of the core: links of the kernel came, went or are otherwise than before. */
+  linksChanged(): void {
+    this.linksDirty = true;
   }
 
   neighborChanged(address: string): void {
@@ -94,8 +107,10 @@ export class Watchers {
   endTurn(): void {
     if (this.eventsDirty) for (const listener of [...this.listeners.events]) listener();
     if (this.neighborsDirty) for (const listener of [...this.listeners.neighbors]) listener();
+    if (this.linksDirty) for (const listener of [...this.listeners.links]) listener();
     this.eventsDirty = false;
     this.neighborsDirty = false;
+    this.linksDirty = false;
     this.routing.tables.forEach((table, i) => {
       if (this.changesSeen[i] === table.changes.changes) return;
       this.changesSeen[i] = table.changes.changes;

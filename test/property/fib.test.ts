@@ -1,7 +1,8 @@
 /**
  * After any changes of routes, links, objects and kernel, with refusals, another hand in the table and kill -9 at any
  * moment: the kernel holds what the Loc-RIB and the next hops' ways say, no more and no less, and what others put there
- * is as they left it. What is wanted is read from the API and put together naively.
+ * is as they left it. What is wanted is read from the API and put together naively. A neighbor with suppress_fib_pending ends
+ * with what the kernel holds.
  */
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
@@ -61,6 +62,8 @@ class World {
   readonly ledger = new Map<string, LedgerRow>();
   rig: CoreRig;
   peers: Peer[] = [];
+  /** It tells nothing, and hears of what the kernel holds. */
+  listener: Peer;
   /** What each neighbor tells: prefix to next hop. */
   readonly told = new Map<string, Map<string, string>>();
   readonly down = new Set<string>();
@@ -90,6 +93,8 @@ class World {
       this.peers.push(this.rig.peer(address, { remoteAsn: 65001, families }));
     }
     for (const { address } of this.peers) this.told.set(address, new Map());
+    const listening = { remoteAsn: 65009, multihopTtl: 5, families, suppressFibPending: true };
+    this.listener = this.rig.peer("172.16.0.5", listening);
   }
 
   private listen(): void {
@@ -255,6 +260,8 @@ class World {
       for (const prefix of this.told.get(peer.address)!.keys()) this.tell(peer, prefix);
       peer.endOfRib();
     }
+    this.listener = this.rig.played(this.listener);
+    this.listener.connect();
   }
 
   settle(): void {
@@ -299,12 +306,28 @@ class World {
     const states = new Set(faulty.map(({ state }) => state));
     for (const allowed of [FibState.CONFLICT, FibState.OVER_LIMIT, FibState.WAITING]) states.delete(allowed);
     assert.deepEqual([...states], [], "states that remain");
+    this.checkListener();
     if (!this.spec) assert.equal(this.ledger.size, 0, "the ledger forgets a table that is gone");
     // What the core keeps is no more than what there is.
     for (const [, fib] of this.rig.core.fib.all()) {
       const installed = fib.families.reduce((sum, { counts }) => sum + counts.installed, 0);
       assert.equal(installed, this.kernel.ours(fib.scope).size, "counted as installed");
     }
+  }
+
+  private checkListener(): void {
+    assert.ok(this.listener.up, "the session of the listener");
+    const scope = scopes.find((each) => this.isScope(each));
+    const held = scope ? this.kernel.ours(scope) : new Map<string, FibWay>();
+    const best = [ipv4Unicast, ipv6Unicast].flatMap((family) =>
+      this.rig.routes({ table: "best", paths: "best" }, family),
+    );
+    // Routes to be discarded have NO_ADVERTISE.
+    const goes = best
+      .filter(({ prefix, neighbor }) => this.told.get(neighbor)!.get(prefix) !== "discard")
+      .map(({ prefix }) => prefix)
+      .filter((prefix) => held.has(dotted(prefix)));
+    assert.deepEqual([...this.listener.routes.keys()].sort(), goes.sort(), "announced");
   }
 
   private isScope({ table, metric }: FibScope): boolean {

@@ -93,6 +93,7 @@ export function config(change: Partial<NeighborConfig> = {}): NeighborConfig {
     blackhole: "none",
     maxAsPathLength: 0,
     perClientBest: false,
+    suppressFibPending: false,
     gracefulRestart: "helper",
     restartTimeS: 120,
     staleTimeMs: 360_000,

@@ -2,8 +2,8 @@
  * Writes BGP routes into Linux, for a thread of its own: a call is over when the kernel has carried it out. Requests go
  * out some hundred at a time, and only the last asks for an acknowledgement; each one that fails is answered all the same.
  *
- * The socket also hears of routes that others change. What was done through it comes back as well, with its
- * own port number, and is passed over; the rest is another hand's.
+ * The socket also hears of routes that others change. What was done through it would come back as well, with its own port
+ * number: a filter keeps most of that away, the rest is passed over.
  */
 import {
   type AddressSize,
@@ -17,6 +17,7 @@ import {
 } from "../fib/messages.ts";
 import { ownBgpProtocol } from "../kernel-model.ts";
 import { FibDumpReader, FibWriter, wayTail } from "../netlink/fib-wire.ts";
+import { withoutOwnNotices } from "../netlink/route-filter.ts";
 import { AddressFamily, askRoutes, RouteAttribute, RouteGroup, RouteMessage } from "../netlink/route-wire.ts";
 import {
   eachAttribute,
@@ -28,7 +29,7 @@ import {
   read32,
   readAcknowledgement,
 } from "../netlink/wire.ts";
-import { type NetlinkCalls, openNetlink } from "./netlink-socket.ts";
+import { filterMessages, type NetlinkCalls, openNetlink } from "./netlink-socket.ts";
 
 export interface FibKernelHost {
   moved(moved: FibMoved): void;
@@ -61,8 +62,8 @@ export class FibKernel {
    */
   private readonly doubtful = new Set<string>();
   private sequence = 1;
-  /** Number of the socket, as answers tell it; 0 before the first. */
-  private port = 0;
+  /** Number of the socket; 0 where it cannot be known, and is told by the first answer. */
+  private port: number;
   // What the call under way waits for.
   private firstSequence = 0;
   private lastSequence = 0;
@@ -85,6 +86,8 @@ export class FibKernel {
     this.calls = calls;
     this.fd = fd;
     this.host = host;
+    this.port = portOfSocket(calls, fd);
+    if (this.port !== 0) filterMessages(calls, fd, withoutOwnNotices(this.port));
     this.poll = calls.pollOpen(fd, () => this.drain()) as object;
     if (typeof this.poll === "object") calls.pollSet(this.poll, READABLE);
   }
@@ -281,6 +284,12 @@ export class FibKernel {
 
 function doubtKey({ table, metric }: FibScope, size: AddressSize): string {
   return `${table} ${metric} ${size}`;
+}
+
+/** The port that the kernel gave the socket, from `struct sockaddr_nl`: family 2, padding 2, port 4; 0 when it does not say. */
+function portOfSocket(calls: NetlinkCalls, fd: number): number {
+  const address = new Uint8Array(12);
+  return calls.getsockname(fd, address) < 0 ? 0 : read32(address, 4);
 }
 
 /** Who caused a message: the last field of its header. */

@@ -17,6 +17,7 @@ export interface NetlinkCalls {
   socket(family: number, type: number, protocol: number): number;
   close(fd: number): number;
   bind(fd: number, address: Uint8Array): number;
+  getsockname(fd: number, address: Uint8Array): number;
   setsockopt(fd: number, level: number, name: number, value: number | Uint8Array): number;
   send(fd: number, bytes: Uint8Array, flags: number): number;
   recv(fd: number, bytes: Uint8Array, flags: number): number;
@@ -46,11 +47,14 @@ export interface NetlinkEvents {
    * read many at a time. Absent: every one is read as it comes.
    */
   rest?(call: () => void): void;
+  /** From `route-filter.ts`: messages that are not even received. */
+  readonly filter?: Uint8Array;
 }
 
 const NETLINK = { family: 16, type: 3, route: 0, level: 270, join: 1, capAck: 10, extAck: 11, strict: 12 };
 const SOL_SOCKET = 1;
 const SO_RCVBUF = 8;
+const SO_ATTACH_FILTER = 26;
 const SO_RCVBUFFORCE = 33;
 const MSG_TRUNC = 0x20;
 const EAGAIN = -11;
@@ -90,6 +94,7 @@ export class NetlinkSocket {
   ): NetlinkSocket | number {
     const fd = openNetlink(calls, groups, protocol);
     if (fd < 0) return fd;
+    if (events.filter) filterMessages(calls, fd, events.filter);
     const socket = new NetlinkSocket(calls, fd, events);
     if (typeof socket.poll === "object") return socket;
     calls.close(fd);
@@ -173,6 +178,11 @@ export class NetlinkSocket {
     this.underWay.delete(message.sequence);
     request.done(readAcknowledgement(this.buffer, message));
   }
+}
+
+/** Spares reading what the filter drops. Where the kernel does not take it, more is read and nothing else changes. */
+export function filterMessages(calls: NetlinkCalls, fd: number, filter: Uint8Array): void {
+  calls.setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, filter);
 }
 
 /**

@@ -32,6 +32,9 @@ class FakeSockets implements NetlinkCalls {
   bind(): number {
     return 0;
   }
+  getsockname(): number {
+    return 0;
+  }
   setsockopt(): number {
     return 0;
   }

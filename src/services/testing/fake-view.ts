@@ -50,6 +50,7 @@ import type {
   RouteWalk,
   RouteWatch,
 } from "../../state/view.ts";
+import type { WatchTopic } from "../../state/watchers.ts";
 import { type Family, families } from "../../wire/family.ts";
 import type { FakeEvents } from "./fake-events.ts";
 import type { FakeObjects } from "./fake-objects.ts";
@@ -318,7 +319,7 @@ export class FakeView implements CoreView {
     return this.#events.range();
   }
 
-  subscribe(topic: "events" | "neighbors", listener: () => void): () => void {
+  subscribe(topic: WatchTopic, listener: () => void): () => void {
     return topic === "events" ? this.#events.subscribe(listener) : this.#objects.subscribe(listener);
   }
 

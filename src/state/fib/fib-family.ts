@@ -18,6 +18,7 @@ import {
   FibVerb,
   type FibWay,
 } from "../../dataplane/fib/messages.ts";
+import { Installed } from "../../rib/installed-routes.ts";
 import { markerLength, PrefixTable4, PrefixTable16 } from "../../rib/prefix-table.ts";
 import type { RouteTable } from "../../rib/route-table.ts";
 import type { Family } from "../../wire/family.ts";
@@ -36,6 +37,8 @@ const Mark = {
   seen: 4,
   /** Wanted, but beyond max_routes. */
   over: 8,
+  /** Who announces what the kernel holds may have heard that it does not hold it. */
+  doubted: 16,
 } as const;
 
 export interface FibFamilyHost {
@@ -47,6 +50,8 @@ export interface FibFamilyHost {
   recipeOf(prefix: number): RecipeId;
   /** How many more routes may be held; negative when there are too many. */
   room(): number;
+  /** Somebody announces only what the kernel holds. */
+  isAwaited(): boolean;
 }
 
 /** Counts of routes. */
@@ -84,6 +89,8 @@ export class FibFamily {
   /** One of these, for people. */
   surprise = 0;
   private readonly address = new Uint8Array(16);
+  /** Prefixes of the Loc-RIB that stand otherwise than was said of them. */
+  private readonly news: number[] = [];
 
   constructor(host: FibFamilyHost) {
     this.host = host;
@@ -113,6 +120,11 @@ export class FibFamily {
 
   get follows(): boolean {
     return this.cursor !== undefined;
+  }
+
+  /** True for its place in the change list of the Loc-RIB. */
+  standsAt(marker: number): boolean {
+    return this.cursor?.marker === marker;
   }
 
   /** Routes of the Loc-RIB changed that were not looked at. */
@@ -160,8 +172,13 @@ export class FibFamily {
       recipes.retain(recipe);
       this.recipe[row] = recipe;
       recipes.release(before);
-      if (before === 0) this.admit(row);
-      else if (recipe === 0) this.dismiss(row);
+      if (before === 0) {
+        this.marks[row] |= Mark.doubted;
+        this.admit(row);
+      } else if (recipe === 0) {
+        this.dismiss(row);
+        this.tell(row);
+      }
     }
     this.settle(row);
   }
@@ -173,6 +190,7 @@ export class FibFamily {
     } else if ((this.marks[row] & Mark.over) === 0) {
       this.marks[row] |= Mark.over;
       this.counts.overLimit++;
+      this.tell(row);
     }
   }
 
@@ -196,6 +214,7 @@ export class FibFamily {
       return;
     }
     this.setErrno(row, 0);
+    if ((this.marks[row] & Mark.doubted) !== 0 && this.installed[row] !== 0) this.tell(row);
     if (this.recipe[row] !== 0 || this.installed[row] !== 0) return;
     this.marks[row] = 0;
     this.prefixes.remove(row);
@@ -251,7 +270,24 @@ export class FibFamily {
     const isTaken = this.dump !== undefined && this.takeDump(max);
     if (this.sweepAt !== 0) this.sweepSome(max * 4);
     this.walk(max);
+    this.touchNews();
     return isTaken;
+  }
+
+  /** Notes that the prefix stands otherwise, for those who announce only what the kernel holds. */
+  private tell(row: number): void {
+    this.marks[row] &= ~Mark.doubted;
+    if (!this.host.isAwaited()) return;
+    this.prefixes.writeAddress(row, this.address, 0);
+    const prefix = this.host.table.prefixes.find(this.address, 0, this.prefixes.length[row]);
+    if (prefix !== 0) this.news.push(prefix);
+  }
+
+  /** Moves them in the change list, which nobody walks at this moment. */
+  private touchNews(): void {
+    const { changes } = this.host.table;
+    for (const prefix of this.news) if (changes.has(prefix)) changes.touch(prefix);
+    this.news.length = 0;
   }
 
   // To the kernel
@@ -338,6 +374,7 @@ export class FibFamily {
       }
       this.host.ways.release(way);
     }
+    this.touchNews();
     return doubtful;
   }
 
@@ -347,6 +384,8 @@ export class FibFamily {
     this.host.ways.retain(way);
     this.installed[row] = way;
     this.host.ways.release(before);
+    // Still wanted, but nowhere to go: it does not come back by itself.
+    if (way === 0 && this.recipe[row] !== 0 && this.needed(row) === 0) this.tell(row);
     this.counts.installed += Number(way !== 0) - Number(before !== 0);
   }
 
@@ -356,6 +395,7 @@ export class FibFamily {
     this.errno[row] = errno;
     this.count(before, -1);
     this.count(errno, 1);
+    if (before === 0) this.tell(row);
   }
 
   private count(errno: number, by: number): void {
@@ -421,6 +461,21 @@ export class FibFamily {
 
   recipeAt(row: number): RecipeId {
     return this.recipe[row];
+  }
+
+  /** How a prefix of the Loc-RIB stands; whoever announces by it hears of it when that changes. */
+  stateOf(prefix: number): Installed {
+    const { prefixes } = this.host.table;
+    prefixes.writeAddress(prefix, this.address, 0);
+    const row = this.prefixes.find(this.address, 0, prefixes.length[prefix]);
+    if (row === 0) return Installed.none;
+    const needed = this.needed(row);
+    const held = this.installed[row];
+    if (needed !== 0 && needed === held) return Installed.yes;
+    this.marks[row] |= Mark.doubted;
+    if (this.recipe[row] === 0) return Installed.none;
+    const isRefused = (this.marks[row] & Mark.over) !== 0 || this.errno[row] !== 0;
+    return isRefused || (needed === 0 && held === 0) ? Installed.refused : Installed.pending;
   }
 
   stateAt(row: number): { needed: WayId; installed: WayId; errno: number; over: boolean } {

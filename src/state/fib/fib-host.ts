@@ -9,6 +9,8 @@ export function fibHost(core: Core, specs: Specs): FibTablesHost {
     specs,
     effects: core.effects,
     routing: core.routing,
+    groups: core.groups,
+    isAwaited: ({ index }) => (core.groups.awaitsFib & (1 << index)) !== 0,
     watchers: core.watchers,
     policies: core.policies,
     // Without them FIB tables are not enabled.
@@ -22,6 +24,7 @@ export function fibHost(core: Core, specs: Specs): FibTablesHost {
     isDeferred: ({ family }) => core.deferral.isDeferred(family),
     isSettled: () => core.kernel.nextHops?.settled ?? true,
     persist: (change) => core.persist([{ table: "ledger", ...change }]),
+    removed: () => core.kernel.nextHops?.ownRoutesGone(),
     changed: (name) => core.resources.changed("FibTable", name),
     nowMs: () => core.nowMs,
     event: core.event,

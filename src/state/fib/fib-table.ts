@@ -10,7 +10,7 @@ import type { Program } from "../../policy/program.ts";
 import { RouteKey, RouteType } from "../../policy/route-key.ts";
 import { PrefixTable4 } from "../../rib/prefix-table.ts";
 import type { RouteTable } from "../../rib/route-table.ts";
-import { ipv4Unicast, ipv6Unicast } from "../../wire/family.ts";
+import { type Family, ipv4Unicast, ipv6Unicast } from "../../wire/family.ts";
 import { isLinkLocal } from "../../wire/next-hop.ts";
 import type { NeighborRecord } from "../neighbor-record.ts";
 import type { Policies } from "../policies.ts";
@@ -27,6 +27,8 @@ export interface FibTableHost extends RecipesHost {
   readonly policies: Policies;
   record(neighbor: number): NeighborRecord | undefined;
   linkByIndex(index: number): Link | undefined;
+  /** Somebody announces only those routes of the family that the kernel holds. */
+  isAwaited(family: Family): boolean;
 }
 
 export class FibTable {
@@ -55,6 +57,8 @@ export class FibTable {
   readonly restUntilMs: number[] = [0, 0];
   /** Families that were written to since the start. */
   readonly begun: boolean[] = [false, false];
+  /** By family index: all that was there after the start has been brought into the kernel. */
+  readonly caughtUp: boolean[] = [false, false];
   /** Failed routes are tried again then; Infinity when there are none. */
   retryAtMs = Number.POSITIVE_INFINITY;
   retryMs = 0;
@@ -77,6 +81,7 @@ export class FibTable {
         ways: this.ways,
         recipeOf: (prefix) => this.recipeOf(table, prefix),
         room: () => this.room(),
+        isAwaited: () => host.isAwaited(family),
       });
     });
   }

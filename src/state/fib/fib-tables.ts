@@ -8,7 +8,13 @@
  */
 import { formatPrefix } from "../../base/ip.ts";
 import { limits } from "../../base/limits.ts";
-import type { FibDump, FibMoved, FibOutcome, FibScope } from "../../dataplane/fib/messages.ts";
+import {
+  type FibDump,
+  type FibMoved,
+  type FibOutcome,
+  type FibScope,
+  FibVerb,
+} from "../../dataplane/fib/messages.ts";
 import { ownBgpProtocol } from "../../dataplane/kernel-model.ts";
 import type { LedgerRow } from "../../dataplane/ledger.ts";
 import { mainTable } from "../../dataplane/netlink/route-wire.ts";
@@ -41,6 +47,8 @@ export interface FibTablesHost extends FibTableHost {
   /** Nothing is on its way that best paths wait for. */
   isSettled(): boolean;
   persist(change: LedgerChange): number;
+  /** Routes were taken out of the kernel. */
+  removed(): void;
   /** An object stands otherwise. */
   changed(name: string): void;
   nowMs(): number;
@@ -84,6 +92,7 @@ export class FibTables implements InstalledRoutes {
         readonly table: FibTable;
         readonly index: number;
         readonly atMs: number;
+        readonly removes: boolean;
       }
     | undefined;
   private batch = 0;
@@ -277,6 +286,7 @@ export class FibTables implements InstalledRoutes {
     this.counts.failures += outcome.failed.length;
     fib.failure = outcome.failure;
     if (family.written(outcome)) this.ask(fib, dumpRestMs);
+    if (underWay.removes) this.host.removed();
     if (fib.families.some(({ hasFailed }) => hasFailed)) {
       if (fib.retryAtMs === Number.POSITIVE_INFINITY) {
         fib.retryMs = Math.min(retryMaxMs, Math.max(retryFirstMs, fib.retryMs * 2));
@@ -424,7 +434,7 @@ export class FibTables implements InstalledRoutes {
     if (isDump) {
       this.counts.dumps++;
       fib.staleAtMs[index] = Number.POSITIVE_INFINITY;
-      this.underWay = { what: "dump", table: fib, index, atMs };
+      this.underWay = { what: "dump", table: fib, index, atMs, removes: false };
       this.host.effects.push({ kind: "fib.dump", ...fib.scope, size: fib.families[index].size });
       return;
     }
@@ -434,7 +444,8 @@ export class FibTables implements InstalledRoutes {
     this.batch++;
     this.counts.batches++;
     this.counts.writes += batch.count;
-    this.underWay = { what: "batch", table: fib, index, atMs };
+    const removes = batch.verbs.subarray(0, batch.count).includes(FibVerb.delete);
+    this.underWay = { what: "batch", table: fib, index, atMs, removes };
     this.host.effects.push({ kind: "fib.write", batch });
   }
 

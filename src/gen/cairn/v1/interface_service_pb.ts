@@ -2,16 +2,16 @@
 // @generated from file cairn/v1/interface_service.proto (package cairn.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_cairn_v1_options } from "./options_pb.ts";
-import type { Message } from "@bufbuild/protobuf";
+import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file cairn/v1/interface_service.proto.
  */
 export const file_cairn_v1_interface_service: GenFile = /*@__PURE__*/
-  fileDesc("CiBjYWlybi92MS9pbnRlcmZhY2Vfc2VydmljZS5wcm90bxIIY2Fpcm4udjEiIAoQTGlzdExpbmtzUmVxdWVzdBIMCgRuYW1lGAEgASgJIkQKEUxpc3RMaW5rc1Jlc3BvbnNlEh0KBWxpbmtzGAEgAygLMg4uY2Fpcm4udjEuTGluaxIQCghvYnNlcnZlZBgCIAEoCCKaAQoETGluaxIMCgRuYW1lGAEgASgJEg0KBWluZGV4GAIgASgNEg8KB2VuYWJsZWQYAyABKAgSCgoCdXAYBCABKAgSDQoFc3RhdGUYBSABKAkSCwoDbXR1GAYgASgNEgsKA21hYxgHIAEoCRIMCgRraW5kGAggASgJEg4KBm1hc3RlchgJIAEoCRIRCglhZGRyZXNzZXMYCiADKAkiaQoVU2ltdWxhdGVLZXJuZWxSZXF1ZXN0EiYKBWxpbmtzGAEgAygLMhcuY2Fpcm4udjEuU2ltdWxhdGVkTGluaxIoCgZyb3V0ZXMYAiADKAsyGC5jYWlybi52MS5TaW11bGF0ZWRSb3V0ZSI+Cg1TaW11bGF0ZWRMaW5rEgwKBG5hbWUYASABKAkSDAoEZG93bhgCIAEoCBIRCglhZGRyZXNzZXMYAyADKAkiXQoOU2ltdWxhdGVkUm91dGUSDgoGcHJlZml4GAEgASgJEg4KBm1ldHJpYxgCIAEoDRIMCgRsaW5rGAMgASgJEg8KB2dhdGV3YXkYBCABKAkSDAoEdHlwZRgFIAEoCSIYChZTaW11bGF0ZUtlcm5lbFJlc3BvbnNlMrkBChBJbnRlcmZhY2VTZXJ2aWNlEkoKCUxpc3RMaW5rcxIaLmNhaXJuLnYxLkxpc3RMaW5rc1JlcXVlc3QaGy5jYWlybi52MS5MaXN0TGlua3NSZXNwb25zZSIEqLsYARJZCg5TaW11bGF0ZUtlcm5lbBIfLmNhaXJuLnYxLlNpbXVsYXRlS2VybmVsUmVxdWVzdBogLmNhaXJuLnYxLlNpbXVsYXRlS2VybmVsUmVzcG9uc2UiBKi7GANiBnByb3RvMw", [file_cairn_v1_options]);
+  fileDesc("CiBjYWlybi92MS9pbnRlcmZhY2Vfc2VydmljZS5wcm90bxIIY2Fpcm4udjEiIAoQTGlzdExpbmtzUmVxdWVzdBIMCgRuYW1lGAEgASgJIkQKEUxpc3RMaW5rc1Jlc3BvbnNlEh0KBWxpbmtzGAEgAygLMg4uY2Fpcm4udjEuTGluaxIQCghvYnNlcnZlZBgCIAEoCCLFAQoETGluaxIMCgRuYW1lGAEgASgJEg0KBWluZGV4GAIgASgNEg8KB2VuYWJsZWQYAyABKAgSCgoCdXAYBCABKAgSDQoFc3RhdGUYBSABKAkSCwoDbXR1GAYgASgNEgsKA21hYxgHIAEoCRIMCgRraW5kGAggASgJEg4KBm1hc3RlchgJIAEoCRIRCglhZGRyZXNzZXMYCiADKAkSKQoIY291bnRlcnMY6wEgASgLMhYuY2Fpcm4udjEuTGlua0NvdW50ZXJzIqgBCgxMaW5rQ291bnRlcnMSEAoIcnhfYnl0ZXMYASABKAQSEgoKcnhfcGFja2V0cxgCIAEoBBIRCglyeF9lcnJvcnMYAyABKAQSEgoKcnhfZHJvcHBlZBgEIAEoBBIQCgh0eF9ieXRlcxgFIAEoBBISCgp0eF9wYWNrZXRzGAYgASgEEhEKCXR4X2Vycm9ycxgHIAEoBBISCgp0eF9kcm9wcGVkGAggASgEIiEKEVdhdGNoTGlua3NSZXF1ZXN0EgwKBG5hbWUYASABKAki3QEKEldhdGNoTGlua3NSZXNwb25zZRIvCgR0eXBlGAEgASgOMiEuY2Fpcm4udjEuV2F0Y2hMaW5rc1Jlc3BvbnNlLlR5cGUSHAoEbGluaxgCIAEoCzIOLmNhaXJuLnYxLkxpbmsSEAoIb2JzZXJ2ZWQYAyABKAgiZgoEVHlwZRIUChBUWVBFX1VOU1BFQ0lGSUVEEAASEQoNVFlQRV9TTkFQU0hPVBABEhEKDVRZUEVfQk9PS01BUksQAhIQCgxUWVBFX0NIQU5HRUQQAxIQCgxUWVBFX0RFTEVURUQQBCJpChVTaW11bGF0ZUtlcm5lbFJlcXVlc3QSJgoFbGlua3MYASADKAsyFy5jYWlybi52MS5TaW11bGF0ZWRMaW5rEigKBnJvdXRlcxgCIAMoCzIYLmNhaXJuLnYxLlNpbXVsYXRlZFJvdXRlIj4KDVNpbXVsYXRlZExpbmsSDAoEbmFtZRgBIAEoCRIMCgRkb3duGAIgASgIEhEKCWFkZHJlc3NlcxgDIAMoCSJdCg5TaW11bGF0ZWRSb3V0ZRIOCgZwcmVmaXgYASABKAkSDgoGbWV0cmljGAIgASgNEgwKBGxpbmsYAyABKAkSDwoHZ2F0ZXdheRgEIAEoCRIMCgR0eXBlGAUgASgJIhgKFlNpbXVsYXRlS2VybmVsUmVzcG9uc2UyigIKEEludGVyZmFjZVNlcnZpY2USSgoJTGlzdExpbmtzEhouY2Fpcm4udjEuTGlzdExpbmtzUmVxdWVzdBobLmNhaXJuLnYxLkxpc3RMaW5rc1Jlc3BvbnNlIgSouxgBEk8KCldhdGNoTGlua3MSGy5jYWlybi52MS5XYXRjaExpbmtzUmVxdWVzdBocLmNhaXJuLnYxLldhdGNoTGlua3NSZXNwb25zZSIEqLsYATABElkKDlNpbXVsYXRlS2VybmVsEh8uY2Fpcm4udjEuU2ltdWxhdGVLZXJuZWxSZXF1ZXN0GiAuY2Fpcm4udjEuU2ltdWxhdGVLZXJuZWxSZXNwb25zZSIEqLsYA2IGcHJvdG8z", [file_cairn_v1_options]);
 
 /**
  * @generated from message cairn.v1.ListLinksRequest
@@ -125,6 +125,13 @@ export type Link = Message<"cairn.v1.Link"> & {
    * @generated from field: repeated string addresses = 10;
    */
   addresses: string[];
+
+  /**
+   * What went over it since it was made, where the kernel counts. In a watch as they were when the link changed.
+   *
+   * @generated from field: cairn.v1.LinkCounters counters = 235;
+   */
+  counters?: LinkCounters | undefined;
 };
 
 /**
@@ -133,6 +140,153 @@ export type Link = Message<"cairn.v1.Link"> & {
  */
 export const LinkSchema: GenMessage<Link> = /*@__PURE__*/
   messageDesc(file_cairn_v1_interface_service, 2);
+
+/**
+ * @generated from message cairn.v1.LinkCounters
+ */
+export type LinkCounters = Message<"cairn.v1.LinkCounters"> & {
+  /**
+   * @generated from field: uint64 rx_bytes = 1;
+   */
+  rxBytes: bigint;
+
+  /**
+   * @generated from field: uint64 rx_packets = 2;
+   */
+  rxPackets: bigint;
+
+  /**
+   * @generated from field: uint64 rx_errors = 3;
+   */
+  rxErrors: bigint;
+
+  /**
+   * @generated from field: uint64 rx_dropped = 4;
+   */
+  rxDropped: bigint;
+
+  /**
+   * @generated from field: uint64 tx_bytes = 5;
+   */
+  txBytes: bigint;
+
+  /**
+   * @generated from field: uint64 tx_packets = 6;
+   */
+  txPackets: bigint;
+
+  /**
+   * @generated from field: uint64 tx_errors = 7;
+   */
+  txErrors: bigint;
+
+  /**
+   * @generated from field: uint64 tx_dropped = 8;
+   */
+  txDropped: bigint;
+};
+
+/**
+ * Describes the message cairn.v1.LinkCounters.
+ * Use `create(LinkCountersSchema)` to create a new message.
+ */
+export const LinkCountersSchema: GenMessage<LinkCounters> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_interface_service, 3);
+
+/**
+ * @generated from message cairn.v1.WatchLinksRequest
+ */
+export type WatchLinksRequest = Message<"cairn.v1.WatchLinksRequest"> & {
+  /**
+   * Only the link of this name; empty for all.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message cairn.v1.WatchLinksRequest.
+ * Use `create(WatchLinksRequestSchema)` to create a new message.
+ */
+export const WatchLinksRequestSchema: GenMessage<WatchLinksRequest> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_interface_service, 4);
+
+/**
+ * @generated from message cairn.v1.WatchLinksResponse
+ */
+export type WatchLinksResponse = Message<"cairn.v1.WatchLinksResponse"> & {
+  /**
+   * @generated from field: cairn.v1.WatchLinksResponse.Type type = 1;
+   */
+  type: WatchLinksResponse_Type;
+
+  /**
+   * Absent in a bookmark.
+   *
+   * @generated from field: cairn.v1.Link link = 2;
+   */
+  link?: Link | undefined;
+
+  /**
+   * In a bookmark: links are seen at all.
+   *
+   * @generated from field: bool observed = 3;
+   */
+  observed: boolean;
+};
+
+/**
+ * Describes the message cairn.v1.WatchLinksResponse.
+ * Use `create(WatchLinksResponseSchema)` to create a new message.
+ */
+export const WatchLinksResponseSchema: GenMessage<WatchLinksResponse> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_interface_service, 5);
+
+/**
+ * @generated from enum cairn.v1.WatchLinksResponse.Type
+ */
+export const WatchLinksResponse_Type = {
+  /**
+   * @generated from enum value: TYPE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * @generated from enum value: TYPE_SNAPSHOT = 1;
+   */
+  SNAPSHOT: 1,
+
+  /**
+   * All there was at the beginning has been told.
+   *
+   * @generated from enum value: TYPE_BOOKMARK = 2;
+   */
+  BOOKMARK: 2,
+
+  /**
+   * @generated from enum value: TYPE_CHANGED = 3;
+   */
+  CHANGED: 3,
+
+  /**
+   * The link as it was last.
+   *
+   * @generated from enum value: TYPE_DELETED = 4;
+   */
+  DELETED: 4,
+} as const;
+
+/**
+ * @generated from enum cairn.v1.WatchLinksResponse.Type
+ */
+export type WatchLinksResponse_Type = (typeof WatchLinksResponse_Type)[keyof typeof WatchLinksResponse_Type] | UnknownEnum;
+
+/**
+ * Describes the enum cairn.v1.WatchLinksResponse.Type.
+ */
+export const WatchLinksResponse_TypeSchema: GenEnum<WatchLinksResponse_Type> = /*@__PURE__*/
+  enumDesc(file_cairn_v1_interface_service, 5, 0);
 
 /**
  * @generated from message cairn.v1.SimulateKernelRequest
@@ -154,7 +308,7 @@ export type SimulateKernelRequest = Message<"cairn.v1.SimulateKernelRequest"> & 
  * Use `create(SimulateKernelRequestSchema)` to create a new message.
  */
 export const SimulateKernelRequestSchema: GenMessage<SimulateKernelRequest> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_interface_service, 3);
+  messageDesc(file_cairn_v1_interface_service, 6);
 
 /**
  * Routes to the prefixes of its addresses exist while it is up.
@@ -185,7 +339,7 @@ export type SimulatedLink = Message<"cairn.v1.SimulatedLink"> & {
  * Use `create(SimulatedLinkSchema)` to create a new message.
  */
 export const SimulatedLinkSchema: GenMessage<SimulatedLink> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_interface_service, 4);
+  messageDesc(file_cairn_v1_interface_service, 7);
 
 /**
  * @generated from message cairn.v1.SimulatedRoute
@@ -226,7 +380,7 @@ export type SimulatedRoute = Message<"cairn.v1.SimulatedRoute"> & {
  * Use `create(SimulatedRouteSchema)` to create a new message.
  */
 export const SimulatedRouteSchema: GenMessage<SimulatedRoute> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_interface_service, 5);
+  messageDesc(file_cairn_v1_interface_service, 8);
 
 /**
  * @generated from message cairn.v1.SimulateKernelResponse
@@ -239,7 +393,7 @@ export type SimulateKernelResponse = Message<"cairn.v1.SimulateKernelResponse"> 
  * Use `create(SimulateKernelResponseSchema)` to create a new message.
  */
 export const SimulateKernelResponseSchema: GenMessage<SimulateKernelResponse> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_interface_service, 6);
+  messageDesc(file_cairn_v1_interface_service, 9);
 
 /**
  * The host's links as the kernel has them. Seen with cairnd --dataplane linux; with memory they are those of a simulated
@@ -255,6 +409,17 @@ export const InterfaceService: GenService<{
     methodKind: "unary";
     input: typeof ListLinksRequestSchema;
     output: typeof ListLinksResponseSchema;
+  },
+  /**
+   * All links, a bookmark, and then each link that comes, goes or is otherwise than before. Changes of counters alone are
+   * not told.
+   *
+   * @generated from rpc cairn.v1.InterfaceService.WatchLinks
+   */
+  watchLinks: {
+    methodKind: "server_streaming";
+    input: typeof WatchLinksRequestSchema;
+    output: typeof WatchLinksResponseSchema;
   },
   /**
    * Replaces links and routes of the simulated kernel (cairnd --dataplane memory), for labs and tests.
