@@ -5,7 +5,15 @@
 import { parseIp } from "../base/ip.ts";
 import type { Listener, TcpLog } from "./listen.ts";
 import { errnoName, native, nativeMissing, sys } from "./native.ts";
-import { changeKeys, covers, KeyTable, type SocketKey, setMinTtl, setTtl } from "./socket-options.ts";
+import {
+  changeKeys,
+  covers,
+  KeyTable,
+  removeMd5,
+  type SocketKey,
+  setMinTtl,
+  setTtl,
+} from "./socket-options.ts";
 
 /** A connection as far as it is protected. */
 export interface Guarded {
@@ -90,18 +98,24 @@ export class Protection {
     return key && changeKeys(fd, undefined, { ...key, ...ownPrefix(remote) }, false);
   }
 
-  /** @returns false when the kernel did not check what came on an accepted connection, and should have */
+  /**
+   * An accepted connection: the kernel copies keys to it from the listener.
+   * @returns false when the kernel did not check how it came about, and should have: the listener does not take the key,
+   * or the handshake was over before it had it (an unsigned connection would hang until a hold timer ends it)
+   */
   admits(fd: number, remote: string): boolean {
     const key = this.#keys.find(remote);
-    return !key || (fd >= 0 && !this.#unkeyed.has(`${key.address}/${key.length}`));
+    if (!key) return true;
+    if (fd < 0 || this.#unkeyed.has(`${key.address}/${key.length}`)) return false;
+    if (key.md5 === undefined) return true;
+    // A key cannot be read back, but only one that is there can be taken away.
+    const md5 = { ...key, ...ownPrefix(remote), ao: [] };
+    return removeMd5(fd, md5) && changeKeys(fd, undefined, md5, false) === undefined;
   }
 
-  /** An accepted connection. The kernel copies keys from the listener, unless the connection is older than the key. */
+  /** An accepted connection that was admitted. */
   accepted(connection: Guarded): void {
-    const { fd, remote } = connection;
-    const key = this.#keys.find(remote);
-    connection.key = key;
-    if (key?.md5 !== undefined) changeKeys(fd, undefined, { ...key, ...ownPrefix(remote), ao: [] }, false);
+    connection.key = this.#keys.find(connection.remote);
   }
 
   /** An outbound connection, once `beforeConnect` has put keys on it. */

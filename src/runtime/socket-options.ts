@@ -121,6 +121,12 @@ export function changeKeys(
   return failure;
 }
 
+/** Takes the MD5 key of a prefix off a socket. @returns false when it has none, or refuses */
+export function removeMd5(fd: number, { address, length }: Pick<SocketKey, "address" | "length">): boolean {
+  const none = encodeMd5(address, length, undefined);
+  return native !== undefined && native.setsockopt(fd, sys.IPPROTO_TCP, sys.TCP_MD5SIG_EXT, none) >= 0;
+}
+
 function sameKey(a: TcpAoKey, b: TcpAoKey): boolean {
   return (
     a.sendId === b.sendId &&
