@@ -160,6 +160,11 @@ export class Program {
     return undefined;
   }
 
+  /** Every route is accepted as it is: nothing of it is looked at. */
+  get acceptsAll(): boolean {
+    return this.acceptAllTrail >= 0;
+  }
+
   /** Brings the counters of the policies up to date. */
   foldHits(): void {
     this.trails.fold();

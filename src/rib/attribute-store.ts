@@ -148,14 +148,16 @@ export class AttributeStore implements AttributeTable {
     return (((this.chunks.length - 1) << chunkBits) | at) >>> 0;
   }
 
-  retain(id: AttrId): void {
+  /** @param times references taken at once */
+  retain(id: AttrId, times = 1): void {
     assert(this.refs[id] > 0, "retain of a freed attribute set");
-    this.refs[id]++;
+    this.refs[id] += times;
   }
 
-  release(id: AttrId): void {
-    assert(this.refs[id] > 0, "release of a freed attribute set");
-    if (--this.refs[id] === 0) this.remove(id);
+  /** @param times references given back at once; 0 for none */
+  release(id: AttrId, times = 1): void {
+    assert(this.refs[id] >= times && this.refs[id] > 0, "release of a freed attribute set");
+    if ((this.refs[id] -= times) === 0) this.remove(id);
   }
 
   private remove(id: AttrId): void {

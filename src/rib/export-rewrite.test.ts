@@ -30,6 +30,7 @@ const asIs: RewriteRoute = {
   sourceRouterId: 77,
   flags: 0,
   interiorCost: 0,
+  dropsMed: false,
 };
 
 function blockOf(attributes: Partial<PathAttributes>): AttributeBlock {
@@ -170,6 +171,21 @@ suite("rewriteForExport", () => {
             blockOf({ ...given, med: undefined }).end,
           ),
         );
+      }),
+    );
+  });
+
+  test("dropsMed is stripMed before the pass", () => {
+    const settings = fc.record({
+      external: fc.boolean(),
+      gracefulShutdown: fc.boolean(),
+      removePrivateAs: fc.constantFrom("none" as const, "all" as const),
+    });
+    fc.assert(
+      fc.property(attributes, settings, (given, some) => {
+        const all = { ...config, ...some };
+        const apart = rewritten({ ...given, med: undefined }, all);
+        assert.deepEqual(rewritten(given, all, { dropsMed: true }), apart);
       }),
     );
   });

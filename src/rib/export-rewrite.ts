@@ -61,6 +61,8 @@ export interface RewriteRoute {
   flags: number;
   /** What AIGP grows by: the cost of the way to the next hop that is replaced; 0 where it is not. */
   interiorCost: number;
+  /** MED goes with the rest of the pass; else policy had its say about the route without it. */
+  dropsMed: boolean;
 }
 
 /** Attributes that were decoded, changed and written again before the pass. */
@@ -136,6 +138,9 @@ export function rewriteForExport(
     }
     switch (type) {
       case AttributeType.local:
+        break;
+      case AttributeType.med:
+        if (!route.dropsMed) out.copy(bytes, at, next);
         break;
       case AttributeType.asPath:
         if (prependType) writePrepended(out, ownAses(config), prependType, bytes, value, length);

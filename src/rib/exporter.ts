@@ -63,8 +63,15 @@ export class Exporter {
     sourceRouterId: 0,
     flags: 0,
     interiorCost: 0,
+    dropsMed: false,
   };
   private readonly cache: ExportCache;
+  // What the last `choose` of this batch came to where routes of equal attributes and source come to the same.
+  private lastAttr: AttrId = 0;
+  private lastSource = 0;
+  private lastOut: AttrId = 0;
+  private lastGate: ExportGate = ExportGate.none;
+  private lastWithheld = 0;
   /** Members of the group by address: none of the addresses is announced to its owner as a next hop. */
   readonly memberAddresses = new Map<string, number>();
 
@@ -84,6 +91,7 @@ export class Exporter {
 
   /** Ends a batch: cached results are let go. Call after every bounded run of `evaluate`. */
   endBatch(): void {
+    this.lastAttr = 0;
     this.cache.endBatch();
   }
 
@@ -101,13 +109,37 @@ export class Exporter {
       this.withheld = 0;
       return 0;
     }
+    const { paths } = table;
+    if (paths.attr[best] === this.lastAttr && paths.neighbor[best] === this.lastSource) {
+      this.path = best;
+      this.gate = this.lastGate;
+      this.withheld = this.lastWithheld;
+      return this.lastOut;
+    }
     const attr = this.offerPath(best);
+    if (!this.asksEach) this.remember(paths.attr[best], paths.neighbor[best], attr);
     if (attr !== 0 || this.config.perClient === 0) return attr;
     for (const path of this.candidates(row)) {
       const other = path === best ? 0 : this.offerPath(path);
       if (other !== 0) return other;
     }
     return 0;
+  }
+
+  /** Routes with equal attributes from one neighbor may come to something else each. */
+  private get asksEach(): boolean {
+    const { program, perClient, outboundFilter, installed } = this.config;
+    const asksPolicy = program?.usesPrefix === true;
+    return asksPolicy || perClient !== 0 || outboundFilter !== undefined || installed !== undefined;
+  }
+
+  /** Prefixes with the same attributes mostly stand side by side: the next one is answered at once. */
+  private remember(attr: AttrId, source: number, out: AttrId): void {
+    this.lastAttr = attr;
+    this.lastSource = source;
+    this.lastOut = out;
+    this.lastGate = this.gate;
+    this.lastWithheld = this.withheld;
   }
 
   /** The paths of a prefix that are offered, one after the other, until enough may go. */
@@ -299,21 +331,24 @@ export class Exporter {
     const sourceFlags = this.neighbors.flags[source];
     this.gate = this.gateOf(attr, sourceFlags);
     if (this.gate !== ExportGate.none) return 0;
-    let current = this.withoutMed(attr, sourceFlags);
+    const { rewriteRoute } = this;
+    const { program } = config;
+    // Policy that looks at nothing need not see the route without MED: it falls out in the rewriting.
+    rewriteRoute.dropsMed = (program === undefined || program.acceptsAll) && this.dropsMed(attr, sourceFlags);
+    let current = rewriteRoute.dropsMed ? attr : this.withoutMed(attr, sourceFlags);
     let policyNextHop: NextHopVerdict = NextHopVerdict.unset;
-    if (config.program !== undefined) {
+    if (program !== undefined) {
       this.setKey(prefix, sourceFlags);
-      this.validate(config.program, attr, source);
-      config.program.counting = this.counting;
-      const result = config.program.evaluate(current, this.key);
+      this.validate(program, attr, source);
+      program.counting = this.counting;
+      const result = program.evaluate(current, this.key);
       if (result === 0) {
         this.gate = ExportGate.policy;
         return 0;
       }
-      policyNextHop = config.program.nextHop;
+      policyNextHop = program.nextHop;
       current = this.cache.hold(result);
     }
-    const { rewriteRoute } = this;
     rewriteRoute.interiorCost = this.interiorCost(attr, source);
     return this.rewrite(current, policyNextHop, source, sourceFlags);
   }
@@ -325,11 +360,16 @@ export class Exporter {
   }
 
   /** What a neighbor said of its own AS with MED does not go on to another AS (RFC 4271 5.1.4). */
-  private withoutMed(attr: AttrId, sourceFlags: number): AttrId {
+  private dropsMed(attr: AttrId, sourceFlags: number): boolean {
     const { config, attributes } = this;
     const learned = (sourceFlags & NeighborFlag.local) === 0;
     const goes = config.external && !config.routeServerClient && learned;
-    if (!goes || (attributes.flags[attr] & AttributeFlag.hasMed) === 0) return attr;
+    return goes && (attributes.flags[attr] & AttributeFlag.hasMed) !== 0;
+  }
+
+  private withoutMed(attr: AttrId, sourceFlags: number): AttrId {
+    const { attributes } = this;
+    if (!this.dropsMed(attr, sourceFlags)) return attr;
     attributes.block(attr, this.block);
     this.writer.reset();
     stripMed(this.block, this.writer);

@@ -136,9 +136,14 @@ export class NextHops {
     return (this.known[id] & needed) === needed ? RejectReason.none : RejectReason.nextHop;
   }
 
+  /** Whether routes of ours lead to it. */
+  isReachedByRoutes(id: NextHopId): boolean {
+    return (this.known[id] & Known.byRoutes) !== 0;
+  }
+
   /** Whether a route leads to its own next hop: it cannot be resolved by itself (RFC 4271 9.1.2.1). */
   leadsToItself(id: NextHopId, route: RouteKey): boolean {
-    return (this.known[id] & Known.byRoutes) !== 0 && this.routes.get(id)!.has(route);
+    return this.isReachedByRoutes(id) && this.routes.get(id)!.has(route);
   }
 
   /** What `verdict` means, or that a route leads to itself, as a clause for people. */

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import fc from "fast-check";
 import { seededRandom } from "../base/random.ts";
+import { NlriList } from "../wire/scratch.ts";
 import { PrefixTable4, PrefixTable16 } from "./prefix-table.ts";
 
 for (const make of [() => new PrefixTable4(), () => new PrefixTable16()]) {
@@ -104,6 +105,35 @@ for (const make of [() => new PrefixTable4(), () => new PrefixTable16()]) {
       each(() => table.intern(bytes, 0, 20));
       assert.equal(table.capacity, capacity, "free rows are used again");
       assert.equal(table.count, 10_000);
+    });
+
+    test("a list of prefixes has the rows that they would have one by one, over growths", () => {
+      const random = seededRandom(11);
+      const together = make();
+      const apart = make();
+      const bytes = new Uint8Array(4096 * addressBytes);
+      const rows = new Uint32Array(4096);
+      for (let round = 0; round < 200; round++) {
+        const list = new NlriList();
+        const count = 1 + Math.floor(random() * (round % 10 === 0 ? 1500 : 20));
+        for (let i = 0; i < count; i++) {
+          const at = i * addressBytes;
+          for (let byte = 0; byte < 4; byte++) bytes[at + byte] = random() * 8;
+          list.push(at, 16 + Math.floor(random() * 17), 0);
+        }
+        together.internAll(bytes, list, rows);
+        const expected = Array.from({ length: count }, (_, i) =>
+          apart.intern(bytes, list.at[i], list.length[i]),
+        );
+        assert.deepEqual([...rows.subarray(0, count)], expected);
+        for (const row of new Set(expected)) {
+          if (random() > 0.2) continue;
+          together.remove(row);
+          apart.remove(row);
+        }
+      }
+      assert.equal(together.count, apart.count);
+      assert(together.capacity > 4096, "the table grew");
     });
 
     test("rows that go while others move over after a growth take nothing along, and none comes back", () => {

@@ -4,6 +4,7 @@
  */
 import { assert } from "../base/assert.ts";
 import { grown } from "../base/columns.ts";
+import type { NlriList } from "../wire/scratch.ts";
 
 /** Row of a prefix in its table; 0 is none. */
 export type PrefixId = number;
@@ -33,11 +34,20 @@ export abstract class PrefixTable {
    */
   protected oldSlots = new Int32Array(0);
   private moved = 0;
+  /** Hashes of the list that is interned. */
+  protected hashes = new Uint32Array(0);
   private readonly freeRows: number[] = [];
 
   abstract readonly addressBytes: 4 | 16;
   /** Row of the prefix whose first `length` bits stand at `bytes[at]`; a new one when there is none. */
   abstract intern(bytes: Uint8Array, at: number, length: number): PrefixId;
+  /**
+   * The rows of all prefixes of a list, in `out[0, list.count)`. A probe of the hash misses the cache; here those of a list
+   * are under way at once, and none waits for what is done with the row before.
+   */
+  internAll(bytes: Uint8Array, { at, length, count }: NlriList, out: Uint32Array): void {
+    for (let i = 0; i < count; i++) out[i] = this.intern(bytes, at[i], length[i]);
+  }
   /** The same without making one; 0 when there is none. */
   abstract find(bytes: Uint8Array, at: number, length: number): PrefixId;
   /** Writes all 4 or 16 address bytes of a row. */
@@ -167,10 +177,29 @@ export class PrefixTable4 extends PrefixTable {
 
   override intern(bytes: Uint8Array, at: number, length: number): PrefixId {
     const address = read4(bytes, at, length);
-    const found = this.search(this.slots, address, length);
+    return this.internKey(address, length, hash4(address, length));
+  }
+
+  override internAll(bytes: Uint8Array, { at, length, count }: NlriList, out: Uint32Array): void {
+    if (this.hashes.length < count) this.hashes = new Uint32Array(at.length);
+    const { slots, oldSlots, hashes } = this;
+    const mask = slots.length - 1;
+    for (let i = 0; i < count; i++) {
+      const hash = hash4(read4(bytes, at[i], length[i]), length[i]);
+      hashes[i] = hash;
+      out[i] = slots[hash & mask]; // only to have it fetched
+    }
+    const oldMask = oldSlots.length - 1;
+    if (oldMask > 0) for (let i = 0; i < count; i++) out[i] = oldSlots[hashes[i] & oldMask];
+    for (let i = 0; i < count; i++)
+      out[i] = this.internKey(read4(bytes, at[i], length[i]), length[i], hashes[i]);
+  }
+
+  private internKey(address: number, length: number, hash: number): PrefixId {
+    const found = this.search(this.slots, address, length, hash);
     if (found !== 0) return found;
     if (this.oldSlots.length > 0) {
-      const old = this.search(this.oldSlots, address, length);
+      const old = this.search(this.oldSlots, address, length, hash);
       if (old !== 0) return old;
       this.moveOver(movedPerPrefix);
     }
@@ -178,7 +207,7 @@ export class PrefixTable4 extends PrefixTable {
     this.address[id] = address;
     const { slots } = this;
     const mask = slots.length - 1;
-    let slot = hash4(address, length) & mask;
+    let slot = hash & mask;
     while (slots[slot] !== 0) slot = (slot + 1) & mask;
     slots[slot] = id;
     this.added(id, length);
@@ -187,13 +216,16 @@ export class PrefixTable4 extends PrefixTable {
 
   override find(bytes: Uint8Array, at: number, length: number): PrefixId {
     const address = read4(bytes, at, length);
-    const found = this.search(this.slots, address, length);
-    return found !== 0 || this.oldSlots.length === 0 ? found : this.search(this.oldSlots, address, length);
+    const hash = hash4(address, length);
+    const found = this.search(this.slots, address, length, hash);
+    return found !== 0 || this.oldSlots.length === 0
+      ? found
+      : this.search(this.oldSlots, address, length, hash);
   }
 
-  private search(slots: Int32Array, address: number, length: number): PrefixId {
+  private search(slots: Int32Array, address: number, length: number, hash: number): PrefixId {
     const mask = slots.length - 1;
-    let slot = hash4(address, length) & mask;
+    let slot = hash & mask;
     for (let id = slots[slot]; id !== 0; id = slots[slot]) {
       if (this.address[id] === address && this.length[id] === length) return id;
       slot = (slot + 1) & mask;
@@ -244,35 +276,64 @@ export class PrefixTable16 extends PrefixTable {
   private readonly key = new Uint32Array(4);
 
   override intern(bytes: Uint8Array, at: number, length: number): PrefixId {
-    const found = this.find(bytes, at, length);
+    return this.internKey(length, this.readKey(bytes, at, length));
+  }
+
+  override internAll(bytes: Uint8Array, { at, length, count }: NlriList, out: Uint32Array): void {
+    if (this.hashes.length < count) this.hashes = new Uint32Array(at.length);
+    const { slots, oldSlots, hashes } = this;
+    const mask = slots.length - 1;
+    for (let i = 0; i < count; i++) {
+      const hash = this.readKey(bytes, at[i], length[i]);
+      hashes[i] = hash;
+      out[i] = slots[hash & mask]; // only to have it fetched
+    }
+    const oldMask = oldSlots.length - 1;
+    if (oldMask > 0) for (let i = 0; i < count; i++) out[i] = oldSlots[hashes[i] & oldMask];
+    for (let i = 0; i < count; i++) {
+      this.readKey(bytes, at[i], length[i]);
+      out[i] = this.internKey(length[i], hashes[i]);
+    }
+  }
+
+  override find(bytes: Uint8Array, at: number, length: number): PrefixId {
+    return this.findKey(length, this.readKey(bytes, at, length));
+  }
+
+  /** Leaves the words of a prefix in `key`. @returns their hash */
+  private readKey(bytes: Uint8Array, at: number, length: number): number {
+    const { key } = this;
+    for (let word = 0; word < 4; word++) {
+      const bits = Math.min(32, Math.max(0, length - word * 32));
+      key[word] = bits === 0 ? 0 : read4(bytes, at + word * 4, bits);
+    }
+    return hash16(key, 0, length);
+  }
+
+  private findKey(length: number, hash: number): PrefixId {
+    const found = this.search(this.slots, length, hash);
+    return found !== 0 || this.oldSlots.length === 0 ? found : this.search(this.oldSlots, length, hash);
+  }
+
+  private internKey(length: number, hash: number): PrefixId {
+    const found = this.findKey(length, hash);
     if (found !== 0) return found;
     this.moveOver(movedPerPrefix);
     const id = this.newRow();
-    this.words.set(this.key, id * 4);
+    for (let word = 0; word < 4; word++) this.words[id * 4 + word] = this.key[word];
     const { slots } = this;
     const mask = slots.length - 1;
-    let slot = hash16(this.key, 0, length) & mask;
+    let slot = hash & mask;
     while (slots[slot] !== 0) slot = (slot + 1) & mask;
     slots[slot] = id;
     this.added(id, length);
     return id;
   }
 
-  /** Also leaves the masked key in `this.key`. */
-  override find(bytes: Uint8Array, at: number, length: number): PrefixId {
-    const { key } = this;
-    for (let word = 0; word < 4; word++) {
-      const bits = Math.min(32, Math.max(0, length - word * 32));
-      key[word] = bits === 0 ? 0 : read4(bytes, at + word * 4, bits);
-    }
-    const found = this.search(this.slots, length);
-    return found !== 0 || this.oldSlots.length === 0 ? found : this.search(this.oldSlots, length);
-  }
-
-  private search(slots: Int32Array, length: number): PrefixId {
+  private search(slots: Int32Array, length: number, hash: number): PrefixId {
     const { key, words } = this;
     const mask = slots.length - 1;
-    let slot = hash16(key, 0, length) & mask;
+    let slot = hash & mask;
     for (let id = slots[slot]; id !== 0; id = slots[slot]) {
       const w = id * 4;
       if (

@@ -3,7 +3,10 @@ import { suite, test } from "node:test";
 import fc from "fast-check";
 import { WellKnownCommunity } from "../wire/community-text.ts";
 import type { PathAttributes } from "../wire/path-attributes.ts";
+import { NlriList } from "../wire/scratch.ts";
 import { after } from "./change-list.ts";
+import { RouteHistory } from "./history.ts";
+import { noMultipath } from "./multipath.ts";
 import { NeighborFlag } from "./neighbor-columns.ts";
 import { epochs, RejectReason } from "./path-flags.ts";
 import { RibFixture, sequence } from "./rib-fixture.ts";
@@ -220,6 +223,98 @@ suite("RouteTable", () => {
     table.reap(table.changes.revision, 10);
     assert.equal(table.prefixes.count, 0);
   });
+});
+
+suite("announceAll", () => {
+  const lists = fc.array(
+    fc.record({
+      neighbor: fc.integer({ min: 1, max: 3 }),
+      set: fc.nat(3),
+      after: fc.nat(3),
+      reason: fc.constantFrom(
+        0,
+        0,
+        0,
+        RejectReason.policy,
+        RejectReason.nextHop,
+      ) as fc.Arbitrary<RejectReason>,
+      prefixes: fc.array(fc.tuple(fc.nat(5), fc.nat(1)), { maxLength: 6 }),
+      withdrawn: fc.array(fc.nat(5), { maxLength: 3 }),
+      observer: fc.constantFrom("none", "none", "none", "journal", "allPaths", "history", "multipath"),
+      refresh: fc.boolean(),
+    }),
+    { maxLength: 12 },
+  );
+
+  test("a list is what its routes are one by one, whoever looks on", () => {
+    fc.assert(
+      fc.property(lists, (steps) => {
+        const worlds = [new RibFixture(), new RibFixture()];
+        const told = steps.map((step) => worlds.map((rib, i) => carryOut(rib, step, i === 0)));
+        for (const [together, apart] of told) assert.deepEqual(together, apart);
+      }),
+    );
+  });
+
+  type Step = typeof lists extends fc.Arbitrary<(infer T)[]> ? T : never;
+
+  /** One step; everything that can be seen of the table after it. */
+  function carryOut(rib: RibFixture, step: Step, together: boolean): unknown {
+    const { table, attributes, neighbors } = rib;
+    table.followsAllPaths = step.observer === "allPaths";
+    table.keepJournal(step.observer === "journal" ? 64 : 0);
+    if (step.observer === "multipath") table.configureMultipath({ ...noMultipath, external: 4 });
+    table.remember(undefined);
+    if (step.observer === "history") {
+      const history = new RouteHistory(attributes, neighbors, () => [table]);
+      history.configure(100);
+      history.at(7000);
+    }
+    if (step.refresh && table.hasEpochs(step.neighbor)) table.beginEpoch(step.neighbor);
+    const received = rib.intern({ asPath: sequence(100, step.set) });
+    const attr =
+      step.reason === RejectReason.policy ? received : rib.intern({ asPath: sequence(100, step.after) });
+    const bytes = Uint8Array.from({ length: 6 }, (_, i) => 10 + i);
+    const list = new NlriList();
+    for (const [at, pathId] of step.prefixes) list.push(at, 8, pathId);
+    let added = false;
+    if (together) added = table.announceAll(step.neighbor, bytes, list, received, attr, step.reason, 7);
+    else {
+      for (const [at, pathId] of step.prefixes) {
+        const row = table.prefix(bytes, at, 8);
+        if (table.announce(step.neighbor, row, pathId, received, attr, step.reason, 7)) added = true;
+      }
+    }
+    attributes.release(received);
+    if (step.reason !== RejectReason.policy) attributes.release(attr);
+    for (const at of step.withdrawn) {
+      const row = table.prefixes.find(bytes, at, 8);
+      if (row !== 0) table.withdraw(step.neighbor, row, 0);
+    }
+    const rows = Array.from(bytes, (_, at) => table.prefixes.find(bytes, at, 8));
+    const chains = rows.map((row) => {
+      const chain: string[] = [];
+      for (let path = table.head[row]; row !== 0 && path !== 0; path = table.paths.next[path]) {
+        const { neighbor, received: before, attr: after, flags, time } = table.paths;
+        chain.push(
+          [
+            path,
+            neighbor[path],
+            table.paths.idOf(path),
+            before[path],
+            after[path],
+            flags[path],
+            time[path],
+          ].join(),
+        );
+      }
+      return chain;
+    });
+    const { bestCount, bestPathRuns, vacantCount } = table;
+    const counts = [table.received, table.accepted, table.stale].map((column) => [...column.subarray(0, 4)]);
+    const references = Array.from({ length: 12 }, (_, id) => attributes.references(id));
+    return [added, rows, chains, bestCount, bestPathRuns, vacantCount, counts, references, rib.changed()];
+  }
 });
 
 /** What consumers of a prefix see. */

@@ -11,6 +11,7 @@ import { assert } from "../base/assert.ts";
 import { grown } from "../base/columns.ts";
 import { AttributeFlag } from "../policy/attribute-table.ts";
 import type { Family } from "../wire/family.ts";
+import type { NlriList } from "../wire/scratch.ts";
 import type { AttrId, AttributeStore } from "./attribute-store.ts";
 import type { BestPath } from "./best-path.ts";
 import { after, ChangeList } from "./change-list.ts";
@@ -49,6 +50,8 @@ export class RouteTable {
   private history: RouteHistory | undefined;
   /** Rows without a path that stay because they are remembered. */
   vacantCount = 0;
+  /** Rows of the list that is announced. */
+  private listed = new Uint32Array(0);
   /** Prefixes that lost their last path, until all cursors have passed them. */
   private dead: PrefixId[] = [];
   private deadHead = 0;
@@ -190,6 +193,81 @@ export class RouteTable {
     return isNew;
   }
 
+  /**
+   * The same for all prefixes of a list: what they have in common is done once. Most routes are the first to a prefix that
+   * nobody but the best path's followers asks about; these take the short way.
+   * @returns true when some path is new to the neighbor
+   */
+  announceAll(
+    neighbor: number,
+    bytes: Uint8Array,
+    list: NlriList,
+    received: AttrId,
+    attr: AttrId,
+    given: RejectReason,
+    nowS: number,
+  ): boolean {
+    const { count, pathId } = list;
+    if (this.listed.length < count) this.listed = new Uint32Array(list.at.length);
+    const { listed, attributes } = this;
+    this.prefixes.internAll(bytes, list, listed);
+    if (this.prefixes.capacity !== this.capacity) this.grow();
+    const isShort = given === RejectReason.none && !this.isObserved && !this.mayLeadToItself(attr);
+    // References for all of them, taken ahead: those that the short way did not need go back.
+    if (isShort) {
+      attributes.retain(received, count);
+      attributes.retain(attr, count);
+    }
+    let firsts = 0;
+    let added = false;
+    for (let i = 0; i < count; i++) {
+      const prefix = listed[i];
+      if (isShort && this.head[prefix] === 0) {
+        this.putFirst(neighbor, prefix, pathId[i], received, attr, nowS);
+        firsts++;
+      } else if (this.announce(neighbor, prefix, pathId[i], received, attr, given, nowS)) added = true;
+    }
+    if (!isShort) return added;
+    attributes.release(received, count - firsts);
+    attributes.release(attr, count - firsts);
+    this.received[neighbor] += firsts;
+    this.accepted[neighbor] += firsts;
+    this.bestCount += firsts;
+    this.bestPathRuns += firsts;
+    return added || firsts > 0;
+  }
+
+  /** Somebody wants to know more of each change than that the best path of a prefix is another one. */
+  private get isObserved(): boolean {
+    return (
+      this.history !== undefined ||
+      this.journal !== undefined ||
+      this.stateOf !== undefined ||
+      this.looksBehind ||
+      this.vacantCount > 0
+    );
+  }
+
+  /** An accepted path to a prefix that has none; the caller counts it, and holds its references on attributes. */
+  private putFirst(
+    neighbor: number,
+    prefix: PrefixId,
+    pathId: number,
+    received: AttrId,
+    attr: AttrId,
+    nowS: number,
+  ): void {
+    const { paths } = this;
+    const path = paths.add(prefix, neighbor, pathId);
+    paths.setAttributes(path, received, attr);
+    paths.flags[path] = (this.epoch[neighbor] & (epochs - 1)) << epochShift;
+    paths.time[path] = nowS;
+    paths.next[path] = 0;
+    this.head[prefix] = path;
+    this.nextHopPaths?.add(path, this.attributes.nextHop[attr]);
+    this.changes.touch(prefix);
+  }
+
   private put(
     neighbor: number,
     prefix: PrefixId,
@@ -208,8 +286,7 @@ export class RouteTable {
       path = paths.next[path];
     if (path === 0) {
       path = paths.add(prefix, neighbor, pathId);
-      paths.received[path] = received;
-      paths.attr[path] = attr;
+      paths.setAttributes(path, received, attr);
       paths.flags[path] = flags;
       paths.time[path] = nowS;
       this.attributes.retain(received);
@@ -282,8 +359,7 @@ export class RouteTable {
     if (isOther || attrBefore !== attr || ((before ^ flags) & ~epochMask) !== 0) paths.time[path] = nowS;
     this.attributes.release(paths.received[path]);
     this.attributes.release(attrBefore);
-    paths.received[path] = received;
-    paths.attr[path] = attr;
+    paths.setAttributes(path, received, attr);
     paths.flags[path] = flags;
     if (this.stateOf) paths.setValidation(path, this.stateOf(path));
     this.accepted[paths.neighbor[path]] += Number(nowAccepted) - Number(wasAccepted);
@@ -345,6 +421,12 @@ export class RouteTable {
     if (!nextHops || reason !== RejectReason.none) return reason;
     const leadsToItself = nextHops.leadsToItself(nextHop[attr], routeKey(this.family.index, prefix));
     return leadsToItself ? RejectReason.nextHop : reason;
+  }
+
+  /** Whether `standing` has to look at each route with these attributes. */
+  private mayLeadToItself(attr: AttrId): boolean {
+    const { nextHops, nextHop } = this.attributes;
+    return nextHops?.isReachedByRoutes(nextHop[attr]) === true;
   }
 
   /** The eligible paths of a prefix, best first. */

@@ -14,6 +14,7 @@
  * `BestGroup` (one route) and `PathGroup` (several, RFC 7911).
  */
 import { assert } from "../base/assert.ts";
+import { grown } from "../base/columns.ts";
 import { parseIp } from "../base/ip.ts";
 import type { AttrId, AttributeStore } from "./attribute-store.ts";
 import { after } from "./change-list.ts";
@@ -68,7 +69,7 @@ export abstract class UpdateGroup<Follower extends Place = Place> {
   closed = false;
   /** Routes in the Adj-RIB-Out; by source too, as a source does not get its own back. */
   count = 0;
-  readonly countBySource = new Map<number, number>();
+  private countBySource = new Uint32Array(0);
   protected readonly front: Place;
   protected readonly followers: Follower[] = [];
   /** Members that still wait for End-of-RIB, with the revision that ends their first sync. */
@@ -167,7 +168,7 @@ export abstract class UpdateGroup<Follower extends Place = Place> {
 
   /** Routes announced to a member. */
   advertisedTo(neighbor: number): number {
-    return this.count - (this.countBySource.get(neighbor) ?? 0);
+    return this.count - (this.countBySource[neighbor] ?? 0);
   }
 
   /** The UPDATE that announces one prefix with these attributes; undefined when they fit no message. */
@@ -450,14 +451,14 @@ export abstract class UpdateGroup<Follower extends Place = Place> {
 
   protected uncount(source: number): void {
     this.count--;
-    const left = (this.countBySource.get(source) ?? 0) - 1;
-    if (left > 0) this.countBySource.set(source, left);
-    else this.countBySource.delete(source);
+    this.countBySource[source]--;
   }
 
   protected recount(source: number): void {
     this.count++;
-    this.countBySource.set(source, (this.countBySource.get(source) ?? 0) + 1);
+    if (source >= this.countBySource.length)
+      this.countBySource = grown(this.countBySource, Math.max(16, source * 2));
+    this.countBySource[source]++;
   }
 
   private flush(members: readonly number[]): void {

@@ -221,25 +221,38 @@ export class Importer {
     reason: RejectReason,
     nowS: number,
   ): void {
-    const { at, length, pathId } = list;
     const refused = reason !== RejectReason.none;
-    const judged = isJudged(record, table.family);
     const standing = refused ? reason : this.nextHopVerdict(record, attr);
     let added = false;
-    for (let i = 0; i < list.count; i++) {
-      if (judged) {
+    if (isJudged(record, table.family)) {
+      for (let i = 0; i < list.count; i++)
         if (this.announceJudged(record, table, bytes, list, i, received, attr, reason, nowS)) added = true;
-        continue;
-      }
-      if (refused && !keepsRejected(record, table, false)) {
-        const prefix = table.prefixes.find(bytes, at[i], length[i]);
-        if (prefix !== 0) table.withdraw(record.id, prefix, pathId[i]);
-        continue;
-      }
-      const prefix = table.prefix(bytes, at[i], length[i]);
-      if (table.announce(record.id, prefix, pathId[i], received, attr, standing, nowS)) added = true;
-    }
+    } else if (refused) added = this.keepRefused(record, table, bytes, list, received, reason, nowS);
+    else added = table.announceAll(record.id, bytes, list, received, attr, standing, nowS);
     if (added || record.config.acceptedLimits[table.family.index]) this.countPrefixes(record, table);
+  }
+
+  /** Keeps refused routes where these are kept, and forgets what the neighbor said before where they are not. */
+  private keepRefused(
+    record: NeighborRecord,
+    table: RouteTable,
+    bytes: Uint8Array,
+    { at, length, pathId, count }: NlriList,
+    received: AttrId,
+    reason: RejectReason,
+    nowS: number,
+  ): boolean {
+    let added = false;
+    for (let i = 0; i < count; i++) {
+      if (keepsRejected(record, table, false)) {
+        const prefix = table.prefix(bytes, at[i], length[i]);
+        if (table.announce(record.id, prefix, pathId[i], received, received, reason, nowS)) added = true;
+        continue;
+      }
+      const prefix = table.prefixes.find(bytes, at[i], length[i]);
+      if (prefix !== 0) table.withdraw(record.id, prefix, pathId[i]);
+    }
+    return added;
   }
 
   /**

@@ -277,9 +277,9 @@ export class RoutePlan {
     const { paths } = table;
     const { scratch } = this;
     const neighbor = paths.neighbor[path];
-    scratch.received[copy] = paths.received[path];
+    const received = paths.received[path];
+    scratch.setAttributes(copy, received, paths.attr[path]);
     scratch.time[copy] = paths.time[path];
-    scratch.attr[copy] = paths.attr[path];
     scratch.flags[copy] = paths.flags[path];
     const after = this.imports.get(neighbor);
     if (!after) return;
@@ -287,7 +287,7 @@ export class RoutePlan {
     const attr = importer.decide(after, table, path, this.scope.requirePolicy);
     if (attr !== 0) this.held.push(attr);
     const accepted = isAccepted(paths.flags[path]);
-    scratch.attr[copy] = attr === 0 ? paths.received[path] : attr;
+    scratch.setAttributes(copy, received, attr === 0 ? received : attr);
     scratch.flags[copy] = (paths.flags[path] & ~reasonMask) | importer.reason;
     const counts = this.received.get(neighbor)![table.family.index];
     counts.count(accepted, attr !== 0, attr !== paths.attr[path]);
