@@ -15,6 +15,8 @@ interface Property {
   readonly codec: Codec;
   /** The kernel changes it on a link that is there. All others take a new link. */
   readonly alterable?: boolean;
+  /** What a new link has. It is not asked for then: a kernel without the feature would refuse to leave it off. */
+  readonly initial?: Fact;
 }
 
 interface Codec {
@@ -100,7 +102,7 @@ export const lacpRates = ["slow", "fast"] as const;
 const properties: Readonly<Record<string, readonly Property[]>> = {
   vlan: [{ fact: "vlanId", attribute: 1, codec: u16 }],
   vrf: [{ fact: "table", attribute: 1, codec: u32 }],
-  bridge: [{ fact: "vlanFiltering", attribute: 7, codec: flag, alterable: true }],
+  bridge: [{ fact: "vlanFiltering", attribute: 7, codec: flag, alterable: true, initial: false }],
   // The kernel changes the mode, and the rate, only of a bond without members or that is down.
   bond: [
     { fact: "mode", attribute: 1, codec: word(bondModes) },
@@ -144,12 +146,12 @@ export function readLinkData(
   return { data, parent };
 }
 
-/** Writes what stands in IFLA_INFO_DATA, but for a pair's other end. @param only facts to be written; absent: all */
+/** Writes what stands in IFLA_INFO_DATA, but for a pair's other end. @param only facts to be written; absent: a new link's */
 export function writeLinkData(out: NetlinkWriter, facts: Facts, only?: ReadonlySet<string>): void {
-  for (const { fact, attribute, attribute6, codec } of properties[String(facts.kind)] ?? []) {
+  for (const { fact, attribute, attribute6, codec, initial } of properties[String(facts.kind)] ?? []) {
     const value = facts[fact];
     // No address is said by leaving it out.
-    if (value === undefined || value === "" || (only && !only.has(fact))) continue;
+    if (value === undefined || value === "" || (only ? !only.has(fact) : value === initial)) continue;
     const bytes = codec.encode(value);
     out.attribute(attribute6 !== undefined && bytes.length === 16 ? attribute6 : attribute, bytes);
   }
