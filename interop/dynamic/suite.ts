@@ -65,8 +65,9 @@ export async function comeAndGo(checks: Checks, folder: string): Promise<void> {
       ),
     );
     await checks.check("routes pass between a dynamic neighbor and another", async () => {
-      const routes = await bird.cli("show", "route", "protocol", "plink");
-      equal("198.51.100.0/24 comes back by another session", true, routes.includes("198.51.100.0/24"));
+      await eventually("198.51.100.0/24 comes back by another session", true, async () =>
+        (await bird.cli("show", "route", "protocol", "plink")).includes("198.51.100.0/24"),
+      );
     });
     await checks.check("a neighbor that is removed comes again as a new one", async () => {
       await cairn.cli("neighbor", "delete", closer);

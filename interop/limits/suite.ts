@@ -21,13 +21,17 @@ export async function actionsOfLimits(checks: Checks, folder: string): Promise<v
       await eventually("routes", { up: true, received: 10, accepted: 10, over: 0 }, () =>
         stateOf(cairn, "warn"),
       );
-      equal("event", true, (await cairn.cli("events")).includes("passed its limit of 6"));
+      await eventually("event", true, async () =>
+        (await cairn.cli("events")).includes("passed its limit of 6"),
+      );
     });
     await checks.check("stop: Cease 1, down until enabled; BIRD has seen why", async () => {
       await eventually("routes", { up: false, received: 0, accepted: 0, over: 0 }, () =>
         stateOf(cairn, "stop"),
       );
-      equal("BIRD saw", true, /b1: Received: Maximum number of prefixes reached/i.test(bird.daemon.log));
+      await eventually("BIRD saw", true, async () =>
+        /b1: Received: Maximum number of prefixes reached/i.test(bird.daemon.log),
+      );
     });
     await checks.check("drop: six are in, four are kept out and say why; the session stays", async () => {
       await eventually("routes", { up: true, received: 10, accepted: 6, over: 4 }, () =>
