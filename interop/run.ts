@@ -30,6 +30,7 @@ import type { PeerKind } from "./lib/peer.ts";
 import { programsOf, type RouterKind } from "./lib/router.ts";
 import { type Scenario, scenarios } from "./lib/scenarios.ts";
 import { actionsOfLimits } from "./limits/suite.ts";
+import { multiWan } from "./multi-wan/suite.ts";
 import { multipath } from "./multipath/suite.ts";
 import { keepsOut, translates } from "./nat-firewall/suite.ts";
 import { nextHopTracking } from "./next-hop/suite.ts";
@@ -146,6 +147,10 @@ const suites: readonly Suite[] = [
       { name: "NAT", programs: ["ip", "nft"], run: translates },
       { name: "firewall", programs: ["ip", "nft"], run: keepsOut },
     ],
+  },
+  {
+    name: "multi-wan",
+    scenarios: [{ name: "two uplinks", programs: [...programsOf.bird, "ip", "nft"], run: multiWan }],
   },
   { name: "next-hop", scenarios: routerScenarios((kind) => kind, ["cairn", "frr"], nextHopTracking) },
   {

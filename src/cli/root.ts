@@ -107,6 +107,11 @@ export const rootCommand: Command = {
       load: async () => (await import("./commands/kernel.ts")).linkCommand,
     },
     {
+      name: "egress",
+      summary: "Uplinks: which one new flows take, why, and pins",
+      load: async () => (await import("./commands/egress.ts")).egressCommand,
+    },
+    {
       name: "rpki",
       summary: "RPKI and ASPA: caches, VRPs, states of routes",
       load: async () => (await import("./commands/rpki.ts")).rpkiCommand,

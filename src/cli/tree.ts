@@ -13,6 +13,7 @@ export type ValueSource =
   | "mrt-dump"
   | "rpki-cache"
   | "bmp-collector"
+  | "egress-policy"
   | "policy"
   | "kind"
   | "object"

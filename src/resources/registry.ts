@@ -1,5 +1,6 @@
 /** All kinds of router resources, by name. */
 import { addressSetKind } from "./address-set/kind.ts";
+import { egressRoutePolicyKind } from "./egress-route-policy/kind.ts";
 import { fibTableKind } from "./fib-table/kind.ts";
 import { firewallPolicyKind, firewallRuleKind } from "./firewall/rules.ts";
 import { firewallZoneKind } from "./firewall/zone.ts";
@@ -25,6 +26,7 @@ export const resourceKinds: ReadonlyMap<string, ResourceKind> = new Map(
     firewallPolicyKind,
     firewallRuleKind,
     fibTableKind,
+    egressRoutePolicyKind,
     healthCheckKind,
   ].map((each) => [each.kind, each]),
 );

@@ -8,6 +8,7 @@ import type { Owner } from "../state/view.ts";
 import { bfdMetrics } from "./metrics/bfd.ts";
 import { bmpMetrics } from "./metrics/bmp.ts";
 import { daemonMetrics } from "./metrics/daemon.ts";
+import { egressMetrics } from "./metrics/egress.ts";
 import { historyMetrics } from "./metrics/history.ts";
 import { type KernelCounts, kernelMetrics } from "./metrics/kernel.ts";
 import { type Area, type MetricDescription, MetricSet } from "./metrics/metric-set.ts";
@@ -74,6 +75,7 @@ export class CairnMetrics {
       mrtMetrics(set),
       rpkiMetrics(set),
       bmpMetrics(set),
+      egressMetrics(set),
       daemonMetrics(set, version, () => owner.uptimeMs()),
       watchMetrics(set, () => this.#watchers),
     ];

@@ -5,6 +5,7 @@ import { BfdService } from "../gen/cairn/v1/bfd_service_pb.ts";
 import { BmpService } from "../gen/cairn/v1/bmp_service_pb.ts";
 import { ConfigService } from "../gen/cairn/v1/config_service_pb.ts";
 import { ControlService } from "../gen/cairn/v1/control_service_pb.ts";
+import { EgressRoutePolicyService } from "../gen/cairn/v1/egress_service_pb.ts";
 import { EventService } from "../gen/cairn/v1/event_service_pb.ts";
 import { GlobalService } from "../gen/cairn/v1/global_service_pb.ts";
 import { InjectionService } from "../gen/cairn/v1/injection_service_pb.ts";
@@ -26,6 +27,7 @@ import { bmpService } from "./bmp.ts";
 import { configService } from "./config.ts";
 import type { ServiceContext } from "./context.ts";
 import { controlService } from "./control.ts";
+import { egressService } from "./egress.ts";
 import { eventService } from "./event.ts";
 import { globalService } from "./global.ts";
 import { healthService } from "./health.ts";
@@ -47,6 +49,7 @@ export const servedServices: readonly DescService[] = [
   BmpService,
   ConfigService,
   ControlService,
+  EgressRoutePolicyService,
   EventService,
   GlobalService,
   InjectionService,
@@ -72,6 +75,7 @@ export function serviceRoutes(services: ServiceContext): (router: ConnectRouter)
       .service(BmpService, bmpService(services))
       .service(ConfigService, configService(services))
       .service(ControlService, controlService(services))
+      .service(EgressRoutePolicyService, egressService(services))
       .service(EventService, eventService(services))
       .service(GlobalService, globalService(services))
       .service(InjectionService, injectionService(services))

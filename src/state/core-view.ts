@@ -7,6 +7,7 @@ import { canonicalPeer } from "../base/peer-address.ts";
 import type { Problem, Result } from "../base/problem.ts";
 import type { BfdDiscards, BfdSession } from "../gen/cairn/v1/bfd_service_pb.ts";
 import type { BmpCollectorState } from "../gen/cairn/v1/bmp_service_pb.ts";
+import type { EgressRoutePolicy, EgressTransition } from "../gen/cairn/v1/egress_service_pb.ts";
 import type { Event, EventFilter } from "../gen/cairn/v1/event_service_pb.ts";
 import type { Injected } from "../gen/cairn/v1/injection_service_pb.ts";
 import type { Link } from "../gen/cairn/v1/interface_service_pb.ts";
@@ -32,6 +33,7 @@ import { bfdDiscards, bfdSession } from "./bfd-view.ts";
 import type { PendingState } from "./confirmation.ts";
 import type { Core } from "./core.ts";
 import { dampenedPage } from "./damping-view.ts";
+import { egressHistory, egressPolicy } from "./egress/egress-view.ts";
 import { explainBestPath } from "./explain.ts";
 import { explainAdvertised } from "./explain-export.ts";
 import { explainImport } from "./explain-import.ts";
@@ -147,6 +149,14 @@ export class CoreView implements View {
 
   bmpCollector(name: string): BmpCollectorState | undefined {
     return this.core.bmp.state(name);
+  }
+
+  egressPolicy(name: string): EgressRoutePolicy | undefined {
+    return egressPolicy(this.core, name);
+  }
+
+  egressHistory(name: string): EgressTransition[] {
+    return egressHistory(this.core, name);
   }
 
   refusedSegments(): RefusedSegments | undefined {

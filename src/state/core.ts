@@ -23,6 +23,8 @@ import { DurableSpecs } from "./durable-specs.ts";
 import { Dynamic } from "./dynamic.ts";
 import { DynamicNeighbors } from "./dynamic-neighbors.ts";
 import { Effects } from "./effects.ts";
+import { egressHost } from "./egress/egress-host.ts";
+import { EgressPolicies, egressClass } from "./egress/egress-policies.ts";
 import { EventLog } from "./event-log.ts";
 import { Expiry } from "./expiry.ts";
 import { fibHost } from "./fib/fib-host.ts";
@@ -96,6 +98,7 @@ export class Core {
   readonly resources: Resources;
   readonly fib: FibTables;
   readonly health: HealthChecks;
+  readonly egress: EgressPolicies;
   readonly deferral: Deferral;
   readonly refreshes: Refreshes;
   readonly mrt: MrtDumps;
@@ -380,12 +383,14 @@ export class Core {
       },
       this.changesHost(),
     );
-    const ledger = Map.groupBy(stored.ledger, (row) => row.class === fibClass);
-    this.resources = new Resources(ledger.get(false) ?? [], dataplane !== "none", {
+    const ownLedgers = [fibClass, egressClass];
+    const ledger = Map.groupBy(stored.ledger, (row) => (ownLedgers.includes(row.class) ? row.class : ""));
+    this.resources = new Resources(ledger.get("") ?? [], dataplane !== "none", {
       specs: durable,
       names: (kind) => objects.entries(kind).map(({ name }) => name),
       link: (ifname) => this.kernel.links.named(ifname),
       links: () => this.kernel.links.all(),
+      egress: (policy, spec) => this.egress.selection(policy, spec),
       linksKnown: () => this.kernel.links.known,
       persist: (change) => this.persist([{ table: "ledger", ...change }]),
       watch: (watch, unwatch) => this.effects.push({ kind: "dataplane.watch", watch, unwatch }),
@@ -400,8 +405,10 @@ export class Core {
       wallMs: () => this.wallMs,
       event: this.event,
     });
-    this.fib = new FibTables(ledger.get(true) ?? [], dataplane !== "none", fibHost(this, durable));
+    this.fib = new FibTables(ledger.get(fibClass) ?? [], dataplane !== "none", fibHost(this, durable));
     this.health = new HealthChecks(dataplane !== "none", healthHost(this, durable, random));
+    const egress = egressHost(this, durable, this.health);
+    this.egress = new EgressPolicies(ledger.get(egressClass) ?? [], dataplane !== "none", egress);
     this.parts = this.allParts();
     const expired = this.injection.load(stored.injected, wallMs);
     if (expired.length > 0) this.rows.push({ table: "injected", put: [], drop: expired });
@@ -427,6 +434,7 @@ export class Core {
       received,
       this.kernel,
       this.health,
+      this.egress,
       this.resources,
       this.fib,
       this.validation,

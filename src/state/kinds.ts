@@ -7,6 +7,7 @@ import { type DescFile, type DescMessage, getOption, hasOption, type Message } f
 import { assert } from "../base/assert.ts";
 import { nearestName } from "../base/problem.ts";
 import { file_cairn_v1_bmp_service } from "../gen/cairn/v1/bmp_service_pb.ts";
+import { file_cairn_v1_egress_service } from "../gen/cairn/v1/egress_service_pb.ts";
 import { file_cairn_v1_fib_kinds } from "../gen/cairn/v1/fib_kinds_pb.ts";
 import { file_cairn_v1_firewall_kinds } from "../gen/cairn/v1/firewall_kinds_pb.ts";
 import { file_cairn_v1_global_service } from "../gen/cairn/v1/global_service_pb.ts";
@@ -69,6 +70,7 @@ const files: readonly DescFile[] = [
   file_cairn_v1_nat_kinds,
   file_cairn_v1_firewall_kinds,
   file_cairn_v1_fib_kinds,
+  file_cairn_v1_egress_service,
   file_cairn_v1_health_kinds,
 ];
 

@@ -24,6 +24,8 @@ export type Operation =
   | { readonly op: "simulate-kernel"; readonly kernel: SimulatedKernel }
   /** Asks an RPKI cache for what is new, or with `reset` for everything. */
   | { readonly op: "rpki-refresh"; readonly name: string; readonly reset: boolean }
+  /** New flows of an EgressRoutePolicy take this candidate; empty: they take what ranks highest. */
+  | { readonly op: "egress-pin"; readonly name: string; readonly candidate: string }
   /** `graceful`: neighbors with graceful restart in full are left to keep our routes. */
   | { readonly op: "shutdown"; readonly message: string; readonly hard: boolean; readonly graceful: boolean };
 

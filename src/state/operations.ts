@@ -17,6 +17,7 @@ export function operate(core: Core, operation: Operation): OperationOutcome {
     if (core.validation.rpki.refresh(operation.name, operation.reset)) return done;
     return refused("NOT_FOUND", "name", `there is no RPKI cache ${operation.name} that is not shut down`);
   }
+  if (operation.op === "egress-pin") return pin(core, operation);
   const record = core.neighbors.named(canonicalPeer(operation.address));
   if (!record) return refused("NOT_FOUND", "address", `there is no neighbor ${operation.address}`);
   switch (operation.op) {
@@ -67,6 +68,15 @@ function clearDamping(
   const { watchers } = core;
   core.damping.clear(record, (table, row) => prefix === "" || watchers.prefixText(table, row) === prefix);
   return done;
+}
+
+function pin(core: Core, { name, candidate }: Extract<Operation, { op: "egress-pin" }>): OperationOutcome {
+  if (core.kernel.dataplane === "none")
+    return refused("WRONG_STATE", "", "this daemon does not touch the kernel (--dataplane none)");
+  if (core.egress.pin(name, candidate)) return done;
+  if (!core.objects.spec("EgressRoutePolicy", name))
+    return refused("NOT_FOUND", "name", `there is no EgressRoutePolicy ${name}`);
+  return refused("NOT_FOUND", "candidate", `${name} has no candidate ${candidate}`);
 }
 
 function simulate(core: Core, kernel: SimulatedKernel): OperationOutcome {

@@ -6,7 +6,7 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { Problem } from "../base/problem.ts";
-import type { Artifact, ArtifactName, Observed } from "../dataplane/artifact.ts";
+import { type Artifact, type ArtifactName, type Observed, satisfies } from "../dataplane/artifact.ts";
 import { artifactClasses } from "../dataplane/classes.ts";
 import type { Link } from "../dataplane/kernel-model.ts";
 import type { KernelOperation } from "../dataplane/kernel-port.ts";
@@ -24,6 +24,8 @@ import {
   ResourceStatusSchema,
 } from "../gen/cairn/v1/resource_types_pb.ts";
 import type { Derivation, HostPort, SpecLookup, Surroundings } from "../resources/kind.ts";
+import type { EgressRoutePolicySpec } from "../gen/cairn/v1/egress_service_pb.ts";
+import type { Selection } from "../resources/egress-route-policy/selection.ts";
 import { resourceKinds } from "../resources/registry.ts";
 import { type ClientPath, lockOut } from "./lock-out.ts";
 import type { Specs, Touched } from "./objects.ts";
@@ -40,6 +42,8 @@ export interface ResourcesHost {
   /** The link of this name; what is asked before `linksKnown` is asked again. */
   link(ifname: string): Link | undefined;
   links(): Iterable<Link>;
+  /** What an EgressRoutePolicy has chosen, or would choose if it were declared so. */
+  egress(policy: string, spec: EgressRoutePolicySpec): Selection | undefined;
   /** The kernel has told of all its links. */
   linksKnown(): boolean;
   persist(change: LedgerChange): number;
@@ -63,7 +67,7 @@ interface Resource {
   readonly kind: string;
   readonly name: string;
   derivation: Derivation;
-  /** What it looked at: `link NAME`, KIND/NAME, all of a kind, or `listeners`. */
+  /** What it looked at: `link NAME`, `egress NAME`, KIND/NAME, all of a kind, or `listeners`. */
   lookedAt: ReadonlySet<string>;
   phase: ResourcePhase;
   reason: string;
@@ -128,6 +132,11 @@ export class Resources {
     for (const ifname of ifnames) this.lookedAtChanged(`link ${ifname}`);
   }
 
+  /** What this EgressRoutePolicy has chosen, or why, is something else than before. */
+  egressChanged(policy: string): void {
+    this.lookedAtChanged(`egress ${policy}`);
+  }
+
   private lookedAtChanged(what: string): void {
     for (const id of this.watchers.get(what) ?? []) this.stale.add(id);
   }
@@ -189,7 +198,16 @@ export class Resources {
 
   /** What kinds may look at, with specs and names as they are or as they would be. */
   private around(spec: SpecLookup, names: Surroundings["names"]): Surroundings {
-    return { spec, names, link: (ifname) => this.host.link(ifname), apiListeners: () => this.listeners };
+    return {
+      spec,
+      names,
+      link: (ifname) => this.host.link(ifname),
+      apiListeners: () => this.listeners,
+      egress: (policy) => {
+        const declared = spec("EgressRoutePolicy", policy) as EgressRoutePolicySpec | undefined;
+        return declared && this.host.egress(policy, declared);
+      },
+    };
   }
 
   private derive(id: string): void {
@@ -339,6 +357,16 @@ export class Resources {
     return isCounted ? { packets: String(packets), bytes: String(bytes) } : {};
   }
 
+  /** The kernel was seen to hold all that an object asks for. */
+  isInKernel(kind: string, name: string): boolean {
+    const id = objectId(kind, name);
+    if (this.stale.has(id)) return false;
+    return this.reconciler.standing(id).every(({ artifact }) => {
+      const held = this.reconciler.held(artifact);
+      return held !== undefined && satisfies(held.facts, artifact.facts);
+    });
+  }
+
   counts(): ResourceCounts {
     const phases = Object.fromEntries(Object.values(phaseWords).map((word) => [word, 0]));
     for (const { phase } of this.resources.values()) if (phaseWords[phase]) phases[phaseWords[phase]]++;
@@ -372,6 +400,10 @@ function noting(around: Surroundings, lookedAt: Set<string>): Surroundings {
     apiListeners: () => {
       lookedAt.add("listeners");
       return around.apiListeners();
+    },
+    egress: (policy) => {
+      lookedAt.add(`egress ${policy}`);
+      return around.egress(policy);
     },
   };
 }

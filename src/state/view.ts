@@ -7,6 +7,7 @@ import type { Problem, Result } from "../base/problem.ts";
 import type { BfdDiscards, BfdSession } from "../gen/cairn/v1/bfd_service_pb.ts";
 import type { BmpCollectorState } from "../gen/cairn/v1/bmp_service_pb.ts";
 import type { PlanResponse } from "../gen/cairn/v1/config_service_pb.ts";
+import type { EgressRoutePolicy, EgressTransition } from "../gen/cairn/v1/egress_service_pb.ts";
 import type { Event, EventFilter } from "../gen/cairn/v1/event_service_pb.ts";
 import type { Injected } from "../gen/cairn/v1/injection_service_pb.ts";
 import type { Link } from "../gen/cairn/v1/interface_service_pb.ts";
@@ -211,6 +212,10 @@ export interface CoreView {
   mrtDump(name: string): MrtDumpState | undefined;
   /** How a collector fares; undefined when there is no such one. */
   bmpCollector(name: string): BmpCollectorState | undefined;
+  /** An EgressRoutePolicy with its candidates and what it has chosen; undefined when there is no such one. */
+  egressPolicy(name: string): EgressRoutePolicy | undefined;
+  /** What it has chosen since the start, the newest first. */
+  egressHistory(name: string): EgressTransition[];
   /** Segments that the kernel refused; undefined where that is not known. */
   refusedSegments(): RefusedSegments | undefined;
   /** Starts or goes on (with a walk's `position`) with a list; problems name the fields that are wrong. */

@@ -62,6 +62,11 @@ export const completeCommand: Command = {
         const { BmpService } = await import("../../gen/cairn/v1/bmp_service_pb.ts");
         return names((await listAll(client, BmpService.method.listBmpCollectors, {})).collectors);
       }
+      if (source === "egress-policy") {
+        const { EgressRoutePolicyService } = await import("../../gen/cairn/v1/egress_service_pb.ts");
+        const { method } = EgressRoutePolicyService;
+        return names((await listAll(client, method.listEgressRoutePolicies, {})).policies);
+      }
       if (source === "keychain") {
         const { KeychainService } = await import("../../gen/cairn/v1/keychain_service_pb.ts");
         return names((await listAll(client, KeychainService.method.listKeychains, {})).keychains);

@@ -10,6 +10,7 @@ export const ownTable = "inet cairn";
 
 /** The chains that groups may stand in, by name: where the kernel calls them. What passes through them goes on. */
 export const chainHooks: Readonly<Record<string, string>> = {
+  steer: "type filter hook prerouting priority mangle; policy accept;",
   prerouting: "type nat hook prerouting priority dstnat; policy accept;",
   postrouting: "type nat hook postrouting priority srcnat; policy accept;",
   input: "type filter hook input priority filter; policy accept;",

@@ -4,6 +4,7 @@ import { formatPrefix, maskBytes, parseIp } from "../../base/ip.ts";
 import type { Problem } from "../../base/problem.ts";
 import type { Link } from "../../dataplane/kernel-model.ts";
 import { type NAT44RuleSpec, Nat44Type, PortProtocol } from "../../gen/cairn/v1/nat_kinds_pb.ts";
+import { devicesOfPolicy } from "../egress-route-policy/ways.ts";
 import { deviceOf } from "../interface/kind.ts";
 import { type Derivation, invalid, type ResourceKind, type Surroundings } from "../kind.ts";
 import { links, NftGroups, orderOf, parsePorts, portsText, rule } from "../nft/expressions.ts";
@@ -20,6 +21,7 @@ const protocols: Readonly<Record<number, string>> = { [PortProtocol.TCP]: "tcp",
 /** Fields that make sense for one type only, by their names in the schema. */
 const sourceFields = [
   "egress_interface",
+  "egress_policy",
   "destination_cidrs",
   "destination_sets",
   "exclude_destination_cidrs",
@@ -43,10 +45,11 @@ export const nat44RuleKind: ResourceKind = {
     const spec = message as NAT44RuleSpec;
     const groups = new NftGroups(`NAT44Rule/${spec.name}`, spec);
     const isForward = spec.type === Nat44Type.DNAT;
+    if (spec.egressPolicy !== "") return followPolicy(groups, spec, around);
     const device = deviceOf(isForward ? spec.ingressInterface : spec.egressInterface, around);
     const link = around.link(device);
     if (isForward) forwardPorts(groups, spec, device, link, around);
-    else translateSources(groups, spec, device);
+    else translateSources(groups, spec, [device]);
     const values = { device, ...(isForward && link && { outside: outsideOf(spec, link).join(" ") }) };
     const { artifacts } = groups;
     if (link) return { artifacts, values };
@@ -59,7 +62,26 @@ export const nat44RuleKind: ResourceKind = {
   },
 };
 
-function translateSources(groups: NftGroups, spec: NAT44RuleSpec, device: string): void {
+/**
+ * Flows leave through the link that their mark says, so the rule is for the links of all candidates: it is the same
+ * before and after the policy chooses another one, and holds for flows that stay on the old one, too.
+ */
+function followPolicy(groups: NftGroups, spec: NAT44RuleSpec, around: Surroundings): Derivation {
+  const devices = devicesOfPolicy(spec.egressPolicy, around);
+  if (devices.length > 0) translateSources(groups, spec, devices);
+  const values = {
+    device: devices.join(" "),
+    selected: around.egress(spec.egressPolicy)?.chosen.join(" ") ?? "",
+  };
+  if (devices.some((device) => around.link(device))) return { artifacts: groups.artifacts, values };
+  const message =
+    devices.length === 0
+      ? `egress policy ${spec.egressPolicy} has no candidates with an interface`
+      : `none of the links of egress policy ${spec.egressPolicy} is there`;
+  return { artifacts: groups.artifacts, values, pending: { reason: "DEVICE_MISSING", message } };
+}
+
+function translateSources(groups: NftGroups, spec: NAT44RuleSpec, devices: readonly string[]): void {
   const sources = groups.addresses("saddr", "source", 4, spec.sourceCidrs, spec.sourceSets);
   const destinations = groups.addresses(
     "daddr",
@@ -80,7 +102,7 @@ function translateSources(groups: NftGroups, spec: NAT44RuleSpec, device: string
       const match = rule(source, destination, excluded);
       return rule(
         match === "" ? "meta nfproto ipv4" : match,
-        links("oifname", [device]),
+        links("oifname", devices),
         "counter",
         translation(spec),
       );
@@ -168,6 +190,7 @@ function checkRule(spec: NAT44RuleSpec): Problem[] {
   const word = isForward ? "dnat" : spec.type === SNAT ? "snat" : "masquerade";
   const given: Readonly<Record<string, boolean>> = {
     egress_interface: spec.egressInterface !== "",
+    egress_policy: spec.egressPolicy !== "",
     ingress_interface: spec.ingressInterface !== "",
     destination_cidrs: spec.destinationCidrs.length > 0,
     destination_sets: spec.destinationSets.length > 0,
@@ -181,11 +204,17 @@ function checkRule(spec: NAT44RuleSpec): Problem[] {
     target_port: spec.targetPort !== undefined,
     hairpin_interfaces: spec.hairpinInterfaces.length > 0,
   };
+  if (given.egress_interface && given.egress_policy) {
+    problems.push(
+      invalid("egress_policy", "packets leave through egress_interface or by egress_policy", "leave one out"),
+    );
+  }
+  const egress = given.egress_policy ? [] : ["egress_interface"];
   const needed = isForward
     ? ["ingress_interface", "protocol", "ports", "target_address"]
     : spec.type === SNAT
-      ? ["egress_interface", "addresses"]
-      : ["egress_interface"];
+      ? [...egress, "addresses"]
+      : egress;
   for (const field of needed) {
     if (!given[field])
       problems.push({ code: "REQUIRED", path: field, message: `a ${word} rule needs ${field}` });

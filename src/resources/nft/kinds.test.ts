@@ -34,6 +34,7 @@ function surroundings(
         .map((id) => id.slice(kind.length + 1)),
     link: (ifname) => (ifname in links ? linkOf(ifname, links[ifname]) : undefined),
     apiListeners: () => api,
+    egress: () => undefined,
   };
 }
 

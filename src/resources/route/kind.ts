@@ -11,6 +11,7 @@ import {
   type RouteHop,
   RouteType,
 } from "../../gen/cairn/v1/route_kinds_pb.ts";
+import { chosenWays } from "../egress-route-policy/ways.ts";
 import { deviceOf } from "../interface/kind.ts";
 import { artifact, type Derivation, invalid, type ResourceKind, type Surroundings } from "../kind.ts";
 
@@ -39,6 +40,18 @@ function kindOf(kind: string, bytes: 4 | 16, metric: number): ResourceKind {
       const spec = message as Spec;
       const hops: HopFacts[] = [];
       for (const hop of spec.hops) {
+        if (hop.egressPolicy !== "") {
+          const { ways, why } = chosenWays(hop.egressPolicy, around);
+          if (ways.length === 0) return { artifacts: [], pending: { reason: "NO_CANDIDATE", message: why } };
+          const isOne = ways.length === 1;
+          for (const { device, gateway, weight } of ways)
+            hops.push({
+              ...(gateway !== "" && { gateway }),
+              device,
+              weight: isOne ? 1 : Math.min(weight, 256),
+            });
+          continue;
+        }
         const device = hop.interface === "" ? "" : deviceOf(hop.interface, around);
         if (device !== "" && !around.link(device)?.enabled) {
           const why = around.link(device) ? "is down" : "is not there";
@@ -84,11 +97,15 @@ function checkRoute(spec: Spec, bytes: 4 | 16): Problem[] {
     problems.push({ code: "REQUIRED", path: "hops", message: "a unicast route needs at least one way" });
   }
   spec.hops.forEach((hop, i) => {
-    if (hop.gateway === "" && hop.interface === "") {
+    const isOwn = hop.gateway !== "" || hop.interface !== "";
+    if (hop.egressPolicy !== "" && isOwn) {
+      const message = "an egress policy says gateway and interface";
+      problems.push(invalid(`hops[${i}].egress_policy`, message, "leave them out, or the policy"));
+    } else if (hop.egressPolicy === "" && !isOwn) {
       problems.push({
         code: "REQUIRED",
         path: `hops[${i}].gateway`,
-        message: "a way needs a gateway or an interface",
+        message: "a way needs a gateway, an interface or an egress policy",
       });
     }
     // An IPv4 route may have an IPv6 gateway (RTA_VIA, RFC 8950), not the other way round.

@@ -159,6 +159,14 @@ export class FakeView implements CoreView {
     return undefined;
   }
 
+  egressPolicy(): undefined {
+    return undefined;
+  }
+
+  egressHistory(): [] {
+    return [];
+  }
+
   dynamicRange(): undefined {
     return undefined;
   }
