@@ -18,6 +18,7 @@ import { CairnMetrics } from "../services/metrics.ts";
 import { type MetricsListener, startMetricsListener } from "../services/metrics-listener.ts";
 import { type RunningServices, startServices } from "../services/server.ts";
 import { Core } from "../state/core.ts";
+import { noTranslations, type TranslationTable } from "../state/translation-message.ts";
 import { openStore, type Store } from "../store/store.ts";
 import { BfdThread } from "./bfd-thread.ts";
 import { BmpPort } from "./bmp-port.ts";
@@ -31,6 +32,7 @@ import { linkCounters } from "./link-counters.ts";
 import type { Log } from "./log.ts";
 import { OwnerLoop } from "./loop.ts";
 import { MrtFiles } from "./mrt-files.ts";
+import { NetfilterThread } from "./netfilter-thread.ts";
 import type { DaemonOptions } from "./options.ts";
 import { peerUid } from "./peer-uid.ts";
 import { readRefusedSegments } from "./refused-segments.ts";
@@ -62,6 +64,7 @@ export class Daemon {
   private readonly routers: RouterDiscovery;
   private readonly bfd: BfdThread;
   private readonly fib: FibThread;
+  private readonly netfilter: NetfilterThread;
   private readonly health: HealthProbes;
   private readonly mrtFiles: MrtFiles;
   private readonly metrics: CairnMetrics;
@@ -124,6 +127,10 @@ export class Daemon {
       (level, message, fields) => log.write(level, message, fields),
     );
     this.health = new HealthProbes((input) => this.loop.post(input));
+    this.netfilter = new NetfilterThread(
+      (input) => this.loop.post(input),
+      (level, message, fields) => log.write(level, message, fields),
+    );
     this.mrtFiles = new MrtFiles(join(options.stateDir, "mrt"), (input) => this.loop.post(input));
     this.routers = new RouterDiscovery((input) => this.loop.post(input));
     this.rtr = new RtrPort((input) => this.loop.post(input));
@@ -142,6 +149,7 @@ export class Daemon {
       fib: (effect) => (this.dataplane?.fib ?? this.fib).apply(effect),
       health: (effect) => this.health.apply(effect),
       dataplane: (effect) => this.dataplane?.apply(effect),
+      firewall: (effect) => this.netfilter.apply(effect),
       mrt: (effect) => this.mrtFiles.apply(effect),
       persist: (seq, rows) => store.persist(seq, rows),
       log: ({ level, message, fields }) => log.write(level, message, fields),
@@ -253,6 +261,7 @@ export class Daemon {
       archive: this.store,
       history: this.store,
       configText,
+      translations: this.translations(),
       listeners: listenersOf(settings, this.options.stateDir),
       metrics: this.metrics,
       log: (level, message, fields) => this.log.write(level, message, fields),
@@ -280,6 +289,11 @@ export class Daemon {
       });
     }
     this.tellSystemd("READY=1");
+  }
+
+  private translations(): TranslationTable | undefined {
+    const { dataplane } = this.options;
+    return dataplane === "linux" ? this.netfilter : dataplane === "memory" ? noTranslations : undefined;
   }
 
   private tellSystemd(state: ServiceState): void {
@@ -360,6 +374,7 @@ export class Daemon {
         this.lookingGlass?.close(),
         this.bfd.close(),
         this.fib.close(),
+        this.netfilter.close(),
       ]);
       this.rtr.close();
       this.bmp.close();

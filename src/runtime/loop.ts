@@ -32,6 +32,8 @@ export interface LoopPorts {
   fib?(effect: Extract<Effect, { kind: `fib.${string}` }>): void;
   /** Sends probes of health checks; without it none is answered. */
   health?(effect: Extract<Effect, { kind: `health.${string}` }>): void;
+  /** Hears of packets that rules log; without it none are told. */
+  firewall?(effect: Extract<Effect, { kind: `firewall.${string}` }>): void;
   /** Looks for neighbors on interfaces; without it none are found. */
   links?(effect: Extract<Effect, { kind: "link.discover" }>): void;
   log(effect: Extract<Effect, { kind: "log" }>): void;
@@ -210,6 +212,9 @@ export class OwnerLoop implements Owner {
       case "health.probe":
       case "health.cancel":
         this.ports.health?.(effect);
+        break;
+      case "firewall.log":
+        this.ports.firewall?.(effect);
         break;
       case "kernel.watch":
       case "kernel.simulate":

@@ -4,6 +4,7 @@ import { type ContextKey, type ContextValues, createContextKey } from "@connectr
 import type { Problem } from "../base/problem.ts";
 import type { LinkCountersSchema } from "../gen/cairn/v1/interface_service_pb.ts";
 import type { EventArchive, HistoryArchive, Owner } from "../state/view.ts";
+import type { TranslationTable } from "../state/translation-message.ts";
 import type { CairnMetrics } from "./metrics.ts";
 import type { WatcherSlots } from "./watchers.ts";
 
@@ -72,6 +73,8 @@ export interface ServiceContext {
   readonly watchers: WatcherSlots;
   readonly log: Log;
   readonly control: ProcessControl;
+  /** Flows that the kernel translates; absent where no kernel is looked at. */
+  readonly translations?: TranslationTable | undefined;
   /** Version of the program. */
   readonly version: string;
 }

@@ -240,10 +240,10 @@ function peerOf(socket: net.Socket, options: ListenerOptions, host: ListenerHost
     const uid = host.peerUid?.(socket);
     return { name: uid === undefined ? "unix" : `unix:${uid}`, certificateNames: [] };
   }
-  const { remoteAddress: name = "unknown", localAddress = "" } = socket;
+  const { remoteAddress: name = "unknown", localAddress = "", localPort = 0 } = socket;
   // A socket of both families writes IPv4 addresses as IPv6.
   const plain = (address: string): string => address.replace(/^::ffff:(?=[0-9.]+$)/, "");
-  const path = { local: plain(localAddress), remote: plain(name) };
+  const path = { local: plain(localAddress), remote: plain(name), port: localPort };
   if (!("getPeerCertificate" in socket)) return { name, certificateNames: [], path };
   return { name, certificateNames: namesOf((socket as tls.TLSSocket).getPeerCertificate()), path };
 }

@@ -4,6 +4,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import type { Problem } from "../base/problem.ts";
 import { formatProblem } from "../base/problem.ts";
 import type { EventArchive, HistoryArchive, Owner } from "../state/view.ts";
+import type { TranslationTable } from "../state/translation-message.ts";
 import type { ConfigText, Log, ProcessControl, ServiceContext } from "./context.ts";
 import { type Listener, openListener } from "./listener.ts";
 import { checkListener, type ListenerOptions } from "./listener-options.ts";
@@ -21,6 +22,8 @@ export interface ServicesOptions {
   readonly log: Log;
   readonly control: ProcessControl;
   readonly version: string;
+  /** Flows that the kernel translates; absent where no kernel is looked at. */
+  readonly translations?: TranslationTable | undefined;
   /** User id at the other end of a Unix socket, where the system tells. */
   readonly peerUid?: (socket: net.Socket) => number | undefined;
   /** How often certificates and token files are looked at for changes; default 1 s. */
@@ -45,7 +48,8 @@ export async function startServices(options: ServicesOptions): Promise<RunningSe
   const watchers = new WatcherSlots();
   metrics.showWatchers(watchers);
   const shared = { owner, archive, history, configText, metrics };
-  const services: ServiceContext = { ...shared, watchers, log, control, version };
+  const { translations } = options;
+  const services: ServiceContext = { ...shared, watchers, log, control, version, translations };
   const shutdown = new AbortController();
   const host = {
     services,

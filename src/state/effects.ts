@@ -122,6 +122,8 @@ export type Effect =
   /** Send a probe of a health check, answered by `health.answered` unless it is given up before. */
   | { readonly kind: "health.probe"; readonly probe: number; readonly plan: ProbePlan }
   | { readonly kind: "health.cancel"; readonly probes: readonly number[] }
+  /** Tell by `firewall.logged` of packets that rules log from now on, or no longer. */
+  | { readonly kind: "firewall.log"; readonly wanted: boolean }
   | { readonly kind: "reply"; readonly call: CallId; readonly outcome: MutationOutcome | OperationOutcome }
   | {
       readonly kind: "log";

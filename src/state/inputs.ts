@@ -8,6 +8,7 @@ import type { FibDump, FibMoved, FibOutcome } from "../dataplane/fib/messages.ts
 import type { Link, RouteAnswer } from "../dataplane/kernel-model.ts";
 import type { KernelFact, KernelOutcome } from "../dataplane/kernel-port.ts";
 import type { ProbeAnswer } from "../dataplane/probe/messages.ts";
+import type { LoggedPacket } from "../dataplane/netlink/packet-log-wire.ts";
 import type { HostPort } from "../resources/kind.ts";
 import type { BmpInput } from "./bmp-inputs.ts";
 import type { HostAbilities } from "./kinds/rules.ts";
@@ -137,6 +138,14 @@ export type Input =
   | { readonly kind: "fib.moved"; readonly moved: FibMoved }
   /** How a probe of a health check ended. */
   | { readonly kind: "health.answered"; readonly probe: number; readonly answer: ProbeAnswer }
+  /** Packets that rules have logged, and how many there were besides. */
+  | {
+      readonly kind: "firewall.logged";
+      readonly packets: readonly LoggedPacket[];
+      readonly dropped: number;
+    }
+  /** Why no logged packets come; empty once they do. */
+  | { readonly kind: "firewall.log-failed"; readonly why: string }
   /** All rows persisted with a sequence number up to `seq` are durable. */
   | { readonly kind: "store.committed"; readonly seq: number }
   /** Writing failed; rows from `seq` on are not durable. */

@@ -310,6 +310,7 @@ export class Speaker implements Host {
       case "dataplane.apply":
       case "dataplane.watch":
       case "kernel.simulate":
+      case "firewall.log": // no firewall either
       case "health.probe":
       case "health.cancel":
       case "fib.watch":

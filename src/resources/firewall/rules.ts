@@ -1,16 +1,29 @@
 /** FirewallRule and FirewallPolicy: what becomes of new flows between zones, and to the host. */
 import type { Message } from "@bufbuild/protobuf";
 import type { Problem } from "../../base/problem.ts";
+import type { LogMark } from "../../dataplane/logged-packet.ts";
 import {
   FirewallAction,
   type FirewallPolicySpec,
   FirewallProtocol,
   type FirewallRuleSpec,
+  FirewallRuleSpecSchema,
 } from "../../gen/cairn/v1/firewall_kinds_pb.ts";
 import { type Derivation, invalid, type ResourceKind, type Surroundings } from "../kind.ts";
-import { type Family, links, NftGroups, orderOf, parsePorts, portsText, rule } from "../nft/expressions.ts";
+import {
+  type Family,
+  limitRate,
+  links,
+  NftGroups,
+  orderOf,
+  parsePorts,
+  portsText,
+  rule,
+} from "../nft/expressions.ts";
 import { icmpTypeName } from "../nft/icmp-types.ts";
-import { devicesOf, firewallSteps } from "./zone.ts";
+import { checkLog, logging, logStatement } from "./logging.ts";
+import { firewallSteps } from "./steps.ts";
+import { devicesOf } from "./zone.ts";
 
 const actions: Readonly<Record<number, string>> = {
   [FirewallAction.ACCEPT]: "accept",
@@ -28,15 +41,18 @@ const protocols: Readonly<Record<number, string>> = {
 
 export const firewallPolicyKind: ResourceKind = {
   kind: "FirewallPolicy",
-  check: (message) => checkAction((message as FirewallPolicySpec).action),
+  check(message) {
+    const spec = message as FirewallPolicySpec;
+    return [...checkAction(spec.action), ...checkLog(spec)];
+  },
 
   derive(message: Message, around: Surroundings): Derivation {
     const spec = message as FirewallPolicySpec;
     const groups = new NftGroups(`FirewallPolicy/${spec.name}`, spec);
     const way = between(spec.fromZone, spec.toZone, around);
     if (way === undefined) return nothing;
-    const { chain } = way;
-    groups.rules(chain, orderOf(firewallSteps.policies, 0), [
+    groups.rules(way.chain, orderOf(firewallSteps.policies, 0), [
+      ...(spec.log ? [rule(way.match, logging(spec, markOf(spec)))] : []),
       rule(way.match, "counter", actions[spec.action]),
     ]);
     return { artifacts: groups.artifacts };
@@ -52,18 +68,30 @@ export const firewallRuleKind: ResourceKind = {
     const groups = new NftGroups(`FirewallRule/${spec.name}`, spec);
     const way = between(spec.fromZone, spec.toZone, around);
     if (way === undefined) return nothing;
-    const rest = rule(
-      way.match,
-      serviceOf(spec),
-      spec.ratePerS === 0 ? "" : `limit rate ${spec.ratePerS}/second`,
-      "counter",
-      actions[spec.action],
+    const match = rule(way.match, serviceOf(spec));
+    const ends = endsOf(spec);
+    const rules = addressesOf(groups, spec).flatMap((addresses) =>
+      ends.map((end) => rule(addresses, match, end)),
     );
-    const rules = addressesOf(groups, spec).map((addresses) => rule(addresses, rest));
     groups.rules(way.chain, orderOf(firewallSteps.rules, spec.priority ?? 1000), rules);
     return { artifacts: groups.artifacts };
   },
 };
+
+/** What becomes of packets that a rule is for: one statement, or first one that tells of them. */
+function endsOf(spec: FirewallRuleSpec): string[] {
+  const decision = rule("counter", actions[spec.action]);
+  // Of those beyond its rate it decides nothing, and tells nothing.
+  if (spec.ratePerS > 0)
+    return [rule(limitRate(spec.ratePerS), spec.log ? logStatement(markOf(spec)) : "", decision)];
+  if (!spec.log) return [decision];
+  return [logging(spec, markOf(spec)), decision];
+}
+
+function markOf(spec: FirewallRuleSpec | FirewallPolicySpec): LogMark {
+  const kind = spec.$typeName === FirewallRuleSpecSchema.typeName ? "FirewallRule" : "FirewallPolicy";
+  return { action: actions[spec.action], owner: `${kind}/${spec.name}` };
+}
 
 /** A zone without links: there is nothing to decide. */
 const nothing: Derivation = { artifacts: [] };
@@ -133,7 +161,11 @@ function checkAction(action: FirewallAction): Problem[] {
 }
 
 function checkRule(spec: FirewallRuleSpec): Problem[] {
-  const problems = checkAction(spec.action);
+  const problems = [...checkAction(spec.action), ...checkLog(spec)];
+  if (spec.log && spec.ratePerS > 0 && spec.logRatePerS !== undefined) {
+    const message = "a rule with rate_per_s tells of all that it decides";
+    problems.push(invalid("log_rate_per_s", message, "leave one of the two out"));
+  }
   const protocol = protocols[spec.protocol];
   if (protocol === undefined)
     return [...problems, invalid("protocol", `there is no protocol ${spec.protocol}`)];

@@ -4,25 +4,15 @@
  * zone owns alone stands with the zone that is the first by name.
  */
 import type { Message } from "@bufbuild/protobuf";
-import { parseHostPort, parseIp } from "../../base/ip.ts";
 import type { Problem } from "../../base/problem.ts";
 import { FirewallRole, type FirewallZoneSpec } from "../../gen/cairn/v1/firewall_kinds_pb.ts";
-import type { GlobalSpec } from "../../gen/cairn/v1/global_service_pb.ts";
-import type { DynamicRangeSpec, NeighborSpec } from "../../gen/cairn/v1/neighbor_service_pb.ts";
-import type { PeerGroupSpec } from "../../gen/cairn/v1/peer_group_service_pb.ts";
 import { deviceOf } from "../interface/kind.ts";
 import { type Derivation, invalid, type ResourceKind, type Surroundings } from "../kind.ts";
 import { links, NftGroups, orderOf, rule } from "../nft/expressions.ts";
-
-/** Steps in the chains input and forward. */
-export const firewallSteps = {
-  flows: 0,
-  needs: 100,
-  rules: 500,
-  policies: 800,
-  roles: 900,
-  end: 990,
-} as const;
+import { clampMss } from "./clamp.ts";
+import { checkLog, logging } from "./logging.ts";
+import { openingsText, openNeeds } from "./needs.ts";
+import { firewallSteps } from "./steps.ts";
 
 /** Neighbor discovery and group membership, without which IPv6 does not work on a link (RFC 4890, 4.4.1). */
 const discovery = [
@@ -36,14 +26,15 @@ const discovery = [
   "mld2-listener-report",
 ];
 
-/** Single-hop and multihop BFD (RFC 5881, RFC 5883). */
-const bfdPorts = "udp dport { 3784, 4784 }";
-
 export const firewallZoneKind: ResourceKind = {
   kind: "FirewallZone",
   check(message: Message): Problem[] {
-    const { role } = message as FirewallZoneSpec;
-    return roleNames[role] === undefined ? [invalid("role", `there is no role ${role}`)] : [];
+    const spec = message as FirewallZoneSpec;
+    const problems = checkLog(spec);
+    if (roleNames[spec.role] === undefined) problems.push(invalid("role", `there is no role ${spec.role}`));
+    if (spec.mss !== undefined && !spec.clampMss)
+      problems.push(invalid("mss", "the MSS is not lowered here", "set clamp_mss"));
+    return problems;
   },
 
   derive(message: Message, around: Surroundings): Derivation {
@@ -52,11 +43,16 @@ export const firewallZoneKind: ResourceKind = {
     const zones = [...around.names("FirewallZone")].sort();
     const opened = zones[0] === spec.name ? baseGroups(groups, around) : "";
     const devices = devicesOf(spec.name, around);
-    if (devices.length > 0) roleGroups(groups, spec, devices, zones, around);
+    if (devices.length > 0) {
+      roleGroups(groups, spec, devices, zones, around);
+      logGroups(groups, spec, devices);
+    }
+    const mss = clampMss(groups, spec, devices, around);
     const values = {
       role: roleNames[spec.role],
       interfaces: devices.join(" "),
       ...(opened !== "" && { opened }),
+      ...(mss !== "" && { mss }),
     };
     const { artifacts } = groups;
     const pending = waiting(spec, devices, zones, around);
@@ -96,6 +92,14 @@ function waiting(
     : { reason: "DEVICE_MISSING", message: `link ${missing} is not there` };
 }
 
+/** Tells of what is left for the end to drop. */
+function logGroups(groups: NftGroups, spec: FirewallZoneSpec, devices: readonly string[]): void {
+  if (!spec.log) return;
+  const mark = { action: "drop", owner: `FirewallZone/${spec.name}` };
+  const told = rule(links("iifname", devices), logging(spec, mark));
+  for (const chain of ["input", "forward"]) groups.rules(chain, orderOf(firewallSteps.logs, 0), [told]);
+}
+
 /** What the role of a zone lets through. */
 function roleGroups(
   groups: NftGroups,
@@ -108,14 +112,28 @@ function roleGroups(
   if (role === "untrust") return;
   const from = links("iifname", devices);
   groups.rules("input", orderOf(firewallSteps.roles, 0), [rule(from, "counter accept")]);
-  const reached = zones.filter((zone) => {
-    const other = roleNames[(around.spec("FirewallZone", zone) as FirewallZoneSpec).role];
-    return role === "management" || other !== "management";
-  });
-  const to = reached.flatMap((zone) => devicesOf(zone, around));
+  const to = reachedFrom(spec, zones, around).flatMap((zone) => devicesOf(zone, around));
   groups.rules("forward", orderOf(firewallSteps.roles, 0), [
     rule(from, links("oifname", to), "counter accept"),
   ]);
+}
+
+/** Zones to which the role of this one lets flows begin. */
+export function reachedFrom(
+  { role }: FirewallZoneSpec,
+  zones: readonly string[],
+  around: Surroundings,
+): string[] {
+  const own = roleName(role);
+  if (own === "untrust") return [];
+  return zones.filter((zone) => {
+    const other = roleName((around.spec("FirewallZone", zone) as FirewallZoneSpec).role);
+    return own === "management" || other !== "management";
+  });
+}
+
+export function roleName(role: FirewallRole): string {
+  return roleNames[role] ?? "untrust";
 }
 
 /**
@@ -133,71 +151,5 @@ function baseGroups(groups: NftGroups, around: Surroundings): string {
   // A forwarded port was declared; it needs no rule besides.
   groups.rules("forward", orderOf(flows, 0), [...started, "ct status dnat counter accept"]);
   for (const chain of ["input", "forward"]) groups.rules(chain, orderOf(end, 0), ["counter drop"]);
-  return [...bgpNeeds(groups, around), ...apiNeeds(groups, around)].join("; ");
-}
-
-/** Neighbors may open connections to where BGP listens, and may send BFD. */
-function bgpNeeds(groups: NftGroups, around: Surroundings): string[] {
-  const global = around.spec("Global", "global") as GlobalSpec | undefined;
-  const ports = [...new Set((global?.listen ?? []).map((text) => parseHostPort(text)?.port))]
-    .filter((port) => port !== undefined)
-    .sort((a, b) => a - b);
-  const neighbors = [...around.names("Neighbor")].map(
-    (name) => around.spec("Neighbor", name) as NeighborSpec,
-  );
-  const ranges = [...around.names("DynamicRange")].map(
-    (name) => around.spec("DynamicRange", name) as DynamicRangeSpec,
-  );
-  const peerGroups = [...around.names("PeerGroup")].map(
-    (name) => around.spec("PeerGroup", name) as PeerGroupSpec,
-  );
-  const cidrs: string[] = [];
-  const devices = ranges.map((range) => range.interface).filter((device) => device !== "");
-  for (const { address } of neighbors) {
-    const [ip, device] = address.includes("%") ? ["", address.split("%")[1]] : [address, ""];
-    const bytes = ip === "" ? undefined : parseIp(ip);
-    if (bytes) cidrs.push(`${ip}/${bytes.length * 8}`);
-    else devices.push(device === "" ? address : device);
-  }
-  for (const { prefix } of ranges) if (prefix !== "") cidrs.push(prefix);
-  const from: string[] = [];
-  for (const [family, keyword] of [
-    [4, "ip"],
-    [6, "ip6"],
-  ] as const) {
-    const own = cidrs.filter((cidr) => cidr.includes(":") === (family === 6));
-    if (own.length > 0) from.push(`${keyword} saddr ${groups.set(`neighbors.v${family}`, family, own)}`);
-  }
-  if (devices.length > 0) from.push(rule(links("iifname", devices), "ip6 saddr fe80::/10"));
-  const hasBfd = [...neighbors, ...peerGroups].some(({ bfd }) => bfd !== undefined && bfd.enabled !== false);
-  const matches: string[] = [];
-  if (ports.length === 1) matches.push(`tcp dport ${ports[0]}`);
-  if (ports.length > 1) matches.push(`tcp dport { ${ports.join(", ")} }`);
-  if (hasBfd) matches.push(bfdPorts);
-  const rules = from.flatMap((source) => matches.map((match) => rule(source, match, "counter accept")));
-  groups.rules("input", orderOf(firewallSteps.needs, 0), rules);
-  if (rules.length === 0) return [];
-  const whom = `${neighbors.length} neighbors and ${ranges.length} ranges`;
-  return [
-    ...(ports.length > 0 ? [`BGP (tcp ${ports.join(" ")}) from ${whom}`] : []),
-    ...(hasBfd ? [`BFD (udp 3784 4784) from ${whom}`] : []),
-  ];
-}
-
-/** Wherever the API listens for others than this host. */
-function apiNeeds(groups: NftGroups, around: Surroundings): string[] {
-  const open: string[] = [];
-  const rules = around.apiListeners().flatMap(({ host, port }) => {
-    const bytes = parseIp(host);
-    const isLoopback = bytes && (bytes.length === 4 ? bytes[0] === 127 : host === "::1");
-    if (!bytes || isLoopback) return [];
-    open.push(`the API (${host} tcp ${port})`);
-    const isAny = bytes.every((byte) => byte === 0);
-    const keyword = bytes.length === 4 ? "ip" : "ip6";
-    // A socket on :: takes both families.
-    const match = isAny ? (keyword === "ip" ? "meta nfproto ipv4" : "") : `${keyword} daddr ${host}`;
-    return [rule(match, `tcp dport ${port} counter accept`)];
-  });
-  groups.rules("input", orderOf(firewallSteps.needs, 1), rules);
-  return open;
+  return openingsText(openNeeds(groups, around));
 }

@@ -133,6 +133,11 @@ export function rule(...parts: readonly string[]): string {
   return parts.filter((part) => part !== "").join(" ");
 }
 
+/** Lets so many packets a second match. */
+export function limitRate(perSecond: number): string {
+  return `limit rate ${perSecond}/second`;
+}
+
 /** A priority as part of an order. */
 export function orderOf(step: number, priority: number): string {
   return `${String(step).padStart(3, "0")}.${String(priority).padStart(5, "0")}`;

@@ -67,6 +67,11 @@ export function kernelMetrics(set: MetricSet, kernelCounts: () => KernelCounts |
     "Routes of FIB tables that somebody else altered or removed.",
     [],
   );
+  const loggedPackets = set.counter(
+    "firewall_logged_packets_total",
+    "Packets that firewall rules have logged: told as events, or dropped as more came than are told.",
+    ["outcome"],
+  );
   return (view) => {
     const showNetlink = (seen: KernelCounts): void => {
       const { notifications, overruns, linkDumps, routeLookups, failures } = seen;
@@ -82,6 +87,9 @@ export function kernelMetrics(set: MetricSet, kernelCounts: () => KernelCounts |
       kernelOperations.inc({ outcome: "done" }, operations - failures);
       kernelOperations.inc({ outcome: "refused" }, failures);
       kernelDrifts.inc(drifts);
+      const logged = view.loggedPackets();
+      loggedPackets.inc({ outcome: "told" }, logged.told);
+      loggedPackets.inc({ outcome: "dropped" }, logged.dropped);
       const fib = view.fibCounts();
       if (fib) {
         for (const [state, count] of Object.entries(fib.routes)) fibRoutes.set({ state }, count);

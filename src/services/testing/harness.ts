@@ -14,6 +14,7 @@ import {
   toJson,
 } from "@bufbuild/protobuf";
 import { ConnectError, createRouterTransport, type Transport } from "@connectrpc/connect";
+import { noTranslations } from "../../state/translation-message.ts";
 import { auditInterceptor } from "../audit.ts";
 import { callInterceptor } from "../calls.ts";
 import type { ConfigText, LogLevel, ServiceContext } from "../context.ts";
@@ -53,7 +54,7 @@ export function inProcess(options: FakeOwnerOptions = {}): Harness {
   metrics.showWatchers(watchers);
   const { archive, history } = owner;
   const shared = { owner, archive, history, configText: noConfigText, metrics, watchers };
-  const services = { ...shared, log, control, version: "0.0.0-test" };
+  const services = { ...shared, log, control, version: "0.0.0-test", translations: noTranslations };
   const transport = createRouterTransport(serviceRoutes(services), {
     router: { interceptors: [callInterceptor(log), auditInterceptor(owner)] },
   });
@@ -71,7 +72,7 @@ export async function onSockets(
   const metrics = new CairnMetrics(owner, "0.0.0-test");
   const { archive, history } = owner;
   const shared = { owner, archive, history, configText: noConfigText, metrics };
-  const base = { ...shared, log, control, version: "0.0.0-test" };
+  const base = { ...shared, log, control, version: "0.0.0-test", translations: noTranslations };
   const running = await startServices({ ...base, listeners, filePollMs: 20, ...options });
   t.after(() => running.close(100));
   return { owner, running, logLines, metrics };

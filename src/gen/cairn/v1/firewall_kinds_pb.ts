@@ -15,7 +15,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file cairn/v1/firewall_kinds.proto.
  */
 export const file_cairn_v1_firewall_kinds: GenFile = /*@__PURE__*/
-  fileDesc("Ch1jYWlybi92MS9maXJld2FsbF9raW5kcy5wcm90bxIIY2Fpcm4udjEi9wEKEEZpcmV3YWxsWm9uZVNwZWMSFgoEbmFtZRgBIAEoCUIIorsYBBgGMAESJQoKaW50ZXJmYWNlcxgCIAMoCUIRorsYDQgBOglJbnRlcmZhY2USLAoEcm9sZRgDIAEoDjIWLmNhaXJuLnYxLkZpcmV3YWxsUm9sZUIGorsYAggBEiwKBWRyaWZ0GBUgASgOMhUuY2Fpcm4udjEuRHJpZnRBY3Rpb25CBqK7GAIIARIeCgtkZXNjcmlwdGlvbhgWIAEoCUIJorsYBQgBKP8BOiiyuxgkCgxGaXJld2FsbFpvbmUSDmZpcmV3YWxsX3pvbmVzGgRuYW1lIq8CChJGaXJld2FsbFBvbGljeVNwZWMSFgoEbmFtZRgBIAEoCUIIorsYBBgGMAESKQoJZnJvbV96b25lGAIgASgJQhaiuxgSCAEwAToMRmlyZXdhbGxab25lEiUKB3RvX3pvbmUYAyABKAlCFKK7GBAIAToMRmlyZXdhbGxab25lEjIKBmFjdGlvbhgEIAEoDjIYLmNhaXJuLnYxLkZpcmV3YWxsQWN0aW9uQgiiuxgECAEwARIsCgVkcmlmdBgVIAEoDjIVLmNhaXJuLnYxLkRyaWZ0QWN0aW9uQgaiuxgCCAESHgoLZGVzY3JpcHRpb24YFiABKAlCCaK7GAUIASj/ATotsrsYKQoORmlyZXdhbGxQb2xpY3kSEWZpcmV3YWxsX3BvbGljaWVzGgRuYW1lIq4FChBGaXJld2FsbFJ1bGVTcGVjEhYKBG5hbWUYASABKAlCCKK7GAQYBjABEicKCHByaW9yaXR5GAIgASgNQhCiuxgMCAEo//8DQgQxMDAwSACIAQESJwoJZnJvbV96b25lGAMgASgJQhSiuxgQCAE6DEZpcmV3YWxsWm9uZRIlCgd0b196b25lGAQgASgJQhSiuxgQCAE6DEZpcmV3YWxsWm9uZRIeCgxzb3VyY2VfY2lkcnMYBSADKAlCCKK7GAQIARgDEicKC3NvdXJjZV9zZXRzGAYgAygJQhKiuxgOCAE6CkFkZHJlc3NTZXQSIwoRZGVzdGluYXRpb25fY2lkcnMYByADKAlCCKK7GAQIARgDEiwKEGRlc3RpbmF0aW9uX3NldHMYCCADKAlCEqK7GA4IAToKQWRkcmVzc1NldBI0Cghwcm90b2NvbBgJIAEoDjIaLmNhaXJuLnYxLkZpcmV3YWxsUHJvdG9jb2xCBqK7GAIIARIcCgxzb3VyY2VfcG9ydHMYCiADKAlCBqK7GAIIARIhChFkZXN0aW5hdGlvbl9wb3J0cxgLIAMoCUIGorsYAggBEh0KCmljbXBfdHlwZXMYDCADKA1CCaK7GAUIASj/ARIyCgZhY3Rpb24YDSABKA4yGC5jYWlybi52MS5GaXJld2FsbEFjdGlvbkIIorsYBAgBMAESHgoKcmF0ZV9wZXJfcxgOIAEoDUIKorsYBggBKMCEPRIsCgVkcmlmdBgVIAEoDjIVLmNhaXJuLnYxLkRyaWZ0QWN0aW9uQgaiuxgCCAESHgoLZGVzY3JpcHRpb24YFiABKAlCCaK7GAUIASj/AToosrsYJAoMRmlyZXdhbGxSdWxlEg5maXJld2FsbF9ydWxlcxoEbmFtZUILCglfcHJpb3JpdHkqfwoMRmlyZXdhbGxSb2xlEh0KGUZJUkVXQUxMX1JPTEVfVU5TUEVDSUZJRUQQABIZChVGSVJFV0FMTF9ST0xFX1VOVFJVU1QQARIXChNGSVJFV0FMTF9ST0xFX1RSVVNUEAISHAoYRklSRVdBTExfUk9MRV9NQU5BR0VNRU5UEAMqgwEKDkZpcmV3YWxsQWN0aW9uEh8KG0ZJUkVXQUxMX0FDVElPTl9VTlNQRUNJRklFRBAAEhoKFkZJUkVXQUxMX0FDVElPTl9BQ0NFUFQQARIYChRGSVJFV0FMTF9BQ1RJT05fRFJPUBACEhoKFkZJUkVXQUxMX0FDVElPTl9SRUpFQ1QQAyqlAQoQRmlyZXdhbGxQcm90b2NvbBIhCh1GSVJFV0FMTF9QUk9UT0NPTF9VTlNQRUNJRklFRBAAEhkKFUZJUkVXQUxMX1BST1RPQ09MX1RDUBABEhkKFUZJUkVXQUxMX1BST1RPQ09MX1VEUBACEhoKFkZJUkVXQUxMX1BST1RPQ09MX0lDTVAQAxIcChhGSVJFV0FMTF9QUk9UT0NPTF9JQ01QVjYQBGIGcHJvdG8z", [file_cairn_v1_options, file_cairn_v1_resource_types]);
+  fileDesc("Ch1jYWlybi92MS9maXJld2FsbF9raW5kcy5wcm90bxIIY2Fpcm4udjEilAMKEEZpcmV3YWxsWm9uZVNwZWMSFgoEbmFtZRgBIAEoCUIIorsYBBgGMAESJQoKaW50ZXJmYWNlcxgCIAMoCUIRorsYDQgBOglJbnRlcmZhY2USLAoEcm9sZRgDIAEoDjIWLmNhaXJuLnYxLkZpcmV3YWxsUm9sZUIGorsYAggBEiwKBWRyaWZ0GBUgASgOMhUuY2Fpcm4udjEuRHJpZnRBY3Rpb25CBqK7GAIIARIeCgtkZXNjcmlwdGlvbhgWIAEoCUIJorsYBQgBKP8BEhQKA2xvZxjcASABKAhCBqK7GAIIARIsCg5sb2dfcmF0ZV9wZXJfcxjdASABKA1CDqK7GAoIASABKOgHQgE1SACIAQESGgoJY2xhbXBfbXNzGN4BIAEoCEIGorsYAggBEiAKA21zcxjfASABKA1CDaK7GAkIASCYBCjX/wNIAYgBAToosrsYJAoMRmlyZXdhbGxab25lEg5maXJld2FsbF96b25lcxoEbmFtZUIRCg9fbG9nX3JhdGVfcGVyX3NCBgoEX21zcyKGAwoSRmlyZXdhbGxQb2xpY3lTcGVjEhYKBG5hbWUYASABKAlCCKK7GAQYBjABEikKCWZyb21fem9uZRgCIAEoCUIWorsYEggBMAE6DEZpcmV3YWxsWm9uZRIlCgd0b196b25lGAMgASgJQhSiuxgQCAE6DEZpcmV3YWxsWm9uZRIyCgZhY3Rpb24YBCABKA4yGC5jYWlybi52MS5GaXJld2FsbEFjdGlvbkIIorsYBAgBMAESLAoFZHJpZnQYFSABKA4yFS5jYWlybi52MS5EcmlmdEFjdGlvbkIGorsYAggBEh4KC2Rlc2NyaXB0aW9uGBYgASgJQgmiuxgFCAEo/wESFAoDbG9nGNwBIAEoCEIGorsYAggBEiwKDmxvZ19yYXRlX3Blcl9zGN0BIAEoDUIOorsYCggBIAEo6AdCATVIAIgBATotsrsYKQoORmlyZXdhbGxQb2xpY3kSEWZpcmV3YWxsX3BvbGljaWVzGgRuYW1lQhEKD19sb2dfcmF0ZV9wZXJfcyKFBgoQRmlyZXdhbGxSdWxlU3BlYxIWCgRuYW1lGAEgASgJQgiiuxgEGAYwARInCghwcmlvcml0eRgCIAEoDUIQorsYDAgBKP//A0IEMTAwMEgAiAEBEicKCWZyb21fem9uZRgDIAEoCUIUorsYEAgBOgxGaXJld2FsbFpvbmUSJQoHdG9fem9uZRgEIAEoCUIUorsYEAgBOgxGaXJld2FsbFpvbmUSHgoMc291cmNlX2NpZHJzGAUgAygJQgiiuxgECAEYAxInCgtzb3VyY2Vfc2V0cxgGIAMoCUISorsYDggBOgpBZGRyZXNzU2V0EiMKEWRlc3RpbmF0aW9uX2NpZHJzGAcgAygJQgiiuxgECAEYAxIsChBkZXN0aW5hdGlvbl9zZXRzGAggAygJQhKiuxgOCAE6CkFkZHJlc3NTZXQSNAoIcHJvdG9jb2wYCSABKA4yGi5jYWlybi52MS5GaXJld2FsbFByb3RvY29sQgaiuxgCCAESHAoMc291cmNlX3BvcnRzGAogAygJQgaiuxgCCAESIQoRZGVzdGluYXRpb25fcG9ydHMYCyADKAlCBqK7GAIIARIdCgppY21wX3R5cGVzGAwgAygNQgmiuxgFCAEo/wESMgoGYWN0aW9uGA0gASgOMhguY2Fpcm4udjEuRmlyZXdhbGxBY3Rpb25CCKK7GAQIATABEh4KCnJhdGVfcGVyX3MYDiABKA1CCqK7GAYIASjAhD0SLAoFZHJpZnQYFSABKA4yFS5jYWlybi52MS5EcmlmdEFjdGlvbkIGorsYAggBEh4KC2Rlc2NyaXB0aW9uGBYgASgJQgmiuxgFCAEo/wESFAoDbG9nGNwBIAEoCEIGorsYAggBEiwKDmxvZ19yYXRlX3Blcl9zGN0BIAEoDUIOorsYCggBIAEo6AdCATVIAYgBAToosrsYJAoMRmlyZXdhbGxSdWxlEg5maXJld2FsbF9ydWxlcxoEbmFtZUILCglfcHJpb3JpdHlCEQoPX2xvZ19yYXRlX3Blcl9zKn8KDEZpcmV3YWxsUm9sZRIdChlGSVJFV0FMTF9ST0xFX1VOU1BFQ0lGSUVEEAASGQoVRklSRVdBTExfUk9MRV9VTlRSVVNUEAESFwoTRklSRVdBTExfUk9MRV9UUlVTVBACEhwKGEZJUkVXQUxMX1JPTEVfTUFOQUdFTUVOVBADKoMBCg5GaXJld2FsbEFjdGlvbhIfChtGSVJFV0FMTF9BQ1RJT05fVU5TUEVDSUZJRUQQABIaChZGSVJFV0FMTF9BQ1RJT05fQUNDRVBUEAESGAoURklSRVdBTExfQUNUSU9OX0RST1AQAhIaChZGSVJFV0FMTF9BQ1RJT05fUkVKRUNUEAMqpQEKEEZpcmV3YWxsUHJvdG9jb2wSIQodRklSRVdBTExfUFJPVE9DT0xfVU5TUEVDSUZJRUQQABIZChVGSVJFV0FMTF9QUk9UT0NPTF9UQ1AQARIZChVGSVJFV0FMTF9QUk9UT0NPTF9VRFAQAhIaChZGSVJFV0FMTF9QUk9UT0NPTF9JQ01QEAMSHAoYRklSRVdBTExfUFJPVE9DT0xfSUNNUFY2EARiBnByb3RvMw", [file_cairn_v1_options, file_cairn_v1_resource_types]);
 
 /**
  * Links that are treated alike. With the first zone the firewall exists: from then on what is in no zone is dropped.
@@ -55,6 +55,35 @@ export type FirewallZoneSpec = Message<"cairn.v1.FirewallZoneSpec"> & {
    * @generated from field: string description = 22;
    */
   description: string;
+
+  /**
+   * Tell of new flows from there that are dropped because no rule and no policy lets them in: as events, cairn.firewall.packet.logged.
+   *
+   * @generated from field: bool log = 220;
+   */
+  log: boolean;
+
+  /**
+   * Packets per second that are told. Default: 5.
+   *
+   * @generated from field: optional uint32 log_rate_per_s = 221;
+   */
+  logRatePerS?: number | undefined;
+
+  /**
+   * Lower the MSS of TCP connections that are forwarded through these links to what fits into a packet there, and on the
+   * way. For links with a smaller MTU than the others: PPPoE, tunnels.
+   *
+   * @generated from field: bool clamp_mss = 222;
+   */
+  clampMss: boolean;
+
+  /**
+   * The largest MSS, instead of what fits. Needs clamp_mss.
+   *
+   * @generated from field: optional uint32 mss = 223;
+   */
+  mss?: number | undefined;
 };
 
 /**
@@ -105,6 +134,20 @@ export type FirewallPolicySpec = Message<"cairn.v1.FirewallPolicySpec"> & {
    * @generated from field: string description = 22;
    */
   description: string;
+
+  /**
+   * Tell of flows that it decides: as events, cairn.firewall.packet.logged.
+   *
+   * @generated from field: bool log = 220;
+   */
+  log: boolean;
+
+  /**
+   * Packets per second that are told. Default: 5.
+   *
+   * @generated from field: optional uint32 log_rate_per_s = 221;
+   */
+  logRatePerS?: number | undefined;
 };
 
 /**
@@ -219,6 +262,20 @@ export type FirewallRuleSpec = Message<"cairn.v1.FirewallRuleSpec"> & {
    * @generated from field: string description = 22;
    */
   description: string;
+
+  /**
+   * Tell of flows that it decides: as events, cairn.firewall.packet.logged.
+   *
+   * @generated from field: bool log = 220;
+   */
+  log: boolean;
+
+  /**
+   * Packets per second that are told (a rule with rate_per_s tells of all that it decides). Default: 5.
+   *
+   * @generated from field: optional uint32 log_rate_per_s = 221;
+   */
+  logRatePerS?: number | undefined;
 };
 
 /**
