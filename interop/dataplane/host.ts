@@ -1,6 +1,7 @@
 /** A host that cairnd owns: a namespace with two links, seen through iproute2 and driven through cairnctl. */
 import path from "node:path";
 import { type Daemon, type Exit, type Lab, type Namespace, pause } from "../lib/lab.ts";
+import { call } from "../lib/rpc.ts";
 
 const bin = path.join(import.meta.dirname, "../../bin");
 
@@ -18,18 +19,23 @@ export class Host {
   readonly daemon: Daemon;
   readonly #socket: string;
 
-  private constructor(lab: Lab, namespace: Namespace, prefix: readonly string[]) {
+  private constructor(
+    lab: Lab,
+    namespace: Namespace,
+    prefix: readonly string[],
+    env: Record<string, string> = {},
+  ) {
     this.lab = lab;
     this.namespace = namespace;
     const state = path.join(lab.folder, "state");
     this.#socket = `unix://${state}/grpc.sock`;
     const command = [...prefix, `${bin}/cairnd`, "--state-dir", state, "--dataplane", "linux"];
-    this.daemon = lab.daemon(namespace, "cairnd", command);
+    this.daemon = lab.daemon(namespace, "cairnd", command, env);
   }
 
-  /** A host whose namespace has its links already. */
-  static in(lab: Lab, namespace: Namespace): Host {
-    return new Host(lab, namespace, []);
+  /** A host whose namespace has its links already. @param env for the daemon, beside the suite's own */
+  static in(lab: Lab, namespace: Namespace, env: Record<string, string> = {}): Host {
+    return new Host(lab, namespace, [], env);
   }
 
   /** @param prefix a command that starts the daemon with less than all capabilities */
@@ -67,6 +73,26 @@ export class Host {
     return this.lab.in(this.namespace, [`${bin}/cairnctl`, "-s", this.#socket, ...args]);
   }
 
+  /** One call of the API. @throws Error with what the daemon said */
+  rpc<T>(method: string, message: unknown): Promise<T> {
+    return call<T>(this.#socket.slice("unix://".length), method, message);
+  }
+
+  /** The objects of a file as one transaction. @param prune what of these kinds the file lacks goes */
+  async apply(text: string, prune = false): Promise<void> {
+    const source = { file: { name: "objects.yaml", content: text, prune } };
+    await this.rpc("ConfigService/Apply", { source });
+  }
+
+  /** Sum of a counter over its labels, or of those with this label: `outcome="done"`. */
+  async metric(name: string, label = ""): Promise<number> {
+    const { text } = await this.rpc<{ text: string }>("ControlService/GetMetrics", {});
+    return text
+      .split("\n")
+      .filter((line) => (line.startsWith(`${name} `) || line.startsWith(`${name}{`)) && line.includes(label))
+      .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(" ") + 1)), 0);
+  }
+
   async ip(...args: readonly string[]): Promise<string> {
     return this.lab.in(this.namespace, ["ip", ...args]);
   }
@@ -75,9 +101,11 @@ export class Host {
   async phases(kinds: readonly string[]): Promise<Record<string, string>> {
     const phases: Record<string, string> = {};
     for (const kind of kinds) {
-      const { resources = [] } = JSON.parse(await this.cli("get", kind, "--json")) as {
-        resources?: Listed[];
-      };
+      const request = { kind, pageSize: 10_000 };
+      const { resources = [] } = await this.rpc<{ resources?: Listed[] }>(
+        "ResourceService/ListResources",
+        request,
+      );
       for (const { metadata, status } of resources) {
         phases[`${kind}/${metadata.name}`] = status.phase.replace("RESOURCE_PHASE_", "").toLowerCase();
       }
@@ -123,7 +151,7 @@ export class Host {
 
 interface Listed {
   readonly metadata: { readonly name: string };
-  readonly status: { readonly phase: string };
+  readonly status: { readonly phase: string; readonly reason?: string };
 }
 
 interface LinkJson {
