@@ -93,8 +93,8 @@ async function measure(bird: Router, { kind, network, end }: Subject): Promise<F
   // FRR and cairn take a moment to tell of what they have, which is nothing.
   await pause(2000);
   const before = cpuS(end);
-  const installed = await timed(() => bird.cli("enable", "routes"), end, size);
-  const gone = await timed(() => bird.cli("disable", "routes"), end, 0);
+  const installed = await timed(() => bird.cli("enable", "feed"), end, size);
+  const gone = await timed(() => bird.cli("disable", "feed"), end, 0);
   const figures = { installed_s: installed, gone_s: gone, cpu_s: cpuS(end) - before };
   await bird.cli("disable", `to${network}`);
   await subject.stop();
@@ -193,7 +193,7 @@ function feederConfig(subjects: readonly Subject[]): string {
   return `log stderr all;
 router id 192.0.2.2;
 protocol device { }
-protocol static routes { disabled yes; ipv4;
+protocol static feed { disabled yes; ipv4;
 ${routes.join("\n")}
 }
 ${sessions.join("")}`;

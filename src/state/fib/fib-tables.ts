@@ -405,9 +405,10 @@ export class FibTables implements InstalledRoutes {
 
   private mayWrite(fib: FibTable, index: number): boolean {
     if (!fib.known[index] || !fib.durable || fib.families[index].isTaking) return false;
-    if (fib.begun[index]) return true;
+    if (fib.begun[index] || fib.caughtUp[index]) return true;
     if (this.isDeferred(fib, index)) return false;
     // The first time, what is there from an earlier run goes unless it is wanted: all must be known of what is.
+    if (fib.families[index].counts.installed === 0) return true;
     return !fib.families[index].isBehind && (this.host.isSettled() || this.host.nowMs() >= this.settleByMs);
   }
 
