@@ -9,6 +9,7 @@ import { bfdMetrics } from "./metrics/bfd.ts";
 import { bmpMetrics } from "./metrics/bmp.ts";
 import { daemonMetrics } from "./metrics/daemon.ts";
 import { egressMetrics } from "./metrics/egress.ts";
+import { healthMetrics } from "./metrics/health.ts";
 import { historyMetrics } from "./metrics/history.ts";
 import { type KernelCounts, kernelMetrics } from "./metrics/kernel.ts";
 import { type Area, type MetricDescription, MetricSet } from "./metrics/metric-set.ts";
@@ -71,6 +72,7 @@ export class CairnMetrics {
       tableMetrics(set),
       historyMetrics(set),
       kernelMetrics(set, () => this.kernelCounts()),
+      healthMetrics(set),
       strangerMetrics(set),
       mrtMetrics(set),
       rpkiMetrics(set),

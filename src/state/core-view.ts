@@ -38,6 +38,7 @@ import { explainBestPath } from "./explain.ts";
 import { explainAdvertised } from "./explain-export.ts";
 import { explainImport } from "./explain-import.ts";
 import { discardPage, type FibPage, type FibQuery, fibPage } from "./fib/fib-view.ts";
+import type { HealthSummary } from "./health/health-checks.ts";
 import type { RefusedSegments } from "./inputs.ts";
 import { linkMessages, nextHopMessage } from "./kernel-messages.ts";
 import type { Mutation } from "./mutation.ts";
@@ -417,6 +418,10 @@ export class CoreView implements View {
 
   fibCounts(): FibCounts | undefined {
     return this.core.fib.summary();
+  }
+
+  healthChecks(): Iterable<HealthSummary> {
+    return this.core.health.summaries();
   }
 
   blackholeDiscards(

@@ -35,6 +35,7 @@ import type { Metadata, RouteFilter } from "../gen/cairn/v1/types_pb.ts";
 import type { Family } from "../wire/family.ts";
 import type { PendingState } from "./confirmation.ts";
 import type { FibPage, FibQuery } from "./fib/fib-view.ts";
+import type { HealthSummary } from "./health/health-checks.ts";
 import type { RefusedSegments } from "./inputs.ts";
 import type { Mutation, MutationOutcome } from "./mutation.ts";
 import type { Operation, OperationOutcome } from "./operation.ts";
@@ -266,6 +267,8 @@ export interface CoreView {
   fibRoutes(query: FibQuery, position: string, max: number): FibPage;
   /** Routes, by what becomes of them, and what was done; undefined without FIB tables. */
   fibCounts(): FibCounts | undefined;
+  /** Health checks with what came of their probes. */
+  healthChecks(): Iterable<HealthSummary>;
   /** Prefixes whose packets are to be dropped, in pages of the same kind. */
   blackholeDiscards(
     family: Family | undefined,

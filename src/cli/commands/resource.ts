@@ -159,9 +159,9 @@ export const explainCommand: Command = {
     if (!status) return out.line(`${id} asks nothing of the kernel: it is in force since it was declared`);
     const [word] = phaseOf(status);
     if (status.phase === ResourcePhase.APPLIED) {
-      return out.line(
-        `${id} is ${style.good(word)}: the kernel holds all ${status.artifacts.length} that it asks for`,
-      );
+      const holds = `the kernel holds all ${status.artifacts.length} that it asks for`;
+      const why = safeText(status.message) || (status.artifacts.length > 0 ? holds : "");
+      return out.line(`${id} is ${style.good(word)}${why === "" ? "" : `: ${why}`}`);
     }
     const lines = [
       `${id} is ${style.warn(word)}${status.message === "" ? "" : `: ${safeText(status.message)}`}`,

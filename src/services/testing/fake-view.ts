@@ -270,6 +270,10 @@ export class FakeView implements CoreView {
     return undefined;
   }
 
+  healthChecks(): [] {
+    return [];
+  }
+
   blackholeDiscards(): { discards: never[]; position: string } {
     return { discards: [], position: "" };
   }

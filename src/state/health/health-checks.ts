@@ -252,7 +252,7 @@ export class HealthChecks implements HealthSource {
     const latency = check.latencyMs === undefined ? "" : check.latencyMs.toFixed(1);
     const summary =
       check.health === "healthy"
-        ? `${kind}/${name} is healthy: answered within ${latency} ms`
+        ? `${kind}/${name} is healthy: ${answeredWithin(check)}`
         : `${kind}/${name} is ${check.health}: ${why}`;
     const facts = { before, reason: troubleOf(check)?.reason ?? "", latency_ms: latency };
     const severity = check.health === "healthy" ? 1 : 2;
@@ -293,6 +293,10 @@ function troubleOf({ stopped, trouble }: Check): Trouble | undefined {
   return stopped ?? trouble;
 }
 
+function answeredWithin({ latencyMs }: Check): string {
+  return `answered within ${latencyMs?.toFixed(1)} ms`;
+}
+
 function whyOf(check: Check): string {
   return troubleOf(check)?.message ?? "no probe has ended yet";
 }
@@ -302,7 +306,7 @@ function phaseOf(check: Check): Omit<ResourceStanding, "values"> {
   const { APPLIED, DEGRADED, PENDING, PROGRESSING, FAILED } = ResourcePhase;
   const { health, stopped, blocks, trouble } = check;
   const why = troubleOf(check) ?? { reason: "", message: "" };
-  if (health === "healthy") return { phase: APPLIED, reason: "", message: "" };
+  if (health === "healthy") return { phase: APPLIED, reason: "", message: answeredWithin(check) };
   if (health === "unhealthy") return { phase: DEGRADED, ...why };
   if (stopped) return { phase: stopped === waiting ? PROGRESSING : PENDING, ...stopped };
   if (blocks > 0) return { phase: FAILED, ...why };
