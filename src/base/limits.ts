@@ -75,6 +75,8 @@ export const limits = {
   flapsMax: 262_144,
   /** Bytes of an MRT file that wait for the disk: then tables wait, and updates are dropped. */
   mrtQueueBytesMax: 1 << 23,
+  /** Logged packets that become events, a second; for a while twice as many. */
+  loggedPacketsPerS: 50,
   /** BMP collectors; bytes that wait for one before it is given up; changed paths noted for all (a power of two). */
   bmpCollectorsMax: 16,
   bmpQueueBytesMax: 1 << 25,

@@ -102,6 +102,16 @@ export const rootCommand: Command = {
       load: async () => (await import("./commands/fib.ts")).fibCommand,
     },
     {
+      name: "nat",
+      summary: "Address translation: rules and what they counted, flows that are translated",
+      load: async () => (await import("./commands/nat.ts")).natCommand,
+    },
+    {
+      name: "firewall",
+      summary: "The firewall: zones, what is open for the daemon itself, logging",
+      load: async () => (await import("./commands/firewall.ts")).firewallCommand,
+    },
+    {
       name: "link",
       summary: "Links of the host: state, addresses, MTU",
       load: async () => (await import("./commands/kernel.ts")).linkCommand,

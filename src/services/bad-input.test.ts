@@ -39,6 +39,7 @@ const refused = (
 const without: readonly string[] = [
   "cairn.v1.ControlService/GetHealth",
   "cairn.v1.ControlService/GetMetrics",
+  "cairn.v1.FirewallService/GetFirewall",
   "cairn.v1.GlobalService/GetGlobal",
   "cairn.v1.InterfaceService/ListLinks",
   "cairn.v1.ResourceService/ListKinds",
@@ -92,6 +93,33 @@ const rows: readonly Row[] = [
     "reason",
     "request_id",
   ),
+  bad(
+    "Nat44RuleService/ListNat44Rules",
+    { pageSize: 10_001, filter: "x".repeat(1_025) },
+    "filter",
+    "page_size",
+  ),
+  bad(
+    "Nat44RuleService/ListTranslations",
+    {
+      filter: {
+        address: "10.0.0.300",
+        source: "10.0.0.1/8",
+        destination: "x",
+        port: 65_536,
+        protocol: "ftp",
+      },
+      pageSize: 10_001,
+      pageToken: "x",
+    },
+    ...["address", "source", "destination", "port", "protocol"].map((name) => `filter.${name}`),
+    "page_size",
+    "page_token",
+  ),
+  refused("Nat44RuleService/ListTranslations", { filter: { rule: "nobody" } }, "NOT_FOUND", "NOT_FOUND"),
+  bad("Nat44RuleService/EvictTranslations", {}, "filter"),
+  bad("Nat44RuleService/EvictTranslations", { filter: { port: 80 }, all: true }, "all"),
+  bad("Nat44RuleService/EvictTranslations", { all: true, reason: "x".repeat(1_025) }, "reason"),
   bad("GlobalService/SetGlobal", {}, "spec"),
   bad(
     "GlobalService/SetGlobal",

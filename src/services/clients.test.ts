@@ -22,6 +22,10 @@ const requests: Readonly<Record<string, JsonObject>> = {
   "cairn.v1.ControlService/SetLogLevel": { level: "debug" },
   "cairn.v1.EventService/WatchEvents": {},
   "cairn.v1.EventService/ListEvents": { page_size: 5 },
+  "cairn.v1.FirewallService/GetFirewall": {},
+  "cairn.v1.Nat44RuleService/ListNat44Rules": {},
+  "cairn.v1.Nat44RuleService/ListTranslations": { filter: { source: "10.0.0.0/8", protocol: "tcp" } },
+  "cairn.v1.Nat44RuleService/EvictTranslations": { all: true, reason: "CHG-7" },
   "cairn.v1.GlobalService/GetGlobal": {},
   "cairn.v1.GlobalService/SetGlobal": { spec: { name: "edge" }, update_mask: ["name"] },
   "cairn.v1.NeighborService/AddNeighbor": {

@@ -7,11 +7,13 @@ import { ConfigService } from "../gen/cairn/v1/config_service_pb.ts";
 import { ControlService } from "../gen/cairn/v1/control_service_pb.ts";
 import { EgressRoutePolicyService } from "../gen/cairn/v1/egress_service_pb.ts";
 import { EventService } from "../gen/cairn/v1/event_service_pb.ts";
+import { FirewallService } from "../gen/cairn/v1/firewall_service_pb.ts";
 import { GlobalService } from "../gen/cairn/v1/global_service_pb.ts";
 import { InjectionService } from "../gen/cairn/v1/injection_service_pb.ts";
 import { InterfaceService } from "../gen/cairn/v1/interface_service_pb.ts";
 import { KeychainService } from "../gen/cairn/v1/keychain_service_pb.ts";
 import { MrtService } from "../gen/cairn/v1/mrt_service_pb.ts";
+import { Nat44RuleService } from "../gen/cairn/v1/nat_service_pb.ts";
 import { NeighborService } from "../gen/cairn/v1/neighbor_service_pb.ts";
 import { PeerGroupService } from "../gen/cairn/v1/peer_group_service_pb.ts";
 import { PolicyService } from "../gen/cairn/v1/policy_service_pb.ts";
@@ -29,12 +31,14 @@ import type { ServiceContext } from "./context.ts";
 import { controlService } from "./control.ts";
 import { egressService } from "./egress.ts";
 import { eventService } from "./event.ts";
+import { firewallService } from "./firewall.ts";
 import { globalService } from "./global.ts";
 import { healthService } from "./health.ts";
 import { injectionService } from "./injection.ts";
 import { interfaceService } from "./interface.ts";
 import { keychainService } from "./keychain.ts";
 import { mrtService } from "./mrt.ts";
+import { natService } from "./nat.ts";
 import { neighborService } from "./neighbor.ts";
 import { peerGroupService } from "./peer-group.ts";
 import { policyService } from "./policy.ts";
@@ -51,11 +55,13 @@ export const servedServices: readonly DescService[] = [
   ControlService,
   EgressRoutePolicyService,
   EventService,
+  FirewallService,
   GlobalService,
   InjectionService,
   InterfaceService,
   KeychainService,
   MrtService,
+  Nat44RuleService,
   NeighborService,
   PeerGroupService,
   PolicyService,
@@ -77,11 +83,13 @@ export function serviceRoutes(services: ServiceContext): (router: ConnectRouter)
       .service(ControlService, controlService(services))
       .service(EgressRoutePolicyService, egressService(services))
       .service(EventService, eventService(services))
+      .service(FirewallService, firewallService(services))
       .service(GlobalService, globalService(services))
       .service(InjectionService, injectionService(services))
       .service(InterfaceService, interfaceService(services))
       .service(KeychainService, keychainService(services))
       .service(MrtService, mrtService(services))
+      .service(Nat44RuleService, natService(services))
       .service(NeighborService, neighborService(services))
       .service(PeerGroupService, peerGroupService(services))
       .service(PolicyService, policyService(services))

@@ -9,6 +9,7 @@ import type { BfdDiscards, BfdSession } from "../gen/cairn/v1/bfd_service_pb.ts"
 import type { BmpCollectorState } from "../gen/cairn/v1/bmp_service_pb.ts";
 import type { EgressRoutePolicy, EgressTransition } from "../gen/cairn/v1/egress_service_pb.ts";
 import type { Event, EventFilter } from "../gen/cairn/v1/event_service_pb.ts";
+import type { GetFirewallResponse } from "../gen/cairn/v1/firewall_service_pb.ts";
 import type { Injected } from "../gen/cairn/v1/injection_service_pb.ts";
 import type { Link } from "../gen/cairn/v1/interface_service_pb.ts";
 import type { MrtDumpState } from "../gen/cairn/v1/mrt_service_pb.ts";
@@ -27,6 +28,7 @@ import {
   type NextHop,
 } from "../gen/cairn/v1/rib_service_pb.ts";
 import type { RouteFilter } from "../gen/cairn/v1/types_pb.ts";
+import { translationRules } from "../resources/nat44-rule/translations.ts";
 import type { RouteTable } from "../rib/route-table.ts";
 import { type Family, families, unicastFamily } from "../wire/family.ts";
 import { bfdDiscards, bfdSession } from "./bfd-view.ts";
@@ -38,7 +40,7 @@ import { explainBestPath } from "./explain.ts";
 import { explainAdvertised } from "./explain-export.ts";
 import { explainImport } from "./explain-import.ts";
 import { discardPage, type FibPage, type FibQuery, fibPage } from "./fib/fib-view.ts";
-import type { HealthSummary } from "./health/health-checks.ts";
+import { firewallMessage } from "./firewall-view.ts";
 import type { RefusedSegments } from "./inputs.ts";
 import { linkMessages, nextHopMessage } from "./kernel-messages.ts";
 import type { Mutation } from "./mutation.ts";
@@ -62,6 +64,7 @@ import {
 } from "./route-walk.ts";
 import { resumePoint, TableWatch } from "./route-watch.ts";
 import { CoreRpkiView } from "./rpki-view.ts";
+import type { TranslationRule } from "./translation-message.ts";
 import type { WatchTopic } from "./watchers.ts";
 import type {
   BestCounter,
@@ -420,10 +423,6 @@ export class CoreView implements View {
     return this.core.fib.summary();
   }
 
-  healthChecks(): Iterable<HealthSummary> {
-    return this.core.health.summaries();
-  }
-
   blackholeDiscards(
     family: Family | undefined,
     position: string,
@@ -455,6 +454,18 @@ export class CoreView implements View {
       total: all.length,
     };
   }
+  loggedPackets(): { told: number; dropped: number } {
+    return this.core.firewallLog.state();
+  }
+
+  firewall(): GetFirewallResponse {
+    return firewallMessage(this.core.resources.surroundings(), this.core.firewallLog.state());
+  }
+
+  translationRules(): TranslationRule[] {
+    return translationRules(this.core.resources.surroundings());
+  }
+
 
   nextHopCounts(): NextHopCounts | undefined {
     const { nextHops } = this.core.kernel;

@@ -29,6 +29,7 @@ import { EventLog } from "./event-log.ts";
 import { Expiry } from "./expiry.ts";
 import { fibHost } from "./fib/fib-host.ts";
 import { FibTables, fibClass } from "./fib/fib-tables.ts";
+import { FirewallLog } from "./firewall-log.ts";
 import { Groups } from "./groups.ts";
 import { HealthChecks } from "./health/health-checks.ts";
 import { healthHost } from "./health/health-host.ts";
@@ -99,6 +100,7 @@ export class Core {
   readonly fib: FibTables;
   readonly health: HealthChecks;
   readonly egress: EgressPolicies;
+  readonly firewallLog: FirewallLog;
   readonly deferral: Deferral;
   readonly refreshes: Refreshes;
   readonly mrt: MrtDumps;
@@ -416,6 +418,15 @@ export class Core {
     this.mrt.start();
     this.bmp.start();
     this.validation.start();
+    this.firewallLog = new FirewallLog({
+      dataplane,
+      effects: this.effects,
+      event: this.event,
+      nowMs: () => this.nowMs,
+      specs: (kind) => [...objects.entries(kind)].flatMap(({ name }) => durable.spec(kind, name) ?? []),
+      around: () => this.resources.surroundings(),
+      link: (index) => this.kernel.links.get(index),
+    });
     this.health.start();
     this.afterRestart(stored);
   }
@@ -423,6 +434,7 @@ export class Core {
   /** Everything that takes part in turns, in the order of its work. */
   private allParts(): Parts {
     const { injection, changes } = this;
+    this.firewallLog.start();
     const received: Part = {
       run: (micros) => this.sessions.pump(this.nowMs, micros * receivedPerMicro),
       nextMs: () => this.sessions.nextTimerMs(),
@@ -444,6 +456,7 @@ export class Core {
       this.mrt,
       this.watchers,
       this.importer,
+      this.firewallLog,
       this.dynamic,
       this.bfd,
       this.discovery,

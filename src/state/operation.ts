@@ -20,6 +20,13 @@ export type Operation =
   | { readonly op: "clear-damping"; readonly address: string; readonly prefix: string }
   /** Dumps the table of an MrtDump; answered when the file is complete. */
   | { readonly op: "mrt-dump"; readonly name: string }
+  /** Tells of translations that the shell has made the kernel forget. */
+  | {
+      readonly op: "translations-evicted";
+      readonly count: number;
+      readonly filter: Readonly<Record<string, string>>;
+      readonly principal: string;
+    }
   /** Replaces what the simulated kernel holds. */
   | { readonly op: "simulate-kernel"; readonly kernel: SimulatedKernel }
   /** Asks an RPKI cache for what is new, or with `reset` for everything. */

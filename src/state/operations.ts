@@ -13,6 +13,7 @@ export function operate(core: Core, operation: Operation): OperationOutcome {
   if (operation.op === "simulate-kernel") return simulate(core, operation.kernel);
   if (operation.op === "shutdown" || operation.op === "mrt-dump") return done;
   if (operation.op === "clear-damping") return clearDamping(core, operation);
+  if (operation.op === "translations-evicted") return evicted(core, operation);
   if (operation.op === "rpki-refresh") {
     if (core.validation.rpki.refresh(operation.name, operation.reset)) return done;
     return refused("NOT_FOUND", "name", `there is no RPKI cache ${operation.name} that is not shut down`);
@@ -67,6 +68,18 @@ function clearDamping(
   if (address !== "" && !record) return refused("NOT_FOUND", "neighbor", `there is no neighbor ${address}`);
   const { watchers } = core;
   core.damping.clear(record, (table, row) => prefix === "" || watchers.prefixText(table, row) === prefix);
+  return done;
+}
+
+function evicted(
+  core: Core,
+  { count, filter, principal }: Extract<Operation, { op: "translations-evicted" }>,
+): OperationOutcome {
+  const which = Object.entries(filter).map(([name, value]) => `${name} ${value}`);
+  const chosen = which.length === 0 ? "all" : which.join(", ");
+  const summary = `${principal} evicted ${count} translations: ${chosen}`;
+  const facts = { ...filter, count: String(count), principal };
+  core.event("cairn.nat.translations.evicted", "", 1, summary, facts);
   return done;
 }
 

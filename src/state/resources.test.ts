@@ -10,6 +10,7 @@ import {
   InterfaceType,
   IPv4StaticAddressSpecSchema,
 } from "../gen/cairn/v1/link_kinds_pb.ts";
+import { NAT44RuleSpecSchema, Nat44Type, PortProtocol } from "../gen/cairn/v1/nat_kinds_pb.ts";
 import { NeighborSpecSchema } from "../gen/cairn/v1/neighbor_service_pb.ts";
 import { DriftAction, ResourcePhaseSchema } from "../gen/cairn/v1/resource_types_pb.ts";
 import { IPv4RouteSpecSchema, RouteType } from "../gen/cairn/v1/route_kinds_pb.ts";
@@ -55,6 +56,12 @@ class Rig {
     const core = Core.create(stored, () => 0.5, this.nowMs, wallMs + this.nowMs, "memory");
     assert.ok(core.ok);
     return core.value;
+  }
+
+  /** The API listens there. */
+  listen(host: string, port: number): void {
+    this.input({ kind: "host.listeners", api: [{ host, port }] });
+    this.settle();
   }
 
   /** kill -9, and a start from the disk. */
@@ -206,9 +213,9 @@ describe("resources", () => {
   });
 
   it("do not cut the connection that they are changed over, unless that is taken back by itself", () => {
-    const far = { local: "192.0.2.2", remote: "198.51.100.7" };
-    const near = { local: "192.0.2.2", remote: "192.0.2.9" };
-    const elsewhere = { local: "127.0.0.1", remote: "127.0.0.1" };
+    const far = { local: "192.0.2.2", remote: "198.51.100.7", port: 50051 };
+    const near = { local: "192.0.2.2", remote: "192.0.2.9", port: 50051 };
+    const elsewhere = { local: "127.0.0.1", remote: "127.0.0.1", port: 50051 };
     const down = put("Interface", InterfaceSpecSchema, { name: "wan", ifname: "eth0", adminUp: false });
     const into = put("Interface", InterfaceSpecSchema, { name: "wan", ifname: "eth0", master: "br0" });
     const bridge = put("Interface", InterfaceSpecSchema, { name: "br0", type: InterfaceType.BRIDGE });
@@ -242,6 +249,32 @@ describe("resources", () => {
     rig.accepted(wan, bridge);
     rig.ask([into], { client: near });
     assert.ok(rig.outcome && !rig.outcome.ok, "a bridge takes the link's addresses out of use");
+  });
+
+  it("do not shut the API, nor forward its port, unless that is taken back by itself", () => {
+    const client = { local: "192.0.2.2", remote: "192.0.2.9", port: 50_051 };
+    const zone = put("FirewallZone", FirewallZoneSpecSchema, { name: "out", interfaces: ["wan"] });
+    const forward = put("NAT44Rule", NAT44RuleSpecSchema, {
+      ...{ name: "all", type: Nat44Type.DNAT, ingressInterface: "wan", protocol: PortProtocol.TCP },
+      ...{ ports: "1000-65535", targetAddress: "10.0.0.5" },
+    });
+    const problem = (rig: Rig): string =>
+      rig.outcome?.ok === false ? `${rig.outcome.problems[0].code} ${rig.outcome.problems[0].message}` : "";
+    const rig = new Rig();
+    rig.accepted(wan);
+    rig.ask([zone], { client });
+    assert.match(problem(rig), /^LOCK_OUT FirewallZone\/out would drop what comes by eth0 to port 50051/);
+    rig.listen("0.0.0.0", 50_051);
+    rig.ask([zone], { client });
+    assert.ok(rig.outcome?.ok, "the firewall opens itself where the API listens");
+    rig.ask([forward], { client });
+    assert.match(problem(rig), /^LOCK_OUT NAT44Rule\/all would send elsewhere/);
+    const confirm = { withinMs: 1_000, conditions: [], holdMs: 0, graceMs: 0 };
+    rig.ask([forward], { client, confirm });
+    assert.ok(rig.outcome?.ok);
+    assert.ok(rig.holds("nft", "prerouting 500.01000 NAT44Rule/all"));
+    rig.settle(2_000);
+    assert.equal(rig.holds("nft", "prerouting 500.01000 NAT44Rule/all"), undefined, "nobody confirmed it");
   });
 
   it("leave no trace when they are deleted", () => {

@@ -170,7 +170,11 @@ export class Resources {
 
   /** What a change of these objects would do to the kernel, in order. @param spec as it would be afterwards */
   preview(touched: readonly Touched[], spec: SpecLookup): PlannedOperation[] {
-    if (!this.enabled) return [];
+    return this.enabled ? this.reconciler.preview(this.instead(touched, spec)) : [];
+  }
+
+  /** What objects would ask for after these changes, where that may be something else than now. */
+  private instead(touched: readonly Touched[], spec: SpecLookup): Map<string, readonly Artifact[]> {
     const ids = new Set<string>();
     for (const { kind, name } of touched) {
       const id = objectId(kind, name);
@@ -186,14 +190,25 @@ export class Resources {
       const around = this.around(spec, (of) => namesAfter(this.host.names(of), of, touched, spec));
       instead.set(id, after ? resourceKinds.get(kind)!.derive(after, around).artifacts : []);
     }
-    return this.reconciler.preview(instead);
+    return instead;
   }
 
   /** What of these changes would cut the connection that they are asked for over. @param objects as they are now */
   lockOut(touched: readonly Touched[], objects: Specs, client: ClientPath): Problem | undefined {
     if (!this.enabled || !touched.some(({ kind }) => resourceKinds.has(kind))) return undefined;
-    const operations = this.preview(touched, afterwards(touched, objects));
-    return lockOut(operations, client, this.host.links());
+    const instead = this.instead(touched, afterwards(touched, objects));
+    return lockOut(this.reconciler.preview(instead), client, [...this.host.links()], {
+      before: this.reconciler.wanted("nft", new Map()),
+      after: this.reconciler.wanted("nft", instead),
+    });
+  }
+
+  /** What kinds may look at, as it is. */
+  surroundings(): Surroundings {
+    return this.around(
+      (...object) => this.host.specs.spec(...object),
+      (of) => this.host.names(of),
+    );
   }
 
   /** What kinds may look at, with specs and names as they are or as they would be. */
@@ -221,10 +236,7 @@ export class Resources {
       return;
     }
     const lookedAt = new Set<string>();
-    const now = this.around(
-      (...object) => this.host.specs.spec(...object),
-      (of) => this.host.names(of),
-    );
+    const now = this.surroundings();
     const derivation = resourceKinds.get(kind)!.derive(spec, noting(now, lookedAt));
     this.watch(id, before?.lookedAt, lookedAt);
     const { UNSPECIFIED } = ResourcePhase;
