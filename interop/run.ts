@@ -25,6 +25,7 @@ import { extendedNextHop } from "./extended-next-hop/suite.ts";
 import { fib } from "./fib/suite.ts";
 import { frr } from "./frr/peer.ts";
 import { gobgp } from "./gobgp/peer.ts";
+import { healthChecks, withoutCapabilities } from "./health/suite.ts";
 import { Checks } from "./lib/checks.ts";
 import type { PeerKind } from "./lib/peer.ts";
 import { programsOf, type RouterKind } from "./lib/router.ts";
@@ -138,6 +139,13 @@ const suites: readonly Suite[] = [
       { name: "objects", programs: ["ip"], run: ownsItsPart },
       { name: "no privilege", programs: ["ip", "setpriv"], run: withoutPrivilege },
       { name: "late devices", programs: ["ip"], run: waitsForDevices },
+    ],
+  },
+  {
+    name: "health",
+    scenarios: [
+      { name: "two links", programs: ["ip", "nft", "openssl"], run: healthChecks },
+      { name: "no privilege", programs: ["ip", "setpriv", "openssl"], run: withoutCapabilities },
     ],
   },
   { name: "fib", scenarios: [{ name: "two BIRDs and a client", programs: programsOf.bird, run: fib }] },
