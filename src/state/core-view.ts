@@ -41,6 +41,7 @@ import { explainAdvertised } from "./explain-export.ts";
 import { explainImport } from "./explain-import.ts";
 import { discardPage, type FibPage, type FibQuery, fibPage } from "./fib/fib-view.ts";
 import { firewallMessage } from "./firewall-view.ts";
+import type { HealthSummary } from "./health/health-checks.ts";
 import type { RefusedSegments } from "./inputs.ts";
 import { linkMessages, nextHopMessage } from "./kernel-messages.ts";
 import type { Mutation } from "./mutation.ts";
@@ -469,6 +470,10 @@ export class CoreView implements View {
 
   nextHopCounts(): NextHopCounts | undefined {
     const { nextHops } = this.core.kernel;
+  healthChecks(): Iterable<HealthSummary> {
+    return this.core.health.summaries();
+  }
+
     if (!nextHops) return undefined;
     let reachable = 0;
     for (const { way } of nextHops.all()) reachable += Number(way?.reachable ?? false);
