@@ -98,9 +98,9 @@ export class Core {
   readonly kernel: KernelWatch;
   readonly resources: Resources;
   readonly fib: FibTables;
+  readonly firewallLog: FirewallLog;
   readonly health: HealthChecks;
   readonly egress: EgressPolicies;
-  readonly firewallLog: FirewallLog;
   readonly deferral: Deferral;
   readonly refreshes: Refreshes;
   readonly mrt: MrtDumps;
@@ -411,13 +411,6 @@ export class Core {
     this.health = new HealthChecks(dataplane !== "none", healthHost(this, durable, random));
     const egress = egressHost(this, durable, this.health);
     this.egress = new EgressPolicies(ledger.get(egressClass) ?? [], dataplane !== "none", egress);
-    this.parts = this.allParts();
-    const expired = this.injection.load(stored.injected, wallMs);
-    if (expired.length > 0) this.rows.push({ table: "injected", put: [], drop: expired });
-    this.neighbors.start();
-    this.mrt.start();
-    this.bmp.start();
-    this.validation.start();
     this.firewallLog = new FirewallLog({
       dataplane,
       effects: this.effects,
@@ -427,6 +420,14 @@ export class Core {
       around: () => this.resources.surroundings(),
       link: (index) => this.kernel.links.get(index),
     });
+    this.parts = this.allParts();
+    const expired = this.injection.load(stored.injected, wallMs);
+    if (expired.length > 0) this.rows.push({ table: "injected", put: [], drop: expired });
+    this.neighbors.start();
+    this.mrt.start();
+    this.bmp.start();
+    this.validation.start();
+    this.firewallLog.start();
     this.health.start();
     this.afterRestart(stored);
   }
@@ -434,7 +435,6 @@ export class Core {
   /** Everything that takes part in turns, in the order of its work. */
   private allParts(): Parts {
     const { injection, changes } = this;
-    this.firewallLog.start();
     const received: Part = {
       run: (micros) => this.sessions.pump(this.nowMs, micros * receivedPerMicro),
       nextMs: () => this.sessions.nextTimerMs(),
@@ -449,6 +449,7 @@ export class Core {
       this.egress,
       this.resources,
       this.fib,
+      this.firewallLog,
       this.validation,
       this.groups,
       this.bmp,
@@ -456,7 +457,6 @@ export class Core {
       this.mrt,
       this.watchers,
       this.importer,
-      this.firewallLog,
       this.dynamic,
       this.bfd,
       this.discovery,
