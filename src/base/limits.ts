@@ -54,6 +54,10 @@ export const limits = {
   /** Routes in one message of a stream. */
   streamBatchRoutes: 512,
   watchersMax: 256,
+  /** Bytes of the FlowSpec rules of one family, over all neighbors (RFC 8955). */
+  flowArenaBytesMax: 1 << 28,
+  /** Rules of one family that FlowSpecFilter objects look at, the first in order. */
+  flowFilterRulesMax: 10_000,
   /** Refused routes kept of one neighbor and family without soft reconfiguration. */
   rejectedKeptMax: 1_000,
   /** BGP routes that lead on from one to the next on the way to a next hop, and those looked at to find it. */
@@ -73,10 +77,10 @@ export const limits = {
   outboundFilterToldMax: 1_000,
   /** Routes of which it is remembered that they flapped (RFC 2439), over all neighbors. */
   flapsMax: 262_144,
-  /** Bytes of an MRT file that wait for the disk: then tables wait, and updates are dropped. */
-  mrtQueueBytesMax: 1 << 23,
   /** Logged packets that become events, a second; for a while twice as many. */
   loggedPacketsPerS: 50,
+  /** Bytes of an MRT file that wait for the disk: then tables wait, and updates are dropped. */
+  mrtQueueBytesMax: 1 << 23,
   /** BMP collectors; bytes that wait for one before it is given up; changed paths noted for all (a power of two). */
   bmpCollectorsMax: 16,
   bmpQueueBytesMax: 1 << 25,

@@ -9,6 +9,7 @@ import type { BmpCollectorState } from "../gen/cairn/v1/bmp_service_pb.ts";
 import type { PlanResponse } from "../gen/cairn/v1/config_service_pb.ts";
 import type { EgressRoutePolicy, EgressTransition } from "../gen/cairn/v1/egress_service_pb.ts";
 import type { Event, EventFilter } from "../gen/cairn/v1/event_service_pb.ts";
+import type { GetFirewallResponse } from "../gen/cairn/v1/firewall_service_pb.ts";
 import type { Injected } from "../gen/cairn/v1/injection_service_pb.ts";
 import type { Link } from "../gen/cairn/v1/interface_service_pb.ts";
 import type { MrtDumpState } from "../gen/cairn/v1/mrt_service_pb.ts";
@@ -31,10 +32,11 @@ import type {
   NextHop,
   RouteEvent,
 } from "../gen/cairn/v1/rib_service_pb.ts";
-import type { Metadata, RouteFilter } from "../gen/cairn/v1/types_pb.ts";
+import type { FlowSpecRoute, Metadata, RouteFilter } from "../gen/cairn/v1/types_pb.ts";
 import type { Family } from "../wire/family.ts";
 import type { PendingState } from "./confirmation.ts";
 import type { FibPage, FibQuery } from "./fib/fib-view.ts";
+import type { FilterQuery } from "./flow-filters/filter-view.ts";
 import type { HealthSummary } from "./health/health-checks.ts";
 import type { RefusedSegments } from "./inputs.ts";
 import type { Mutation, MutationOutcome } from "./mutation.ts";
@@ -53,6 +55,7 @@ import type {
   StoredRevision,
 } from "./rows.ts";
 import type { RpkiView } from "./rpki-view.ts";
+import type { TranslationRule } from "./translation-message.ts";
 import type { WatchTopic } from "./watchers.ts";
 
 /** Routes of all FIB tables, and what was done for them since the start. */
@@ -177,6 +180,15 @@ export interface DampenedQuery {
   readonly all: boolean;
 }
 
+/** A walk over rules of FlowSpec. */
+export interface FlowWalk {
+  /** Appends up to about `max` routes of at most `rows` rules. @returns true at the end */
+  next(out: FlowSpecRoute[], max: number, rows: number): boolean;
+  /** Where to go on, once something was looked at. */
+  position(): string;
+  total(): number | undefined;
+}
+
 export interface DampenedPage {
   readonly routes: readonly DampenedRoute[];
   readonly position: string;
@@ -226,6 +238,13 @@ export interface CoreView {
     filter: RouteFilter | undefined,
     position: string,
   ): Result<RouteWalk>;
+  /** The same for rules, in the order in which packets are held against them. */
+  flowWalk(
+    table: RouteTable,
+    family: Family,
+    filter: RouteFilter | undefined,
+    position: string,
+  ): Result<FlowWalk>;
   countBest(): BestCounter;
   lookup(target: string): Result<LookupRouteResponse>;
   /** The same at an earlier moment, wall-clock milliseconds. */
@@ -233,9 +252,19 @@ export interface CoreView {
   /** Starts or goes on (with a walk's `position`) with what happened to routes. */
   routeEvents(query: RouteEventQuery, position: string): Result<RouteEvents>;
   historyState(): HistoryState;
-  explainBestPath(prefix: string): Result<ExplainBestPathResponse>;
-  explainImport(neighbor: string, prefix: string, pathId: number): Result<ExplainImportResponse>;
-  explainAdvertised(neighbor: string, prefix: string): Result<ExplainAdvertisedRouteResponse>;
+  /** With a family of rules `prefix` is a rule; so with the next two. */
+  explainBestPath(prefix: string, family?: string): Result<ExplainBestPathResponse>;
+  explainImport(
+    neighbor: string,
+    prefix: string,
+    pathId: number,
+    family?: string,
+  ): Result<ExplainImportResponse>;
+  explainAdvertised(
+    neighbor: string,
+    prefix: string,
+    family?: string,
+  ): Result<ExplainAdvertisedRouteResponse>;
   /** Counters of the named policy, or of all. */
   policyStats(name: string): Result<PolicyStats[]>;
   /** Starts to try candidates; nothing is changed. */
@@ -265,6 +294,12 @@ export interface CoreView {
   ): { nextHops: NextHop[]; position: string; total: number } | undefined;
   /** Routes of FIB tables, at most `max` of them; a page may be short while the answer's `position` names more. */
   fibRoutes(query: FibQuery, position: string, max: number): FibPage;
+  /** Rules of FlowSpecFilter objects, at most `max` of them from a place on; the answer's is empty at the end. */
+  filterRules(
+    query: FilterQuery,
+    position: string,
+    max: number,
+  ): { rules: FlowSpecFilterRule[]; position: string };
   /** Routes, by what becomes of them, and what was done; undefined without FIB tables. */
   fibCounts(): FibCounts | undefined;
   /** Health checks with what came of their probes. */
@@ -277,6 +312,12 @@ export interface CoreView {
   ): { readonly discards: BlackholeDiscard[]; readonly position: string };
   /** Counted since the start; undefined when next hops are not tracked. */
   nextHopCounts(): NextHopCounts | undefined;
+  /** Packets that rules have logged since the start: those that became events, and others. */
+  loggedPackets(): { readonly told: number; readonly dropped: number };
+  /** The firewall as a whole. */
+  firewall(): GetFirewallResponse;
+  /** What NAT rules translate, in the order in which the kernel asks them. */
+  translationRules(): TranslationRule[];
   /** Links by index; undefined where no kernel is looked at. */
   links(): Link[] | undefined;
   /**

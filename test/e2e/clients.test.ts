@@ -37,6 +37,8 @@ const rows: readonly (readonly [rpc: string, request: Json, expected: Json])[] =
   ["cairn.v1.BfdService/ListSessions", {}, { sessions: [{ neighbor: address }] }],
   ["cairn.v1.BfdService/GetSession", { neighbor: address }, { session: { neighbor: address } }],
   ["cairn.v1.InterfaceService/ListLinks", {}, {}],
+  ["cairn.v1.FirewallService/GetFirewall", {}, {}],
+  ["cairn.v1.Nat44RuleService/ListNat44Rules", {}, {}],
   ["cairn.v1.RibService/ListNextHops", {}, {}],
   ["cairn.v1.RibService/ListDampenedRoutes", {}, {}],
   ["cairn.v1.RibService/ClearDampening", {}, {}],
@@ -174,8 +176,12 @@ const rows: readonly (readonly [rpc: string, request: Json, expected: Json])[] =
   ["cairn.v1.ControlService/Shutdown", { message: "bye" }, {}],
 ];
 
-/** Needs a simulated kernel, in which next hops are looked up: test/e2e/next-hops.test.ts. */
-const elsewhere = ["cairn.v1.InterfaceService/SimulateKernel"];
+/** Need a kernel, simulated or real: test/e2e/next-hops.test.ts, interop/nat-firewall. */
+const elsewhere = [
+  "cairn.v1.InterfaceService/SimulateKernel",
+  "cairn.v1.Nat44RuleService/ListTranslations",
+  "cairn.v1.Nat44RuleService/EvictTranslations",
+];
 
 /** These go on until they are cancelled. */
 const endless = /\/Watch/;

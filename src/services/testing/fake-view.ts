@@ -12,6 +12,10 @@ import {
 } from "../../gen/cairn/v1/bfd_service_pb.ts";
 import { PlanResponseSchema } from "../../gen/cairn/v1/config_service_pb.ts";
 import type { Event, EventFilter } from "../../gen/cairn/v1/event_service_pb.ts";
+import {
+  type GetFirewallResponse,
+  GetFirewallResponseSchema,
+} from "../../gen/cairn/v1/firewall_service_pb.ts";
 import type { Injected } from "../../gen/cairn/v1/injection_service_pb.ts";
 import {
   type Neighbor,
@@ -198,6 +202,10 @@ export class FakeView implements CoreView {
     };
   }
 
+  flowWalk(): ReturnType<CoreView["flowWalk"]> {
+    return { ok: true, value: { next: () => true, position: () => "", total: () => 0 } };
+  }
+
   countBest(): ReturnType<CoreView["countBest"]> {
     return { next: () => true, counts: () => new Map() };
   }
@@ -264,6 +272,18 @@ export class FakeView implements CoreView {
 
   fibRoutes(): { routes: never[]; position: string; total: number } {
     return { routes: [], position: "", total: 0 };
+  }
+
+  loggedPackets(): { told: number; dropped: number } {
+    return { told: 0, dropped: 0 };
+  }
+
+  firewall(): GetFirewallResponse {
+    return create(GetFirewallResponseSchema, {});
+  }
+
+  translationRules(): [] {
+    return [];
   }
 
   fibCounts(): undefined {
