@@ -268,6 +268,7 @@ function configOf(role: Role, port: number): NeighborConfig {
     allowOwnAsOrigin: false,
     aigpSend: false,
     aigpReceive: false,
+    flowspecValidation: false,
     longLivedPartial: false,
     routerId,
     clusterId: routerId,

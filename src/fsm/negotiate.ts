@@ -124,7 +124,7 @@ export function localCapabilities(local: LocalSide, moment: RestartMoment = stea
   if (local.extendedMessages) capabilities.push({ kind: "extended-message" });
   if (local.role !== undefined) capabilities.push({ kind: "role", role: local.role });
   capabilities.push({ kind: "four-octet-as", asn: local.localAsn });
-  const overIp6 = local.extendedNextHop ? local.families.filter(({ afi }) => afi === 1) : [];
+  const overIp6 = local.extendedNextHop ? local.families.filter(takesIp6NextHop) : [];
   if (overIp6.length > 0) {
     const list = overIp6.map(({ afi, safi }) => ({ afi, safi, nextHopAfi: 2 }));
     capabilities.push({ kind: "extended-next-hop", families: list });
@@ -355,15 +355,20 @@ function agreeExtendedNextHop(
 ): number {
   if (!local.extendedNextHop) return 0;
   let mask = 0;
-  for (const { afi, safi, index } of local.families) {
+  for (const family of local.families) {
+    const { afi, safi, index } = family;
     const offered = capabilities.some(
       (capability) =>
         capability.kind === "extended-next-hop" &&
         capability.families.some((each) => each.afi === afi && each.safi === safi && each.nextHopAfi === 2),
     );
-    if (afi === 1 && offered) mask |= 1 << index;
+    if (takesIp6NextHop(family) && offered) mask |= 1 << index;
   }
   return mask & families;
+}
+
+function takesIp6NextHop({ afi, nlri }: Family): boolean {
+  return afi === 1 && nlri === "prefix";
 }
 
 /** RFC 4271 4.4: a third of the hold time, never more often than once per second, none when the hold time is 0. */

@@ -30,7 +30,7 @@ import { exportNotes } from "./export-notes.ts";
 import { findNextHop, type RewriteRoute, rewriteForExport, stripMed } from "./export-rewrite.ts";
 import { Installed } from "./installed-routes.ts";
 import { type NeighborColumns, NeighborFlag } from "./neighbor-columns.ts";
-import { type PrefixId, PrefixTable4 } from "./prefix-table.ts";
+import { type PrefixId, PrefixTable4, PrefixTable16 } from "./prefix-table.ts";
 import type { RouteTable } from "./route-table.ts";
 
 export class Exporter {
@@ -45,8 +45,8 @@ export class Exporter {
   isTooLarge = false;
   /** Whether policy counts what is asked of it: not where nothing is announced. */
   counting = true;
-  /** Whether attributes fit a message of the sessions that this is for. */
-  fits: (attr: AttrId) => boolean = () => true;
+  /** Whether attributes fit a message of the sessions that this is for, together with a rule of so many bytes. */
+  fits: (attr: AttrId, ruleBytes?: number) => boolean = () => true;
   private readonly table: RouteTable;
   private readonly attributes: AttributeStore;
   private readonly neighbors: NeighborColumns;
@@ -128,6 +128,7 @@ export class Exporter {
 
   /** Routes with equal attributes from one neighbor may come to something else each. */
   private get asksEach(): boolean {
+    if (this.table.rules) return true;
     const { program, perClient, outboundFilter, installed } = this.config;
     const asksPolicy = program?.usesPrefix === true;
     return asksPolicy || perClient !== 0 || outboundFilter !== undefined || installed !== undefined;
@@ -199,12 +200,20 @@ export class Exporter {
    * its prefix. 0 for none.
    */
   offer(attr: AttrId, source: number, prefix: PrefixId): AttrId {
-    const out = this.isFiltered(prefix) || this.isKept(prefix) ? 0 : this.evaluate(attr, source, prefix);
+    const given = this.isFiltered(prefix) || this.isKept(prefix) ? 0 : this.evaluate(attr, source, prefix);
+    const out = given !== 0 && this.table.rules ? this.withRule(given, prefix) : given;
     this.withheld = out === 0 ? 0 : this.withheldFrom(source, out);
     const { perClient } = this.config;
     if (perClient === 0 || this.withheld !== perClient) return out;
     this.gate = source === perClient ? ExportGate.splitHorizon : ExportGate.neighborNextHop;
     this.withheld = 0;
+    return 0;
+  }
+
+  /** The attributes, when a message holds them and the rule; that they fit alone is known. */
+  private withRule(attr: AttrId, rule: PrefixId): AttrId {
+    if (this.fits(attr, this.table.rules!.valueBytes(rule))) return attr;
+    this.gate = ExportGate.tooLarge;
     return 0;
   }
 
@@ -296,7 +305,8 @@ export class Exporter {
     const attr = paths.attr[path];
     const source = paths.neighbor[path];
     const prefix = paths.prefix[path];
-    const out = this.isFiltered(prefix) || this.isKept(prefix) ? 0 : this.compute(attr, source, prefix);
+    const given = this.isFiltered(prefix) || this.isKept(prefix) ? 0 : this.compute(attr, source, prefix);
+    const out = given !== 0 && this.table.rules ? this.withRule(given, prefix) : given;
     let { gate } = this;
     if (source === member) gate = ExportGate.splitHorizon;
     else if (out !== 0 && this.withheldFrom(source, out) === member) gate = ExportGate.neighborNextHop;
@@ -385,7 +395,10 @@ export class Exporter {
     rewriteRoute.flags = attributes.flags[attr];
     this.afterPolicy = attr;
     rewriteRoute.sourceRouterId = this.neighbors.routerId[source];
-    const nextHop = this.nextHop(policyNextHop, rewriteRoute.reflected, local, source);
+    const hasNextHop = this.table.family.nlri === "prefix";
+    const nextHop = hasNextHop
+      ? this.nextHop(policyNextHop, rewriteRoute.reflected, local, source)
+      : undefined;
     if (nextHop === "none") {
       this.gate = ExportGate.noNextHop;
       return 0;
@@ -491,12 +504,15 @@ export class Exporter {
           ? RouteType.external
           : RouteType.internal;
     if (prefixes instanceof PrefixTable4) key.w0 = prefixes.address[prefix] | 0;
-    else {
+    else if (prefixes instanceof PrefixTable16) {
       const at = prefix * 4;
       key.w0 = prefixes.words[at] | 0;
       key.w1 = prefixes.words[at + 1] | 0;
       key.w2 = prefixes.words[at + 2] | 0;
       key.w3 = prefixes.words[at + 3] | 0;
+    } else {
+      prefixes.writeAddress(prefix, this.address, 0);
+      key.setNlri(key.family, this.address, 0, key.length);
     }
   }
 }

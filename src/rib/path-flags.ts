@@ -18,6 +18,8 @@ export const RejectReason = {
   prefixLimit: 10,
   acceptedLimit: 11,
   pathLimit: 12,
+  /** A rule that unicast routes do not bear out (RFC 8955 6); looked at again when they change. */
+  flowValidation: 13,
   /** Policy accepted it, and `attr` is what policy made of it; it waits for its next hop. */
   nextHop: 14,
   /** Policy accepted it; it is suppressed until it has been quiet for a while (RFC 2439). */
@@ -40,6 +42,7 @@ export const rejectReasonText: Readonly<Record<number, string>> = {
   [RejectReason.prefixLimit]: "prefix limit",
   [RejectReason.acceptedLimit]: "prefix limit after policy",
   [RejectReason.pathLimit]: "limit of paths per prefix (add_path.receive_max)",
+  [RejectReason.flowValidation]: "unicast routes do not bear it out (RFC 8955 section 6, RFC 9117)",
   [RejectReason.damped]: "suppressed: it has flapped too often (RFC 2439)",
   [RejectReason.nextHop]: "next hop cannot be reached (RFC 4271 9.1.2)",
 };

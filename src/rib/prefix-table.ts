@@ -145,7 +145,7 @@ export abstract class PrefixTable {
   }
 
   /** Moves up to `count` of the old slots over. */
-  protected moveOver(count: number): void {
+  protected moveOver(count: number = movedPerPrefix): void {
     const old = this.oldSlots;
     if (old.length === 0) return;
     const { slots } = this;

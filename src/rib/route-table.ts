@@ -15,6 +15,7 @@ import type { NlriList } from "../wire/scratch.ts";
 import type { AttrId, AttributeStore } from "./attribute-store.ts";
 import type { BestPath } from "./best-path.ts";
 import { after, ChangeList } from "./change-list.ts";
+import { FlowTable } from "./flow-table.ts";
 import { ChangeCause, type RouteHistory } from "./history.ts";
 import { Multipath, type MultipathConfig } from "./multipath.ts";
 import type { NeighborColumns } from "./neighbor-columns.ts";
@@ -32,7 +33,9 @@ const vacant = 2;
 
 export class RouteTable {
   readonly family: Family;
-  readonly prefixes: PrefixTable4 | PrefixTable16;
+  readonly prefixes: PrefixTable4 | PrefixTable16 | FlowTable;
+  /** The same where they are rules; undefined for prefixes. */
+  readonly rules: FlowTable | undefined;
   readonly paths = new PathColumns();
   readonly changes = new ChangeList();
   private readonly attributes: AttributeStore;
@@ -96,7 +99,8 @@ export class RouteTable {
   ) {
     this.family = family;
     this.nextHopPaths = nextHops && new NextHopPaths(nextHops);
-    this.prefixes = family.addressBytes === 4 ? new PrefixTable4() : new PrefixTable16();
+    this.prefixes = rowsFor(family);
+    this.rules = this.prefixes instanceof FlowTable ? this.prefixes : undefined;
     this.attributes = attributes;
     this.best = best;
     this.neighbors = neighbors;
@@ -156,7 +160,10 @@ export class RouteTable {
     return (this.epoch[this.paths.neighbor[path]] - this.paths.epochOf(path)) & (epochs - 1);
   }
 
-  /** Row of a prefix, made when it is new. Bits beyond `length` are ignored. */
+  /**
+   * Row of a prefix, made when it is new. Bits beyond `length` are ignored. Of a rule `length` is its bytes, and the row
+   * is 0 when there is no room for it.
+   */
   prefix(bytes: Uint8Array, at: number, length: number): PrefixId {
     const id = this.prefixes.intern(bytes, at, length);
     if (this.prefixes.capacity !== this.capacity) this.grow();
@@ -750,4 +757,9 @@ export class RouteTable {
       (this.journal?.memoryBytes() ?? 0)
     );
   }
+}
+
+function rowsFor(family: Family): PrefixTable4 | PrefixTable16 | FlowTable {
+  if (family.nlri === "flow") return new FlowTable(family);
+  return family.addressBytes === 4 ? new PrefixTable4() : new PrefixTable16();
 }

@@ -87,7 +87,7 @@ export abstract class UpdateGroup<Follower extends Place = Place> {
     this.batch = batch;
     this.writer = writer;
     this.host = host;
-    exporter.fits = (attr) => writer.fits(attr);
+    exporter.fits = (attr, ruleBytes) => writer.fits(attr, ruleBytes);
     this.front = { marker: table.addMarker(), members: [], fresh: true };
     table.changes.markHead(this.front.marker);
   }

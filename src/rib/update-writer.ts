@@ -5,7 +5,7 @@ import { ipv4Unicast } from "../wire/family.ts";
 import { AttributeBlock } from "../wire/scratch.ts";
 import type { EncodeContext, UpdateEncoder } from "../wire/update-encode.ts";
 import type { AttrId, AttributeStore } from "./attribute-store.ts";
-import { PrefixTable4 } from "./prefix-table.ts";
+import { PrefixTable4, PrefixTable16 } from "./prefix-table.ts";
 import type { RouteTable } from "./route-table.ts";
 
 export class UpdateWriter {
@@ -53,12 +53,16 @@ export class UpdateWriter {
       : encoder.beginUpdateMp(this.table.family, block.bytes, block.start, block.end);
   }
 
-  /** True when the attributes fit a message. Not between `reset` and `take`: it writes where they do. */
-  fits(attr: AttrId): boolean {
+  /**
+   * True when the attributes fit a message, together with a rule of so many bytes. Not between `reset` and `take`: it
+   * writes where they do.
+   */
+  fits(attr: AttrId, ruleBytes = 0): boolean {
     // Two-octet sessions have AS_PATH a second time, half as large; the header and the next hop come on top.
-    if (this.attributes.sizeOf(attr) * 2 + 128 <= this.context.maxMessageBytes) return true;
+    if (this.attributes.sizeOf(attr) * 2 + 128 + ruleBytes <= this.context.maxMessageBytes) return true;
     this.reset();
-    return this.beginReach(attr);
+    // Before a rule stand its length, and a path identifier.
+    return this.beginReach(attr) && (ruleBytes === 0 || ruleBytes + 6 <= this.encoder.left);
   }
 
   beginWithdraw(): void {
@@ -71,11 +75,11 @@ export class UpdateWriter {
     const { prefixes } = this.table;
     const length = prefixes.length[prefix];
     if (prefixes instanceof PrefixTable4) this.encoder.prefix4(prefixes.address[prefix], length, pathId);
-    else {
+    else if (prefixes instanceof PrefixTable16) {
       const { words } = prefixes;
       const at = prefix * 4;
       this.encoder.prefixWords(words[at], words[at + 1], words[at + 2], words[at + 3], length, pathId);
-    }
+    } else this.encoder.flow(prefixes.value(prefix), pathId);
   }
 
   end(): void {

@@ -12,6 +12,7 @@ import {
 import { checkInjectedPath } from "../state/injection-parse.ts";
 import type { MutationOp } from "../state/mutation.ts";
 import type { ServiceContext } from "./context.ts";
+import { flowSpecInjection } from "./flowspec.ts";
 import { changeSet, mutate } from "./mutations.ts";
 import { Pacer } from "./pacer.ts";
 import { readPage } from "./paging.ts";
@@ -39,6 +40,8 @@ export function injectionService(services: ServiceContext): ServiceImpl<typeof I
       }
       return changeSet(outcome);
     },
+
+    ...flowSpecInjection(services),
 
     async injectPaths(requests, context) {
       let added = 0;

@@ -20,8 +20,10 @@ import {
   StreamBestRoutesResponseSchema,
   StreamReceivedRoutesResponseSchema,
 } from "../gen/cairn/v1/rib_service_pb.ts";
+import { parseRouteName, shownName } from "../state/route-name.ts";
 import type { RouteTable } from "../state/view.ts";
 import type { ServiceContext } from "./context.ts";
+import { flowSpecLists } from "./flowspec.ts";
 import { operate } from "./mutations.ts";
 import { readPage } from "./paging.ts";
 import { unwrap } from "./problems.ts";
@@ -46,6 +48,7 @@ export function ribService(services: ServiceContext): ServiceImpl<typeof RibServ
           prePolicy: request.prePolicy,
         }),
       ),
+    ...flowSpecLists(services),
     listNextHops(request) {
       const { page, address } = checked((check) => ({
         page: readPage(check, ListNextHopsRequestSchema, request),
@@ -138,21 +141,23 @@ export function ribService(services: ServiceContext): ServiceImpl<typeof RibServ
       return atMs === undefined ? unwrap(view.lookup(target)) : lookupAt(services, target, atMs);
     },
     listRouteEvents: (request) => listRouteEvents(services, request),
-    explainBestPath: (request) =>
-      unwrap(view.explainBestPath(checked((check) => check.prefix("prefix", request.prefix)))),
+    explainBestPath: (request) => {
+      const [prefix, family] = checked((check) => named(check, request));
+      return unwrap(view.explainBestPath(prefix, family));
+    },
     explainImport: (request) => {
-      const [neighbor, prefix] = checked((check) => [
+      const [neighbor, prefix, family] = checked((check) => [
         check.neighbor("neighbor", request.neighbor),
-        check.prefix("prefix", request.prefix),
+        ...named(check, request),
       ]);
-      return unwrap(view.explainImport(neighbor, prefix, request.pathId));
+      return unwrap(view.explainImport(neighbor, prefix, request.pathId, family));
     },
     explainAdvertisedRoute: (request) => {
-      const [neighbor, prefix] = checked((check) => [
+      const [neighbor, prefix, family] = checked((check) => [
         check.neighbor("neighbor", request.neighbor),
-        check.prefix("prefix", request.prefix),
+        ...named(check, request),
       ]);
-      return unwrap(view.explainAdvertised(neighbor, prefix));
+      return unwrap(view.explainAdvertised(neighbor, prefix, family));
     },
     watchRoutes: (request, context) => watchRoutes(services, request, context),
     listDampenedRoutes: (request) => {
@@ -197,4 +202,15 @@ function bestTable(
     if (isSet) check.add({ code: "INVALID", path, message, fix: "leave one of the two out" });
   }
   return { table: "past", atMs };
+}
+
+/** A prefix or a rule in canonical form, and its family where it is named. */
+function named(
+  check: RequestCheck,
+  { prefix, family }: { readonly prefix: string; readonly family: string },
+): [name: string, family: string] {
+  if (check.family("family", family)?.nlri !== "flow") return [check.prefix("prefix", prefix), family];
+  const read = parseRouteName(check.required("prefix", prefix), family, "prefix");
+  if (!read.ok) check.addAll(read.problems);
+  return [read.ok ? shownName(read.value) : prefix, family];
 }

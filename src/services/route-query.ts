@@ -35,7 +35,7 @@ export function checkQuery(
     check.add({ code: "INVALID", path: "filter.longer", message, fix: "set filter.prefix too" });
   }
   const ofPrefix = check.problems.length === before ? check.familyOfPrefix(filter?.prefix ?? "") : undefined;
-  if (named && ofPrefix && named !== ofPrefix) {
+  if (named && ofPrefix && named.addressBytes !== ofPrefix.addressBytes) {
     const message = `is a prefix of ${ofPrefix.name}, not of ${named.name}`;
     check.add({ code: "INVALID", path: "filter.prefix", message, value: filter?.prefix });
   }

@@ -24,6 +24,7 @@ import { storedOf } from "./objects-read.ts";
 import { microsPerStep } from "./part.ts";
 import type { Preparation } from "./preparation.ts";
 import { digestOf, outcomeJson, RequestLog } from "./request-log.ts";
+import { storedName } from "./route-name.ts";
 import type { StoredAudit, StoredEvent, StoredPending, StoredState, StoredUndo, StoreRow } from "./rows.ts";
 
 /** What becomes of the pending change when this one is durable. */
@@ -533,9 +534,10 @@ export class Changes {
   }
 
   private outcome(prepared: Prepared, plan: InjectionPlan, hash: string): MutationOutcome {
-    const receipts = plan.puts.map(({ path, message, present }) =>
-      this.host.receipt(message.prefix, path.pathId, !present),
-    );
+    const receipts = plan.puts.map(({ path, message, present }) => {
+      const name = "prefix" in message ? message.prefix : storedName({ ...path, bytes: path.address });
+      return this.host.receipt(name, path.pathId, !present);
+    });
     return {
       ok: true,
       generation: prepared.generation,

@@ -41,6 +41,7 @@ import { explainAdvertised } from "./explain-export.ts";
 import { explainImport } from "./explain-import.ts";
 import { discardPage, type FibPage, type FibQuery, fibPage } from "./fib/fib-view.ts";
 import { firewallMessage } from "./firewall-view.ts";
+import { isFlowPosition, OrderedFlowWalk } from "./flowspec/flow-walk.ts";
 import type { HealthSummary } from "./health/health-checks.ts";
 import type { RefusedSegments } from "./inputs.ts";
 import { linkMessages, nextHopMessage } from "./kernel-messages.ts";
@@ -60,6 +61,7 @@ import {
   BestCount,
   BestWalk,
   ReceivedWalk,
+  RowWalk,
   type WalkScope,
   WithheldWalk,
 } from "./route-walk.ts";
@@ -72,6 +74,7 @@ import type {
   DampenedPage,
   DampenedQuery,
   FibCounts,
+  FlowWalk,
   Health,
   HistoryState,
   NextHopCounts,
@@ -173,6 +176,32 @@ export class CoreView implements View {
   }
 
   walk(table: Table, family: Family, filter: RouteFilter | undefined, position: string): Result<RouteWalk> {
+    const isPosition = position === "" || /^[1-9][0-9]{0,9}$/.test(position);
+    return this.startWalk(table, family, filter, position, isPosition);
+  }
+
+  flowWalk(
+    table: Table,
+    family: Family,
+    filter: RouteFilter | undefined,
+    position: string,
+  ): Result<FlowWalk> {
+    const isPosition = position === "" || isFlowPosition(position);
+    const walk = this.startWalk(table, family, filter, "", isPosition);
+    if (!walk.ok) return walk;
+    assert(walk.value instanceof RowWalk);
+    const { rules } = this.core.routing.table(family);
+    assert(rules, "a family of rules");
+    return { ok: true, value: new OrderedFlowWalk(rules, walk.value, position) };
+  }
+
+  private startWalk(
+    table: Table,
+    family: Family,
+    filter: RouteFilter | undefined,
+    position: string,
+    isPosition: boolean,
+  ): Result<RouteWalk> {
     const { routing } = this.core;
     const prepared = prepareFilter(routing, family, filter);
     const problems: Problem[] = prepared.ok ? [] : [...prepared.problems];
@@ -188,7 +217,7 @@ export class CoreView implements View {
         });
       }
     }
-    if (position !== "" && !/^[1-9][0-9]{0,9}$/.test(position)) {
+    if (!isPosition) {
       problems.push({ code: "INVALID", path: "page_token", message: "not a token of this list" });
     }
     if (problems.length > 0 || !prepared.ok) return { ok: false, problems };
@@ -280,23 +309,29 @@ export class CoreView implements View {
     return { limit, count, total: next - 1, bytes: history.memoryBytes(), reachesBackToMs };
   }
 
-  explainBestPath(prefix: string): Result<ExplainBestPathResponse> {
+  explainBestPath(prefix: string, family = ""): Result<ExplainBestPathResponse> {
     const nowS = Math.floor(this.core.wallMs / 1000);
     return explainBestPath(
       this.core.routing,
       prefix,
       nowS,
       (table, path) => this.reasonOf(table, path),
-      (table, path) => this.rpki.explain(table, path),
+      (table, path) => (table.rules ? undefined : this.rpki.explain(table, path)),
+      family,
     );
   }
 
-  explainImport(neighbor: string, prefix: string, pathId: number): Result<ExplainImportResponse> {
-    return explainImport(this.core, neighbor, prefix, pathId);
+  explainImport(
+    neighbor: string,
+    prefix: string,
+    pathId: number,
+    family = "",
+  ): Result<ExplainImportResponse> {
+    return explainImport(this.core, neighbor, prefix, pathId, family);
   }
 
-  explainAdvertised(neighbor: string, prefix: string): Result<ExplainAdvertisedRouteResponse> {
-    return explainAdvertised(this.core, neighbor, prefix);
+  explainAdvertised(neighbor: string, prefix: string, family = ""): Result<ExplainAdvertisedRouteResponse> {
+    return explainAdvertised(this.core, neighbor, prefix, family);
   }
 
   policyStats(name: string): Result<PolicyStats[]> {

@@ -30,6 +30,7 @@ import { Expiry } from "./expiry.ts";
 import { fibHost } from "./fib/fib-host.ts";
 import { FibTables, fibClass } from "./fib/fib-tables.ts";
 import { FirewallLog } from "./firewall-log.ts";
+import { FlowValidation } from "./flowspec/flow-validation.ts";
 import { Groups } from "./groups.ts";
 import { HealthChecks } from "./health/health-checks.ts";
 import { healthHost } from "./health/health-host.ts";
@@ -95,6 +96,7 @@ export class Core {
   readonly events: EventLog;
   readonly watchers: Watchers;
   readonly importer: Importer;
+  readonly flows: FlowValidation;
   readonly kernel: KernelWatch;
   readonly resources: Resources;
   readonly fib: FibTables;
@@ -209,6 +211,10 @@ export class Core {
       prefixText: (table, prefix) => this.watchers.prefixText(table, prefix),
       event: this.event,
     });
+    this.flows = new FlowValidation(this.routing, {
+      neighbor: (id) => this.neighbors.find(id),
+      reimport: (record, table, path) => this.importer.settle(record, table, path),
+    });
     this.importer = new Importer(this.routing, {
       nowS: () => Math.floor(this.wallMs / 1000),
       requirePolicy: () => this.neighbors.requirePolicy,
@@ -224,6 +230,7 @@ export class Core {
           text,
         });
       },
+      flows: this.flows,
       damping: this.damping,
       endOfRib: (record, family) => {
         record.endOfRibReceived[family.index] = true;
@@ -451,6 +458,7 @@ export class Core {
       this.fib,
       this.firewallLog,
       this.validation,
+      this.flows,
       this.groups,
       this.bmp,
       this.jobs,

@@ -1,6 +1,5 @@
 /** What a neighbor is told of a prefix, or why it is told nothing. Told by the code that decides (rib/exporter.ts). */
 import { create } from "@bufbuild/protobuf";
-import { type Prefix, parsePrefix } from "../base/ip.ts";
 import type { Result } from "../base/problem.ts";
 import {
   type ExplainAdvertisedRouteResponse,
@@ -12,12 +11,12 @@ import type { Explanation } from "../policy/explain.ts";
 import { type ChosenPath, exportGateText, type PathStory, pathReason } from "../rib/export-gates.ts";
 import type { RouteTable } from "../rib/route-table.ts";
 import type { UpdateGroup } from "../rib/update-group.ts";
-import { unicastFamily } from "../wire/family.ts";
 import type { Core } from "./core.ts";
 import { gateMessage, statementMessages } from "./explain-policy.ts";
 import { noPath, sessionGates } from "./explain-session.ts";
 import type { NeighborRecord } from "./neighbor-record.ts";
 import { routeMessage } from "./route-batch.ts";
+import { parseRouteName, type RouteName } from "./route-name.ts";
 
 /** Refused paths that are named when there is no other. */
 const refusalsMax = 3;
@@ -29,17 +28,17 @@ export function explainAdvertised(
   core: Core,
   neighbor: string,
   prefix: string,
+  family = "",
 ): Result<ExplainAdvertisedRouteResponse> {
   const record = core.neighbors.named(neighbor);
   if (!record) {
     const message = `there is no neighbor ${neighbor}`;
     return { ok: false, problems: [{ code: "NOT_FOUND", path: "neighbor", message }] };
   }
-  const parsed = parsePrefix(prefix);
-  if (typeof parsed === "string") {
-    return { ok: false, problems: [{ code: "INVALID", path: "prefix", message: parsed, value: prefix }] };
-  }
-  const table = core.routing.table(unicastFamily(parsed.bytes.length));
+  const name = parseRouteName(prefix, family, "prefix");
+  if (!name.ok) return name;
+  const { value: parsed } = name;
+  const table = core.routing.table(parsed.family);
   const response = create(ExplainAdvertisedRouteResponseSchema, { neighbor, prefix });
   new Telling(core, record, table, parsed, response).tell();
   return { ok: true, value: response };
@@ -49,7 +48,7 @@ class Telling {
   private readonly core: Core;
   private readonly record: NeighborRecord;
   private readonly table: RouteTable;
-  private readonly parsed: Prefix;
+  private readonly parsed: RouteName;
   private readonly row: number;
   private readonly response: ExplainAdvertisedRouteResponse;
   private readonly nowS: number;
@@ -58,7 +57,7 @@ class Telling {
     core: Core,
     record: NeighborRecord,
     table: RouteTable,
-    parsed: Prefix,
+    parsed: RouteName,
     response: ExplainAdvertisedRouteResponse,
   ) {
     this.core = core;

@@ -1,6 +1,5 @@
 /** What became of a route that a neighbor sent, or why there is none. Told by the code that decides (importer.ts). */
 import { create } from "@bufbuild/protobuf";
-import { parsePrefix } from "../base/ip.ts";
 import { limits } from "../base/limits.ts";
 import type { Result } from "../base/problem.ts";
 import {
@@ -10,7 +9,6 @@ import {
 } from "../gen/cairn/v1/rib_service_pb.ts";
 import { RejectReason, rejectReasonText } from "../rib/path-flags.ts";
 import type { RouteTable } from "../rib/route-table.ts";
-import { unicastFamily } from "../wire/family.ts";
 import type { Core } from "./core.ts";
 import { gateMessage, statementMessages } from "./explain-policy.ts";
 import { sessionGates } from "./explain-session.ts";
@@ -18,6 +16,7 @@ import type { ImportStory } from "./import-story.ts";
 import type { NeighborRecord } from "./neighbor-record.ts";
 import { keepsRejected } from "./rejected.ts";
 import { routeMessage } from "./route-batch.ts";
+import { parseRouteName } from "./route-name.ts";
 import { validationOf } from "./rpki-view.ts";
 
 /** @param importer explains a path: checks, then policy */
@@ -26,18 +25,18 @@ export function explainImport(
   neighbor: string,
   prefix: string,
   pathId: number,
+  of = "",
 ): Result<ExplainImportResponse> {
   const record = core.neighbors.named(neighbor);
   if (!record) {
     const message = `there is no neighbor ${neighbor}`;
     return { ok: false, problems: [{ code: "NOT_FOUND", path: "neighbor", message }] };
   }
-  const parsed = parsePrefix(prefix);
-  if (typeof parsed === "string") {
-    return { ok: false, problems: [{ code: "INVALID", path: "prefix", message: parsed, value: prefix }] };
-  }
+  const name = parseRouteName(prefix, of, "prefix");
+  if (!name.ok) return name;
+  const { value: parsed } = name;
   const { routing } = core;
-  const table = routing.table(unicastFamily(parsed.bytes.length));
+  const table = routing.table(parsed.family);
   const { family, paths } = table;
   const row = table.prefixes.find(parsed.bytes, 0, parsed.length);
   const path = row === 0 ? 0 : table.find(record.id, row, pathId);
@@ -55,7 +54,7 @@ export function explainImport(
   }
   const nowS = Math.floor(core.wallMs / 1000);
   response.route = routeMessage(routing, table, path, paths.received[path], nowS);
-  response.validation = validationOf(core, table, path);
+  if (!table.rules) response.validation = validationOf(core, table, path);
   const story = core.importer.explain(record, table, path);
   for (const { name, passes, reason, passed } of story.gates) {
     const text = name === "policy" ? policyText(story) : passed ? passes : refusal(story, reason);
@@ -94,10 +93,14 @@ function notReceived(record: NeighborRecord, table: RouteTable, row: number, pat
   return `the neighbor has not announced it${id}${others}${dropped}`;
 }
 
-/** A next hop is told of in more detail than by the check's text. */
+/** What is looked at again is told of in more detail than by the check's text. */
 function refusal({ decidedBy }: ImportStory, reason: RejectReason): string {
-  const isTold = reason === RejectReason.nextHop || reason === RejectReason.damped;
-  return isTold ? decidedBy : rejectReasonText[reason];
+  const told: readonly RejectReason[] = [
+    RejectReason.nextHop,
+    RejectReason.damped,
+    RejectReason.flowValidation,
+  ];
+  return told.includes(reason) ? decidedBy : rejectReasonText[reason];
 }
 
 function policyText({ policy }: ImportStory): string {

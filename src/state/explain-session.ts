@@ -1,5 +1,4 @@
 /** The first questions of every explanation: is there a session, does it carry the family, is there such a prefix. */
-import type { Prefix } from "../base/ip.ts";
 import { states } from "../fsm/session.ts";
 import type { ExplainedGate } from "../gen/cairn/v1/rib_service_pb.ts";
 import type { RouteTable } from "../rib/route-table.ts";
@@ -8,6 +7,7 @@ import type { Core } from "./core.ts";
 import { gateMessage } from "./explain-policy.ts";
 import type { NeighborRecord } from "./neighbor-record.ts";
 import { prefixText } from "./route-message.ts";
+import type { RouteName } from "./route-name.ts";
 
 /** Up to the one that stops all routes of the family between us and the neighbor. */
 export function sessionGates(core: Core, record: NeighborRecord, family: Family): ExplainedGate[] {
@@ -35,8 +35,9 @@ function noSession(core: Core, record: NeighborRecord): string {
   return `there is no session (${states[sessionState - 1]})${why ? `: ${why}` : ""}`;
 }
 
-/** Why there is no path to a prefix, with the one that covers it. */
-export function noPath(table: RouteTable, { bytes, length }: Prefix): string {
+/** Why there is no path to a prefix, with the one that covers it; or none with a rule. */
+export function noPath(table: RouteTable, { bytes, length }: RouteName): string {
+  if (table.rules) return "there is no path with this rule at all";
   const covering = table.prefixes.longestMatch(bytes, length, (row) => table.bestOf(row) !== 0);
   const more =
     covering === 0 ? ", and none that covers it" : `; ${prefixText(table.prefixes, covering)} covers it`;

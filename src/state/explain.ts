@@ -1,6 +1,5 @@
 /** Why a path is best: all candidates, each step, which step decided. Runs the very steps that chose. */
 import { create } from "@bufbuild/protobuf";
-import { parsePrefix } from "../base/ip.ts";
 import { limits } from "../base/limits.ts";
 import type { Result } from "../base/problem.ts";
 import {
@@ -12,10 +11,10 @@ import {
   type RouteValidation,
 } from "../gen/cairn/v1/rib_service_pb.ts";
 import type { RouteTable } from "../rib/route-table.ts";
-import { unicastFamily } from "../wire/family.ts";
 import { noPath } from "./explain-session.ts";
 import { multipathText } from "./multipath-message.ts";
 import { routeMessage } from "./route-batch.ts";
+import { parseRouteName } from "./route-name.ts";
 import type { Routing } from "./routing.ts";
 
 /** @param reasonOf text of why a path is rejected; @param validationOf what RPKI says of a path */
@@ -25,12 +24,12 @@ export function explainBestPath(
   nowS: number,
   reasonOf: (table: RouteTable, path: number) => string,
   validationOf: (table: RouteTable, path: number) => RouteValidation | undefined,
+  family = "",
 ): Result<ExplainBestPathResponse> {
-  const parsed = parsePrefix(prefix);
-  if (typeof parsed === "string") {
-    return { ok: false, problems: [{ code: "INVALID", path: "prefix", message: parsed, value: prefix }] };
-  }
-  const table = routing.table(unicastFamily(parsed.bytes.length));
+  const name = parseRouteName(prefix, family, "prefix");
+  if (!name.ok) return name;
+  const { value: parsed } = name;
+  const table = routing.table(parsed.family);
   const row = table.prefixes.find(parsed.bytes, 0, parsed.length);
   if (row === 0 || table.head[row] === 0) {
     return {

@@ -242,7 +242,7 @@ export class Groups {
       onLinkBits: config.external && config.ttl === 1 ? (self?.onLinkBits ?? 0) : 0,
       program: policies.bindExport(record, self?.bytes.subarray(0, 16)),
       acceptWithoutPolicy: !config.external || !requirePolicy,
-      defaultOriginate: config.defaultOriginate,
+      defaultOriginate: config.defaultOriginate && family.nlri === "prefix",
       installed: config.suppressFibPending && family.safi === 1 ? this.installed : undefined,
     };
   }

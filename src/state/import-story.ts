@@ -13,6 +13,11 @@ export const gatesInOrder: readonly ImportGate[] = [
     reason: RejectReason.pathLimit,
   },
   ...importChecks.map(({ name, passes, reason }) => ({ name, passes, reason })),
+  {
+    name: "flow-validation",
+    passes: "unicast routes bear it out, or are not asked (flowspec_validation)",
+    reason: RejectReason.flowValidation,
+  },
   { name: "policy", passes: "policy accepts it", reason: RejectReason.policy },
   {
     name: "damping",

@@ -7,7 +7,7 @@ import { limits } from "../base/limits.ts";
 import { GlobalSpecSchema } from "../gen/cairn/v1/global_service_pb.ts";
 import { NeighborSpecSchema } from "../gen/cairn/v1/neighbor_service_pb.ts";
 import { NeighborFlag } from "../rib/neighbor-columns.ts";
-import { rejectReasonText } from "../rib/path-flags.ts";
+import { RejectReason, rejectReasonText } from "../rib/path-flags.ts";
 import { sequence } from "../rib/rib-fixture.ts";
 import { ipv4Unicast } from "../wire/family.ts";
 import { emptyAttributes, type PathAttributes } from "../wire/path-attributes.ts";
@@ -63,6 +63,7 @@ class Scene {
       prefixRoom: () => {},
       malformed: (_record, text) => assert.fail(text),
       endOfRib: () => {},
+      flows: { verdict: () => RejectReason.none, describe: () => "" },
       damping: noDamping,
     });
   }

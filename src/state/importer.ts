@@ -6,7 +6,7 @@ import { formatIp, parseIp } from "../base/ip.ts";
 import { isLinkLocalAddress } from "../base/peer-address.ts";
 import { explainChain, rejectReason } from "../policy/explain.ts";
 import type { Program } from "../policy/program.ts";
-import { RouteKey, RouteType } from "../policy/route-key.ts";
+import { AspaState, RouteKey, RouteType, RpkiState } from "../policy/route-key.ts";
 import type { AttrId } from "../rib/attribute-store.ts";
 import { findNextHop } from "../rib/export-rewrite.ts";
 import { ChangeCause } from "../rib/history.ts";
@@ -17,10 +17,13 @@ import { AttributeFlag } from "../wire/attribute-flags.ts";
 import { decodeBlock } from "../wire/block.ts";
 import { WellKnownCommunity } from "../wire/community-text.ts";
 import { type Family, families } from "../wire/family.ts";
+import { destinationOf } from "../wire/flowspec/nlri.ts";
+import { noData } from "../wire/message.ts";
 import { AttributeBlock, type NlriList, UpdateScratch } from "../wire/scratch.ts";
 import { decodeUpdate } from "../wire/update-decode.ts";
 import { Verdict } from "../wire/verdict.ts";
 import type { Damping } from "./damping.ts";
+import type { FlowValidation } from "./flowspec/flow-validation.ts";
 import { neighborFlags } from "./groups.ts";
 import { type CheckSubject, importChecks } from "./import-checks.ts";
 import { describeDue, ImportFinish } from "./import-finish.ts";
@@ -47,6 +50,8 @@ export interface ImportHost {
   /** A malformed UPDATE was handled without a reset. */
   malformed(record: NeighborRecord, text: string, verdict: Verdict): void;
   endOfRib(record: NeighborRecord, family: Family): void;
+  /** Which rules may be used. */
+  readonly flows: Pick<FlowValidation, "verdict" | "describe">;
   /** Which routes flap. */
   readonly damping: Pick<Damping, "withdrawn" | "changed" | "suppresses" | "describe">;
 }
@@ -72,6 +77,8 @@ export class Importer {
     },
   };
   private readonly address = new Uint8Array(16);
+  /** A rule found no room (`limits.flowArenaBytesMax`). */
+  private isFull = false;
   /** Why the last `decide` refused a path. */
   reason: RejectReason = RejectReason.none;
 
@@ -105,16 +112,21 @@ export class Importer {
     }
     const withdraw = scratch.verdict >= Verdict.treatAsWithdraw;
     if (scratch.withdrawn.count > 0) this.withdraw(record, bytes, scratch.withdrawn);
-    if (scratch.mpWithdrawn.count > 0) this.withdraw(record, bytes, scratch.mpWithdrawn);
+    if (scratch.mpWithdrawn.count > 0)
+      this.withdraw(record, nlriOf(scratch.mpWithdrawn, bytes), scratch.mpWithdrawn);
     if (scratch.reach.count > 0) {
       if (withdraw) this.withdraw(record, bytes, scratch.reach);
       else this.announce(record, bytes, scratch.reach, scratch.block);
     }
     if (scratch.mpReach.count > 0) {
-      if (withdraw) this.withdraw(record, bytes, scratch.mpReach);
-      else this.announce(record, bytes, scratch.mpReach, scratch.mpBlock);
+      const nlri = nlriOf(scratch.mpReach, bytes);
+      if (withdraw) this.withdraw(record, nlri, scratch.mpReach);
+      else this.announce(record, nlri, scratch.mpReach, scratch.mpBlock);
     }
-    return undefined;
+    if (!this.isFull) return undefined;
+    // A rule that is left out would be one that the neighbor believes to be in force: Cease, Out of Resources.
+    this.isFull = false;
+    return { code: 6, subcode: 8, data: noData };
   }
 
   private faulty(record: NeighborRecord): UpdateResult | undefined {
@@ -134,7 +146,7 @@ export class Importer {
   private withdraw(record: NeighborRecord, bytes: Uint8Array, list: NlriList): void {
     const table = this.routing.table(list.family);
     const { at, length, pathId } = list;
-    const isDamped = record.config.damping !== undefined;
+    const isDamped = record.config.damping !== undefined && !table.rules;
     for (let i = 0; i < list.count; i++) {
       const prefix = table.prefixes.find(bytes, at[i], length[i]);
       if (prefix === 0) continue;
@@ -165,8 +177,8 @@ export class Importer {
     let reason = this.check(record, received, block);
     const program = record.importProgram;
     const nowS = this.host.nowS();
-    if (reason === RejectReason.none && program?.usesPrefix) {
-      this.announceEach(record, table, bytes, list, received, program, nowS);
+    if (table.rules || (reason === RejectReason.none && program?.usesPrefix)) {
+      this.announceEach(record, table, bytes, list, received, program, reason, nowS);
     } else {
       let attr = 0;
       if (reason === RejectReason.none) {
@@ -207,6 +219,11 @@ export class Importer {
   private validate(record: NeighborRecord, { chain }: Program, received: AttrId): void {
     const { validator } = this.routing;
     if (!validator) return;
+    if (this.key.family.nlri === "flow") {
+      this.key.rpki = RpkiState.notFound;
+      this.key.aspa = AspaState.unknown;
+      return;
+    }
     if (chain.readsRpki) this.key.rpki = validator.origin(this.key, received);
     if (chain.readsAspa) this.key.aspa = validator.path(received, record.id);
   }
@@ -222,7 +239,7 @@ export class Importer {
     nowS: number,
   ): void {
     const refused = reason !== RejectReason.none;
-    const standing = refused ? reason : this.nextHopVerdict(record, attr);
+    const standing = refused ? reason : this.nextHopVerdict(record, attr, table);
     let added = false;
     if (isJudged(record, table.family)) {
       for (let i = 0; i < list.count; i++)
@@ -275,7 +292,7 @@ export class Importer {
     const known = table.prefixes.find(bytes, at[i], length[i]);
     const path = known === 0 ? 0 : table.find(record.id, known, pathId[i]);
     const was = path === 0 ? undefined : reasonOf(table, path);
-    if (config.damping && path !== 0 && table.paths.received[path] !== received)
+    if (config.damping && !table.rules && path !== 0 && table.paths.received[path] !== received)
       damping.changed(record, table, path);
     const isSuppressed = known !== 0 && damping.suppresses(record, table, known, pathId[i]);
     let now = reason === RejectReason.none && isSuppressed ? RejectReason.damped : reason;
@@ -285,13 +302,17 @@ export class Importer {
     const wasRejected = was !== undefined && was !== RejectReason.none;
     const isKept =
       now === RejectReason.none ||
-      now === RejectReason.damped ||
+      isLookedAtAgain(now) ||
       config.softReconfiguration ||
       (!limited && keepsRejected(record, table, wasRejected));
     if (isKept) {
       const prefix = known || table.prefix(bytes, at[i], length[i]);
+      if (prefix === 0) {
+        this.isFull = true;
+        return false;
+      }
       const kept = now === RejectReason.none ? attr : received;
-      const standing = now === RejectReason.none ? this.nextHopVerdict(record, attr) : now;
+      const standing = now === RejectReason.none ? this.nextHopVerdict(record, attr, table) : now;
       return table.announce(record.id, prefix, pathId[i], received, kept, standing, nowS);
     }
     if (isLimit(now)) record.limitSkipped[table.family.index] = true;
@@ -308,7 +329,8 @@ export class Importer {
     bytes: Uint8Array,
     list: NlriList,
     received: AttrId,
-    program: Program,
+    program: Program | undefined,
+    given: RejectReason,
     nowS: number,
   ): void {
     const { attributes } = this.routing;
@@ -318,33 +340,50 @@ export class Importer {
     const judged = isJudged(record, table.family);
     let added = false;
     for (let i = 0; i < list.count; i++) {
-      key.setNlri(list.family, bytes, at[i], length[i]);
-      const attr = this.accept(record, received, program);
+      let reason = given;
+      if (!table.rules) key.setNlri(list.family, bytes, at[i], length[i]);
+      else if (reason === RejectReason.none)
+        reason = this.judgeRule(record, table, bytes.subarray(at[i], at[i] + length[i]), received);
+      const attr = reason === RejectReason.none ? this.accept(record, received, program) : 0;
+      if (attr === 0 && reason === RejectReason.none) reason = RejectReason.policy;
       if (judged) {
-        const reason = attr === 0 ? RejectReason.policy : RejectReason.none;
         const kept = attr || received;
         if (this.announceJudged(record, table, bytes, list, i, received, kept, reason, nowS)) added = true;
         if (attr !== 0) attributes.release(attr);
         continue;
       }
-      if (attr === 0 && !keepsRejected(record, table, false)) {
+      if (attr === 0 && !isLookedAtAgain(reason) && !keepsRejected(record, table, false)) {
         const prefix = table.prefixes.find(bytes, at[i], length[i]);
         if (prefix !== 0) table.withdraw(record.id, prefix, pathId[i]);
         continue;
       }
       const prefix = table.prefix(bytes, at[i], length[i]);
-      const reason = attr === 0 ? RejectReason.policy : this.nextHopVerdict(record, attr);
-      if (table.announce(record.id, prefix, pathId[i], received, attr || received, reason, nowS))
+      const standing = attr === 0 ? reason : this.nextHopVerdict(record, attr, table);
+      if (prefix === 0) this.isFull = true;
+      else if (table.announce(record.id, prefix, pathId[i], received, attr || received, standing, nowS))
         added = true;
       if (attr !== 0) attributes.release(attr);
     }
     if (added || record.config.acceptedLimits[table.family.index]) this.countPrefixes(record, table);
   }
 
-  /** Whether an accepted route may be chosen, by what is known of its next hop. */
-  private nextHopVerdict(record: NeighborRecord, attr: AttrId): RejectReason {
+  /** Fills the key with the destination of a rule. @returns whether validation lets it be used */
+  private judgeRule(
+    record: NeighborRecord,
+    table: RouteTable,
+    rule: Uint8Array,
+    received: AttrId,
+  ): RejectReason {
+    const { family } = table;
+    const destination = destinationOf(rule, family);
+    this.key.setNlri(family, destination?.bytes ?? this.address, 0, destination?.length ?? 0);
+    return this.host.flows.verdict(record, table, rule, received);
+  }
+
+  /** Whether an accepted route may be chosen, by what is known of its next hop; rules have none. */
+  private nextHopVerdict(record: NeighborRecord, attr: AttrId, table: RouteTable): RejectReason {
     const { nextHops, attributes } = this.routing;
-    if (!nextHops) return RejectReason.none;
+    if (!nextHops || table.rules) return RejectReason.none;
     // By its settings and not its columns: a plan asks with settings that are not in force.
     return nextHops.verdict(attributes.nextHop[attr], neighborFlags(record));
   }
@@ -356,7 +395,8 @@ export class Importer {
     const skipped = record.limitSkipped[index];
     const { id, config } = record;
     // Without soft reconfiguration only some refused routes are kept, so none of them counts.
-    const held = config.softReconfiguration ? table.received[id] : table.accepted[id];
+    // Rules that validation refuses are kept all of them, and so count.
+    const held = config.softReconfiguration || table.rules ? table.received[id] : table.accepted[id];
     // What is stale counts again when it is announced again: a neighbor that came back with other routes is not punished
     // for those that it had before.
     const stale = table.stale[id];
@@ -425,7 +465,8 @@ export class Importer {
       (gate) =>
         (limited || !isLimit(gate.reason)) &&
         (limitsPaths(record, table.family) || gate.reason !== RejectReason.pathLimit) &&
-        (record.config.damping !== undefined || gate.reason !== RejectReason.damped) &&
+        ((record.config.damping !== undefined && !table.rules) || gate.reason !== RejectReason.damped) &&
+        (table.rules ? !ofNextHop.has(gate.reason) : gate.reason !== RejectReason.flowValidation) &&
         (this.routing.nextHops !== undefined || gate.reason !== RejectReason.nextHop),
     );
     const last = order.findIndex((gate) => gate.reason === reason);
@@ -439,7 +480,11 @@ export class Importer {
     return {
       gates,
       policy,
-      decidedBy: nextHop || this.dampingText(record, table, path, reason) || decidedBy(reason, policy),
+      decidedBy:
+        nextHop ||
+        this.dampingText(record, table, path, reason) ||
+        this.flowText(record, table, path, reason) ||
+        decidedBy(reason, policy),
       accepted: reason === RejectReason.none,
       changes: attr === 0 ? [] : describeDue(due, record.config),
     };
@@ -453,12 +498,21 @@ export class Importer {
     return more === "" ? rejectReasonText[reason] : `${rejectReasonText[reason]}: ${more}`;
   }
 
+  /** What validation says of a rule that it refuses; empty for any other path. */
+  private flowText(record: NeighborRecord, table: RouteTable, path: number, reason: RejectReason): string {
+    if (reason !== RejectReason.flowValidation) return "";
+    const { prefix, received } = table.paths;
+    const rule = table.rules!.value(prefix[path]).slice();
+    return this.host.flows.describe(record, table, rule, received[path]);
+  }
+
   /** Why a kept path is refused, as a text of what decided. */
   refusal(record: NeighborRecord, table: RouteTable, path: number): string {
     const reason = (table.paths.flags[path] & reasonMask) as RejectReason;
     if (reason === RejectReason.nextHop)
       return nextHopText(this.routing, table.paths.attr[path], table, path);
     if (reason === RejectReason.damped) return this.dampingText(record, table, path, reason);
+    if (reason === RejectReason.flowValidation) return this.flowText(record, table, path, reason);
     if (reason !== RejectReason.policy || !record.importProgram) return rejectReasonText[reason];
     this.setKey(record, table, table.paths.prefix[path]);
     this.validate(record, record.importProgram, table.paths.received[path]);
@@ -527,7 +581,7 @@ export class Importer {
     const { reason } = this;
     if (isLimit(reason) && !record.config.softReconfiguration) record.limitSkipped[table.family.index] = true;
     const wasRejected = !isAccepted(paths.flags[path]);
-    const isKept = isAccepted(reason) || reason === RejectReason.damped;
+    const isKept = isAccepted(reason) || isLookedAtAgain(reason);
     if (!isKept && !keepsRejected(record, table, wasRejected)) {
       table.removePath(path);
       return;
@@ -577,6 +631,10 @@ export class Importer {
     const isStale = table.isStale(path);
     if (!isStale && isExcess(record, table, table.paths.prefix[path], path))
       this.reason = RejectReason.pathLimit;
+    if (table.rules && this.reason === RejectReason.none) {
+      const rule = table.rules.value(table.paths.prefix[path]).slice();
+      this.reason = this.host.flows.verdict(record, table, rule, received);
+    }
     if (this.reason !== RejectReason.none) return this.withinLimits(record, table, path, 0);
     const longLived = isLongLived(record, table, path);
     const attr = this.accept(record, received, record.importProgram, longLived);
@@ -588,7 +646,11 @@ export class Importer {
     }
     const limited = this.withinLimits(record, table, path, attr);
     if (limited !== 0)
-      this.reason = table.standing(table.paths.prefix[path], limited, this.nextHopVerdict(record, limited));
+      this.reason = table.standing(
+        table.paths.prefix[path],
+        limited,
+        this.nextHopVerdict(record, limited, table),
+      );
     return limited;
   }
 
@@ -625,6 +687,19 @@ export function nextHopText(
   return nextHops?.refusal(attributes.nextHop[attr], key) ?? "";
 }
 
+/** What is there for prefixes alone. */
+const ofNextHop: ReadonlySet<RejectReason> = new Set([RejectReason.nextHop, RejectReason.nextHopIsSelf]);
+
+/** Refused for now: the path is kept, for it is looked at again without being sent again. */
+function isLookedAtAgain(reason: RejectReason): boolean {
+  return reason === RejectReason.damped || reason === RejectReason.flowValidation;
+}
+
+/** Where the offsets of a list point into. */
+function nlriOf({ family, rules }: NlriList, bytes: Uint8Array): Uint8Array {
+  return family.nlri === "flow" ? rules : bytes;
+}
+
 /** Why a kept path is refused; a limit counts one that waits for its next hop as accepted. */
 function reasonOf(table: RouteTable, path: number): RejectReason {
   const { flags } = table.paths;
@@ -633,7 +708,8 @@ function reasonOf(table: RouteTable, path: number): RejectReason {
 
 /** Each of its routes has to be looked at by itself. */
 function isJudged(record: NeighborRecord, family: Family): boolean {
-  return record.config.damping !== undefined || dropsExcess(record, family) || limitsPaths(record, family);
+  const isDamped = record.config.damping !== undefined && family.nlri === "prefix";
+  return isDamped || dropsExcess(record, family) || limitsPaths(record, family);
 }
 
 /** True for a stale path of a neighbor that has been away for longer than its restart time. */

@@ -16,6 +16,7 @@ import {
 /** A path that was checked. */
 export interface CheckedPath {
   readonly family: Family;
+  /** A prefix, or a canonical rule: then `length` is its bytes. */
   readonly address: Uint8Array;
   readonly length: number;
   readonly pathId: number;
@@ -46,9 +47,6 @@ export function checkInjectedPath(path: InjectedPath, at: string): Result<Checke
       invalid("next_hop", `${path.nextHop} cannot be a next hop`, path.nextHop);
     else attributes.nextHop = nextHop;
   }
-  attributes.origin = Math.max(0, path.origin - 1);
-  attributes.med = path.med;
-  attributes.localPref = path.localPref;
   attributes.atomicAggregate = path.atomicAggregate;
   if (path.aggregator) {
     const address = parseIp(path.aggregator.address);
@@ -61,17 +59,9 @@ export function checkInjectedPath(path: InjectedPath, at: string): Result<Checke
       };
   }
   attributes.asPath = segmentsOf(path.asPath, `${at}.as_path`, problems);
-  if (path.asPathText !== "") {
-    if (path.asPath.length > 0)
-      invalid("as_path_text", "give as_path or as_path_text, not both", path.asPathText);
-    const parsed = parseAsPath(path.asPathText);
-    if (parsed) attributes.asPath = parsed;
-    else invalid("as_path_text", `"${path.asPathText}" is not an AS path`, path.asPathText);
-  }
-  addCommunities(path, at, attributes, problems);
-  const ttlMs = path.ttl ? Number(path.ttl.seconds) * 1000 + path.ttl.nanos / 1e6 : 0;
-  if (path.ttl && ttlMs < 1000) invalid("ttl", "must be at least one second", `${ttlMs / 1000}s`);
-  if (path.owner.length > 63) invalid("owner", "at most 63 characters", path.owner);
+  if (path.asPathText !== "" && path.asPath.length > 0)
+    invalid("as_path_text", "give as_path or as_path_text, not both", path.asPathText);
+  const settings = checkPathSettings(path, at, attributes, problems);
   if (problems.length > 0 || typeof prefix === "string" || !family) return { ok: false, problems };
   return {
     ok: true,
@@ -79,12 +69,51 @@ export function checkInjectedPath(path: InjectedPath, at: string): Result<Checke
       family,
       address: prefix.bytes,
       length: prefix.length,
-      pathId: path.pathId,
       attributes,
-      owner: path.owner,
-      ttlMs,
+      ...settings,
     },
   };
+}
+
+/** What can be said of prefixes and of rules alike. */
+type PathSettings = Pick<
+  InjectedPath,
+  | "pathId"
+  | "origin"
+  | "med"
+  | "localPref"
+  | "asPathText"
+  | "communities"
+  | "extendedCommunities"
+  | "largeCommunities"
+  | "owner"
+  | "ttl"
+>;
+
+/** Reads it into `attributes` where it is one; what is wrong is added to `problems`. */
+export function checkPathSettings(
+  path: PathSettings,
+  at: string,
+  attributes: PathAttributes,
+  problems: Problem[],
+): Pick<CheckedPath, "pathId" | "owner" | "ttlMs"> {
+  const invalid = (field: string, message: string, value: string): void => {
+    problems.push({ code: "INVALID", path: `${at}.${field}`, message, value });
+  };
+  const { pathId, asPathText, owner, ttl } = path;
+  attributes.origin = Math.max(0, path.origin - 1);
+  attributes.med = path.med;
+  attributes.localPref = path.localPref;
+  if (asPathText !== "") {
+    const parsed = parseAsPath(asPathText);
+    if (parsed) attributes.asPath = parsed;
+    else invalid("as_path_text", `"${asPathText}" is not an AS path`, asPathText);
+  }
+  addCommunities(path, at, attributes, problems);
+  const ttlMs = ttl ? Number(ttl.seconds) * 1000 + ttl.nanos / 1e6 : 0;
+  if (ttl && ttlMs < 1000) invalid("ttl", "must be at least one second", `${ttlMs / 1000}s`);
+  if (owner.length > 63) invalid("owner", "at most 63 characters", owner);
+  return { pathId, owner, ttlMs };
 }
 
 /** Segments of the API as segments of the wire; the numbers of their types are the same. */
@@ -121,7 +150,7 @@ function segmentsOf(segments: readonly SegmentMessage[], at: string, problems: P
  * stands in.
  */
 function addCommunities(
-  path: InjectedPath,
+  path: PathSettings,
   at: string,
   attributes: PathAttributes,
   problems: Problem[],

@@ -1,17 +1,22 @@
 /** What a mutation does to injected routes, worked out before anything is done. */
-import { formatPrefix, parsePrefix } from "../base/ip.ts";
 import { limits } from "../base/limits.ts";
 import type { Problem } from "../base/problem.ts";
-import type { InjectedPath } from "../gen/cairn/v1/injection_service_pb.ts";
+import type { InjectedFlowSpec, InjectedPath } from "../gen/cairn/v1/injection_service_pb.ts";
+import { checkInjectedFlow } from "./flowspec/flow-message.ts";
 import type { Injection } from "./injection.ts";
 import { type CheckedPath, checkInjectedPath } from "./injection-parse.ts";
 import type { Mutation, MutationOp } from "./mutation.ts";
+import { readName, shownName, storedName } from "./route-name.ts";
 import type { StoreRow } from "./rows.ts";
 
 /** What a mutation does to injected routes. Of several ops on one path the last counts: the rest are `present`. */
 export interface InjectionPlan {
-  readonly puts: { readonly path: CheckedPath; readonly message: InjectedPath; present: boolean }[];
-  /** Canonical prefixes, as the store knows them. */
+  readonly puts: {
+    readonly path: CheckedPath;
+    readonly message: InjectedPath | InjectedFlowSpec;
+    present: boolean;
+  }[];
+  /** Prefixes and rules as the store knows them. */
   readonly drops: { readonly prefix: string; readonly pathId: number }[];
   unchanged: number;
 }
@@ -54,11 +59,19 @@ export class InjectionPlanner {
         number++;
         if (!checked.ok) problems.push(...checked.problems);
         else this.planPut(plan, checked.value, op.path, undo);
+      } else if (op.op === "inject-flow") {
+        const checked = checkInjectedFlow(op.flowSpec, "flow_spec");
+        if (!checked.ok) problems.push(...checked.problems);
+        else this.planPut(plan, checked.value, op.flowSpec, undo);
       } else if (op.op === "retract") this.planDrop(plan, op, mutation, undo, problems);
     }
     if (this.injection.wouldOverflow(plan.puts.length)) {
       const message = `at most ${limits.injectedMax} routes can be injected`;
       problems.push({ code: "LIMIT", path: "add", message });
+    }
+    if (plan.puts.some(({ path }) => !this.injection.hasRoom(path))) {
+      const message = "there is no room for more rules";
+      problems.push({ code: "LIMIT", path: "flow_spec.rule", message });
     }
     return plan;
   }
@@ -66,10 +79,10 @@ export class InjectionPlanner {
   private planPut(
     plan: InjectionPlan,
     path: CheckedPath,
-    message: InjectedPath,
+    message: InjectedPath | InjectedFlowSpec,
     undo: Map<string, () => void>,
   ): void {
-    const key = pathKey(formatPrefix({ bytes: path.address, length: path.length }), path.pathId);
+    const key = pathKey(storedName({ ...path, bytes: path.address }), path.pathId);
     const again = undo.get(key);
     again?.();
     const present = !again && !this.inFlight.has(key) && this.injection.isPresent(path);
@@ -88,8 +101,8 @@ export class InjectionPlanner {
     undo: Map<string, () => void>,
     problems: Problem[],
   ): void {
-    const parsed = parsePrefix(op.prefix);
-    const drop = { prefix: typeof parsed === "string" ? op.prefix : formatPrefix(parsed), pathId: op.pathId };
+    const name = readName(op.prefix);
+    const drop = { prefix: name ? storedName(name) : op.prefix, pathId: op.pathId };
     const key = pathKey(drop.prefix, op.pathId);
     if (mutation.source === "expiry" && this.inFlight.has(key)) {
       // Somebody has just put it anew, or taken it back; if not, its time comes up again.
@@ -105,8 +118,11 @@ export class InjectionPlanner {
         if (at >= 0) plan.drops.splice(at, 1);
       });
     } else if (mutation.ops.length === 1 && mutation.source !== "expiry") {
-      const what = op.pathId === 0 ? op.prefix : `${op.prefix} with path id ${op.pathId}`;
-      problems.push({ code: "NOT_FOUND", path: "prefix", message: `no route to ${what} was injected` });
+      const text = name ? shownName(name) : op.prefix;
+      const what = op.pathId === 0 ? text : `${text} with path id ${op.pathId}`;
+      const isRule = name?.family.nlri === "flow";
+      const message = isRule ? `no rule ${what} was injected` : `no route to ${what} was injected`;
+      problems.push({ code: "NOT_FOUND", path: isRule ? "rule" : "prefix", message });
     } else plan.unchanged++;
   }
 }

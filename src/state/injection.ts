@@ -1,28 +1,34 @@
 /** Routes put in over the API: checked, turned into attribute blocks, kept with their owners and ends of life. */
 import { create, fromJson, type JsonValue, toJson } from "@bufbuild/protobuf";
-import { durationFromMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { type Duration, durationFromMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { MinHeap } from "../base/heap.ts";
-import { formatIp, parseIp, parsePrefix } from "../base/ip.ts";
+import { parseIp } from "../base/ip.ts";
 import { limits } from "../base/limits.ts";
 import {
   type Injected,
+  type InjectedFlowSpec,
+  InjectedFlowSpecSchema,
   type InjectedPath,
   InjectedPathSchema,
   InjectedSchema,
   type PathReceipt,
   PathReceiptSchema,
 } from "../gen/cairn/v1/injection_service_pb.ts";
+import type { Route } from "../gen/cairn/v1/types_pb.ts";
 import type { AttrId } from "../rib/attribute-store.ts";
 import { ChangeCause } from "../rib/history.ts";
 import { RejectReason } from "../rib/path-flags.ts";
 import type { RouteTable } from "../rib/route-table.ts";
 import { encodeBlock } from "../wire/block.ts";
-import { type Family, families, unicastFamily } from "../wire/family.ts";
+import { type Family, families } from "../wire/family.ts";
+import { formatRule } from "../wire/flowspec/text.ts";
 import { MessageWriter } from "../wire/message-writer.ts";
 import type { PathAttributes } from "../wire/path-attributes.ts";
+import { actionsOf, checkInjectedFlow, communitiesBesideActions } from "./flowspec/flow-message.ts";
 import { type CheckedPath, checkInjectedPath } from "./injection-parse.ts";
 import { routeMessage } from "./route-batch.ts";
-import { prefixText } from "./route-message.ts";
+import { nameOfRow } from "./route-message.ts";
+import { type RouteName, readName, shownName, storedName } from "./route-name.ts";
 import type { Routing } from "./routing.ts";
 import type { StoredInjection } from "./rows.ts";
 
@@ -71,9 +77,15 @@ export class Injection {
     return this.routing.attributes.intern(this.writer.bytes, 0, this.writer.at);
   }
 
+  /** Whether a rule has room; prefixes always do. */
+  hasRoom({ family, address, length }: CheckedPath): boolean {
+    const { rules } = this.routing.table(family);
+    return !rules || rules.hasRoomFor(length) || rules.find(address, 0, length) !== 0;
+  }
+
   /** True when the very same path is there already. */
   isPresent(path: CheckedPath): boolean {
-    const row = this.row(path.family, path.address, path.length, path.pathId);
+    const row = this.row({ ...path, bytes: path.address }, path.pathId);
     if (row === 0 || path.ttlMs !== 0) return false;
     const record = this.records[path.family.index].get(row);
     const attr = this.intern(path.attributes);
@@ -82,27 +94,33 @@ export class Injection {
     return same && record?.owner === path.owner && record.expires === 0;
   }
 
-  private row(family: Family, address: Uint8Array, length: number, pathId: number): number {
+  private row({ family, bytes, length }: RouteName, pathId: number): number {
     const table = this.routing.table(family);
-    const prefix = table.prefixes.find(address, 0, length);
+    const prefix = table.prefixes.find(bytes, 0, length);
     return prefix === 0 ? 0 : table.find(local, prefix, pathId);
   }
 
-  has(prefix: string, pathId: number): boolean {
-    const parsed = parsePrefix(prefix);
-    return (
-      typeof parsed !== "string" &&
-      this.row(unicastFamily(parsed.bytes.length), parsed.bytes, parsed.length, pathId) !== 0
-    );
+  /** @param name as `readName` takes it */
+  has(name: string, pathId: number): boolean {
+    const read = readName(name);
+    return read !== undefined && this.row(read, pathId) !== 0;
   }
 
   /** What the store keeps of a path. */
-  stored(path: CheckedPath, message: InjectedPath, wallMs: number, principal: string): StoredInjection {
+  stored(
+    path: CheckedPath,
+    message: InjectedPath | InjectedFlowSpec,
+    wallMs: number,
+    principal: string,
+  ): StoredInjection {
     const expires = path.ttlMs === 0 ? 0 : Math.round(wallMs + path.ttlMs);
+    const isRule = message.$typeName === InjectedFlowSpecSchema.typeName;
     return {
-      prefix: `${formatIp(path.address)}/${path.length}`,
+      prefix: storedName({ ...path, bytes: path.address }),
       pathId: path.pathId,
-      path: toJson(InjectedPathSchema, message) as JsonValue,
+      path: (isRule
+        ? toJson(InjectedFlowSpecSchema, message as InjectedFlowSpec)
+        : toJson(InjectedPathSchema, message as InjectedPath)) as JsonValue,
       created: wallMs,
       expires,
       principal,
@@ -132,15 +150,13 @@ export class Injection {
     return same ? last : (this.lastRecord = record);
   }
 
-  /** Takes a path back. @returns false when it was not there */
-  drop(prefix: string, pathId: number): boolean {
-    const parsed = parsePrefix(prefix);
-    if (typeof parsed === "string") return false;
-    const family = unicastFamily(parsed.bytes.length);
-    const row = this.row(family, parsed.bytes, parsed.length, pathId);
-    if (row === 0) return false;
-    this.records[family.index].delete(row);
-    this.routing.table(family).removePath(row, ChangeCause.withdrawn);
+  /** Takes a path back. @param name as `readName` takes it; @returns false when it was not there */
+  drop(name: string, pathId: number): boolean {
+    const read = readName(name);
+    const row = read ? this.row(read, pathId) : 0;
+    if (!read || row === 0) return false;
+    this.records[read.family.index].delete(row);
+    this.routing.table(read.family).removePath(row, ChangeCause.withdrawn);
     return true;
   }
 
@@ -152,10 +168,11 @@ export class Injection {
         expired.push({ prefix: row.prefix, pathId: row.pathId });
         continue;
       }
-      const checked = checkInjectedPath(
-        fromJson(InjectedPathSchema, row.path, { ignoreUnknownFields: true }),
-        "path",
-      );
+      const options = { ignoreUnknownFields: true };
+      const checked =
+        readName(row.prefix)?.family.nlri === "flow"
+          ? checkInjectedFlow(fromJson(InjectedFlowSpecSchema, row.path, options), "flow_spec")
+          : checkInjectedPath(fromJson(InjectedPathSchema, row.path, options), "path");
       if (checked.ok) this.put(checked.value, row.created, row.expires, row.principal);
     }
     return expired;
@@ -174,8 +191,9 @@ export class Injection {
       if (this.records[family.index].get(path) !== record) continue;
       // Until it is gone it comes up again: the retraction may be refused, or lost with the disk.
       this.expiries.push(wallMs + expiryRetryMs, { family, path, record });
-      const { paths, prefixes } = this.routing.table(family);
-      due.push({ prefix: prefixText(prefixes, paths.prefix[path]), pathId: paths.idOf(path) });
+      const table = this.routing.table(family);
+      const prefix = storedName(nameOfRow(table, table.paths.prefix[path]));
+      due.push({ prefix, pathId: table.paths.idOf(path) });
     }
     return due;
   }
@@ -184,21 +202,20 @@ export class Injection {
     return this.records[family.index].get(path)?.owner ?? "";
   }
 
-  /** Stage by stage what became of an injected path. */
+  /** Stage by stage what became of an injected path. @param name as `readName` takes it */
   receipt(
-    prefix: string,
+    name: string,
     pathId: number,
     changed: boolean,
     advertisedTo: (family: Family, prefix: number) => string[],
   ): PathReceipt {
-    const parsed = parsePrefix(prefix);
-    const family = typeof parsed === "string" ? undefined : unicastFamily(parsed.bytes.length);
-    const path =
-      typeof parsed === "string" || !family ? 0 : this.row(family, parsed.bytes, parsed.length, pathId);
+    const read = readName(name);
+    const family = read?.family;
+    const path = read ? this.row(read, pathId) : 0;
     const table = family && this.routing.table(family);
     const row = path !== 0 && table ? table.paths.prefix[path] : 0;
     return create(PathReceiptSchema, {
-      prefix,
+      prefix: family?.nlri === "flow" ? shownName(read!) : name,
       pathId,
       accepted: path !== 0,
       selected: path !== 0 && table?.bestOf(row) === path,
@@ -246,11 +263,22 @@ export class Injection {
     advertisedTo: (family: Family, prefix: number) => string[],
   ): Injected {
     const table = this.routing.table(family);
-    const prefix = prefixText(table.prefixes, table.paths.prefix[row]);
+    const name = nameOfRow(table, table.paths.prefix[row]);
+    const injected = create(InjectedSchema, {
+      created: timestampFromMs(record.created),
+      expires: record.expires === 0 ? undefined : timestampFromMs(record.expires),
+      principal: record.principal,
+    });
+    const ttl = record.expires === 0 ? undefined : durationFromMs(Math.max(0, record.expires - nowMs));
     const route = routeMessage(this.routing, table, row, table.paths.attr[row]);
+    injected.receipt = this.receipt(storedName(name), route.pathId, false, advertisedTo);
+    if (table.rules) {
+      injected.flowSpec = flowSpecOf(name, route, record.owner, ttl);
+      return injected;
+    }
     const isSelf = parseIp(route.nextHop)?.every((byte) => byte === 0) ?? true;
-    const path = create(InjectedPathSchema, {
-      prefix,
+    injected.path = create(InjectedPathSchema, {
+      prefix: route.prefix,
       pathId: route.pathId,
       nextHop: isSelf ? "" : route.nextHop,
       origin: route.origin,
@@ -264,14 +292,32 @@ export class Injection {
       atomicAggregate: route.atomicAggregate,
       aggregator: route.aggregator,
       owner: record.owner,
+      ttl,
     });
-    if (record.expires !== 0) path.ttl = durationFromMs(Math.max(0, record.expires - nowMs));
-    return create(InjectedSchema, {
-      path,
-      created: timestampFromMs(record.created),
-      expires: record.expires === 0 ? undefined : timestampFromMs(record.expires),
-      principal: record.principal,
-      receipt: this.receipt(prefix, route.pathId, false, advertisedTo),
-    });
+    return injected;
   }
+}
+
+/** An injected rule as it could be injected again. */
+function flowSpecOf(
+  name: RouteName,
+  route: Route,
+  owner: string,
+  ttl: Duration | undefined,
+): InjectedFlowSpec {
+  const actions = actionsOf(route);
+  return create(InjectedFlowSpecSchema, {
+    family: name.family.name,
+    rule: actions.length === 0 ? route.prefix : formatRule(name.bytes, name.family, actions),
+    pathId: route.pathId,
+    origin: route.origin,
+    localPref: route.localPref,
+    med: route.med,
+    communities: route.communities,
+    extendedCommunities: communitiesBesideActions(route.extendedCommunities),
+    largeCommunities: route.largeCommunities,
+    asPathText: route.asPathText,
+    owner,
+    ttl,
+  });
 }

@@ -4,7 +4,7 @@
  */
 import type { JsonValue, Message } from "@bufbuild/protobuf";
 import type { Problem } from "../base/problem.ts";
-import type { InjectedPath, PathReceipt } from "../gen/cairn/v1/injection_service_pb.ts";
+import type { InjectedFlowSpec, InjectedPath, PathReceipt } from "../gen/cairn/v1/injection_service_pb.ts";
 import type { ObjectChange } from "../gen/cairn/v1/types_pb.ts";
 import type { ClientPath } from "./lock-out.ts";
 
@@ -30,6 +30,8 @@ export type MutationOp =
     }
   | { readonly op: "delete"; readonly kind: string; readonly name: string }
   | { readonly op: "inject"; readonly path: InjectedPath }
+  | { readonly op: "inject-flow"; readonly flowSpec: InjectedFlowSpec }
+  /** `prefix` is as `readName` takes it. */
   | { readonly op: "retract"; readonly prefix: string; readonly pathId: number }
   /** Makes the pending change permanent, or takes it back; generation 0 means whichever is pending. Stands alone. */
   | { readonly op: "confirm"; readonly generation: number }
@@ -77,7 +79,7 @@ export type MutationOutcome =
       readonly ok: true;
       readonly generation: number;
       readonly changes: readonly ObjectChange[];
-      /** One per inject op, in order. */
+      /** One per inject and inject-flow op, in order. */
       readonly receipts: readonly PathReceipt[];
       /** Retract and inject ops that found nothing to change. */
       readonly unchanged: number;

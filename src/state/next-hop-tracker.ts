@@ -14,7 +14,7 @@ import { formatIp } from "../base/ip.ts";
 import { limits } from "../base/limits.ts";
 import { type KernelRoute, type Link, ownBgpProtocol, type RouteAnswer } from "../dataplane/kernel-model.ts";
 import type { NextHopId, NextHops } from "../rib/next-hops.ts";
-import { PrefixTable4 } from "../rib/prefix-table.ts";
+import { PrefixTable4, PrefixTable16 } from "../rib/prefix-table.ts";
 import type { RouteTable } from "../rib/route-table.ts";
 import type { Effects } from "./effects.ts";
 import type { Jobs } from "./jobs.ts";
@@ -253,7 +253,8 @@ export class NextHopTracker {
     if (prefixes instanceof PrefixTable4) {
       this.words[0] = prefixes.address[row];
       this.covers[4].covered(this.words, 0, length, this.touchId);
-    } else this.covers[16].covered(prefixes.words, row * 4, length, this.touchId);
+    } else if (prefixes instanceof PrefixTable16)
+      this.covers[16].covered(prefixes.words, row * 4, length, this.touchId);
   }
 
   private resolveDirty(): void {

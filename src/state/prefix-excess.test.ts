@@ -47,6 +47,7 @@ class Rib {
       prefixRoom: () => {},
       malformed: (_record, text) => assert.fail(text),
       endOfRib: () => {},
+      flows: { verdict: () => RejectReason.none, describe: () => "" },
       damping: noDamping,
     });
   }

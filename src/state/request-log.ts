@@ -6,7 +6,7 @@ import { fromJson, type JsonValue, type Message, toJson } from "@bufbuild/protob
 import { unreachable } from "../base/assert.ts";
 import { limits } from "../base/limits.ts";
 import type { Problem } from "../base/problem.ts";
-import { InjectedPathSchema, PathReceiptSchema } from "../gen/cairn/v1/injection_service_pb.ts";
+import { InjectedFlowSpecSchema, InjectedPathSchema, PathReceiptSchema } from "../gen/cairn/v1/injection_service_pb.ts";
 import { ObjectChangeSchema } from "../gen/cairn/v1/types_pb.ts";
 import { kinds } from "./kinds.ts";
 import type { Mutation, MutationOp, MutationOutcome } from "./mutation.ts";
@@ -86,6 +86,8 @@ function opDigest(op: MutationOp): JsonValue {
       return [op.op, op.kind, op.name];
     case "inject":
       return [op.op, toJson(InjectedPathSchema, op.path)];
+    case "inject-flow":
+      return [op.op, toJson(InjectedFlowSpecSchema, op.flowSpec)];
     case "retract":
       return [op.op, op.prefix, op.pathId];
     case "confirm":

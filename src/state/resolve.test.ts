@@ -107,10 +107,11 @@ test("TTL, local AS, send hold and limits", () => {
     remoteAsn: 1,
     prefixLimits: [{ family: "ipv6-unicast", max: 10, action: PrefixLimit_Action.RESTART }],
   });
-  assert.deepEqual(prefixLimits, [
-    undefined,
-    { max: 10, action: "restart", restartAfterMs: 60_000, warningPercent: 75 },
-  ]);
+  assert.deepEqual(
+    prefixLimits.filter((limit) => limit !== undefined),
+    [{ max: 10, action: "restart", restartAfterMs: 60_000, warningPercent: 75 }],
+  );
+  assert.ok(prefixLimits[1], "at the index of the family");
 });
 
 test("the effective spec resolves to the same configuration", () => {

@@ -153,6 +153,7 @@ export function effectiveSpec(objects: Specs, name: string): NeighborSpec | unde
   effective.localAsn ??= globalAsn;
   effective.aigpSend ??= !external;
   effective.aigpReceive ??= !external;
+  effective.flowspecValidation ??= external;
   if (!spec.holdTime && !group?.holdTime) effective.holdTime = globalHoldTime(global);
   effective.sendHoldTime ??= defaultSendHold(durationMs(effective.holdTime));
   effective.removePrivateAs ??= RemovePrivateAs.NONE;
@@ -267,6 +268,7 @@ export function resolveNeighbor(
     allowOwnAsOrigin: spec.allowOwnAsOrigin!,
     aigpSend: spec.aigpSend!,
     aigpReceive: spec.aigpReceive!,
+    flowspecValidation: spec.flowspecValidation!,
     longLivedPartial: !external && spec.longLivedPartial!,
     removePrivateAs: removePrivateAsNames[spec.removePrivateAs ?? RemovePrivateAs.NONE] ?? "none",
     enforceFirstAs: spec.enforceFirstAs!,
@@ -473,6 +475,7 @@ const sources: Readonly<Record<keyof NeighborConfig, string | undefined>> = {
   allowOwnAsOrigin: "allow_own_as_origin",
   aigpSend: "aigp_send",
   aigpReceive: "aigp_receive",
+  flowspecValidation: "flowspec_validation",
   longLivedPartial: "long_lived_partial",
   removePrivateAs: "remove_private_as",
   enforceFirstAs: "enforce_first_as",

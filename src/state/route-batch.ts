@@ -12,7 +12,7 @@ import { aspaOf, rpkiOf } from "../rib/path-validator.ts";
 import type { RouteTable } from "../rib/route-table.ts";
 import { multipathFields } from "./multipath-message.ts";
 import type { PastPath } from "./route-history.ts";
-import { encodedAttributes, writePrefixText } from "./route-message.ts";
+import { encodedAttributes, prefixText, writePrefixText } from "./route-message.ts";
 import type { Routing } from "./routing.ts";
 
 const { field } = RouteSchema;
@@ -89,10 +89,11 @@ export class RouteBatch {
     const reason = rejectReason || rejectReasonText[flags & reasonMask];
     const multipath = multipathFields(routing, table, path);
     const attributeBytes = low.length + high.length + multipath.length;
-    const room = fixedBytesMax + prefixTextMax + attributeBytes + (from.length + reason.length) * 3 + 32;
-    const start = this.begin(room);
+    const rule = table.rules ? prefixText(table.prefixes, prefix) : "";
+    const texts = rule.length + (from.length + reason.length) * 3 + 32;
+    const start = this.begin(fixedBytesMax + prefixTextMax + attributeBytes + texts);
 
-    this.names(table, prefix, pathId, from);
+    this.names(table, prefix, rule, pathId, from);
     this.chunk(low);
     if (path !== 0 && table.bestOf(prefix) === path) this.flag(tags.best);
     if (path !== 0 && table.isStale(path)) this.flag(tags.stale);
@@ -119,9 +120,10 @@ export class RouteBatch {
     const { low, high } = encodedAttributes(routing, path.attr);
     const { neighbor, pathId, timeS } = path;
     const reason = rejectReasonText[path.reason];
-    const texts = (neighbor.length + reason.length) * 3 + 32;
+    const rule = table.rules ? prefixText(table.prefixes, prefix) : "";
+    const texts = rule.length + (neighbor.length + reason.length) * 3 + 32;
     const start = this.begin(fixedBytesMax + prefixTextMax + low.length + high.length + texts);
-    this.names(table, prefix, pathId, neighbor);
+    this.names(table, prefix, rule, pathId, neighbor);
     this.chunk(low);
     if (path.isBest) this.flag(tags.best);
     if (nowS !== 0) this.seconds(tags.age, Math.max(0, nowS - timeS));
@@ -193,12 +195,15 @@ export class RouteBatch {
   }
 
   /** What tells a path from others: the first fields. */
-  private names(table: RouteTable, prefix: number, pathId: number, neighbor: string): void {
+  private names(table: RouteTable, prefix: number, rule: string, pathId: number, neighbor: string): void {
     const { bytes } = this;
-    bytes[this.end++] = tags.prefix;
-    const length = writePrefixText(table.prefixes, prefix, bytes, this.end + 1);
-    bytes[this.end] = length;
-    this.end += 1 + length;
+    if (rule !== "") this.text(tags.prefix, rule);
+    else {
+      bytes[this.end++] = tags.prefix;
+      const length = writePrefixText(table.prefixes, prefix, bytes, this.end + 1);
+      bytes[this.end] = length;
+      this.end += 1 + length;
+    }
     if (pathId !== 0) {
       this.varint(tags.pathId);
       this.varint(pathId);

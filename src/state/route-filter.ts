@@ -7,6 +7,7 @@ import { checkPattern } from "../policy/as-path-regex.ts";
 import { compilePathMatcher, type PathMatcher } from "../policy/path-scanner.ts";
 import { aspaStateNames, rpkiStateNames } from "../policy/route-key.ts";
 import type { AttrId } from "../rib/attribute-store.ts";
+import { FlowTable } from "../rib/flow-table.ts";
 import { aspaOf, rpkiOf } from "../rib/path-validator.ts";
 import type { PrefixTable } from "../rib/prefix-table.ts";
 import type { RouteTable } from "../rib/route-table.ts";
@@ -20,6 +21,7 @@ export class PreparedFilter {
   readonly exact: Prefix | undefined;
   private readonly routing: Routing;
   private readonly inside: Prefix | undefined;
+  private readonly isDestination: boolean;
   private readonly originAsn: number | undefined;
   private readonly communities: readonly string[];
   private readonly asPath: PathMatcher | undefined;
@@ -36,8 +38,10 @@ export class PreparedFilter {
 
   constructor(routing: Routing, filter: RouteFilter | undefined, parts: FilterParts) {
     this.routing = routing;
-    this.exact = filter && !filter.longer ? parts.prefix : undefined;
-    this.inside = filter?.longer ? parts.prefix : undefined;
+    // Of rules destinations are meant, and several may have the same.
+    this.isDestination = parts.isDestination && filter?.longer === false;
+    this.exact = filter && !filter.longer && !parts.isDestination ? parts.prefix : undefined;
+    this.inside = this.exact ? undefined : parts.prefix;
     this.originAsn = filter?.originAsn;
     this.communities = parts.communities;
     this.asPath = parts.asPath;
@@ -55,6 +59,8 @@ export class PreparedFilter {
   /** True when the prefix may be shown; exact prefixes are looked up by the caller. */
   matchesPrefix(prefixes: PrefixTable, row: number): boolean {
     if (!this.inside) return true;
+    if (prefixes instanceof FlowTable && !prefixes.hasDestination(row)) return false;
+    if (this.isDestination && prefixes.length[row] !== this.inside.length) return false;
     if (prefixes.length[row] < this.inside.length) return false;
     prefixes.writeAddress(row, this.address, 0);
     return prefixContains(this.inside, this.address.subarray(0, prefixes.addressBytes));
@@ -123,6 +129,7 @@ export function pathSelector(
 
 interface FilterParts {
   readonly prefix: Prefix | undefined;
+  readonly isDestination: boolean;
   readonly communities: readonly string[];
   readonly asPath: PathMatcher | undefined;
   readonly nextHop: string;
@@ -181,6 +188,7 @@ export function prepareFilter(
     rpkiState,
     aspaState,
     prefix,
+    isDestination: family.nlri === "flow",
     communities,
     asPath,
     nextHop: nextHop ? formatIp(nextHop) : "",

@@ -3,20 +3,36 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { formatIp, formatIp4 } from "../base/ip.ts";
 import { type AsPathSegment_Type, type Origin, type Route, RouteSchema } from "../gen/cairn/v1/types_pb.ts";
 import type { AttrId } from "../rib/attribute-store.ts";
+import { FlowTable } from "../rib/flow-table.ts";
 import type { PrefixTable } from "../rib/prefix-table.ts";
+import type { RouteTable } from "../rib/route-table.ts";
 import { formatAsPath } from "../wire/as-path-text.ts";
 import { aigpMetric } from "../wire/attributes/aigp.ts";
 import { decodeBlock } from "../wire/block.ts";
 import { formatCommunity, formatExtendedCommunity, formatLargeCommunity } from "../wire/community-text.ts";
+import { formatFlow } from "../wire/flowspec/text.ts";
 import type { PathAttributes } from "../wire/path-attributes.ts";
 import { AttributeBlock } from "../wire/scratch.ts";
+import type { RouteName } from "./route-name.ts";
 import type { Routing } from "./routing.ts";
 
 const address = new Uint8Array(16);
 const block = new AttributeBlock();
 
-/** Canonical text of a prefix row. */
+/** What names a row, as a copy. */
+export function nameOfRow({ family, prefixes, rules }: RouteTable, row: number): RouteName {
+  if (rules) {
+    const bytes = rules.value(row).slice();
+    return { family, bytes, length: bytes.length };
+  }
+  const bytes = new Uint8Array(family.addressBytes);
+  prefixes.writeAddress(row, bytes, 0);
+  return { family, bytes, length: prefixes.length[row] };
+}
+
+/** Canonical text of a prefix row, or of a rule. */
 export function prefixText(prefixes: PrefixTable, row: number): string {
+  if (prefixes instanceof FlowTable) return formatFlow(prefixes.value(row), prefixes.family);
   prefixes.writeAddress(row, address, 0);
   return `${formatIp(address, 0, prefixes.addressBytes)}/${prefixes.length[row]}`;
 }

@@ -17,7 +17,7 @@ export interface WalkScope {
 }
 
 /** Calls `visit` for rows from a position on; the base of all walks. */
-abstract class RowWalk implements RouteWalk {
+export abstract class RowWalk implements RouteWalk {
   protected readonly scope: WalkScope;
   protected row: number;
 
@@ -35,6 +35,11 @@ abstract class RowWalk implements RouteWalk {
 
   position(): string {
     return String(this.row);
+  }
+
+  /** Appends what a row of the prefixes gives to `out`; it may be more than one route. */
+  visitPrefix(row: number, out: RouteBatch): void {
+    this.visit(row, out);
   }
 
   abstract total(): number | undefined;
@@ -134,10 +139,13 @@ export class ReceivedWalk extends RowWalk {
   }
 
   protected override visit(row: number, out: RouteBatch): void {
-    const { table } = this.scope;
-    const { paths } = table;
     if (!this.byPrefix()) this.visitPath(row, out);
-    else for (let path = table.head[row]; path !== 0; path = paths.next[path]) this.visitPath(path, out);
+    else this.visitPrefix(row, out);
+  }
+
+  override visitPrefix(row: number, out: RouteBatch): void {
+    const { head, paths } = this.scope.table;
+    for (let path = head[row]; path !== 0; path = paths.next[path]) this.visitPath(path, out);
   }
 
   private visitPath(path: number, out: RouteBatch): void {

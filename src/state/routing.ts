@@ -31,7 +31,15 @@ export class Routing {
     this.attributes = new AttributeStore(this.nextHops);
     this.best = new BestPath(this.attributes, this.neighbors);
     this.tables = families.map(
-      (family) => new RouteTable(family, this.attributes, this.best, this.neighbors, this.nextHops),
+      (family) =>
+        // Rules have no next hop that could be tracked.
+        new RouteTable(
+          family,
+          this.attributes,
+          this.best,
+          this.neighbors,
+          family.nlri === "flow" ? undefined : this.nextHops,
+        ),
     );
     this.history = new RouteHistory(this.attributes, this.neighbors, () => this.tables);
     this.exportCache = new ExportCache(this.attributes);
@@ -44,7 +52,8 @@ export class Routing {
   }
 
   set validator(validator: PathValidator | undefined) {
-    for (const table of this.tables) table.validator = validator;
+    // RPKI and ASPA say nothing of rules.
+    for (const table of this.tables) if (!table.rules) table.validator = validator;
   }
 
   table(family: Family): RouteTable {

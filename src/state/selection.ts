@@ -41,7 +41,7 @@ export class Selection {
     const { best, validator } = this.routing;
     const origins = best.asks("rpki");
     const paths = best.asks("aspa");
-    const isAsked = validator !== undefined && (origins || paths);
+    const isAsked = validator !== undefined && !table.rules && (origins || paths);
     table.stateOf = isAsked ? (path) => validator.ofPath(table, path, origins, paths) : undefined;
     table.paths.keepValidation(isAsked);
   }

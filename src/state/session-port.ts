@@ -102,6 +102,8 @@ export interface NeighborConfig extends RestartConfig {
   /** RFC 7311. */
   readonly aigpSend: boolean;
   readonly aigpReceive: boolean;
+  /** FlowSpec rules are used only where unicast routes bear them out (RFC 8955 6). */
+  readonly flowspecValidation: boolean;
   /** RFC 9494 4.6: long-lived stale routes go to it as a last resort. */
   readonly longLivedPartial: boolean;
   readonly removePrivateAs: "none" | "remove" | "all" | "replace";

@@ -1,5 +1,9 @@
-/** NLRI of unicast prefixes (RFC 4271 4.3, RFC 7911 3) into columns. */
+/** NLRI of prefixes (RFC 4271 4.3, RFC 7911 3) and of rules (RFC 8955 4) into columns. */
+import type { Family } from "./family.ts";
+import { makeCanonical } from "./flowspec/nlri.ts";
+import { readU16, readU32 } from "./message.ts";
 import type { NlriList } from "./scratch.ts";
+import { Verdict } from "./verdict.ts";
 
 /**
  * Reads prefixes from `bytes[at, end)` into `list`, after what it holds.
@@ -50,4 +54,46 @@ export function decodePathPrefixes(
     next += bytesNeeded;
   }
   return true;
+}
+
+/** What is wrong with NLRI, and what follows from it. */
+export interface NlriFault {
+  readonly verdict: Verdict;
+  readonly text: string;
+}
+
+/**
+ * Reads rules into `list.rules`, in canonical form. One that is malformed is left out: its length says where it ends, so
+ * nothing else of the message is in doubt (RFC 7606 3 j).
+ * @returns what is wrong: only lengths that do not fit end the session
+ */
+export function decodeFlows(
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  family: Family,
+  hasPathIds: boolean,
+  list: NlriList,
+): NlriFault | undefined {
+  if (list.rules.length < end - at) list.rules = new Uint8Array(Math.max(4096, end - at));
+  const { rules } = list;
+  let fault: NlriFault | undefined;
+  let to = 0;
+  for (let next = at; next < end; ) {
+    const from = next + (hasPathIds ? 4 : 0);
+    const isLong = bytes[from] >= 0xf0;
+    const value = from + (isLong ? 2 : 1);
+    const length = isLong ? readU16(bytes, from) & 0x0fff : bytes[from];
+    next = value + length;
+    if (value > end || next > end) return { verdict: Verdict.resetSession, text: "a rule is cut off" };
+    rules.set(bytes.subarray(value, next), to);
+    const text = makeCanonical(rules.subarray(to, to + length), family);
+    if (text !== "") {
+      fault ??= { verdict: Verdict.treatAsWithdraw, text };
+      continue;
+    }
+    list.push(to, length, hasPathIds ? readU32(bytes, from - 4) : 0);
+    to += length;
+  }
+  return fault;
 }

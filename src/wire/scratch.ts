@@ -19,9 +19,14 @@ export class NlriList {
    */
   at = new Uint32Array(1024);
   /** Prefix length in bits. */
-  length = new Uint8Array(1024);
+  length = new Uint16Array(1024);
   /** RFC 7911 path identifier; 0 when Add-Path is not in use. */
   pathId = new Uint32Array(1024);
+  /**
+   * Of rules (RFC 8955) `at` names places in here, where each stands in canonical form, and `length` its bytes: what
+   * came is not changed.
+   */
+  rules = new Uint8Array(0);
 
   push(at: number, length: number, pathId: number): void {
     this.reserve(1);

@@ -31,7 +31,7 @@ export function writeBlocks(
   spans.sort();
   for (let slot = 0; slot < spans.count; slot++) if (spans.length[slot] > 0xffff) return true;
   if (out.reach.count > 0) writeBlock(bytes, 0, out, out.block);
-  if (out.mpReach.count > 0) writeBlock(bytes, nextHopBytes, out, out.mpBlock);
+  if (out.mpReach.count > 0) writeBlock(bytes, nextHopBytes || noNextHop, out, out.mpBlock);
   return false;
 }
 
@@ -40,6 +40,9 @@ function point(block: AttributeBlock, bytes: Uint8Array, start: number, end: num
   block.start = start;
   block.end = end;
 }
+
+/** For `writeBlock`: routes that have none, whatever NEXT_HOP says. */
+const noNextHop = -1;
 
 /** Writes all kept attributes; with `mpNextHopBytes` the NEXT_HOP is that many bytes at the start of the work buffer. */
 function writeBlock(
@@ -54,7 +57,7 @@ function writeBlock(
   for (let i = 0; i < spans.count; i++) {
     const slot = spans.order[i];
     const type = spans.type[slot];
-    if (spans.dropped[slot] !== 0 || (mpNextHopBytes > 0 && type === AttributeType.nextHop)) continue;
+    if (spans.dropped[slot] !== 0 || (mpNextHopBytes !== 0 && type === AttributeType.nextHop)) continue;
     if (nextHopDue && type > AttributeType.nextHop) {
       writeNextHop(mpNextHopBytes, out);
       nextHopDue = false;

@@ -14,7 +14,7 @@ import type { DecodeContext } from "./decode-context.ts";
 import { type Family, familyByCode, ipv4Unicast } from "./family.ts";
 import { noData, readU16 } from "./message.ts";
 import { ip4NextHopFault, writeMpNextHop } from "./next-hop.ts";
-import { decodePathPrefixes, decodePrefixes } from "./nlri.ts";
+import { decodeFlows, decodePathPrefixes, decodePrefixes } from "./nlri.ts";
 import type { NlriList, UpdateScratch } from "./scratch.ts";
 import { writeBlocks } from "./update-block.ts";
 import { Verdict } from "./verdict.ts";
@@ -260,9 +260,7 @@ function decodeMpUnreach(
   }
   const family = negotiatedFamily(bytes, at, mpUnreachType, context, out);
   if (!family) return;
-  if (!readNlri(bytes, at + 3, at + length, family, context, out.mpWithdrawn)) {
-    report(out, Verdict.resetSession, 9, mpUnreachType, "a prefix is too long or cut off");
-  }
+  readMpNlri(bytes, at + 3, at + length, family, mpUnreachType, context, out.mpWithdrawn, out);
 }
 
 /** Returns true when the attribute holds routes, of whatever family. */
@@ -284,21 +282,47 @@ function decodeMpReach(
   const family = negotiatedFamily(bytes, at, mpReachType, context, out);
   if (!family) return nlriAt < end;
   const takesIp6 = family.addressBytes === 16 || ((context.extendedNextHop ?? 0) & (1 << family.index)) !== 0;
+  // RFC 8955 4: a rule has no next hop, and one that is there all the same is not looked at.
+  const hasNextHop = family.nlri === "prefix";
   const expected =
     nextHopBytes === family.addressBytes || (takesIp6 && (nextHopBytes === 16 || nextHopBytes === 32));
-  if (!expected) {
+  if (hasNextHop && !expected) {
     report(out, Verdict.resetSession, 9, mpReachType, `has a next hop of ${nextHopBytes} bytes`);
     return false;
   }
-  if (!readNlri(bytes, nlriAt, end, family, context, out.mpReach)) {
-    report(out, Verdict.resetSession, 9, mpReachType, "a prefix is too long or cut off");
-    return false;
-  }
-  if (out.mpReach.count > 0) {
+  if (!readMpNlri(bytes, nlriAt, end, family, mpReachType, context, out.mpReach, out)) return false;
+  if (hasNextHop && out.mpReach.count > 0) {
     const fault = writeMpNextHop(bytes, nextHopAt, nextHopBytes, out.work);
     if (fault !== "") report(out, Verdict.treatAsWithdraw, 8, mpReachType, fault);
   }
   return nlriAt < end;
+}
+
+/** Reads NLRI of MP_REACH_NLRI or MP_UNREACH_NLRI. @returns false when the session cannot go on */
+function readMpNlri(
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  family: Family,
+  type: number,
+  context: DecodeContext,
+  list: NlriList,
+  out: UpdateScratch,
+): boolean {
+  if (family.nlri === "prefix") {
+    if (readNlri(bytes, at, end, family, context, list)) return true;
+    report(out, Verdict.resetSession, 9, type, "a prefix is too long or cut off");
+    return false;
+  }
+  list.family = family;
+  const hasPathIds = (context.addPath & (1 << family.index)) !== 0;
+  const fault = decodeFlows(bytes, at, end, family, hasPathIds, list);
+  if (!fault) return true;
+  const isFatal = fault.verdict === Verdict.resetSession;
+  // A rule that cannot be one was never taken in, so there is nothing to withdraw.
+  const verdict = isFatal || type === mpReachType ? fault.verdict : Verdict.discardAttribute;
+  report(out, verdict, 9, type, fault.text);
+  return !isFatal;
 }
 
 function negotiatedFamily(

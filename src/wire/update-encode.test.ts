@@ -14,7 +14,7 @@ import {
 } from "../../test/support/wire.ts";
 import { formatPrefix, type Prefix, parseIp, parsePrefix } from "../base/ip.ts";
 import { decodeBlock, encodeBlock } from "./block.ts";
-import { families, ipv4Unicast, ipv6Unicast } from "./family.ts";
+import { families, ipv4Unicast, ipv6Unicast, prefixFamilies } from "./family.ts";
 import { Frame, Framer } from "./framer.ts";
 import { MessageWriter } from "./message-writer.ts";
 import { emptyAttributes, type PathAttributes, SegmentType } from "./path-attributes.ts";
@@ -132,7 +132,7 @@ test("RFC 6793 4.2.2: no AS4_PATH when every AS fits", () => {
 
 test("a full message is followed by another with the same attributes, and none exceeds the limit", () => {
   for (const maxMessageBytes of [4096, 65_535]) {
-    for (const family of families) {
+    for (const family of prefixFamilies) {
       const encoder = new UpdateEncoder();
       encoder.reset({ ...plain, maxMessageBytes });
       const nextHop = family === ipv4Unicast ? simple.nextHop : parseIp("2001:db8::1")!;

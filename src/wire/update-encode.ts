@@ -13,6 +13,7 @@ import { writeNarrowAttributes } from "./as4-encode.ts";
 import { AttributeType, FlagBit } from "./attributes/descriptor.ts";
 import { attributeEnd, findAttribute, valueAt } from "./block-walk.ts";
 import type { Family } from "./family.ts";
+import { encodeFlow, flowNlriBytes } from "./flowspec/nlri.ts";
 import { headerBytes, MessageType } from "./message.ts";
 import { MessageWriter } from "./message-writer.ts";
 
@@ -99,7 +100,8 @@ export class UpdateEncoder {
     this.addPath = (this.addPathMask & (1 << family.index)) !== 0;
     this.nextHopLength = 0;
     this.prepared.reset();
-    const nextHop = findAttribute(block, start, end, AttributeType.nextHop);
+    // RFC 8955 4: rules go without one, whatever policy set.
+    const nextHop = family.nlri === "flow" ? -1 : findAttribute(block, start, end, AttributeType.nextHop);
     if (nextHop >= 0) {
       this.nextHopAt = this.prepared.at;
       this.prepared.copy(block, valueAt(block, nextHop), attributeEnd(block, nextHop));
@@ -172,6 +174,18 @@ export class UpdateEncoder {
       bytes[at++] = word >>> (24 - (i & 3) * 8);
     }
     this.writer.at = at;
+  }
+
+  /** Adds a rule (RFC 8955 4), as it is known: in canonical form, without its length. It must fit, see `left`. */
+  flow(rule: Uint8Array, pathId = 0): void {
+    this.room(flowNlriBytes(rule) + (this.addPath ? 4 : 0));
+    if (this.addPath) this.writer.u32(pathId);
+    encodeFlow(rule, this.writer);
+  }
+
+  /** Bytes that fit into the message that was begun. */
+  get left(): number {
+    return this.limitAt - this.writer.at;
   }
 
   /** Closes the message that was begun; one that got no prefix is taken back. */

@@ -28,7 +28,7 @@ import { keepaliveBytes } from "../../src/wire/keepalive.ts";
 import { encodeNotification } from "../../src/wire/notification.ts";
 import { encodeOpen } from "../../src/wire/open.ts";
 import { update } from "../support/wire.ts";
-import { type Announced, attributesHex, nlriHex, type RouteText, readUpdate } from "./wire-text.ts";
+import { type Announced, attributesHex, nlriHex, type RouteText, readUpdate, rulesHex } from "./wire-text.ts";
 
 /** The router under test: AS 65001, 192.0.2.1/24 and 2001:db8::1/64 on one link, 10.0.0.1/24 inside. */
 const hostAddresses: readonly HostAddress[] = [
@@ -51,6 +51,8 @@ export interface PeerOptions {
   readonly routeRefresh?: boolean;
   /** AFIs it offers; default those of its neighbor object. */
   readonly afis?: readonly (1 | 2)[];
+  /** AFIs for which it offers rules (RFC 8955); default those of its neighbor object. */
+  readonly ruleAfis?: readonly (1 | 2)[];
   /** What it offers besides. */
   readonly capabilities?: readonly Capability[];
   /** What it says in the same breath as its OPEN and KEEPALIVE. */
@@ -168,7 +170,10 @@ export class CoreRig {
   peer(address: string, init: NeighborInit = {}, options: PeerOptions = {}): Peer {
     const asn = init.remoteAsn ?? 65002;
     this.neighbor({ address, remoteAsn: asn, ...init });
-    const peer = new Peer(this, address, asn, { afis: afisOf(address, init.families), ...options });
+    const ofKind = (kind: string) => init.families?.filter((family) => family.endsWith(kind));
+    const ruleAfis = ofKind("-flowspec")?.map((family) => (family === "ipv4-flowspec" ? 1 : 2)) ?? [];
+    const afis = afisOf(address, ofKind("-unicast"));
+    const peer = new Peer(this, address, asn, { afis, ruleAfis, ...options });
     peer.connect();
     return peer;
   }
@@ -398,6 +403,8 @@ export class Peer {
   private open(): Uint8Array {
     const { twoOctet, extendedMessages = false, routeRefresh = true, afis = [1], addPath } = this.options;
     const capabilities: Capability[] = afis.map((afi) => ({ kind: "multiprotocol", afi, safi: 1 }));
+    for (const afi of this.options.ruleAfis ?? [])
+      capabilities.push({ kind: "multiprotocol", afi, safi: 133 });
     if (routeRefresh) capabilities.push({ kind: "route-refresh" });
     if (extendedMessages) capabilities.push({ kind: "extended-message" });
     if (!twoOctet) capabilities.push({ kind: "four-octet-as", asn: this.asn });
@@ -436,6 +443,20 @@ export class Peer {
       nextHop: this.address,
       ...(inside ? { localPref: 100 } : {}),
     };
+  }
+
+  /** Announces rules, each `flow4 VALUE` (or all of them `flow6 VALUE`) in hexadecimal, without a next hop. */
+  announceRules(rules: readonly string[], route: RouteText = {}): void {
+    const { nextHop: _, ...defaults } = this.defaults();
+    const body = `${afiHex(rules)}850000${rulesHex(rules)}`;
+    const other = `900e${(body.length / 2).toString(16).padStart(4, "0")}${body}`;
+    const asBytes = this.options.twoOctet ? 2 : 4;
+    this.send(update(attributesHex({ ...defaults, ...route, other }, asBytes)));
+  }
+
+  withdrawRules(rules: readonly string[]): void {
+    const body = `${afiHex(rules)}85${rulesHex(rules)}`;
+    this.send(update(`900f${(body.length / 2).toString(16).padStart(4, "0")}${body}`));
   }
 
   withdraw(prefixes: string | readonly string[]): void {
@@ -526,6 +547,10 @@ export class Peer {
     this.refreshes = 0;
     this.bytes = 0;
   }
+}
+
+function afiHex(rules: readonly string[]): string {
+  return rules[0].startsWith("flow4") ? "0001" : "0002";
 }
 
 /** Our address on the link to a neighbor. */

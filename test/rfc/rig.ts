@@ -37,6 +37,7 @@ export function config(change: Partial<NeighborConfig> = {}): NeighborConfig {
     allowOwnAsOrigin: false,
     aigpSend: false,
     aigpReceive: false,
+    flowspecValidation: true,
     longLivedPartial: false,
     routerId: 0x0a000001,
     clusterId: 0x0a000001,

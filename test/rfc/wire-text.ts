@@ -164,7 +164,13 @@ export function readUpdate(bytes: Uint8Array, asBytes: 2 | 4, pathIds = false): 
     types.push(type);
     flags[type] = bytes[at] & 0xe0;
     if (type === 14 || type === 15) assert.equal(types.length, 1, "RFC 7606 5.1: MP attributes come first");
-    if (type === 14) {
+    if (type === 14 && value[2] === 133) {
+      assert.equal(toHex(value, 3, 5), "0000", "RFC 8955 4: no next hop");
+      reach.push(...readRules(value, 5));
+    } else if (type === 15 && value[2] === 133) {
+      emptyUnreach = value.length === 3;
+      withdrawn.push(...readRules(value, 3));
+    } else if (type === 14) {
       assert.equal(toHex(value, 0, 3), "000201");
       const hop = value.subarray(4, 4 + value[3]);
       route.nextHop = [hop.subarray(0, 16), hop.subarray(16)]
@@ -183,6 +189,31 @@ export function readUpdate(bytes: Uint8Array, asBytes: 2 | 4, pathIds = false): 
   const nothing = withdrawn.length === 0 && reach.length === 0;
   const endOfRib = nothing && (types.length === 0 || (emptyUnreach && types.length === 1));
   return { withdrawn, reach, route, types, flags, endOfRib };
+}
+
+/** NLRI of rules (RFC 8955 4.1) as `flow4 VALUE`, in hexadecimal, or `flow6 VALUE`. */
+function readRules(value: Uint8Array, from: number): string[] {
+  const rules: string[] = [];
+  for (let at = from; at < value.length; ) {
+    const isLong = value[at] >= 0xf0;
+    const length = isLong ? ((value[at] & 15) << 8) | value[at + 1] : value[at];
+    at += isLong ? 2 : 1;
+    assert.ok(at + length <= value.length, "a rule is cut off");
+    rules.push(`flow${value[1] === 1 ? 4 : 6} ${toHex(value, at, at + length)}`);
+    at += length;
+  }
+  return rules;
+}
+
+/** NLRI of such rules. */
+export function rulesHex(rules: readonly string[]): string {
+  return rules
+    .map((rule) => {
+      const [, value] = rule.split(" ");
+      const length = value.length / 2;
+      return (length < 0xf0 ? number(length, 1) : number(0xf000 | length, 2)) + value;
+    })
+    .join("");
 }
 
 function readAttribute(

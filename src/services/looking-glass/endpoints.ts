@@ -3,7 +3,7 @@ import { create } from "@bufbuild/protobuf";
 import { formatIp, formatPrefix, parseIp, parsePrefix } from "../../base/ip.ts";
 import { type RouteFilter, RouteFilterSchema } from "../../gen/cairn/v1/types_pb.ts";
 import type { CoreView, RouteTable } from "../../state/view.ts";
-import { type Family, families, unicastFamily } from "../../wire/family.ts";
+import { type Family, prefixFamilies, unicastFamily } from "../../wire/family.ts";
 import { pageMax } from "./options.ts";
 import { protocolOf, tableNames } from "./shapes.ts";
 
@@ -110,7 +110,7 @@ function sourcesOf(
 }
 
 function ofNeighbor(neighbor: string, table: (neighbor: string) => RouteTable): RouteSource[] {
-  return families.map((family) => ({ table: table(neighbor), family }));
+  return prefixFamilies.map((family) => ({ table: table(neighbor), family }));
 }
 
 /** @throws Refusal */
@@ -127,8 +127,8 @@ function peerAt(view: CoreView, text: string): string {
 
 /** The families of a table; `master` is all of them. @throws Refusal */
 function familiesOf(table: string): readonly Family[] {
-  if (table === "master") return families;
-  const family = families[(tableNames as readonly string[]).indexOf(table)];
+  if (table === "master") return prefixFamilies;
+  const family = prefixFamilies[(tableNames as readonly string[]).indexOf(table)];
   if (!family)
     throw new Refusal(404, `there is no table ${shown(table)}; there are ${tableNames.join(", ")}`);
   return [family];

@@ -8,7 +8,7 @@ import { AsPathSegment_Type, Origin, type Route } from "../../gen/cairn/v1/types
 import { rejectNumber } from "../../state/reject-number.ts";
 import type { RouteRow } from "../../state/route-rows.ts";
 import { parseCommunity, parseLargeCommunity } from "../../wire/community-text.ts";
-import { families } from "../../wire/family.ts";
+import { prefixFamilies } from "../../wire/family.ts";
 import type { LookingGlassOptions } from "./options.ts";
 
 /** @param ms wall-clock milliseconds */
@@ -32,14 +32,20 @@ interface Counts {
   preferred: number;
 }
 
+/** Only prefixes are shown. */
+function isOfPrefixes(family: string): boolean {
+  return prefixFamilies.some(({ name }) => name === family);
+}
+
 function countsOf(neighbor: Neighbor, family: string | undefined, best: readonly number[]): Counts {
   const counts: Counts = { imported: 0, filtered: 0, exported: 0, preferred: 0 };
   for (const state of neighbor.state?.families ?? []) {
     if (family !== undefined && state.family !== family) continue;
+    if (!isOfPrefixes(state.family)) continue;
     counts.imported += Number(state.accepted);
     counts.filtered += Number(state.received - state.accepted);
     counts.exported += Number(state.advertised);
-    counts.preferred += best[families.findIndex(({ name }) => name === state.family)] ?? 0;
+    counts.preferred += best[prefixFamilies.findIndex(({ name }) => name === state.family)] ?? 0;
   }
   return counts;
 }
@@ -73,7 +79,8 @@ export function protocolJson(
 ): Record<string, unknown> {
   const { state, effective, spec } = neighbor;
   const address = spec?.address ?? "";
-  const channels = (state?.families ?? []).map(({ family }) => {
+  const shown = (state?.families ?? []).filter((each) => isOfPrefixes(each.family));
+  const channels = shown.map(({ family }) => {
     const counts = countsOf(neighbor, family, best);
     return [
       family.split("-")[0],

@@ -40,6 +40,7 @@ import {
   ObjectChangeSchema,
 } from "../../gen/cairn/v1/types_pb.ts";
 import type { Mutation, MutationOp, MutationOutcome } from "../../state/mutation.ts";
+import { readName } from "../../state/route-name.ts";
 import type { ObjectView } from "../../state/view.ts";
 import { familyByName } from "../../wire/family.ts";
 import type { FakeTables } from "./fake-tables.ts";
@@ -182,6 +183,9 @@ export class FakeObjects {
         if (!changed) unchanged++;
         const { prefix, pathId } = op.path;
         receipts.push(create(PathReceiptSchema, { prefix, pathId, accepted: true, selected: true, changed }));
+      } else if (op.op === "inject-flow") {
+        const { rule, pathId } = op.flowSpec;
+        receipts.push(create(PathReceiptSchema, { prefix: rule, pathId, accepted: true, changed: true }));
       } else if (op.op === "retract") {
         const there = tables?.injections.has(`${op.prefix} ${op.pathId}`) ?? false;
         if (!there) unchanged++;
@@ -206,9 +210,10 @@ export class FakeObjects {
     problems: Problem[],
   ): void {
     if (op.op === "confirm" || op.op === "abort" || op.op === "pin") return;
+    if (op.op === "inject-flow") return;
     if (op.op === "inject" || op.op === "retract") {
       const prefix = op.op === "inject" ? op.path.prefix : op.prefix;
-      if (typeof parsePrefix(prefix) === "string") {
+      if (!readName(prefix)) {
         problems.push({
           code: "INVALID",
           path: "prefix",

@@ -8,7 +8,7 @@ import type { FibTableSpec } from "../../gen/cairn/v1/fib_kinds_pb.ts";
 import { AttributeFlag } from "../../policy/attribute-table.ts";
 import type { Program } from "../../policy/program.ts";
 import { RouteKey, RouteType } from "../../policy/route-key.ts";
-import { PrefixTable4 } from "../../rib/prefix-table.ts";
+import { PrefixTable4, PrefixTable16 } from "../../rib/prefix-table.ts";
 import type { RouteTable } from "../../rib/route-table.ts";
 import { type Family, ipv4Unicast, ipv6Unicast } from "../../wire/family.ts";
 import { isLinkLocal } from "../../wire/next-hop.ts";
@@ -187,7 +187,7 @@ export class FibTable {
     const { routeKey } = this;
     const { prefixes } = table;
     if (prefixes instanceof PrefixTable4) routeKey.setIp4(prefixes.address[prefix], prefixes.length[prefix]);
-    else {
+    else if (prefixes instanceof PrefixTable16) {
       const { words } = prefixes;
       const at = prefix * 4;
       routeKey.family = table.family;

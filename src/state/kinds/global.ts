@@ -4,7 +4,7 @@ import { limits } from "../../base/limits.ts";
 import { nearestName, type Problem } from "../../base/problem.ts";
 import type { Confederation, GlobalSpec } from "../../gen/cairn/v1/global_service_pb.ts";
 import { stepNames } from "../../rib/best-path.ts";
-import { duplicates, invalid, type KindRules } from "./rules.ts";
+import { duplicates, invalid, type KindRules, prefixesOnly } from "./rules.ts";
 import { checkAsn, checkDamping, checkHoldTime } from "./session-fields.ts";
 
 export const globalRules: KindRules = {
@@ -23,6 +23,11 @@ export const globalRules: KindRules = {
         "multipath",
         spec.multipath.map(({ family }) => family),
         "address family",
+      ),
+      ...prefixesOnly(
+        "multipath",
+        spec.multipath.map(({ family }) => family),
+        "forwarding over several paths",
       ),
     ];
   },

@@ -7,7 +7,7 @@ import { PolicyAction } from "../../gen/cairn/v1/policy_service_pb.ts";
 import { durationMs } from "../schema.ts";
 import { bfdOf, checkBfd } from "./bfd.ts";
 import { dampingOf } from "./damping.ts";
-import { duplicates, type HostAbilities, invalid } from "./rules.ts";
+import { duplicates, type HostAbilities, invalid, prefixesOnly } from "./rules.ts";
 
 /** AS number that stands for a four-octet one in two octets (RFC 6793); nobody has it. */
 const asTrans = 23456;
@@ -32,6 +32,11 @@ export function checkSessionFields(spec: NeighborSpec | PeerGroupSpec, host: Hos
       "orf",
       spec.orf.map(({ family }) => family),
       "outbound route filtering for",
+    ),
+    ...prefixesOnly(
+      "orf",
+      spec.orf.map(({ family }) => family),
+      "filters by prefix (RFC 5292)",
     ),
     ...checkDamping(spec.damping),
     ...checkBfd(spec.bfd),

@@ -5,7 +5,7 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_cairn_v1_options } from "./options_pb.ts";
-import type { Aggregator, AsPathSegment, ObjectChange, Origin, RouteFilter } from "./types_pb.ts";
+import type { Aggregator, AsPathSegment, FlowSpecComponent, ObjectChange, Origin, RouteFilter } from "./types_pb.ts";
 import { file_cairn_v1_types } from "./types_pb.ts";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file cairn/v1/injection_service.proto.
  */
 export const file_cairn_v1_injection_service: GenFile = /*@__PURE__*/
-  fileDesc("CiBjYWlybi92MS9pbmplY3Rpb25fc2VydmljZS5wcm90bxIIY2Fpcm4udjEi4AMKDEluamVjdGVkUGF0aBIYCgZwcmVmaXgYASABKAlCCKK7GAQYAzABEg8KB3BhdGhfaWQYAiABKA0SGAoIbmV4dF9ob3AYAyABKAlCBqK7GAIYARIgCgZvcmlnaW4YBCABKA4yEC5jYWlybi52MS5PcmlnaW4SKAoHYXNfcGF0aBgFIAMoCzIXLmNhaXJuLnYxLkFzUGF0aFNlZ21lbnQSFAoMYXNfcGF0aF90ZXh0GAYgASgJEhcKCmxvY2FsX3ByZWYYByABKA1IAIgBARIQCgNtZWQYCCABKA1IAYgBARIbCgtjb21tdW5pdGllcxgJIAMoCUIGorsYAhgHEiQKFGV4dGVuZGVkX2NvbW11bml0aWVzGAogAygJQgaiuxgCGAcSIQoRbGFyZ2VfY29tbXVuaXRpZXMYCyADKAlCBqK7GAIYBxIYChBhdG9taWNfYWdncmVnYXRlGAwgASgIEigKCmFnZ3JlZ2F0b3IYDSABKAsyFC5jYWlybi52MS5BZ2dyZWdhdG9yEhUKBW93bmVyGA4gASgJQgaiuxgCKD8SJgoDdHRsGA8gASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQg0KC19sb2NhbF9wcmVmQgYKBF9tZWQiNAoHUGF0aEtleRIYCgZwcmVmaXgYASABKAlCCKK7GAQYAzABEg8KB3BhdGhfaWQYAiABKA0iiAEKDkFkZFBhdGhSZXF1ZXN0EiQKBHBhdGgYASABKAsyFi5jYWlybi52MS5JbmplY3RlZFBhdGgSGwoTZXhwZWN0ZWRfZ2VuZXJhdGlvbhhkIAEoBBIPCgdkcnlfcnVuGGUgASgIEg4KBnJlYXNvbhhmIAEoCRISCgpyZXF1ZXN0X2lkGGcgASgJInoKC1BhdGhSZWNlaXB0Eg4KBnByZWZpeBgBIAEoCRIPCgdwYXRoX2lkGAIgASgNEhAKCGFjY2VwdGVkGAMgASgIEhAKCHNlbGVjdGVkGAQgASgIEhUKDWFkdmVydGlzZWRfdG8YBSADKAkSDwoHY2hhbmdlZBgGIAEoCCJ2Cg9BZGRQYXRoUmVzcG9uc2USEgoKZ2VuZXJhdGlvbhgBIAEoBBInCgdjaGFuZ2VzGAIgAygLMhYuY2Fpcm4udjEuT2JqZWN0Q2hhbmdlEiYKB3JlY2VpcHQYAyABKAsyFS5jYWlybi52MS5QYXRoUmVjZWlwdCKGAQoRRGVsZXRlUGF0aFJlcXVlc3QSDgoGcHJlZml4GAEgASgJEg8KB3BhdGhfaWQYAiABKA0SGwoTZXhwZWN0ZWRfZ2VuZXJhdGlvbhhkIAEoBBIPCgdkcnlfcnVuGGUgASgIEg4KBnJlYXNvbhhmIAEoCRISCgpyZXF1ZXN0X2lkGGcgASgJIlEKEkRlbGV0ZVBhdGhSZXNwb25zZRISCgpnZW5lcmF0aW9uGAEgASgEEicKB2NoYW5nZXMYAiADKAsyFi5jYWlybi52MS5PYmplY3RDaGFuZ2UirgEKEkluamVjdFBhdGhzUmVxdWVzdBIjCgNhZGQYASADKAsyFi5jYWlybi52MS5JbmplY3RlZFBhdGgSIQoGZGVsZXRlGAIgAygLMhEuY2Fpcm4udjEuUGF0aEtleRIbChNleHBlY3RlZF9nZW5lcmF0aW9uGGQgASgEEg8KB2RyeV9ydW4YZSABKAgSDgoGcmVhc29uGGYgASgJEhIKCnJlcXVlc3RfaWQYZyABKAkiXAoTSW5qZWN0UGF0aHNSZXNwb25zZRINCgVhZGRlZBgBIAEoBBIPCgdkZWxldGVkGAIgASgEEhEKCXVuY2hhbmdlZBgDIAEoBBISCgpnZW5lcmF0aW9uGAQgASgEIoIBChNMaXN0SW5qZWN0ZWRSZXF1ZXN0Eg0KBW93bmVyGAEgASgJEg4KBmZhbWlseRgCIAEoCRIRCglwYWdlX3NpemUYAyABKA0SEgoKcGFnZV90b2tlbhgEIAEoCRIlCgZmaWx0ZXIYBSABKAsyFS5jYWlybi52MS5Sb3V0ZUZpbHRlciLFAQoISW5qZWN0ZWQSJAoEcGF0aBgBIAEoCzIWLmNhaXJuLnYxLkluamVjdGVkUGF0aBIrCgdjcmVhdGVkGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCgdleHBpcmVzGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIRCglwcmluY2lwYWwYBCABKAkSJgoHcmVjZWlwdBgFIAEoCzIVLmNhaXJuLnYxLlBhdGhSZWNlaXB0ImYKFExpc3RJbmplY3RlZFJlc3BvbnNlEiEKBXBhdGhzGAEgAygLMhIuY2Fpcm4udjEuSW5qZWN0ZWQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhIKCnRvdGFsX3NpemUYAyABKAQy0AIKEEluamVjdGlvblNlcnZpY2USRAoHQWRkUGF0aBIYLmNhaXJuLnYxLkFkZFBhdGhSZXF1ZXN0GhkuY2Fpcm4udjEuQWRkUGF0aFJlc3BvbnNlIgSouxgEEk0KCkRlbGV0ZVBhdGgSGy5jYWlybi52MS5EZWxldGVQYXRoUmVxdWVzdBocLmNhaXJuLnYxLkRlbGV0ZVBhdGhSZXNwb25zZSIEqLsYBBJSCgtJbmplY3RQYXRocxIcLmNhaXJuLnYxLkluamVjdFBhdGhzUmVxdWVzdBodLmNhaXJuLnYxLkluamVjdFBhdGhzUmVzcG9uc2UiBKi7GAQoARJTCgxMaXN0SW5qZWN0ZWQSHS5jYWlybi52MS5MaXN0SW5qZWN0ZWRSZXF1ZXN0Gh4uY2Fpcm4udjEuTGlzdEluamVjdGVkUmVzcG9uc2UiBKi7GAFiBnByb3RvMw", [file_cairn_v1_options, file_cairn_v1_types, file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("CiBjYWlybi92MS9pbmplY3Rpb25fc2VydmljZS5wcm90bxIIY2Fpcm4udjEi4AMKDEluamVjdGVkUGF0aBIYCgZwcmVmaXgYASABKAlCCKK7GAQYAzABEg8KB3BhdGhfaWQYAiABKA0SGAoIbmV4dF9ob3AYAyABKAlCBqK7GAIYARIgCgZvcmlnaW4YBCABKA4yEC5jYWlybi52MS5PcmlnaW4SKAoHYXNfcGF0aBgFIAMoCzIXLmNhaXJuLnYxLkFzUGF0aFNlZ21lbnQSFAoMYXNfcGF0aF90ZXh0GAYgASgJEhcKCmxvY2FsX3ByZWYYByABKA1IAIgBARIQCgNtZWQYCCABKA1IAYgBARIbCgtjb21tdW5pdGllcxgJIAMoCUIGorsYAhgHEiQKFGV4dGVuZGVkX2NvbW11bml0aWVzGAogAygJQgaiuxgCGAcSIQoRbGFyZ2VfY29tbXVuaXRpZXMYCyADKAlCBqK7GAIYBxIYChBhdG9taWNfYWdncmVnYXRlGAwgASgIEigKCmFnZ3JlZ2F0b3IYDSABKAsyFC5jYWlybi52MS5BZ2dyZWdhdG9yEhUKBW93bmVyGA4gASgJQgaiuxgCKD8SJgoDdHRsGA8gASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQg0KC19sb2NhbF9wcmVmQgYKBF9tZWQiNAoHUGF0aEtleRIYCgZwcmVmaXgYASABKAlCCKK7GAQYAzABEg8KB3BhdGhfaWQYAiABKA0iiAEKDkFkZFBhdGhSZXF1ZXN0EiQKBHBhdGgYASABKAsyFi5jYWlybi52MS5JbmplY3RlZFBhdGgSGwoTZXhwZWN0ZWRfZ2VuZXJhdGlvbhhkIAEoBBIPCgdkcnlfcnVuGGUgASgIEg4KBnJlYXNvbhhmIAEoCRISCgpyZXF1ZXN0X2lkGGcgASgJInoKC1BhdGhSZWNlaXB0Eg4KBnByZWZpeBgBIAEoCRIPCgdwYXRoX2lkGAIgASgNEhAKCGFjY2VwdGVkGAMgASgIEhAKCHNlbGVjdGVkGAQgASgIEhUKDWFkdmVydGlzZWRfdG8YBSADKAkSDwoHY2hhbmdlZBgGIAEoCCJ2Cg9BZGRQYXRoUmVzcG9uc2USEgoKZ2VuZXJhdGlvbhgBIAEoBBInCgdjaGFuZ2VzGAIgAygLMhYuY2Fpcm4udjEuT2JqZWN0Q2hhbmdlEiYKB3JlY2VpcHQYAyABKAsyFS5jYWlybi52MS5QYXRoUmVjZWlwdCKGAQoRRGVsZXRlUGF0aFJlcXVlc3QSDgoGcHJlZml4GAEgASgJEg8KB3BhdGhfaWQYAiABKA0SGwoTZXhwZWN0ZWRfZ2VuZXJhdGlvbhhkIAEoBBIPCgdkcnlfcnVuGGUgASgIEg4KBnJlYXNvbhhmIAEoCRISCgpyZXF1ZXN0X2lkGGcgASgJIlEKEkRlbGV0ZVBhdGhSZXNwb25zZRISCgpnZW5lcmF0aW9uGAEgASgEEicKB2NoYW5nZXMYAiADKAsyFi5jYWlybi52MS5PYmplY3RDaGFuZ2UiogMKEEluamVjdGVkRmxvd1NwZWMSDgoGZmFtaWx5GAEgASgJEgwKBHJ1bGUYAiABKAkSLwoKY29tcG9uZW50cxgDIAMoCzIbLmNhaXJuLnYxLkZsb3dTcGVjQ29tcG9uZW50Eg8KB2FjdGlvbnMYBCADKAkSDwoHcGF0aF9pZBgFIAEoDRIgCgZvcmlnaW4YBiABKA4yEC5jYWlybi52MS5PcmlnaW4SFwoKbG9jYWxfcHJlZhgHIAEoDUgAiAEBEhAKA21lZBgIIAEoDUgBiAEBEhsKC2NvbW11bml0aWVzGAkgAygJQgaiuxgCGAcSJAoUZXh0ZW5kZWRfY29tbXVuaXRpZXMYCiADKAlCBqK7GAIYBxIhChFsYXJnZV9jb21tdW5pdGllcxgLIAMoCUIGorsYAhgHEhQKDGFzX3BhdGhfdGV4dBgMIAEoCRIVCgVvd25lchgNIAEoCUIGorsYAig/EiYKA3R0bBgOIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkINCgtfbG9jYWxfcHJlZkIGCgRfbWVkIpUBChJBZGRGbG93U3BlY1JlcXVlc3QSLQoJZmxvd19zcGVjGAEgASgLMhouY2Fpcm4udjEuSW5qZWN0ZWRGbG93U3BlYxIbChNleHBlY3RlZF9nZW5lcmF0aW9uGGQgASgEEg8KB2RyeV9ydW4YZSABKAgSDgoGcmVhc29uGGYgASgJEhIKCnJlcXVlc3RfaWQYZyABKAkiegoTQWRkRmxvd1NwZWNSZXNwb25zZRISCgpnZW5lcmF0aW9uGAEgASgEEicKB2NoYW5nZXMYAiADKAsyFi5jYWlybi52MS5PYmplY3RDaGFuZ2USJgoHcmVjZWlwdBgDIAEoCzIVLmNhaXJuLnYxLlBhdGhSZWNlaXB0IskBChVEZWxldGVGbG93U3BlY1JlcXVlc3QSDgoGZmFtaWx5GAEgASgJEgwKBHJ1bGUYAiABKAkSLwoKY29tcG9uZW50cxgDIAMoCzIbLmNhaXJuLnYxLkZsb3dTcGVjQ29tcG9uZW50Eg8KB3BhdGhfaWQYBCABKA0SGwoTZXhwZWN0ZWRfZ2VuZXJhdGlvbhhkIAEoBBIPCgdkcnlfcnVuGGUgASgIEg4KBnJlYXNvbhhmIAEoCRISCgpyZXF1ZXN0X2lkGGcgASgJIlUKFkRlbGV0ZUZsb3dTcGVjUmVzcG9uc2USEgoKZ2VuZXJhdGlvbhgBIAEoBBInCgdjaGFuZ2VzGAIgAygLMhYuY2Fpcm4udjEuT2JqZWN0Q2hhbmdlIq4BChJJbmplY3RQYXRoc1JlcXVlc3QSIwoDYWRkGAEgAygLMhYuY2Fpcm4udjEuSW5qZWN0ZWRQYXRoEiEKBmRlbGV0ZRgCIAMoCzIRLmNhaXJuLnYxLlBhdGhLZXkSGwoTZXhwZWN0ZWRfZ2VuZXJhdGlvbhhkIAEoBBIPCgdkcnlfcnVuGGUgASgIEg4KBnJlYXNvbhhmIAEoCRISCgpyZXF1ZXN0X2lkGGcgASgJIlwKE0luamVjdFBhdGhzUmVzcG9uc2USDQoFYWRkZWQYASABKAQSDwoHZGVsZXRlZBgCIAEoBBIRCgl1bmNoYW5nZWQYAyABKAQSEgoKZ2VuZXJhdGlvbhgEIAEoBCKCAQoTTGlzdEluamVjdGVkUmVxdWVzdBINCgVvd25lchgBIAEoCRIOCgZmYW1pbHkYAiABKAkSEQoJcGFnZV9zaXplGAMgASgNEhIKCnBhZ2VfdG9rZW4YBCABKAkSJQoGZmlsdGVyGAUgASgLMhUuY2Fpcm4udjEuUm91dGVGaWx0ZXIi9QEKCEluamVjdGVkEiQKBHBhdGgYASABKAsyFi5jYWlybi52MS5JbmplY3RlZFBhdGgSKwoHY3JlYXRlZBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoHZXhwaXJlcxgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEQoJcHJpbmNpcGFsGAQgASgJEiYKB3JlY2VpcHQYBSABKAsyFS5jYWlybi52MS5QYXRoUmVjZWlwdBIuCglmbG93X3NwZWMYlgEgASgLMhouY2Fpcm4udjEuSW5qZWN0ZWRGbG93U3BlYyJmChRMaXN0SW5qZWN0ZWRSZXNwb25zZRIhCgVwYXRocxgBIAMoCzISLmNhaXJuLnYxLkluamVjdGVkEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRISCgp0b3RhbF9zaXplGAMgASgEMv0DChBJbmplY3Rpb25TZXJ2aWNlEkQKB0FkZFBhdGgSGC5jYWlybi52MS5BZGRQYXRoUmVxdWVzdBoZLmNhaXJuLnYxLkFkZFBhdGhSZXNwb25zZSIEqLsYBBJNCgpEZWxldGVQYXRoEhsuY2Fpcm4udjEuRGVsZXRlUGF0aFJlcXVlc3QaHC5jYWlybi52MS5EZWxldGVQYXRoUmVzcG9uc2UiBKi7GAQSUgoLSW5qZWN0UGF0aHMSHC5jYWlybi52MS5JbmplY3RQYXRoc1JlcXVlc3QaHS5jYWlybi52MS5JbmplY3RQYXRoc1Jlc3BvbnNlIgSouxgEKAESUAoLQWRkRmxvd1NwZWMSHC5jYWlybi52MS5BZGRGbG93U3BlY1JlcXVlc3QaHS5jYWlybi52MS5BZGRGbG93U3BlY1Jlc3BvbnNlIgSouxgEElkKDkRlbGV0ZUZsb3dTcGVjEh8uY2Fpcm4udjEuRGVsZXRlRmxvd1NwZWNSZXF1ZXN0GiAuY2Fpcm4udjEuRGVsZXRlRmxvd1NwZWNSZXNwb25zZSIEqLsYBBJTCgxMaXN0SW5qZWN0ZWQSHS5jYWlybi52MS5MaXN0SW5qZWN0ZWRSZXF1ZXN0Gh4uY2Fpcm4udjEuTGlzdEluamVjdGVkUmVzcG9uc2UiBKi7GAFiBnByb3RvMw", [file_cairn_v1_options, file_cairn_v1_types, file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * A path to announce.
@@ -321,6 +321,257 @@ export const DeletePathResponseSchema: GenMessage<DeletePathResponse> = /*@__PUR
   messageDesc(file_cairn_v1_injection_service, 6);
 
 /**
+ * A FlowSpec rule to announce.
+ *
+ * @generated from message cairn.v1.InjectedFlowSpec
+ */
+export type InjectedFlowSpec = Message<"cairn.v1.InjectedFlowSpec"> & {
+  /**
+   * ipv4-flowspec or ipv6-flowspec. Default: that of the addresses in the rule; ipv4-flowspec without any.
+   *
+   * @generated from field: string family = 1;
+   */
+  family: string;
+
+  /**
+   * As people write it, see docs/flowspec.md: "dst 192.0.2.0/24 proto udp dst-port 123 -> drop". Without an arrow it says
+   * which packets are meant, and actions says the rest.
+   *
+   * @generated from field: string rule = 2;
+   */
+  rule: string;
+
+  /**
+   * Instead of the text before the arrow: components by name (or by type number) and value.
+   *
+   * @generated from field: repeated cairn.v1.FlowSpecComponent components = 3;
+   */
+  components: FlowSpecComponent[];
+
+  /**
+   * Instead of the text behind the arrow, one action each: "drop", "rate 1000000".
+   *
+   * @generated from field: repeated string actions = 4;
+   */
+  actions: string[];
+
+  /**
+   * Tells apart several paths to one rule.
+   *
+   * @generated from field: uint32 path_id = 5;
+   */
+  pathId: number;
+
+  /**
+   * Default: IGP.
+   *
+   * @generated from field: cairn.v1.Origin origin = 6;
+   */
+  origin: Origin;
+
+  /**
+   * @generated from field: optional uint32 local_pref = 7;
+   */
+  localPref?: number | undefined;
+
+  /**
+   * @generated from field: optional uint32 med = 8;
+   */
+  med?: number | undefined;
+
+  /**
+   * @generated from field: repeated string communities = 9;
+   */
+  communities: string[];
+
+  /**
+   * Beside those of the actions.
+   *
+   * @generated from field: repeated string extended_communities = 10;
+   */
+  extendedCommunities: string[];
+
+  /**
+   * @generated from field: repeated string large_communities = 11;
+   */
+  largeCommunities: string[];
+
+  /**
+   * Text such as "65001 65002 {65003 65004}".
+   *
+   * @generated from field: string as_path_text = 12;
+   */
+  asPathText: string;
+
+  /**
+   * Free text that says whose rule it is; also a filter of ListInjected.
+   *
+   * @generated from field: string owner = 13;
+   */
+  owner: string;
+
+  /**
+   * Withdraw by itself after this time; unset keeps it.
+   *
+   * @generated from field: google.protobuf.Duration ttl = 14;
+   */
+  ttl?: Duration | undefined;
+};
+
+/**
+ * Describes the message cairn.v1.InjectedFlowSpec.
+ * Use `create(InjectedFlowSpecSchema)` to create a new message.
+ */
+export const InjectedFlowSpecSchema: GenMessage<InjectedFlowSpec> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_injection_service, 7);
+
+/**
+ * @generated from message cairn.v1.AddFlowSpecRequest
+ */
+export type AddFlowSpecRequest = Message<"cairn.v1.AddFlowSpecRequest"> & {
+  /**
+   * @generated from field: cairn.v1.InjectedFlowSpec flow_spec = 1;
+   */
+  flowSpec?: InjectedFlowSpec | undefined;
+
+  /**
+   * @generated from field: uint64 expected_generation = 100;
+   */
+  expectedGeneration: bigint;
+
+  /**
+   * @generated from field: bool dry_run = 101;
+   */
+  dryRun: boolean;
+
+  /**
+   * @generated from field: string reason = 102;
+   */
+  reason: string;
+
+  /**
+   * @generated from field: string request_id = 103;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message cairn.v1.AddFlowSpecRequest.
+ * Use `create(AddFlowSpecRequestSchema)` to create a new message.
+ */
+export const AddFlowSpecRequestSchema: GenMessage<AddFlowSpecRequest> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_injection_service, 8);
+
+/**
+ * @generated from message cairn.v1.AddFlowSpecResponse
+ */
+export type AddFlowSpecResponse = Message<"cairn.v1.AddFlowSpecResponse"> & {
+  /**
+   * @generated from field: uint64 generation = 1;
+   */
+  generation: bigint;
+
+  /**
+   * @generated from field: repeated cairn.v1.ObjectChange changes = 2;
+   */
+  changes: ObjectChange[];
+
+  /**
+   * Its prefix is the rule.
+   *
+   * @generated from field: cairn.v1.PathReceipt receipt = 3;
+   */
+  receipt?: PathReceipt | undefined;
+};
+
+/**
+ * Describes the message cairn.v1.AddFlowSpecResponse.
+ * Use `create(AddFlowSpecResponseSchema)` to create a new message.
+ */
+export const AddFlowSpecResponseSchema: GenMessage<AddFlowSpecResponse> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_injection_service, 9);
+
+/**
+ * @generated from message cairn.v1.DeleteFlowSpecRequest
+ */
+export type DeleteFlowSpecRequest = Message<"cairn.v1.DeleteFlowSpecRequest"> & {
+  /**
+   * Default: as for adding.
+   *
+   * @generated from field: string family = 1;
+   */
+  family: string;
+
+  /**
+   * Which packets are meant; what stands behind an arrow is not looked at.
+   *
+   * @generated from field: string rule = 2;
+   */
+  rule: string;
+
+  /**
+   * Instead of the text.
+   *
+   * @generated from field: repeated cairn.v1.FlowSpecComponent components = 3;
+   */
+  components: FlowSpecComponent[];
+
+  /**
+   * @generated from field: uint32 path_id = 4;
+   */
+  pathId: number;
+
+  /**
+   * @generated from field: uint64 expected_generation = 100;
+   */
+  expectedGeneration: bigint;
+
+  /**
+   * @generated from field: bool dry_run = 101;
+   */
+  dryRun: boolean;
+
+  /**
+   * @generated from field: string reason = 102;
+   */
+  reason: string;
+
+  /**
+   * @generated from field: string request_id = 103;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message cairn.v1.DeleteFlowSpecRequest.
+ * Use `create(DeleteFlowSpecRequestSchema)` to create a new message.
+ */
+export const DeleteFlowSpecRequestSchema: GenMessage<DeleteFlowSpecRequest> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_injection_service, 10);
+
+/**
+ * @generated from message cairn.v1.DeleteFlowSpecResponse
+ */
+export type DeleteFlowSpecResponse = Message<"cairn.v1.DeleteFlowSpecResponse"> & {
+  /**
+   * @generated from field: uint64 generation = 1;
+   */
+  generation: bigint;
+
+  /**
+   * @generated from field: repeated cairn.v1.ObjectChange changes = 2;
+   */
+  changes: ObjectChange[];
+};
+
+/**
+ * Describes the message cairn.v1.DeleteFlowSpecResponse.
+ * Use `create(DeleteFlowSpecResponseSchema)` to create a new message.
+ */
+export const DeleteFlowSpecResponseSchema: GenMessage<DeleteFlowSpecResponse> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_injection_service, 11);
+
+/**
  * @generated from message cairn.v1.InjectPathsRequest
  */
 export type InjectPathsRequest = Message<"cairn.v1.InjectPathsRequest"> & {
@@ -362,7 +613,7 @@ export type InjectPathsRequest = Message<"cairn.v1.InjectPathsRequest"> & {
  * Use `create(InjectPathsRequestSchema)` to create a new message.
  */
 export const InjectPathsRequestSchema: GenMessage<InjectPathsRequest> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_injection_service, 7);
+  messageDesc(file_cairn_v1_injection_service, 12);
 
 /**
  * @generated from message cairn.v1.InjectPathsResponse
@@ -396,7 +647,7 @@ export type InjectPathsResponse = Message<"cairn.v1.InjectPathsResponse"> & {
  * Use `create(InjectPathsResponseSchema)` to create a new message.
  */
 export const InjectPathsResponseSchema: GenMessage<InjectPathsResponse> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_injection_service, 8);
+  messageDesc(file_cairn_v1_injection_service, 13);
 
 /**
  * @generated from message cairn.v1.ListInjectedRequest
@@ -437,13 +688,15 @@ export type ListInjectedRequest = Message<"cairn.v1.ListInjectedRequest"> & {
  * Use `create(ListInjectedRequestSchema)` to create a new message.
  */
 export const ListInjectedRequestSchema: GenMessage<ListInjectedRequest> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_injection_service, 9);
+  messageDesc(file_cairn_v1_injection_service, 14);
 
 /**
  * @generated from message cairn.v1.Injected
  */
 export type Injected = Message<"cairn.v1.Injected"> & {
   /**
+   * Unset for a rule.
+   *
    * @generated from field: cairn.v1.InjectedPath path = 1;
    */
   path?: InjectedPath | undefined;
@@ -467,6 +720,11 @@ export type Injected = Message<"cairn.v1.Injected"> & {
    * @generated from field: cairn.v1.PathReceipt receipt = 5;
    */
   receipt?: PathReceipt | undefined;
+
+  /**
+   * @generated from field: cairn.v1.InjectedFlowSpec flow_spec = 150;
+   */
+  flowSpec?: InjectedFlowSpec | undefined;
 };
 
 /**
@@ -474,7 +732,7 @@ export type Injected = Message<"cairn.v1.Injected"> & {
  * Use `create(InjectedSchema)` to create a new message.
  */
 export const InjectedSchema: GenMessage<Injected> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_injection_service, 10);
+  messageDesc(file_cairn_v1_injection_service, 15);
 
 /**
  * @generated from message cairn.v1.ListInjectedResponse
@@ -501,7 +759,7 @@ export type ListInjectedResponse = Message<"cairn.v1.ListInjectedResponse"> & {
  * Use `create(ListInjectedResponseSchema)` to create a new message.
  */
 export const ListInjectedResponseSchema: GenMessage<ListInjectedResponse> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_injection_service, 11);
+  messageDesc(file_cairn_v1_injection_service, 16);
 
 /**
  * Routes that programs announce through cairn. They survive a restart.
@@ -539,6 +797,26 @@ export const InjectionService: GenService<{
     output: typeof InjectPathsResponseSchema;
   },
   /**
+   * Announces a FlowSpec rule (RFC 8955, 8956) or replaces the one with the same components and path id.
+   *
+   * @generated from rpc cairn.v1.InjectionService.AddFlowSpec
+   */
+  addFlowSpec: {
+    methodKind: "unary";
+    input: typeof AddFlowSpecRequestSchema;
+    output: typeof AddFlowSpecResponseSchema;
+  },
+  /**
+   * @generated from rpc cairn.v1.InjectionService.DeleteFlowSpec
+   */
+  deleteFlowSpec: {
+    methodKind: "unary";
+    input: typeof DeleteFlowSpecRequestSchema;
+    output: typeof DeleteFlowSpecResponseSchema;
+  },
+  /**
+   * Paths and rules that were injected.
+   *
    * @generated from rpc cairn.v1.InjectionService.ListInjected
    */
   listInjected: {

@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file cairn/v1/types.proto.
  */
 export const file_cairn_v1_types: GenFile = /*@__PURE__*/
-  fileDesc("ChRjYWlybi92MS90eXBlcy5wcm90bxIIY2Fpcm4udjEiqAEKCE1ldGFkYXRhEgwKBGtpbmQYASABKAkSDAoEbmFtZRgCIAEoCRISCgpnZW5lcmF0aW9uGAMgASgEEisKB2NyZWF0ZWQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEisKB3VwZGF0ZWQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCm1hbmFnZWRfYnkYBiABKAkiUQoLRmllbGRDaGFuZ2USDAoEcGF0aBgBIAEoCRIRCglvbGRfdmFsdWUYAiABKAkSEQoJbmV3X3ZhbHVlGAMgASgJEg4KBmltcGFjdBgEIAEoCSLbAQoMT2JqZWN0Q2hhbmdlEi0KBmFjdGlvbhgBIAEoDjIdLmNhaXJuLnYxLk9iamVjdENoYW5nZS5BY3Rpb24SDAoEa2luZBgCIAEoCRIMCgRuYW1lGAMgASgJEiUKBmZpZWxkcxgEIAMoCzIVLmNhaXJuLnYxLkZpZWxkQ2hhbmdlIlkKBkFjdGlvbhIWChJBQ1RJT05fVU5TUEVDSUZJRUQQABIRCg1BQ1RJT05fQ1JFQVRFEAESEQoNQUNUSU9OX1VQREFURRACEhEKDUFDVElPTl9ERUxFVEUQAyK9AQoNQXNQYXRoU2VnbWVudBIqCgR0eXBlGAEgASgOMhwuY2Fpcm4udjEuQXNQYXRoU2VnbWVudC5UeXBlEgwKBGFzbnMYAiADKA0icgoEVHlwZRIUChBUWVBFX1VOU1BFQ0lGSUVEEAASDwoLVFlQRV9BU19TRVQQARIUChBUWVBFX0FTX1NFUVVFTkNFEAISGAoUVFlQRV9DT05GRURfU0VRVUVOQ0UQAxITCg9UWVBFX0NPTkZFRF9TRVQQBCI+ChBVbmtub3duQXR0cmlidXRlEg0KBWZsYWdzGAEgASgNEgwKBHR5cGUYAiABKA0SDQoFdmFsdWUYAyABKAwiKgoKQWdncmVnYXRvchILCgNhc24YASABKA0SDwoHYWRkcmVzcxgCIAEoCSKxBwoFUm91dGUSDgoGcHJlZml4GAEgASgJEg8KB3BhdGhfaWQYAiABKA0SEAoIbmVpZ2hib3IYAyABKAkSDgoGZmFtaWx5GAQgASgJEhAKCG5leHRfaG9wGAUgASgJEhsKE25leHRfaG9wX2xpbmtfbG9jYWwYBiABKAkSIAoGb3JpZ2luGAcgASgOMhAuY2Fpcm4udjEuT3JpZ2luEigKB2FzX3BhdGgYCCADKAsyFy5jYWlybi52MS5Bc1BhdGhTZWdtZW50EhQKDGFzX3BhdGhfdGV4dBgJIAEoCRIXCgpsb2NhbF9wcmVmGAogASgNSACIAQESEAoDbWVkGAsgASgNSAGIAQESEwoLY29tbXVuaXRpZXMYDCADKAkSHAoUZXh0ZW5kZWRfY29tbXVuaXRpZXMYDSADKAkSGQoRbGFyZ2VfY29tbXVuaXRpZXMYDiADKAkSFQoNb3JpZ2luYXRvcl9pZBgPIAEoCRIUCgxjbHVzdGVyX2xpc3QYECADKAkSGAoQYXRvbWljX2FnZ3JlZ2F0ZRgRIAEoCBIoCgphZ2dyZWdhdG9yGBIgASgLMhQuY2Fpcm4udjEuQWdncmVnYXRvchI2ChJ1bmtub3duX2F0dHJpYnV0ZXMYEyADKAsyGi5jYWlybi52MS5Vbmtub3duQXR0cmlidXRlEgwKBGJlc3QYFCABKAgSDQoFc3RhbGUYFSABKAgSJgoDYWdlGBYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhIKCnJwa2lfc3RhdGUYFyABKAkSEgoKYXNwYV9zdGF0ZRgYIAEoCRIVCg1yZWplY3RfcmVhc29uGBkgASgJEi8KC3JlY2VpdmVkX2F0GBogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVvd25lchgbIAEoCRITCgZ3ZWlnaHQYHCABKA1IAogBARIQCgN0YWcYHSABKA1IA4gBARIPCgdkaXNjYXJkGB4gASgIEhAKA290YxgfIAEoDUgEiAEBEhEKBGFpZ3AYVSABKARIBYgBARIRCgltdWx0aXBhdGgYSyABKAgSGAoQbXVsdGlwYXRoX3dlaWdodBhMIAEoDRIpCgluZXh0X2hvcHMYTSADKAsyFi5jYWlybi52MS5OZXh0SG9wU2hhcmVCDQoLX2xvY2FsX3ByZWZCBgoEX21lZEIJCgdfd2VpZ2h0QgYKBF90YWdCBgoEX290Y0IHCgVfYWlncCJwCgxOZXh0SG9wU2hhcmUSEAoIbmV4dF9ob3AYASABKAkSGwoTbmV4dF9ob3BfbGlua19sb2NhbBgCIAEoCRIQCghuZWlnaGJvchgDIAEoCRIPCgdwYXRoX2lkGAQgASgNEg4KBndlaWdodBgFIAEoDSLHAQoLUm91dGVGaWx0ZXISDgoGcHJlZml4GAEgASgJEg4KBmxvbmdlchgCIAEoCBIXCgpvcmlnaW5fYXNuGAMgASgNSACIAQESEwoLY29tbXVuaXRpZXMYBCADKAkSDwoHYXNfcGF0aBgFIAEoCRIQCghuZWlnaGJvchgGIAEoCRIQCghuZXh0X2hvcBgHIAEoCRISCgpycGtpX3N0YXRlGHMgASgJEhIKCmFzcGFfc3RhdGUYdCABKAlCDQoLX29yaWdpbl9hc24qVwoGT3JpZ2luEhYKEk9SSUdJTl9VTlNQRUNJRklFRBAAEg4KCk9SSUdJTl9JR1AQARIOCgpPUklHSU5fRUdQEAISFQoRT1JJR0lOX0lOQ09NUExFVEUQA2IGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChRjYWlybi92MS90eXBlcy5wcm90bxIIY2Fpcm4udjEiqAEKCE1ldGFkYXRhEgwKBGtpbmQYASABKAkSDAoEbmFtZRgCIAEoCRISCgpnZW5lcmF0aW9uGAMgASgEEisKB2NyZWF0ZWQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEisKB3VwZGF0ZWQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCm1hbmFnZWRfYnkYBiABKAkiUQoLRmllbGRDaGFuZ2USDAoEcGF0aBgBIAEoCRIRCglvbGRfdmFsdWUYAiABKAkSEQoJbmV3X3ZhbHVlGAMgASgJEg4KBmltcGFjdBgEIAEoCSLbAQoMT2JqZWN0Q2hhbmdlEi0KBmFjdGlvbhgBIAEoDjIdLmNhaXJuLnYxLk9iamVjdENoYW5nZS5BY3Rpb24SDAoEa2luZBgCIAEoCRIMCgRuYW1lGAMgASgJEiUKBmZpZWxkcxgEIAMoCzIVLmNhaXJuLnYxLkZpZWxkQ2hhbmdlIlkKBkFjdGlvbhIWChJBQ1RJT05fVU5TUEVDSUZJRUQQABIRCg1BQ1RJT05fQ1JFQVRFEAESEQoNQUNUSU9OX1VQREFURRACEhEKDUFDVElPTl9ERUxFVEUQAyK9AQoNQXNQYXRoU2VnbWVudBIqCgR0eXBlGAEgASgOMhwuY2Fpcm4udjEuQXNQYXRoU2VnbWVudC5UeXBlEgwKBGFzbnMYAiADKA0icgoEVHlwZRIUChBUWVBFX1VOU1BFQ0lGSUVEEAASDwoLVFlQRV9BU19TRVQQARIUChBUWVBFX0FTX1NFUVVFTkNFEAISGAoUVFlQRV9DT05GRURfU0VRVUVOQ0UQAxITCg9UWVBFX0NPTkZFRF9TRVQQBCI+ChBVbmtub3duQXR0cmlidXRlEg0KBWZsYWdzGAEgASgNEgwKBHR5cGUYAiABKA0SDQoFdmFsdWUYAyABKAwiKgoKQWdncmVnYXRvchILCgNhc24YASABKA0SDwoHYWRkcmVzcxgCIAEoCSKxBwoFUm91dGUSDgoGcHJlZml4GAEgASgJEg8KB3BhdGhfaWQYAiABKA0SEAoIbmVpZ2hib3IYAyABKAkSDgoGZmFtaWx5GAQgASgJEhAKCG5leHRfaG9wGAUgASgJEhsKE25leHRfaG9wX2xpbmtfbG9jYWwYBiABKAkSIAoGb3JpZ2luGAcgASgOMhAuY2Fpcm4udjEuT3JpZ2luEigKB2FzX3BhdGgYCCADKAsyFy5jYWlybi52MS5Bc1BhdGhTZWdtZW50EhQKDGFzX3BhdGhfdGV4dBgJIAEoCRIXCgpsb2NhbF9wcmVmGAogASgNSACIAQESEAoDbWVkGAsgASgNSAGIAQESEwoLY29tbXVuaXRpZXMYDCADKAkSHAoUZXh0ZW5kZWRfY29tbXVuaXRpZXMYDSADKAkSGQoRbGFyZ2VfY29tbXVuaXRpZXMYDiADKAkSFQoNb3JpZ2luYXRvcl9pZBgPIAEoCRIUCgxjbHVzdGVyX2xpc3QYECADKAkSGAoQYXRvbWljX2FnZ3JlZ2F0ZRgRIAEoCBIoCgphZ2dyZWdhdG9yGBIgASgLMhQuY2Fpcm4udjEuQWdncmVnYXRvchI2ChJ1bmtub3duX2F0dHJpYnV0ZXMYEyADKAsyGi5jYWlybi52MS5Vbmtub3duQXR0cmlidXRlEgwKBGJlc3QYFCABKAgSDQoFc3RhbGUYFSABKAgSJgoDYWdlGBYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhIKCnJwa2lfc3RhdGUYFyABKAkSEgoKYXNwYV9zdGF0ZRgYIAEoCRIVCg1yZWplY3RfcmVhc29uGBkgASgJEi8KC3JlY2VpdmVkX2F0GBogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVvd25lchgbIAEoCRITCgZ3ZWlnaHQYHCABKA1IAogBARIQCgN0YWcYHSABKA1IA4gBARIPCgdkaXNjYXJkGB4gASgIEhAKA290YxgfIAEoDUgEiAEBEhEKBGFpZ3AYVSABKARIBYgBARIRCgltdWx0aXBhdGgYSyABKAgSGAoQbXVsdGlwYXRoX3dlaWdodBhMIAEoDRIpCgluZXh0X2hvcHMYTSADKAsyFi5jYWlybi52MS5OZXh0SG9wU2hhcmVCDQoLX2xvY2FsX3ByZWZCBgoEX21lZEIJCgdfd2VpZ2h0QgYKBF90YWdCBgoEX290Y0IHCgVfYWlncCI+ChFGbG93U3BlY0NvbXBvbmVudBIMCgR0eXBlGAEgASgNEgwKBG5hbWUYAiABKAkSDQoFdmFsdWUYAyABKAkijQEKDUZsb3dTcGVjUm91dGUSDAoEcnVsZRgBIAEoCRIPCgdhY3Rpb25zGAIgASgJEi8KCmNvbXBvbmVudHMYAyADKAsyGy5jYWlybi52MS5GbG93U3BlY0NvbXBvbmVudBIMCgRubHJpGAQgASgMEh4KBXJvdXRlGAUgASgLMg8uY2Fpcm4udjEuUm91dGUicAoMTmV4dEhvcFNoYXJlEhAKCG5leHRfaG9wGAEgASgJEhsKE25leHRfaG9wX2xpbmtfbG9jYWwYAiABKAkSEAoIbmVpZ2hib3IYAyABKAkSDwoHcGF0aF9pZBgEIAEoDRIOCgZ3ZWlnaHQYBSABKA0ixwEKC1JvdXRlRmlsdGVyEg4KBnByZWZpeBgBIAEoCRIOCgZsb25nZXIYAiABKAgSFwoKb3JpZ2luX2FzbhgDIAEoDUgAiAEBEhMKC2NvbW11bml0aWVzGAQgAygJEg8KB2FzX3BhdGgYBSABKAkSEAoIbmVpZ2hib3IYBiABKAkSEAoIbmV4dF9ob3AYByABKAkSEgoKcnBraV9zdGF0ZRhzIAEoCRISCgphc3BhX3N0YXRlGHQgASgJQg0KC19vcmlnaW5fYXNuKlcKBk9yaWdpbhIWChJPUklHSU5fVU5TUEVDSUZJRUQQABIOCgpPUklHSU5fSUdQEAESDgoKT1JJR0lOX0VHUBACEhUKEU9SSUdJTl9JTkNPTVBMRVRFEANiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * What every object carries beside its spec.
@@ -504,6 +504,90 @@ export const RouteSchema: GenMessage<Route> = /*@__PURE__*/
   messageDesc(file_cairn_v1_types, 6);
 
 /**
+ * One component of a FlowSpec rule (RFC 8955 4.2.2, RFC 8956 3).
+ *
+ * @generated from message cairn.v1.FlowSpecComponent
+ */
+export type FlowSpecComponent = Message<"cairn.v1.FlowSpecComponent"> & {
+  /**
+   * Number of the type, for example 5.
+   *
+   * @generated from field: uint32 type = 1;
+   */
+  type: number;
+
+  /**
+   * What it is called in rules, for example dst-port; empty for a type that cairn does not know.
+   *
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * What is asked for, as in rules: 192.0.2.0/24, or >=1024&<=2047,53.
+   *
+   * @generated from field: string value = 3;
+   */
+  value: string;
+};
+
+/**
+ * Describes the message cairn.v1.FlowSpecComponent.
+ * Use `create(FlowSpecComponentSchema)` to create a new message.
+ */
+export const FlowSpecComponentSchema: GenMessage<FlowSpecComponent> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_types, 7);
+
+/**
+ * A FlowSpec rule as one path has it.
+ *
+ * @generated from message cairn.v1.FlowSpecRoute
+ */
+export type FlowSpecRoute = Message<"cairn.v1.FlowSpecRoute"> & {
+  /**
+   * Which packets are meant, for example: dst 192.0.2.0/24 proto udp dst-port 123
+   *
+   * @generated from field: string rule = 1;
+   */
+  rule: string;
+
+  /**
+   * What is done with them, for example: drop. Empty when nothing is said.
+   *
+   * @generated from field: string actions = 2;
+   */
+  actions: string;
+
+  /**
+   * In the order of their types.
+   *
+   * @generated from field: repeated cairn.v1.FlowSpecComponent components = 3;
+   */
+  components: FlowSpecComponent[];
+
+  /**
+   * NLRI without its length.
+   *
+   * @generated from field: bytes nlri = 4;
+   */
+  nlri: Uint8Array;
+
+  /**
+   * Attributes of the path; its prefix is the rule.
+   *
+   * @generated from field: cairn.v1.Route route = 5;
+   */
+  route?: Route | undefined;
+};
+
+/**
+ * Describes the message cairn.v1.FlowSpecRoute.
+ * Use `create(FlowSpecRouteSchema)` to create a new message.
+ */
+export const FlowSpecRouteSchema: GenMessage<FlowSpecRoute> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_types, 8);
+
+/**
  * One of several next hops over which a prefix is forwarded side by side.
  *
  * @generated from message cairn.v1.NextHopShare
@@ -546,7 +630,7 @@ export type NextHopShare = Message<"cairn.v1.NextHopShare"> & {
  * Use `create(NextHopShareSchema)` to create a new message.
  */
 export const NextHopShareSchema: GenMessage<NextHopShare> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_types, 7);
+  messageDesc(file_cairn_v1_types, 9);
 
 /**
  * Selects routes. Conditions are joined by AND; absent means no condition.
@@ -617,7 +701,7 @@ export type RouteFilter = Message<"cairn.v1.RouteFilter"> & {
  * Use `create(RouteFilterSchema)` to create a new message.
  */
 export const RouteFilterSchema: GenMessage<RouteFilter> = /*@__PURE__*/
-  messageDesc(file_cairn_v1_types, 8);
+  messageDesc(file_cairn_v1_types, 10);
 
 /**
  * @generated from enum cairn.v1.Origin
