@@ -50,10 +50,10 @@ if (options.table) {
 }
 
 async function measure(): Promise<void> {
-  const chosen = scenarios.filter(({ name, quickSize, sizes }) => {
+  const chosen = scenarios.filter(({ name, quickSize, sizes, byName }) => {
     if (options.scenario) return options.scenario.split(",").includes(name);
     if (options.sweep) return sizes !== undefined;
-    return !options.quick || quickSize !== undefined;
+    return byName !== true && (!options.quick || quickSize !== undefined);
   });
   const reps = Number(options.reps ?? (options.quick ? 2 : options.sweep ? 1 : 5));
   const wanted = options.daemons?.split(",") ?? (options.quick ? [reference] : undefined);

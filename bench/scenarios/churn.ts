@@ -1,12 +1,9 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { fingerprint } from "../load/attributes.ts";
-import { encodeOne, encodeWithdrawal } from "../load/updates.ts";
+import { Churner } from "../load/churner.ts";
 import { loopTargets, prefixesPerSet, type Scenario, withRig } from "./scenario.ts";
 
 const perSecond = 10_000;
 const seconds = 10;
-/** A withdrawn prefix comes back after so many events. */
-const absentFor = 301;
 
 export const churn: Scenario = {
   name: "churn",
@@ -20,9 +17,8 @@ export const churn: Scenario = {
       await rig.feed();
       await rig.converged();
       rig.loopDelay();
-      const { table, oracle } = rig;
+      const { table } = rig;
       const [sink] = rig.sinks;
-      const nextHop = rig.nextHop(0);
       const sentMs = new Float64Array(table.count);
       const latencies: number[] = [];
       sink.onRight = (number) => {
@@ -30,35 +26,14 @@ export const churn: Scenario = {
         latencies.push(performance.now() - sentMs[number]);
         sentMs[number] = 0;
       };
-      const withdrawn: number[] = [];
-      let fresh = 0;
-      // One third each: another attribute set, gone, and back with a set of its own.
-      const next = (event: number): Buffer => {
-        const kind = event % 3;
-        const back = kind === 2 && event >= absentFor * 3 ? withdrawn.shift() : undefined;
-        const number = back ?? (fresh = (fresh + 7919) % table.count);
+      const churner = new Churner(rig, table.count, (number) => {
         sentMs[number] = performance.now();
-        if (kind === 1) {
-          withdrawn.push(number);
-          oracle.retarget(number, 0);
-          return encodeWithdrawal(table, number);
-        }
-        const attributes = { ...table.attributes(0, table.setOfPrefix(number)), communities: [event] };
-        const print = fingerprint(attributes);
-        oracle.passing.add(print);
-        oracle.retarget(number, print);
-        return encodeOne(table, number, attributes, nextHop);
-      };
+      });
       rig.begin();
       const begun = performance.now();
       const total = perSecond * seconds;
-      for (let event = 0; event < total; ) {
-        const due = Math.min(total, Math.floor(((performance.now() - begun) / 1000) * perSecond));
-        if (due > event) {
-          const batch: Buffer[] = [];
-          for (; event < due; event++) batch.push(next(event));
-          rig.feeders[0].send(Buffer.concat(batch));
-        }
+      while (churner.events < total) {
+        churner.catchUp(Math.min(total, Math.floor(((performance.now() - begun) / 1000) * perSecond)));
         await delay(1);
       }
       const { cpuS } = await rig.converged();

@@ -18,6 +18,7 @@ import { policyEdit } from "./policy-edit.ts";
 import { routeServer } from "./route-server.ts";
 import { rpki } from "./rpki.ts";
 import type { Scenario } from "./scenario.ts";
+import { soak } from "./soak.ts";
 import { thousandNeighbors } from "./thousand-neighbors.ts";
 import { watch } from "./watch.ts";
 
@@ -45,4 +46,5 @@ export const scenarios: readonly Scenario[] = [
   mrtTable,
   rpki,
   bmp,
+  soak,
 ];

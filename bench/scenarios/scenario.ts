@@ -14,6 +14,8 @@ export interface Scenario {
   /** What the table compares with the reference, the first being what counts most. */
   readonly compared: readonly string[];
   readonly targets: readonly Target[];
+  /** Only when it is asked for by name: it takes long. */
+  readonly byName?: boolean;
   /** Daemons that it cannot be asked of are left out. */
   can?(adapter: Adapter): boolean;
   run(adapter: Adapter, size: number): Promise<Metrics>;

@@ -51,7 +51,7 @@ function call(path: string): { client: http2.ClientHttp2Session; stream: http2.C
 }
 
 /** Reads until the bookmark, a response of type 2: bytes 08 02 at its start. @returns what came */
-async function snapshot(path: string): Promise<{ bytes: number; close: () => void }> {
+export async function snapshot(path: string): Promise<{ bytes: number; close: () => void }> {
   const { client, stream } = call(path);
   let bytes = 0;
   const head = Buffer.alloc(7); // of the message under way: flag, length, first field
@@ -79,7 +79,7 @@ async function snapshot(path: string): Promise<{ bytes: number; close: () => voi
 }
 
 /** A watcher that reads nothing. @returns what ends it */
-function stalled(path: string): () => void {
+export function stalled(path: string): () => void {
   const { client, stream } = call(path);
   stream.on("error", () => {});
   stream.pause();
