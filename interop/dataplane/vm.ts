@@ -4,7 +4,7 @@
  * shared beside the project (CAIRN_VMRUN names another place).
  */
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import path from "node:path";
 import type { Checks } from "../lib/checks.ts";
 
@@ -12,7 +12,7 @@ const root = path.join(import.meta.dirname, "../..");
 const vmrun = process.env.CAIRN_VMRUN ?? path.join(root, "../shared/lab/vmrun");
 const timeoutS = Number(process.env.CAIRN_VM_TIMEOUT_S ?? 1500);
 
-export async function inFullKernel(checks: Checks, folder: string): Promise<void> {
+export async function inFullKernel(checks: Checks): Promise<void> {
   const why = !existsSync(vmrun)
     ? `there is no ${vmrun}`
     : process.env.CAIRN_VM !== "1"
@@ -22,14 +22,13 @@ export async function inFullKernel(checks: Checks, folder: string): Promise<void
     checks.skip("all of it", why);
     return;
   }
-  mkdirSync(folder, { recursive: true });
   const log: string[] = [];
   const code = await new Promise<number>((resolve) => {
     const child = spawn(
       vmrun,
       [
-        ...["--mem", "3072", "--cpus", "2", "--timeout", String(timeoutS), "--rw", folder, "--"],
-        ...["node_modules/.bin/node", "interop/dataplane/full-kernel.ts", folder],
+        ...["--mem", "3072", "--cpus", "2", "--timeout", String(timeoutS), "--"],
+        ...[path.join(root, "node_modules/.bin/node"), path.join(root, "interop/dataplane/full-kernel.ts")],
       ],
       { cwd: root, stdio: ["ignore", "pipe", "pipe"] },
     );

@@ -25,6 +25,7 @@ import { BmpPort } from "./bmp-port.ts";
 import { describeChanges, fileMutation, type LoadedFile } from "./config-file.ts";
 import { configText, parserThread } from "./config-text.ts";
 import { type DataplanePort, openDataplane } from "./dataplane.ts";
+import { Failpoint } from "./failpoint.ts";
 import { FibThread } from "./fib-thread.ts";
 import { HealthProbes } from "./health/probes.ts";
 import { hostAddresses } from "./host-addresses.ts";
@@ -136,6 +137,7 @@ export class Daemon {
     this.rtr = new RtrPort((input) => this.loop.post(input));
     this.bmp = new BmpPort((input) => this.loop.post(input));
     this.rpkiFiles = new RpkiFiles((input) => this.loop.post(input));
+    const failpoint = new Failpoint();
     this.loop = new OwnerLoop(core.value, {
       links: (effect) => this.routers.apply(effect),
       tcp: (effect) => this.tcp.apply(effect),
@@ -151,27 +153,35 @@ export class Daemon {
       dataplane: (effect) => this.dataplane?.apply(effect),
       firewall: (effect) => this.netfilter.apply(effect),
       mrt: (effect) => this.mrtFiles.apply(effect),
-      persist: (seq, rows) => store.persist(seq, rows),
+      persist: (seq, rows) => {
+        failpoint.persisted(seq, rows);
+        store.persist(seq, rows);
+      },
       log: ({ level, message, fields }) => log.write(level, message, fields),
       exit: (code) => void this.close().then(() => this.ended?.(code)),
       turned: (ms) => {
         if (ms > limits.turnSliceMs * 2) this.metrics.countSliceOverrun();
       },
     });
-    this.dataplane = openDataplane(options.dataplane, {
-      links: (changed, gone) => {
-        this.loop.post({ kind: "kernel.links", changed, gone });
-        this.postAddresses();
+    this.dataplane = openDataplane(
+      options.dataplane,
+      {
+        links: (changed, gone) => {
+          this.loop.post({ kind: "kernel.links", changed, gone });
+          this.postAddresses();
+        },
+        routes: (answers) => this.loop.post({ kind: "kernel.routes", answers }),
+        fib: (input) => this.loop.post(input),
+        facts: (all, facts) => this.loop.post({ kind: "dataplane.facts", all, facts }),
+        applied: (batch, outcomes) => this.loop.post({ kind: "dataplane.applied", batch, outcomes }),
       },
-      routes: (answers) => this.loop.post({ kind: "kernel.routes", answers }),
-      fib: (input) => this.loop.post(input),
-      facts: (all, facts) => this.loop.post({ kind: "dataplane.facts", all, facts }),
-      applied: (batch, outcomes) => this.loop.post({ kind: "dataplane.applied", batch, outcomes }),
-    });
+      failpoint,
+    );
     this.metrics = new CairnMetrics(this.loop, version);
     this.metrics.kernelCounts = () => this.dataplane?.counts();
     store.listen({
       committed: (seq) => {
+        failpoint.committed(seq);
         this.metrics.countFlush();
         this.loop.post({ kind: "store.committed", seq });
       },

@@ -9,8 +9,10 @@ import { type KernelNews, KernelSimulator } from "../dataplane/simulated-kernel.
 import type { Effect } from "../state/effects.ts";
 import type { Input } from "../state/inputs.ts";
 import type { Dataplane } from "../state/kernel-watch.ts";
+import type { Failpoint } from "./failpoint.ts";
 import type { FibEffect } from "./fib-thread.ts";
 import { errnoName, native, nativeMissing } from "./native.ts";
+import { countedCalls, type NetlinkCounts } from "./netlink-calls.ts";
 
 export const dataplanes: readonly Dataplane[] = ["linux", "memory", "none"];
 
@@ -19,7 +21,7 @@ export interface DataplanePort {
   apply(effect: Extract<Effect, { kind: `kernel.${string}` | `dataplane.${string}` }>): void;
   /** Begins to tell. @returns a sentence on why that is not possible; empty when it is */
   start(): string;
-  counts(): ObserverCounts | undefined;
+  counts(): (ObserverCounts & NetlinkCounts) | undefined;
   /** Takes BGP routes in the place of the thread that writes them into Linux. */
   readonly fib?: { apply(effect: FibEffect): void };
   close(): void;
@@ -31,13 +33,14 @@ export interface FibNews {
   fib(input: Extract<Input, { kind: `fib.${string}` }>): void;
 }
 
-export function openDataplane(kind: Dataplane, news: News): DataplanePort | undefined {
+export function openDataplane(kind: Dataplane, news: News, failpoint: Failpoint): DataplanePort | undefined {
   if (kind === "none") return undefined;
-  return kind === "linux" ? linux(news) : memory(news);
+  return kind === "linux" ? linux(news, failpoint) : memory(news);
 }
 
-function linux(news: News): DataplanePort {
+function linux(news: News, failpoint: Failpoint): DataplanePort {
   const links = new Map<number, Link>();
+  const sent: NetlinkCounts = { messages: 0, sends: 0 };
   const observer = new KernelObserver({
     links: (changed, gone) => {
       for (const index of gone) links.delete(index);
@@ -65,10 +68,11 @@ function linux(news: News): DataplanePort {
     },
     start: () => {
       if (!native) return nativeMissing ?? "the native addon is missing";
-      const failed = Math.min(writer.open(native), observer.open(native));
+      const calls = countedCalls(native, sent, failpoint);
+      const failed = Math.min(writer.open(calls), observer.open(calls));
       return failed < 0 ? `a netlink socket cannot be opened: ${errnoName(failed)}` : "";
     },
-    counts: () => observer.counts,
+    counts: () => ({ ...observer.counts, ...sent }),
     close: () => {
       writer.close();
       observer.close();

@@ -8,6 +8,9 @@ export interface KernelCounts {
   readonly linkDumps: number;
   readonly routeLookups: number;
   readonly failures: number;
+  /** Netlink messages sent, and the system calls that sent them, many at once. */
+  readonly messages: number;
+  readonly sends: number;
 }
 
 /** @param kernelCounts what the observer of the kernel counts; undefined where there is none */
@@ -37,6 +40,16 @@ export function kernelMetrics(set: MetricSet, kernelCounts: () => KernelCounts |
     "netlink_requests_total",
     "Questions to the kernel: links as a whole, the route to a next hop.",
     ["kind"],
+  );
+  const netlinkMessages = set.counter(
+    "netlink_messages_total",
+    "Messages sent to the kernel: questions, and changes of links, addresses, routes and rules. BGP routes are counted apart.",
+    [],
+  );
+  const netlinkSends = set.counter(
+    "netlink_sends_total",
+    "Times that messages were sent to the kernel, one or many at once.",
+    [],
   );
   const netlinkFailures = set.counter(
     "netlink_failures_total",
@@ -74,7 +87,9 @@ export function kernelMetrics(set: MetricSet, kernelCounts: () => KernelCounts |
   );
   return (view) => {
     const showNetlink = (seen: KernelCounts): void => {
-      const { notifications, overruns, linkDumps, routeLookups, failures } = seen;
+      const { notifications, overruns, linkDumps, routeLookups, failures, messages, sends } = seen;
+      netlinkMessages.inc(messages);
+      netlinkSends.inc(sends);
       netlinkNotices.inc(notifications);
       netlinkOverruns.inc(overruns);
       netlinkFailures.inc(failures);
