@@ -46,6 +46,8 @@ export interface ArtifactClass {
   readonly nature: "entry" | "setting";
   /** Nothing tells of changes, and there are too many of them to look at all: only those that are asked for are watched. */
   readonly onDemand?: boolean;
+  /** Every entry of such a name is ours, whether or not the ledger knows of it: what nobody asks for goes. */
+  readonly exclusive?: boolean;
   /** All operations of a batch, removals too, are carried out at once, before those of classes behind it. */
   readonly together?: boolean;
   /** An entry of the facts `held` has to go before one of the facts `asked` can be made: the kernel alters no such thing. */

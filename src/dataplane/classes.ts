@@ -7,7 +7,7 @@ export const artifactClasses: readonly ArtifactClass[] = [
    * Key: `CHAIN ORDER KIND/NAME` for a group of rules, `set NAME` for a set, all of them in cairn's own table. First, so that no
    * address is there without the firewall in front of it; rules need no links.
    */
-  { name: "nft", order: 5, nature: "entry", onDemand: true, together: true },
+  { name: "nft", order: 5, nature: "entry", onDemand: true, exclusive: true, together: true },
   /** A link that cairn makes. Key: its name. Identity: its index. */
   { name: "link", order: 10, nature: "entry", needsNew: needsNewLink },
   /** One property of any link. Key: `NAME PROPERTY`. */

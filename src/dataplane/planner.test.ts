@@ -38,6 +38,17 @@ describe("planner", () => {
     assert.equal(decide(entry, wish("a", true), held("b", "9"), undefined).verb, "update");
   });
 
+  it("leaves nothing that nobody asks for where all entries are ours", () => {
+    const exclusive = { ...entry, exclusive: true };
+    assert.deepEqual(decide(exclusive, undefined, held("a", ""), undefined), {
+      verb: "delete",
+      drift: false,
+    });
+    assert.equal(decide(exclusive, undefined, undefined, undefined).verb, "keep");
+    assert.equal(decide(exclusive, undefined, held("a", ""), row("a", "confirmed", "")).verb, "delete");
+    assert.equal(decide(exclusive, wish("a", true), held("a", ""), undefined).verb, "adopt");
+  });
+
   it("follows its table for entries that are ours", () => {
     const phases: LedgerPhase[] = ["intended", "confirmed", "removing"];
     for (const phase of phases) {

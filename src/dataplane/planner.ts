@@ -13,7 +13,7 @@
  *   no     present  ours     delete
  *   no     none     row      forget
  *   no     present  other's  forget the row, leave the entry
- *   no     present  none     nothing: foreign
+ *   no     present  none     nothing: foreign; delete in a class where all entries are ours
  *
  * Settings are never made, deleted or foreign: `update` alters them and keeps what was there, and what becomes of them
  * when nobody asks any more is `restore`, unless somebody has altered them since.
@@ -49,13 +49,14 @@ export interface Decision {
  * @param row what the ledger says
  */
 export function decide(
-  { nature, moving, needsNew }: ArtifactClass,
+  { nature, moving, needsNew, exclusive = false }: ArtifactClass,
   asked: Artifact | undefined,
   observed: Observed | undefined,
   row: LedgerRow | undefined,
 ): Decision {
   const seen = moving ? unmoved(observed, row, moving) : observed;
   if (nature === "setting") return decideSetting(asked, seen, row);
+  if (exclusive && !asked && seen && !row) return verdict("delete");
   const decision = decideEntry(asked, seen, row);
   if (decision.verb !== "update" || !needsNew?.(seen!.facts, asked!.facts)) return decision;
   return { ...decision, verb: "remake" };

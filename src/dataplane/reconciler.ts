@@ -164,7 +164,8 @@ export class Reconciler {
     else this.observed.delete(text);
     if (this.watched.has(text)) this.watched.set(text, true);
     this.batch?.seen.add(text);
-    if (this.ledger.has(text) || this.claims.asked(text)) this.mark(fact);
+    const isOrphan = fact.observed !== null && this.classNamed(fact.class).exclusive;
+    if (isOrphan || this.ledger.has(text) || this.claims.asked(text)) this.mark(fact);
   }
 
   /** Rows up to this number are durable. */

@@ -376,6 +376,14 @@ describe("resources", () => {
     assert.deepEqual(rig.dataplane.kernel.dump("nft"), []);
   });
 
+  it("leave no rule of a ledger that was lost", () => {
+    const rig = new Rig();
+    rig.meddle("nft", "input 500.01000 FirewallRule/gone", { rules: "x" });
+    assert.equal(rig.holds("nft", "input 500.01000 FirewallRule/gone"), undefined);
+    assert.deepEqual([...rig.core.resources.reconciler.rows()], []);
+    assert.ok(!rig.core.hasWork());
+  });
+
   it("do not touch what is not cairn's", () => {
     const rig = new Rig();
     const foreign = { facts: { protocol: "static", type: "unicast", hops: [] }, identity: "static" };

@@ -125,6 +125,7 @@ export class LinuxDataplane {
       }
       void this.lookAtRoutes(true);
       void this.lookAtRules(true);
+      this.nft?.start();
       return;
     }
     const facts = linkFacts(links);

@@ -9,7 +9,13 @@ import path from "node:path";
 import { promisify } from "node:util";
 import type { ArtifactName } from "../artifact.ts";
 import type { KernelFact, KernelOperation, KernelOutcome } from "../kernel-port.ts";
-import { eachAttribute, type Message, readText } from "../netlink/wire.ts";
+import {
+  beginNetfilter,
+  netfilterHeaderBytes,
+  netfilterProtocol,
+  Subsystem,
+} from "../netlink/netfilter-wire.ts";
+import { eachAttribute, type Message, MessageFlag, type NetlinkWriter, readText } from "../netlink/wire.ts";
 import {
   artifactsOf,
   chainHooks,
@@ -40,9 +46,9 @@ const againMs = 200;
 const commandTextMax = 300;
 /** nft is given up on after this. */
 const timeoutMs = 30_000;
-const NETLINK_NETFILTER = 12;
 const NFNLGRP_NFTABLES = 7;
-const NFNL_SUBSYS_NFTABLES = 10;
+const NFT_MSG_GETTABLE = 1;
+const NFPROTO_INET = 1;
 /** Attribute 1 of every message that is about something in a table is the name of that. */
 const NFTA_TABLE = 1;
 
@@ -91,24 +97,48 @@ export class NftTable {
       this.watched.delete(key);
       this.told.delete(key);
     }
-    for (const { key } of watch) this.watched.add(key);
+    for (const { key } of watch) {
+      this.watched.add(key);
+      this.told.delete(key);
+    }
     if (watch.length === 0) return;
     this.listen();
     this.look();
     this.count();
   }
 
+  /** Looks once for what a lost ledger may have left, so that it goes even when nobody asks for a rule any more. */
+  start(): void {
+    const nothing = { message: () => undefined, overrun: () => undefined };
+    const socket = NetlinkSocket.open(this.calls, [], nothing, netfilterProtocol);
+    if (typeof socket === "number") return;
+    let isThere = false;
+    socket.request({
+      isDump: false,
+      write: writeTableQuestion,
+      message: () => {
+        isThere = true;
+      },
+      done: () => {
+        socket.close();
+        if (!isThere) return;
+        this.listen();
+        this.look();
+      },
+    });
+  }
+
   /** Asks the kernel to tell of changes. Without the right to it there is nothing to change either. */
   private listen(): void {
     if (this.socket) return;
     const events = { message: this.noticed, overrun: () => this.look() };
-    const socket = NetlinkSocket.open(this.calls, [NFNLGRP_NFTABLES], events, NETLINK_NETFILTER);
+    const socket = NetlinkSocket.open(this.calls, [NFNLGRP_NFTABLES], events, netfilterProtocol);
     if (typeof socket !== "number") this.socket = socket;
   }
 
   private readonly noticed = (bytes: Uint8Array, { type, at, end }: Message): void => {
-    if (type >>> 8 !== NFNL_SUBSYS_NFTABLES) return;
-    eachAttribute(bytes, at + 4, end, (attribute, from, to) => {
+    if (type >>> 8 !== Subsystem.tables) return;
+    eachAttribute(bytes, at + netfilterHeaderBytes, end, (attribute, from, to) => {
       if (attribute === NFTA_TABLE && `inet ${readText(bytes, from, to)}` === ownTable) this.look();
     });
   };
@@ -235,15 +265,26 @@ export class NftTable {
     if (this.closed) return;
     const held = artifactsOf(ruleset, this.asAsked);
     const changed: KernelFact[] = [];
-    for (const key of this.watched) {
+    // What nobody asks for in our table is left over from a ledger that was lost: it is told as well, and when it goes.
+    for (const key of new Set([...this.watched, ...held.keys(), ...this.told.keys()])) {
       const observed = held.get(key) ?? null;
       const text = JSON.stringify(observed);
       if (this.told.get(key) === text) continue;
-      this.told.set(key, text);
+      if (observed || this.watched.has(key)) this.told.set(key, text);
+      else this.told.delete(key);
       changed.push({ class: "nft", key, observed });
     }
     if (changed.length > 0) this.host.facts(undefined, changed);
   }
+}
+
+/** Asks whether our table is there. */
+function writeTableQuestion(out: NetlinkWriter, sequence: number): void {
+  const [, name] = ownTable.split(" ");
+  const flags = MessageFlag.request | MessageFlag.ack;
+  beginNetfilter(out, Subsystem.tables, NFT_MSG_GETTABLE, flags, sequence, NFPROTO_INET);
+  out.text(NFTA_TABLE, name);
+  out.end();
 }
 
 /** What strerror says, and the errno that it says it of. */

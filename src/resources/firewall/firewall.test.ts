@@ -29,6 +29,7 @@ function surroundings(
     link: (ifname) => (ifname in mtus ? ({ name: ifname, mtu: mtus[ifname] } as Link) : undefined),
     apiListeners: () => [],
     egress: () => undefined,
+    flowRules: () => [],
   };
 }
 
