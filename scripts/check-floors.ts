@@ -23,7 +23,7 @@ const lower: Readonly<Record<string, readonly string[]>> = {
   rib: ["base", "gen", "wire", "policy"],
   rpki: ["base", "wire", "policy"],
   dataplane: ["base"],
-  resources: ["base", "gen", "dataplane"],
+  resources: ["base", "gen", "wire", "dataplane"],
   state: [
     "base",
     "gen",

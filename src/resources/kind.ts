@@ -10,6 +10,7 @@ import type { Artifact, Facts } from "../dataplane/artifact.ts";
 import type { Link } from "../dataplane/kernel-model.ts";
 import { DriftAction } from "../gen/cairn/v1/resource_types_pb.ts";
 import type { Selection } from "./egress-route-policy/selection.ts";
+import type { FlowRule } from "./flow-spec-filter/rules.ts";
 
 /** Finds the spec of an object as it would be after the transaction. */
 export type SpecLookup = (kind: string, name: string) => Message | undefined;
@@ -28,6 +29,8 @@ export interface Surroundings {
   apiListeners(): readonly HostPort[];
   /** What the EgressRoutePolicy of this name has chosen; undefined before it looked for the first time. */
   egress(policy: string): Selection | undefined;
+  /** Best FlowSpec routes of both families, in the order of RFC 8955 5.1. */
+  flowRules(): readonly FlowRule[];
 }
 
 export interface HostPort {

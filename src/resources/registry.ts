@@ -4,6 +4,7 @@ import { egressRoutePolicyKind } from "./egress-route-policy/kind.ts";
 import { fibTableKind } from "./fib-table/kind.ts";
 import { firewallPolicyKind, firewallRuleKind } from "./firewall/rules.ts";
 import { firewallZoneKind } from "./firewall/zone.ts";
+import { flowSpecFilterKind } from "./flow-spec-filter/kind.ts";
 import { healthCheckKind } from "./health-check/kind.ts";
 import { interfaceKind } from "./interface/kind.ts";
 import type { ResourceKind } from "./kind.ts";
@@ -12,6 +13,7 @@ import { ipv4RouteKind, ipv6RouteKind } from "./route/kind.ts";
 import { ipv4StaticAddressKind, ipv6StaticAddressKind } from "./static-address/kind.ts";
 import { sysctlKind } from "./sysctl/kind.ts";
 
+import { sysctlProfileKind } from "./sysctl-profile/kind.ts";
 export const resourceKinds: ReadonlyMap<string, ResourceKind> = new Map(
   [
     interfaceKind,
@@ -21,12 +23,14 @@ export const resourceKinds: ReadonlyMap<string, ResourceKind> = new Map(
     ipv6RouteKind,
     sysctlKind,
     addressSetKind,
+    sysctlProfileKind,
     nat44RuleKind,
     firewallZoneKind,
     firewallPolicyKind,
     firewallRuleKind,
     fibTableKind,
     egressRoutePolicyKind,
+    flowSpecFilterKind,
     healthCheckKind,
   ].map((each) => [each.kind, each]),
 );

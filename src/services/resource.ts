@@ -3,6 +3,7 @@ import { create, type JsonObject, toJson } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
 import { type EventFilter, EventFilterSchema } from "../gen/cairn/v1/event_service_pb.ts";
 import {
+  ListFlowSpecFilterRulesRequestSchema,
   ListResourcesRequestSchema,
   type Resource,
   ResourceSchema,
@@ -14,6 +15,7 @@ import type { ObjectView } from "../state/view.ts";
 import type { ServiceContext } from "./context.ts";
 import { EventReader } from "./event-reader.ts";
 import { compareText, listByName, readObjectPage } from "./objects.ts";
+import { readPage } from "./paging.ts";
 import { notFound, refusal } from "./problems.ts";
 import { checked, type RequestCheck } from "./request.ts";
 
@@ -66,6 +68,15 @@ export function resourceService(services: ServiceContext): ServiceImpl<typeof Re
         ({ metadata }) => metadata!.name,
       );
       return { resources: list.items, ...list.page };
+    },
+
+    listFlowSpecFilterRules(request) {
+      const page = checked((check) => readPage(check, ListFlowSpecFilterRulesRequestSchema, request));
+      const { filter, faulty } = request;
+      const found = view.filterRules({ filter, faulty }, page.position, page.size);
+      const { rules, position } = found;
+      const nextPageToken = position === "" ? "" : page.token(position, page.before + rules.length);
+      return { rules, nextPageToken };
     },
 
     getResource: (request) => ({ resource: named(request)[1] }),

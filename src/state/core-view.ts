@@ -15,6 +15,7 @@ import type { Link } from "../gen/cairn/v1/interface_service_pb.ts";
 import type { MrtDumpState } from "../gen/cairn/v1/mrt_service_pb.ts";
 import type { DynamicRangeState, Neighbor } from "../gen/cairn/v1/neighbor_service_pb.ts";
 import type { PolicyStats, TestPolicyRequest } from "../gen/cairn/v1/policy_service_pb.ts";
+import type { FlowSpecFilterRule } from "../gen/cairn/v1/resource_service_pb.ts";
 import type { ResourceStatus } from "../gen/cairn/v1/resource_types_pb.ts";
 import {
   type BlackholeDiscard,
@@ -41,6 +42,7 @@ import { explainAdvertised } from "./explain-export.ts";
 import { explainImport } from "./explain-import.ts";
 import { discardPage, type FibPage, type FibQuery, fibPage } from "./fib/fib-view.ts";
 import { firewallMessage } from "./firewall-view.ts";
+import { type FilterQuery, filterRulePage } from "./flow-filters/filter-view.ts";
 import { isFlowPosition, OrderedFlowWalk } from "./flowspec/flow-walk.ts";
 import type { HealthSummary } from "./health/health-checks.ts";
 import type { RefusedSegments } from "./inputs.ts";
@@ -68,7 +70,6 @@ import {
 import { resumePoint, TableWatch } from "./route-watch.ts";
 import { CoreRpkiView } from "./rpki-view.ts";
 import type { TranslationRule } from "./translation-message.ts";
-import type { WatchTopic } from "./watchers.ts";
 import type {
   BestCounter,
   DampenedPage,
@@ -89,6 +90,7 @@ import type {
   RouteTable as Table,
   CoreView as View,
 } from "./view.ts";
+import type { WatchTopic } from "./watchers.ts";
 
 export class CoreView implements View {
   readonly rpki: CoreRpkiView;
@@ -463,8 +465,32 @@ export class CoreView implements View {
     family: Family | undefined,
     position: string,
     max: number,
+  filterRules(
+    query: FilterQuery,
+    position: string,
+    max: number,
+  ): { rules: FlowSpecFilterRule[]; position: string } {
+    return filterRulePage(this.core, query, position, max);
+  }
+
+  loggedPackets(): { told: number; dropped: number } {
+    return this.core.firewallLog.state();
+  }
+
+  firewall(): GetFirewallResponse {
+    return firewallMessage(this.core.resources.surroundings(), this.core.firewallLog.state());
+  }
+
+  translationRules(): TranslationRule[] {
+    return translationRules(this.core.resources.surroundings());
+  }
+
   ): { readonly discards: BlackholeDiscard[]; readonly position: string } {
     return discardPage(this.core, family, position, max);
+  }
+
+  healthChecks(): Iterable<HealthSummary> {
+    return this.core.health.summaries();
   }
 
   nextHops(
@@ -490,25 +516,9 @@ export class CoreView implements View {
       total: all.length,
     };
   }
-  loggedPackets(): { told: number; dropped: number } {
-    return this.core.firewallLog.state();
-  }
-
-  firewall(): GetFirewallResponse {
-    return firewallMessage(this.core.resources.surroundings(), this.core.firewallLog.state());
-  }
-
-  translationRules(): TranslationRule[] {
-    return translationRules(this.core.resources.surroundings());
-  }
-
 
   nextHopCounts(): NextHopCounts | undefined {
     const { nextHops } = this.core.kernel;
-  healthChecks(): Iterable<HealthSummary> {
-    return this.core.health.summaries();
-  }
-
     if (!nextHops) return undefined;
     let reachable = 0;
     for (const { way } of nextHops.all()) reachable += Number(way?.reachable ?? false);

@@ -30,6 +30,7 @@ import { Expiry } from "./expiry.ts";
 import { fibHost } from "./fib/fib-host.ts";
 import { FibTables, fibClass } from "./fib/fib-tables.ts";
 import { FirewallLog } from "./firewall-log.ts";
+import { FlowRules } from "./flow-filters/flow-rules.ts";
 import { FlowValidation } from "./flowspec/flow-validation.ts";
 import { Groups } from "./groups.ts";
 import { HealthChecks } from "./health/health-checks.ts";
@@ -106,6 +107,7 @@ export class Core {
   readonly deferral: Deferral;
   readonly refreshes: Refreshes;
   readonly mrt: MrtDumps;
+  readonly flowRules: FlowRules;
   readonly bmp: Collectors;
   readonly validation: RouteValidation;
   readonly outboundFilters: OutboundFilters;
@@ -403,6 +405,7 @@ export class Core {
       linksKnown: () => this.kernel.links.known,
       persist: (change) => this.persist([{ table: "ledger", ...change }]),
       watch: (watch, unwatch) => this.effects.push({ kind: "dataplane.watch", watch, unwatch }),
+      flowRules: () => this.flowRules.current(),
       apply: (batch, operations) => this.effects.push({ kind: "dataplane.apply", batch, operations }),
       standing: (kind, name) =>
         kind === "FibTable"
@@ -424,6 +427,14 @@ export class Core {
       event: this.event,
       nowMs: () => this.nowMs,
       specs: (kind) => [...objects.entries(kind)].flatMap(({ name }) => durable.spec(kind, name) ?? []),
+    this.flowRules = new FlowRules({
+      routing: this.routing,
+      isNeeded: () => dataplane !== "none" && objects.count("FlowSpecFilter") > 0,
+      isDeferred: (family) => this.deferral.isDeferred(family),
+      record: (neighbor) => this.neighbors.find(neighbor),
+      changed: () => this.resources.flowRulesChanged(),
+      nowMs: () => this.nowMs,
+    });
       around: () => this.resources.surroundings(),
       link: (index) => this.kernel.links.get(index),
     });
@@ -462,6 +473,7 @@ export class Core {
       this.groups,
       this.bmp,
       this.jobs,
+      this.flowRules,
       this.mrt,
       this.watchers,
       this.importer,

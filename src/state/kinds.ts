@@ -10,6 +10,7 @@ import { file_cairn_v1_bmp_service } from "../gen/cairn/v1/bmp_service_pb.ts";
 import { file_cairn_v1_egress_service } from "../gen/cairn/v1/egress_service_pb.ts";
 import { file_cairn_v1_fib_kinds } from "../gen/cairn/v1/fib_kinds_pb.ts";
 import { file_cairn_v1_firewall_kinds } from "../gen/cairn/v1/firewall_kinds_pb.ts";
+import { file_cairn_v1_flowspec_kinds } from "../gen/cairn/v1/flowspec_kinds_pb.ts";
 import { file_cairn_v1_global_service } from "../gen/cairn/v1/global_service_pb.ts";
 import { file_cairn_v1_health_kinds } from "../gen/cairn/v1/health_kinds_pb.ts";
 import { file_cairn_v1_host_kinds } from "../gen/cairn/v1/host_kinds_pb.ts";
@@ -71,6 +72,7 @@ const files: readonly DescFile[] = [
   file_cairn_v1_firewall_kinds,
   file_cairn_v1_fib_kinds,
   file_cairn_v1_egress_service,
+  file_cairn_v1_flowspec_kinds,
   file_cairn_v1_health_kinds,
 ];
 

@@ -6,7 +6,13 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { Problem } from "../base/problem.ts";
-import { type Artifact, type ArtifactName, type Observed, satisfies } from "../dataplane/artifact.ts";
+import {
+  type Artifact,
+  type ArtifactName,
+  type Facts,
+  type Observed,
+  satisfies,
+} from "../dataplane/artifact.ts";
 import { artifactClasses } from "../dataplane/classes.ts";
 import type { Link } from "../dataplane/kernel-model.ts";
 import type { KernelOperation } from "../dataplane/kernel-port.ts";
@@ -17,15 +23,16 @@ import {
   Reconciler,
   type Standing,
 } from "../dataplane/reconciler.ts";
+import type { EgressRoutePolicySpec } from "../gen/cairn/v1/egress_service_pb.ts";
 import {
   ResourceArtifactSchema,
   ResourcePhase,
   type ResourceStatus,
   ResourceStatusSchema,
 } from "../gen/cairn/v1/resource_types_pb.ts";
-import type { Derivation, HostPort, SpecLookup, Surroundings } from "../resources/kind.ts";
-import type { EgressRoutePolicySpec } from "../gen/cairn/v1/egress_service_pb.ts";
 import type { Selection } from "../resources/egress-route-policy/selection.ts";
+import type { FlowRule } from "../resources/flow-spec-filter/rules.ts";
+import type { Derivation, HostPort, SpecLookup, Surroundings } from "../resources/kind.ts";
 import { resourceKinds } from "../resources/registry.ts";
 import { type ClientPath, lockOut } from "./lock-out.ts";
 import type { Specs, Touched } from "./objects.ts";
@@ -44,6 +51,8 @@ export interface ResourcesHost {
   links(): Iterable<Link>;
   /** What an EgressRoutePolicy has chosen, or would choose if it were declared so. */
   egress(policy: string, spec: EgressRoutePolicySpec): Selection | undefined;
+  /** Best FlowSpec routes, in their order. */
+  flowRules(): readonly FlowRule[];
   /** The kernel has told of all its links. */
   linksKnown(): boolean;
   persist(change: LedgerChange): number;
@@ -67,7 +76,7 @@ interface Resource {
   readonly kind: string;
   readonly name: string;
   derivation: Derivation;
-  /** What it looked at: `link NAME`, `egress NAME`, KIND/NAME, all of a kind, or `listeners`. */
+  /** What it looked at: `link NAME`, `egress NAME`, KIND/NAME, all of a kind, `listeners`, or `flow rules`. */
   lookedAt: ReadonlySet<string>;
   phase: ResourcePhase;
   reason: string;
@@ -135,6 +144,11 @@ export class Resources {
   /** What this EgressRoutePolicy has chosen, or why, is something else than before. */
   egressChanged(policy: string): void {
     this.lookedAtChanged(`egress ${policy}`);
+  }
+
+  /** FlowSpec routes were chosen, or are no more. */
+  flowRulesChanged(): void {
+    this.lookedAtChanged("flow rules");
   }
 
   private lookedAtChanged(what: string): void {
@@ -218,6 +232,7 @@ export class Resources {
       names,
       link: (ifname) => this.host.link(ifname),
       apiListeners: () => this.listeners,
+      flowRules: () => this.host.flowRules(),
       egress: (policy) => {
         const declared = spec("EgressRoutePolicy", policy) as EgressRoutePolicySpec | undefined;
         return declared && this.host.egress(policy, declared);
@@ -356,6 +371,21 @@ export class Resources {
     });
   }
 
+  /** How each artifact of an object stands, and what the kernel holds of it, by its key. */
+  standings(
+    kind: string,
+    name: string,
+  ): Map<string, { readonly standing: Standing; readonly held: Facts | undefined }> {
+    return new Map(
+      this.reconciler
+        .standing(objectId(kind, name))
+        .map(({ artifact, standing }) => [
+          artifact.key,
+          { standing, held: this.reconciler.held(artifact)?.facts },
+        ]),
+    );
+  }
+
   /** Packets and bytes that the kernel has counted for the object, where it counts. */
   private counters(kind: string, name: string): Record<string, string> {
     let [packets, bytes, isCounted] = [0, 0, false];
@@ -416,6 +446,10 @@ function noting(around: Surroundings, lookedAt: Set<string>): Surroundings {
     egress: (policy) => {
       lookedAt.add(`egress ${policy}`);
       return around.egress(policy);
+    },
+    flowRules: () => {
+      lookedAt.add("flow rules");
+      return around.flowRules();
     },
   };
 }

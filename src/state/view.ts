@@ -20,6 +20,7 @@ import type {
   PolicyTestCounts,
   TestPolicyRequest,
 } from "../gen/cairn/v1/policy_service_pb.ts";
+import type { FlowSpecFilterRule } from "../gen/cairn/v1/resource_service_pb.ts";
 import type { ResourceStatus } from "../gen/cairn/v1/resource_types_pb.ts";
 import type {
   BlackholeDiscard,

@@ -10,6 +10,8 @@ export const ownTable = "inet cairn";
 
 /** The chains that groups may stand in, by name: where the kernel calls them. What passes through them goes on. */
 export const chainHooks: Readonly<Record<string, string>> = {
+  flow_prerouting: "type filter hook prerouting priority -450; policy accept;",
+  flow_forward: "type filter hook forward priority filter - 5; policy accept;",
   steer: "type filter hook prerouting priority mangle; policy accept;",
   prerouting: "type nat hook prerouting priority dstnat; policy accept;",
   postrouting: "type nat hook postrouting priority srcnat; policy accept;",

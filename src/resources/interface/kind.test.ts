@@ -38,6 +38,7 @@ function derived(inits: readonly Init[], links: readonly Link[] = []): Derivatio
     link: (ifname) => links.find(({ name }) => name === ifname),
     apiListeners: () => [],
     egress: () => undefined,
+    flowRules: () => [],
   };
   return interfaceKind.derive(objects.get(inits[0].name!)!, around);
 }

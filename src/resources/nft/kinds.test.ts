@@ -35,6 +35,7 @@ function surroundings(
     link: (ifname) => (ifname in links ? linkOf(ifname, links[ifname]) : undefined),
     apiListeners: () => api,
     egress: () => undefined,
+    flowRules: () => [],
   };
 }
 
@@ -42,7 +43,7 @@ function linkOf(name: string, address: string): Link {
   const [text, length] = address.split("/");
   return {
     ...{ index: 1, name, enabled: true, up: true, loopback: false, operState: "up", mtu: 1500, mac: "" },
-    ...{ kind: "", master: 0, parent: 0, vlanId: 0, vrfTable: 0 },
+    ...{ kind: "", master: 0, parent: 0, data: {}, vlans: undefined },
     addresses: [{ address: parseIp(text)!, length: Number(length) }],
   };
 }

@@ -15,6 +15,7 @@ function asked(spec: Message, others: Readonly<Record<string, Message>> = {}): R
     link: () => undefined,
     apiListeners: () => [],
     egress: () => undefined,
+    flowRules: () => [],
   };
   const { artifacts } = sysctlProfileKind.derive(spec, around);
   assert.ok(artifacts.every(({ optional }) => optional));

@@ -274,6 +274,10 @@ export class FakeView implements CoreView {
     return { routes: [], position: "", total: 0 };
   }
 
+  filterRules(): { rules: never[]; position: string } {
+    return { rules: [], position: "" };
+  }
+
   loggedPackets(): { told: number; dropped: number } {
     return { told: 0, dropped: 0 };
   }

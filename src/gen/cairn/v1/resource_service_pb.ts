@@ -2,8 +2,8 @@
 // @generated from file cairn/v1/resource_service.proto (package cairn.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Event } from "./event_service_pb.ts";
 import { file_cairn_v1_event_service } from "./event_service_pb.ts";
 import { file_cairn_v1_options } from "./options_pb.ts";
@@ -12,13 +12,13 @@ import { file_cairn_v1_resource_types } from "./resource_types_pb.ts";
 import type { Metadata } from "./types_pb.ts";
 import { file_cairn_v1_types } from "./types_pb.ts";
 import { file_google_protobuf_struct } from "@bufbuild/protobuf/wkt";
-import type { JsonObject, Message } from "@bufbuild/protobuf";
+import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file cairn/v1/resource_service.proto.
  */
 export const file_cairn_v1_resource_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch9jYWlybi92MS9yZXNvdXJjZV9zZXJ2aWNlLnByb3RvEghjYWlybi52MSJbCgRLaW5kEgwKBGtpbmQYASABKAkSDwoHc2VjdGlvbhgCIAEoCRIPCgdvYmplY3RzGAMgASgNEg8KB21lc3NhZ2UYBCABKAkSEgoKaGFzX3N0YXR1cxgFIAEoCCKBAQoIUmVzb3VyY2USJAoIbWV0YWRhdGEYASABKAsyEi5jYWlybi52MS5NZXRhZGF0YRIlCgRzcGVjGAIgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIoCgZzdGF0dXMYAyABKAsyGC5jYWlybi52MS5SZXNvdXJjZVN0YXR1cyISChBMaXN0S2luZHNSZXF1ZXN0IjIKEUxpc3RLaW5kc1Jlc3BvbnNlEh0KBWtpbmRzGAEgAygLMg4uY2Fpcm4udjEuS2luZCJbChRMaXN0UmVzb3VyY2VzUmVxdWVzdBIMCgRraW5kGAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoDRISCgpwYWdlX3Rva2VuGAMgASgJEg4KBmZpbHRlchgEIAEoCSJrChVMaXN0UmVzb3VyY2VzUmVzcG9uc2USJQoJcmVzb3VyY2VzGAEgAygLMhIuY2Fpcm4udjEuUmVzb3VyY2USFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhIKCnRvdGFsX3NpemUYAyABKAQiMAoSR2V0UmVzb3VyY2VSZXF1ZXN0EgwKBGtpbmQYASABKAkSDAoEbmFtZRgCIAEoCSI7ChNHZXRSZXNvdXJjZVJlc3BvbnNlEiQKCHJlc291cmNlGAEgASgLMhIuY2Fpcm4udjEuUmVzb3VyY2UiNQoXRGVzY3JpYmVSZXNvdXJjZVJlcXVlc3QSDAoEa2luZBgBIAEoCRIMCgRuYW1lGAIgASgJIoABChhEZXNjcmliZVJlc291cmNlUmVzcG9uc2USJAoIcmVzb3VyY2UYASABKAsyEi5jYWlybi52MS5SZXNvdXJjZRIMCgR1c2VzGAIgAygJEg8KB3VzZWRfYnkYAyADKAkSHwoGZXZlbnRzGAQgAygLMg8uY2Fpcm4udjEuRXZlbnQy6AIKD1Jlc291cmNlU2VydmljZRJKCglMaXN0S2luZHMSGi5jYWlybi52MS5MaXN0S2luZHNSZXF1ZXN0GhsuY2Fpcm4udjEuTGlzdEtpbmRzUmVzcG9uc2UiBKi7GAESVgoNTGlzdFJlc291cmNlcxIeLmNhaXJuLnYxLkxpc3RSZXNvdXJjZXNSZXF1ZXN0Gh8uY2Fpcm4udjEuTGlzdFJlc291cmNlc1Jlc3BvbnNlIgSouxgBElAKC0dldFJlc291cmNlEhwuY2Fpcm4udjEuR2V0UmVzb3VyY2VSZXF1ZXN0Gh0uY2Fpcm4udjEuR2V0UmVzb3VyY2VSZXNwb25zZSIEqLsYARJfChBEZXNjcmliZVJlc291cmNlEiEuY2Fpcm4udjEuRGVzY3JpYmVSZXNvdXJjZVJlcXVlc3QaIi5jYWlybi52MS5EZXNjcmliZVJlc291cmNlUmVzcG9uc2UiBKi7GAFiBnByb3RvMw", [file_cairn_v1_event_service, file_cairn_v1_options, file_cairn_v1_resource_types, file_cairn_v1_types, file_google_protobuf_struct]);
+  fileDesc("Ch9jYWlybi92MS9yZXNvdXJjZV9zZXJ2aWNlLnByb3RvEghjYWlybi52MSJbCgRLaW5kEgwKBGtpbmQYASABKAkSDwoHc2VjdGlvbhgCIAEoCRIPCgdvYmplY3RzGAMgASgNEg8KB21lc3NhZ2UYBCABKAkSEgoKaGFzX3N0YXR1cxgFIAEoCCKBAQoIUmVzb3VyY2USJAoIbWV0YWRhdGEYASABKAsyEi5jYWlybi52MS5NZXRhZGF0YRIlCgRzcGVjGAIgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIoCgZzdGF0dXMYAyABKAsyGC5jYWlybi52MS5SZXNvdXJjZVN0YXR1cyISChBMaXN0S2luZHNSZXF1ZXN0IjIKEUxpc3RLaW5kc1Jlc3BvbnNlEh0KBWtpbmRzGAEgAygLMg4uY2Fpcm4udjEuS2luZCJbChRMaXN0UmVzb3VyY2VzUmVxdWVzdBIMCgRraW5kGAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoDRISCgpwYWdlX3Rva2VuGAMgASgJEg4KBmZpbHRlchgEIAEoCSJrChVMaXN0UmVzb3VyY2VzUmVzcG9uc2USJQoJcmVzb3VyY2VzGAEgAygLMhIuY2Fpcm4udjEuUmVzb3VyY2USFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhIKCnRvdGFsX3NpemUYAyABKAQiMAoSR2V0UmVzb3VyY2VSZXF1ZXN0EgwKBGtpbmQYASABKAkSDAoEbmFtZRgCIAEoCSI7ChNHZXRSZXNvdXJjZVJlc3BvbnNlEiQKCHJlc291cmNlGAEgASgLMhIuY2Fpcm4udjEuUmVzb3VyY2UiNQoXRGVzY3JpYmVSZXNvdXJjZVJlcXVlc3QSDAoEa2luZBgBIAEoCRIMCgRuYW1lGAIgASgJIoABChhEZXNjcmliZVJlc291cmNlUmVzcG9uc2USJAoIcmVzb3VyY2UYASABKAsyEi5jYWlybi52MS5SZXNvdXJjZRIMCgR1c2VzGAIgAygJEg8KB3VzZWRfYnkYAyADKAkSHwoGZXZlbnRzGAQgAygLMg8uY2Fpcm4udjEuRXZlbnQiwgEKEkZsb3dTcGVjRmlsdGVyUnVsZRIOCgZmaWx0ZXIYASABKAkSDgoGZmFtaWx5GAIgASgJEgwKBHJ1bGUYAyABKAkSEAoIbmVpZ2hib3IYBCABKAkSKgoFc3RhdGUYBSABKA4yGy5jYWlybi52MS5GbG93U3BlY1J1bGVTdGF0ZRIOCgZyZWFzb24YBiABKAkSEAoIbmZ0YWJsZXMYByADKAkSDwoHcGFja2V0cxgIIAEoBBINCgVieXRlcxgJIAEoBCJnCh5MaXN0Rmxvd1NwZWNGaWx0ZXJSdWxlc1JlcXVlc3QSDgoGZmlsdGVyGAEgASgJEg4KBmZhdWx0eRgCIAEoCBIRCglwYWdlX3NpemUYAyABKA0SEgoKcGFnZV90b2tlbhgEIAEoCSJnCh9MaXN0Rmxvd1NwZWNGaWx0ZXJSdWxlc1Jlc3BvbnNlEisKBXJ1bGVzGAEgAygLMhwuY2Fpcm4udjEuRmxvd1NwZWNGaWx0ZXJSdWxlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSruAQoRRmxvd1NwZWNSdWxlU3RhdGUSJAogRkxPV19TUEVDX1JVTEVfU1RBVEVfVU5TUEVDSUZJRUQQABIiCh5GTE9XX1NQRUNfUlVMRV9TVEFURV9JTlNUQUxMRUQQARIgChxGTE9XX1NQRUNfUlVMRV9TVEFURV9QRU5ESU5HEAISJgoiRkxPV19TUEVDX1JVTEVfU1RBVEVfTk9UX1NVUFBPUlRFRBADEiAKHEZMT1dfU1BFQ19SVUxFX1NUQVRFX1JFRlVTRUQQBBIjCh9GTE9XX1NQRUNfUlVMRV9TVEFURV9PVkVSX0xJTUlUEAUy3gMKD1Jlc291cmNlU2VydmljZRJKCglMaXN0S2luZHMSGi5jYWlybi52MS5MaXN0S2luZHNSZXF1ZXN0GhsuY2Fpcm4udjEuTGlzdEtpbmRzUmVzcG9uc2UiBKi7GAESVgoNTGlzdFJlc291cmNlcxIeLmNhaXJuLnYxLkxpc3RSZXNvdXJjZXNSZXF1ZXN0Gh8uY2Fpcm4udjEuTGlzdFJlc291cmNlc1Jlc3BvbnNlIgSouxgBElAKC0dldFJlc291cmNlEhwuY2Fpcm4udjEuR2V0UmVzb3VyY2VSZXF1ZXN0Gh0uY2Fpcm4udjEuR2V0UmVzb3VyY2VSZXNwb25zZSIEqLsYARJfChBEZXNjcmliZVJlc291cmNlEiEuY2Fpcm4udjEuRGVzY3JpYmVSZXNvdXJjZVJlcXVlc3QaIi5jYWlybi52MS5EZXNjcmliZVJlc291cmNlUmVzcG9uc2UiBKi7GAESdAoXTGlzdEZsb3dTcGVjRmlsdGVyUnVsZXMSKC5jYWlybi52MS5MaXN0Rmxvd1NwZWNGaWx0ZXJSdWxlc1JlcXVlc3QaKS5jYWlybi52MS5MaXN0Rmxvd1NwZWNGaWx0ZXJSdWxlc1Jlc3BvbnNlIgSouxgBYgZwcm90bzM", [file_cairn_v1_event_service, file_cairn_v1_options, file_cairn_v1_resource_types, file_cairn_v1_types, file_google_protobuf_struct]);
 
 /**
  * A kind of object.
@@ -295,6 +295,191 @@ export const DescribeResourceResponseSchema: GenMessage<DescribeResourceResponse
   messageDesc(file_cairn_v1_resource_service, 9);
 
 /**
+ * @generated from message cairn.v1.FlowSpecFilterRule
+ */
+export type FlowSpecFilterRule = Message<"cairn.v1.FlowSpecFilterRule"> & {
+  /**
+   * FlowSpecFilter object.
+   *
+   * @generated from field: string filter = 1;
+   */
+  filter: string;
+
+  /**
+   * @generated from field: string family = 2;
+   */
+  family: string;
+
+  /**
+   * Match and actions, as in docs/flowspec.md.
+   *
+   * @generated from field: string rule = 3;
+   */
+  rule: string;
+
+  /**
+   * Neighbor that it is from; empty for an injected one.
+   *
+   * @generated from field: string neighbor = 4;
+   */
+  neighbor: string;
+
+  /**
+   * @generated from field: cairn.v1.FlowSpecRuleState state = 5;
+   */
+  state: FlowSpecRuleState;
+
+  /**
+   * Why it is not installed, or what of its actions is not done.
+   *
+   * @generated from field: string reason = 6;
+   */
+  reason: string;
+
+  /**
+   * Rules of nftables, in their order.
+   *
+   * @generated from field: repeated string nftables = 7;
+   */
+  nftables: string[];
+
+  /**
+   * What the kernel has counted since it is installed; read every five seconds.
+   *
+   * @generated from field: uint64 packets = 8;
+   */
+  packets: bigint;
+
+  /**
+   * @generated from field: uint64 bytes = 9;
+   */
+  bytes: bigint;
+};
+
+/**
+ * Describes the message cairn.v1.FlowSpecFilterRule.
+ * Use `create(FlowSpecFilterRuleSchema)` to create a new message.
+ */
+export const FlowSpecFilterRuleSchema: GenMessage<FlowSpecFilterRule> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_resource_service, 10);
+
+/**
+ * @generated from message cairn.v1.ListFlowSpecFilterRulesRequest
+ */
+export type ListFlowSpecFilterRulesRequest = Message<"cairn.v1.ListFlowSpecFilterRulesRequest"> & {
+  /**
+   * FlowSpecFilter object; empty for all.
+   *
+   * @generated from field: string filter = 1;
+   */
+  filter: string;
+
+  /**
+   * Only rules that are not installed.
+   *
+   * @generated from field: bool faulty = 2;
+   */
+  faulty: boolean;
+
+  /**
+   * @generated from field: uint32 page_size = 3;
+   */
+  pageSize: number;
+
+  /**
+   * @generated from field: string page_token = 4;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message cairn.v1.ListFlowSpecFilterRulesRequest.
+ * Use `create(ListFlowSpecFilterRulesRequestSchema)` to create a new message.
+ */
+export const ListFlowSpecFilterRulesRequestSchema: GenMessage<ListFlowSpecFilterRulesRequest> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_resource_service, 11);
+
+/**
+ * @generated from message cairn.v1.ListFlowSpecFilterRulesResponse
+ */
+export type ListFlowSpecFilterRulesResponse = Message<"cairn.v1.ListFlowSpecFilterRulesResponse"> & {
+  /**
+   * @generated from field: repeated cairn.v1.FlowSpecFilterRule rules = 1;
+   */
+  rules: FlowSpecFilterRule[];
+
+  /**
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message cairn.v1.ListFlowSpecFilterRulesResponse.
+ * Use `create(ListFlowSpecFilterRulesResponseSchema)` to create a new message.
+ */
+export const ListFlowSpecFilterRulesResponseSchema: GenMessage<ListFlowSpecFilterRulesResponse> = /*@__PURE__*/
+  messageDesc(file_cairn_v1_resource_service, 12);
+
+/**
+ * How a rule of a FlowSpecFilter stands.
+ *
+ * @generated from enum cairn.v1.FlowSpecRuleState
+ */
+export const FlowSpecRuleState = {
+  /**
+   * @generated from enum value: FLOW_SPEC_RULE_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * @generated from enum value: FLOW_SPEC_RULE_STATE_INSTALLED = 1;
+   */
+  INSTALLED: 1,
+
+  /**
+   * On its way to the kernel.
+   *
+   * @generated from enum value: FLOW_SPEC_RULE_STATE_PENDING = 2;
+   */
+  PENDING: 2,
+
+  /**
+   * This host cannot do what it says, or no packet can match.
+   *
+   * @generated from enum value: FLOW_SPEC_RULE_STATE_NOT_SUPPORTED = 3;
+   */
+  NOT_SUPPORTED: 3,
+
+  /**
+   * The kernel refused it.
+   *
+   * @generated from enum value: FLOW_SPEC_RULE_STATE_REFUSED = 4;
+   */
+  REFUSED: 4,
+
+  /**
+   * There are max_rules before it.
+   *
+   * @generated from enum value: FLOW_SPEC_RULE_STATE_OVER_LIMIT = 5;
+   */
+  OVER_LIMIT: 5,
+} as const;
+
+/**
+ * How a rule of a FlowSpecFilter stands.
+ *
+ * @generated from enum cairn.v1.FlowSpecRuleState
+ */
+export type FlowSpecRuleState = (typeof FlowSpecRuleState)[keyof typeof FlowSpecRuleState] | UnknownEnum;
+
+/**
+ * Describes the enum cairn.v1.FlowSpecRuleState.
+ */
+export const FlowSpecRuleStateSchema: GenEnum<FlowSpecRuleState> = /*@__PURE__*/
+  enumDesc(file_cairn_v1_resource_service, 0);
+
+/**
  * Objects of any kind, in the same way: what is declared, and how it stands. To change them, use ConfigService.
  *
  * @generated from service cairn.v1.ResourceService
@@ -333,6 +518,17 @@ export const ResourceService: GenService<{
     methodKind: "unary";
     input: typeof DescribeResourceRequestSchema;
     output: typeof DescribeResourceResponseSchema;
+  },
+  /**
+   * Flow specifications that FlowSpecFilter objects take, in their order: whether each is installed, why not, and what
+   * the kernel has counted.
+   *
+   * @generated from rpc cairn.v1.ResourceService.ListFlowSpecFilterRules
+   */
+  listFlowSpecFilterRules: {
+    methodKind: "unary";
+    input: typeof ListFlowSpecFilterRulesRequestSchema;
+    output: typeof ListFlowSpecFilterRulesResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_cairn_v1_resource_service, 0);
