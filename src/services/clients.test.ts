@@ -63,6 +63,11 @@ const requests: Readonly<Record<string, JsonObject>> = {
   "cairn.v1.KeychainService/SetKeychain": {
     spec: { name: "k", keys: [{ id: "a", send_id: 1, receive_id: 1, secret: "x" }] },
   },
+  "cairn.v1.EgressRoutePolicyService/ListEgressRoutePolicies": {},
+  "cairn.v1.EgressRoutePolicyService/GetEgressRoutePolicy": { name: "internet" },
+  "cairn.v1.EgressRoutePolicyService/GetEgressHistory": { name: "internet" },
+  "cairn.v1.EgressRoutePolicyService/PinEgressRoutePolicy": { name: "internet", candidate: "lte" },
+  "cairn.v1.EgressRoutePolicyService/UnpinEgressRoutePolicy": { name: "internet" },
   "cairn.v1.BmpService/SetBmpCollector": { spec: { name: "b", host: "192.0.2.10", loc_rib: true } },
   "cairn.v1.BmpService/GetBmpCollector": { name: "b" },
   "cairn.v1.BmpService/ListBmpCollectors": {},

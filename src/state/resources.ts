@@ -13,7 +13,7 @@ import {
   type Observed,
   satisfies,
 } from "../dataplane/artifact.ts";
-import { artifactClasses } from "../dataplane/classes.ts";
+import { artifactClasses, shownFacts } from "../dataplane/classes.ts";
 import type { Link } from "../dataplane/kernel-model.ts";
 import type { KernelOperation } from "../dataplane/kernel-port.ts";
 import type { LedgerRow } from "../dataplane/ledger.ts";
@@ -357,7 +357,7 @@ export class Resources {
         create(ResourceArtifactSchema, {
           class: artifact.class,
           key: artifact.key,
-          facts: JSON.stringify(artifact.facts),
+          facts: JSON.stringify(shownFacts(artifact)),
           state: standing.state,
           error: standing.state === "failed" ? standing.error : "",
           detail:

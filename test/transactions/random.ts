@@ -114,6 +114,15 @@ function objectOf(kind: string, n: number, random: Random, exists: Present): Jso
       return { name, key: `net.ipv4.conf.if${n}.rp_filter`, value: String(pick(3)) };
     case "FibTable":
       return { name, table: 1000 + n, metric: 1 + pick(99), max_routes: 10 + pick(9) };
+    case "EgressRoutePolicy":
+      return {
+        name,
+        candidates: [
+          { name: "a", interface: exists.names("Interface")[0], weight: 1 + pick(99) },
+          { name: "b", table: 1000 + pick(99) },
+        ],
+        up_delay: `${pick(20)}s`,
+      };
     case "HealthCheck":
       return { name, targets: [`192.0.2.${1 + pick(200)}`], interval: `${3 + pick(60)}s`, fall: 1 + pick(5) };
     case "AddressSet":
@@ -155,6 +164,7 @@ const needs: Readonly<Record<string, string>> = {
   IPv4StaticAddress: "Interface",
   IPv6StaticAddress: "Interface",
   NAT44Rule: "Interface",
+  EgressRoutePolicy: "Interface",
   FirewallPolicy: "FirewallZone",
 };
 

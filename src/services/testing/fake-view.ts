@@ -11,6 +11,7 @@ import {
   BfdState,
 } from "../../gen/cairn/v1/bfd_service_pb.ts";
 import { PlanResponseSchema } from "../../gen/cairn/v1/config_service_pb.ts";
+import { type EgressRoutePolicy, EgressRoutePolicySchema } from "../../gen/cairn/v1/egress_service_pb.ts";
 import type { Event, EventFilter } from "../../gen/cairn/v1/event_service_pb.ts";
 import {
   type GetFirewallResponse,
@@ -163,8 +164,8 @@ export class FakeView implements CoreView {
     return undefined;
   }
 
-  egressPolicy(): undefined {
-    return undefined;
+  egressPolicy(name: string): EgressRoutePolicy | undefined {
+    return name === "internet" ? create(EgressRoutePolicySchema, { selected: "fiber" }) : undefined;
   }
 
   egressHistory(): [] {

@@ -9,7 +9,9 @@ import {
   type EgressRoutePolicySpec,
   EgressRoutePolicySpecSchema,
 } from "../../gen/cairn/v1/egress_service_pb.ts";
+import { Impact } from "../../gen/cairn/v1/options_pb.ts";
 import type { HealthListener, HealthState } from "../health/health.ts";
+import type { Touched } from "../objects.ts";
 import { EgressPolicies } from "./egress-policies.ts";
 
 const wallMs = 1_700_000_000_000;
@@ -87,7 +89,7 @@ class Rig {
       ...init,
     });
     this.specs.set("net", spec);
-    this.policies.apply([{ kind: "EgressRoutePolicy", name: "net", before: undefined, after: spec }]);
+    this.policies.apply([touched(undefined, spec)]);
     this.run();
     return spec;
   }
@@ -116,6 +118,10 @@ class Rig {
   get chosen(): string {
     return this.policies.named("net")?.selection.chosen.join(" ") ?? "";
   }
+}
+
+function touched(before: Message | undefined, after: Message | undefined): Touched {
+  return { kind: "EgressRoutePolicy", name: "net", before, after, impact: Impact.NONE, fields: [] };
 }
 
 describe("egress policies", () => {
@@ -213,7 +219,7 @@ describe("egress policies", () => {
     assert.equal(rig.policies.named("net")?.history.length, 64);
     const before = rig.specs.get("net");
     rig.specs.clear();
-    rig.policies.apply([{ kind: "EgressRoutePolicy", name: "net", before, after: undefined }]);
+    rig.policies.apply([touched(before, undefined)]);
     rig.run();
     assert.equal(rig.policies.named("net"), undefined);
     assert.equal(rig.disk.size, 0);
