@@ -17,12 +17,15 @@ import { bird } from "./bird/peer.ts";
 import { bmp } from "./bmp/suite.ts";
 import { confederation } from "./confederation/suite.ts";
 import { dampsLikeFrr } from "./damping/suite.ts";
+import { carriesAThousand, isolatesTrouble, noticesOtherHands, survivesAnyStep } from "./dataplane/proofs.ts";
 import { ownsItsPart, waitsForDevices, withoutPrivilege } from "./dataplane/suite.ts";
+import { inFullKernel } from "./dataplane/vm.ts";
 import { comeAndGo } from "./dynamic/suite.ts";
 import { exabgp } from "./exabgp/peer.ts";
 import { twoOctets } from "./exabgp/two-octets.ts";
 import { extendedNextHop } from "./extended-next-hop/suite.ts";
 import { fib } from "./fib/suite.ts";
+import { filtersFlows, takesAnyRule } from "./flowspec-filter/suite.ts";
 import { frr } from "./frr/peer.ts";
 import { gobgp } from "./gobgp/peer.ts";
 import { healthChecks, withoutCapabilities } from "./health/suite.ts";
@@ -139,6 +142,11 @@ const suites: readonly Suite[] = [
       { name: "objects", programs: ["ip"], run: ownsItsPart },
       { name: "no privilege", programs: ["ip", "setpriv"], run: withoutPrivilege },
       { name: "late devices", programs: ["ip"], run: waitsForDevices },
+      { name: "other hands", programs: ["ip"], run: noticesOtherHands },
+      { name: "crash at any step", programs: ["ip"], run: survivesAnyStep },
+      { name: "a thousand objects", programs: ["ip"], run: carriesAThousand },
+      { name: "trouble", programs: ["ip"], run: isolatesTrouble },
+      { name: "full kernel in a VM", programs: [], run: inFullKernel },
     ],
   },
   {
@@ -154,6 +162,13 @@ const suites: readonly Suite[] = [
     scenarios: [
       { name: "NAT", programs: ["ip", "nft"], run: translates },
       { name: "firewall", programs: ["ip", "nft"], run: keepsOut },
+    ],
+  },
+  {
+    name: "flowspec-filter",
+    scenarios: [
+      { name: "what passes", programs: ["ip", "nft", "ping"], run: filtersFlows },
+      { name: "any rule", programs: ["ip", "nft"], run: takesAnyRule },
     ],
   },
   {

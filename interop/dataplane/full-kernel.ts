@@ -9,16 +9,11 @@ import path from "node:path";
 import { Checks, equal, eventually } from "../lib/checks.ts";
 import { Lab, type Namespace } from "../lib/lab.ts";
 import { Host } from "./host.ts";
+import { type Declared, yaml } from "./many.ts";
 
 /** Everything is some twenty times slower without hardware support. */
 const slowMs = 150_000;
 const kinds = ["Interface", "IPv4StaticAddress", "IPv4Route", "SysctlProfile"];
-
-interface Declared {
-  readonly kind: string;
-  readonly name: string;
-  readonly spec: Readonly<Record<string, unknown>>;
-}
 
 interface Choices {
   readonly bondMode: "active-backup" | "lacp";
@@ -88,14 +83,6 @@ function objectsOf(self: 1 | 2, keys: readonly Keys[], chosen: Choices): Declare
       spec: { destination: `198.51.100.${other}/32`, hops: [{ interface: "wg0" }] },
     },
   ];
-}
-
-function yaml(declared: readonly Declared[]): string {
-  return declared
-    .map(({ kind, name, spec }) =>
-      JSON.stringify({ apiVersion: "net.cairn/v1alpha1", kind, metadata: { name }, spec }),
-    )
-    .join("\n---\n");
 }
 
 class Pair {

@@ -24,18 +24,20 @@ export class Host {
     namespace: Namespace,
     prefix: readonly string[],
     env: Record<string, string> = {},
+    config?: string,
   ) {
     this.lab = lab;
     this.namespace = namespace;
     const state = path.join(lab.folder, "state");
     this.#socket = `unix://${state}/grpc.sock`;
     const command = [...prefix, `${bin}/cairnd`, "--state-dir", state, "--dataplane", "linux"];
+    if (config !== undefined) command.push(config);
     this.daemon = lab.daemon(namespace, "cairnd", command, env);
   }
 
-  /** A host whose namespace has its links already. @param env for the daemon, beside the suite's own */
-  static in(lab: Lab, namespace: Namespace, env: Record<string, string> = {}): Host {
-    return new Host(lab, namespace, [], env);
+  /** A host whose namespace has its links already. @param env for the daemon, beside the suite's own; its file */
+  static in(lab: Lab, namespace: Namespace, env: Record<string, string> = {}, config?: string): Host {
+    return new Host(lab, namespace, [], env, config);
   }
 
   /** @param prefix a command that starts the daemon with less than all capabilities */
@@ -97,9 +99,15 @@ export class Host {
     return this.lab.in(this.namespace, ["ip", ...args]);
   }
 
-  /** KIND/NAME and phase of every object that has one. */
+  /** KIND/NAME and phase of every object of these kinds. */
   async phases(kinds: readonly string[]): Promise<Record<string, string>> {
-    const phases: Record<string, string> = {};
+    const reasons = Object.entries(await this.reasons(kinds));
+    return Object.fromEntries(reasons.map(([id, text]) => [id, text.split(" ")[0]]));
+  }
+
+  /** The same with the reason behind a space. */
+  async reasons(kinds: readonly string[]): Promise<Record<string, string>> {
+    const reasons: Record<string, string> = {};
     for (const kind of kinds) {
       const request = { kind, pageSize: 10_000 };
       const { resources = [] } = await this.rpc<{ resources?: Listed[] }>(
@@ -107,10 +115,11 @@ export class Host {
         request,
       );
       for (const { metadata, status } of resources) {
-        phases[`${kind}/${metadata.name}`] = status.phase.replace("RESOURCE_PHASE_", "").toLowerCase();
+        const phase = status.phase.replace("RESOURCE_PHASE_", "").toLowerCase();
+        reasons[`${kind}/${metadata.name}`] = `${phase} ${status.reason ?? ""}`;
       }
     }
-    return phases;
+    return reasons;
   }
 
   async kernel(): Promise<KernelState> {

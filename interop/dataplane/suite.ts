@@ -6,14 +6,9 @@ import { seededRandom } from "../../src/base/random.ts";
 import { type Checks, equal, eventually } from "../lib/checks.ts";
 import { Lab, pause } from "../lib/lab.ts";
 import { Host, type KernelState } from "./host.ts";
+import { type Declared, yaml } from "./many.ts";
 
 const kinds = ["Interface", "IPv4StaticAddress", "IPv6StaticAddress", "IPv4Route", "IPv6Route", "Sysctl"];
-
-interface Declared {
-  readonly kind: string;
-  readonly name: string;
-  readonly spec: Readonly<Record<string, unknown>>;
-}
 
 const objects: readonly Declared[] = [
   { kind: "Interface", name: "wan", spec: { ifname: "eth0" } },
@@ -41,14 +36,6 @@ const objects: readonly Declared[] = [
   { kind: "IPv6Route", name: "hole", spec: { destination: "2001:db8:dead::/48", type: "blackhole" } },
   { kind: "Sysctl", name: "forward", spec: { key: "net.ipv4.ip_forward", value: "1" } },
 ];
-
-function yaml(declared: readonly Declared[]): string {
-  return declared
-    .map(({ kind, name, spec }) =>
-      JSON.stringify({ apiVersion: "net.cairn/v1alpha1", kind, metadata: { name }, spec }),
-    )
-    .join("\n---\n");
-}
 
 /** The kernel with all of `objects`, given what it was before. */
 function expected(before: KernelState): KernelState {

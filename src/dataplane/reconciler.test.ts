@@ -127,6 +127,32 @@ describe("reconciler", () => {
     assert.deepEqual(world.states("IPv4Route/a"), ["applied"]);
   });
 
+  it("says what failed all the while, until it succeeds or another thing is asked for; others are unharmed", () => {
+    for (const error of ["EINVAL", "EPERM", "ENOBUFS", "ENOSPC", "ENOMEM", "EOPNOTSUPP", "ENODEV"]) {
+      const world = started();
+      let refused = "main 10.0.0.0/8 0";
+      world.kernel.fault = ({ key }) => (key === refused ? error : undefined);
+      world.want("IPv4Route/a", [route("10.0.0.0/8", "192.0.2.1")]);
+      world.want("IPv4Route/b", [route("172.16.0.0/12", "192.0.2.1")]);
+      world.settle(100);
+      for (let i = 0; i < 200; i++) {
+        world.run(1);
+        world.nowMs += 50;
+        assert.deepEqual(
+          [world.states("IPv4Route/a"), world.states("IPv4Route/b")],
+          [["failed"], ["applied"]],
+        );
+      }
+      const [{ standing }] = world.reconciler.standing("IPv4Route/a");
+      assert.equal(standing.state === "failed" && standing.error, error);
+      world.want("IPv4Route/a", [route("10.0.0.0/8", "192.0.2.2")]);
+      assert.deepEqual(world.states("IPv4Route/a"), ["waiting"]);
+      refused = "";
+      world.settle(70_000);
+      assert.deepEqual(world.states("IPv4Route/a"), ["applied"]);
+    }
+  });
+
   it("does nothing before the facts are known", () => {
     const world = new World(artifactClasses);
     world.kernel.set({ class: "link", key: "eth0" }, { facts: {}, identity: "2" });

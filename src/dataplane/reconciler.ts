@@ -136,7 +136,10 @@ export class Reconciler {
     for (const artifact of artifacts) assert(this.classes.has(artifact.class), `no class ${artifact.class}`);
     const before = this.claims.isUnknown(owner);
     for (const name of this.claims.set(owner, artifacts)) {
-      this.retries.forget(artifactText(name));
+      const text = artifactText(name);
+      this.retries.forget(text);
+      // Another request has not failed yet.
+      if (this.standings.get(text)?.state === "failed") this.standings.delete(text);
       this.mark(name);
     }
     if (before) this.markOwner(owner);
@@ -286,7 +289,9 @@ export class Reconciler {
       const { operation, next } = this.plan(decision, name, owner, asked, seen, row);
       operations.push(operation);
       put.push(next);
-      if (asked) this.stand(text, owner, { state: "waiting" });
+      // What has failed has failed until it succeeds, also while it is tried again.
+      if (asked && this.standings.get(text)?.state !== "failed")
+        this.stand(text, owner, { state: "waiting" });
       return;
     }
     this.settle(decision, text, owner, asked, seen, row, put, drop);
