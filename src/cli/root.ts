@@ -62,6 +62,11 @@ export const rootCommand: Command = {
       load: async () => (await import("./commands/rib.ts")).ribCommand,
     },
     {
+      name: "flowspec",
+      summary: "FlowSpec rules: list, announce, explain",
+      load: async () => (await import("./commands/flowspec.ts")).flowspecCommand,
+    },
+    {
       name: "policy",
       summary: "Routing policies",
       load: async () => (await import("./commands/policy.ts")).policyCommand,

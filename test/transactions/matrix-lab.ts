@@ -21,7 +21,7 @@ import type { MutationOp } from "../../src/state/mutation.ts";
 import { RouteBatch } from "../../src/state/route-batch.ts";
 import { type FieldInfo, fieldsOf, isDuration } from "../../src/state/schema.ts";
 import type { Capability } from "../../src/wire/capabilities.ts";
-import { ipv4Unicast } from "../../src/wire/family.ts";
+import { type Family, ipv4Flowspec, ipv4Unicast } from "../../src/wire/family.ts";
 import { CoreRig, Peer } from "../rfc/core-rig.ts";
 import type { RouteText } from "../rfc/wire-text.ts";
 import { FakeCache, vrpPdu } from "../support/rtr-cache.ts";
@@ -193,9 +193,12 @@ export class Lab {
     if (config.shutdown) return;
     const capabilities: Capability[] =
       config.role === undefined ? [] : [{ kind: "role", role: [3, 2, 1, 0, 4][config.role] }];
-    const afis = config.families.map((family) => (family === ipv4Unicast ? 1 : 2)) as (1 | 2)[];
+    const isRules = ({ nlri }: Family): boolean => nlri === "flow";
+    const afisOf = (families: readonly Family[]) => families.map(({ afi }) => afi) as (1 | 2)[];
+    const afis = afisOf(config.families.filter((family) => !isRules(family)));
+    const ruleAfis = afisOf(config.families.filter(isRules));
     // Of one whose AS is not declared, that which it has elsewhere in the lab.
-    const peer = new Peer(this.rig, address, config.remoteAsn || 65002, { afis, capabilities });
+    const peer = new Peer(this.rig, address, config.remoteAsn || 65002, { afis, ruleAfis, capabilities });
     this.peers.set(address, peer);
     peer.connect();
     this.announce(peer);
@@ -232,6 +235,9 @@ export class Lab {
     route(`203.${n}.15.0/24`, { communities: "65535:6" });
     // Of two origins; the one that validation prefers is far away.
     route("198.51.10.0/24", { path: `${own}${n === 2 ? "65911 65911 65912" : "65900"}` });
+    // A rule for what nobody announces.
+    if (this.rig.core.neighbors.named(peer.address)!.config.families.includes(ipv4Flowspec))
+      peer.announceRules(["flow4 0118cb0071038111"]);
     if (this.tracked) route("198.51.9.0/24", { nextHop: "203.0.113.9" });
     if (isInside) {
       route("198.51.7.0/24", { path: "65900 65901" });
@@ -257,6 +263,8 @@ export class Lab {
           }),
         );
       }
+      const rules = this.rig.routes({ table: "rejected", neighbor: address }, ipv4Flowspec);
+      told[`rules of ${address} that are not used`] = rules.map(({ prefix }) => prefix);
     }
     return told;
   }

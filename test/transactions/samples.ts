@@ -216,6 +216,7 @@ export const samples: Readonly<Record<string, Sample>> = {
   "Neighbor.aigp_receive": { value: true },
   "Neighbor.long_lived_partial": { value: true, on: "10.0.0.4" },
   "Neighbor.remove_private_as": { value: "REMOVE_PRIVATE_AS_ALL" },
+  "Neighbor.flowspec_validation": { given: { families: ["ipv4-unicast", "ipv4-flowspec"] }, value: false },
   "Neighbor.import": { value: ["other"] },
   "Neighbor.export": { value: ["other"] },
   "Neighbor.route_reflector_client": { value: true, on: "10.0.0.4" },

@@ -92,7 +92,8 @@ export function sortCommunities(texts: readonly string[]): Record<string, string
   return sorted;
 }
 
-function receiptText({ accepted, selected, advertisedTo, changed }: PathReceipt): string {
+/** What became of an injected path, in a sentence. */
+export function receiptText({ accepted, selected, advertisedTo, changed }: PathReceipt): string {
   const stages = [
     changed ? "" : "it was there already",
     accepted ? "accepted" : "not accepted",
@@ -229,16 +230,16 @@ export function readLine(line: string, where: string): { add: InjectedPath } | {
 }
 
 const injectedColumns: readonly Column<Injected>[] = [
-  { title: "PREFIX", value: ({ path }) => path?.prefix ?? "" },
+  { title: "PREFIX", value: ({ path, flowSpec }) => path?.prefix ?? flowSpec?.rule ?? "" },
   {
     title: "ID",
-    value: ({ path }) => (path?.pathId ? String(path.pathId) : ""),
+    value: ({ path, flowSpec }) => String(path?.pathId || flowSpec?.pathId || ""),
     align: "right",
     wide: true,
   },
-  { title: "NEXT HOP", value: ({ path }) => path?.nextHop || "self" },
-  { title: "AS PATH", value: ({ path }) => path?.asPathText ?? "", min: 8, drop: 3 },
-  { title: "OWNER", value: ({ path }) => path?.owner ?? "" },
+  { title: "NEXT HOP", value: ({ path }) => (path ? path.nextHop || "self" : "") },
+  { title: "AS PATH", value: ({ path, flowSpec }) => (path ?? flowSpec)?.asPathText ?? "", min: 8, drop: 3 },
+  { title: "OWNER", value: ({ path, flowSpec }) => (path ?? flowSpec)?.owner ?? "" },
   { title: "BY", value: ({ principal }) => principal, wide: true },
   {
     title: "BEST",
