@@ -72,6 +72,8 @@ export const limits = {
   fibRowsPerTurn: 4_096,
   fibBatchRows: 4_096,
   linkEventsPerTurn: 16,
+  /** Routes of the kernel that are brought to the Loc-RIB in one turn. */
+  redistributedPerTurn: 512,
   /** Entries of a filter that a neighbor sends (RFC 5291), and of those how many are told. */
   outboundFilterMax: 10_000,
   outboundFilterToldMax: 1_000,

@@ -83,6 +83,15 @@ export class KernelSimulator {
     this.tellRoutes(this.watched.values());
   }
 
+  /** All routes. */
+  all(): readonly KernelRoute[] {
+    return this.routes;
+  }
+
+  link(name: string): Link | undefined {
+    return this.links.find((each) => each.name === name);
+  }
+
   /** The route that packets to an address take: longest match, then the lowest metric. */
   lookup(address: Uint8Array): KernelRoute | undefined {
     let best: KernelRoute | undefined;

@@ -9,11 +9,12 @@ import { healthCheckKind } from "./health-check/kind.ts";
 import { interfaceKind } from "./interface/kind.ts";
 import type { ResourceKind } from "./kind.ts";
 import { nat44RuleKind } from "./nat44-rule/kind.ts";
+import { redistributeKind } from "./redistribute/kind.ts";
 import { ipv4RouteKind, ipv6RouteKind } from "./route/kind.ts";
 import { ipv4StaticAddressKind, ipv6StaticAddressKind } from "./static-address/kind.ts";
 import { sysctlKind } from "./sysctl/kind.ts";
-
 import { sysctlProfileKind } from "./sysctl-profile/kind.ts";
+
 export const resourceKinds: ReadonlyMap<string, ResourceKind> = new Map(
   [
     interfaceKind,
@@ -22,15 +23,16 @@ export const resourceKinds: ReadonlyMap<string, ResourceKind> = new Map(
     ipv4RouteKind,
     ipv6RouteKind,
     sysctlKind,
-    addressSetKind,
     sysctlProfileKind,
+    addressSetKind,
     nat44RuleKind,
     firewallZoneKind,
     firewallPolicyKind,
     firewallRuleKind,
     fibTableKind,
-    egressRoutePolicyKind,
     flowSpecFilterKind,
+    egressRoutePolicyKind,
     healthCheckKind,
+    redistributeKind,
   ].map((each) => [each.kind, each]),
 );

@@ -37,6 +37,7 @@ import { NetfilterThread } from "./netfilter-thread.ts";
 import type { DaemonOptions } from "./options.ts";
 import { peerUid } from "./peer-uid.ts";
 import { readRefusedSegments } from "./refused-segments.ts";
+import { RouteThread } from "./route-thread.ts";
 import { RouterDiscovery } from "./router-discovery.ts";
 import { RpkiFiles } from "./rpki-files.ts";
 import { RtrPort } from "./rtr-port.ts";
@@ -67,6 +68,7 @@ export class Daemon {
   private readonly fib: FibThread;
   private readonly netfilter: NetfilterThread;
   private readonly health: HealthProbes;
+  private readonly routes: RouteThread;
   private readonly mrtFiles: MrtFiles;
   private readonly metrics: CairnMetrics;
   private readonly dataplane: DataplanePort | undefined;
@@ -128,6 +130,10 @@ export class Daemon {
       (level, message, fields) => log.write(level, message, fields),
     );
     this.health = new HealthProbes((input) => this.loop.post(input));
+    this.routes = new RouteThread(
+      (input) => this.loop.post(input),
+      (level, message, fields) => log.write(level, message, fields),
+    );
     this.netfilter = new NetfilterThread(
       (input) => this.loop.post(input),
       (level, message, fields) => log.write(level, message, fields),
@@ -149,7 +155,8 @@ export class Daemon {
       bfd: (effect) => this.bfd.apply(effect),
       kernel: (effect) => this.dataplane?.apply(effect),
       fib: (effect) => (this.dataplane?.fib ?? this.fib).apply(effect),
-      health: (effect) => this.health.apply(effect),
+      health: (effect) => (this.dataplane?.health ?? this.health).apply(effect),
+      routes: (effect) => (this.dataplane?.routes ?? this.routes).apply(effect),
       dataplane: (effect) => this.dataplane?.apply(effect),
       firewall: (effect) => this.netfilter.apply(effect),
       mrt: (effect) => this.mrtFiles.apply(effect),
@@ -172,6 +179,8 @@ export class Daemon {
         },
         routes: (answers) => this.loop.post({ kind: "kernel.routes", answers }),
         fib: (input) => this.loop.post(input),
+        health: (input) => this.loop.post(input),
+        redistribute: (input) => this.loop.post(input),
         facts: (all, facts) => this.loop.post({ kind: "dataplane.facts", all, facts }),
         applied: (batch, outcomes) => this.loop.post({ kind: "dataplane.applied", batch, outcomes }),
       },
@@ -384,6 +393,7 @@ export class Daemon {
         this.lookingGlass?.close(),
         this.bfd.close(),
         this.fib.close(),
+        this.routes.close(),
         this.netfilter.close(),
       ]);
       this.rtr.close();

@@ -5,14 +5,18 @@ import { LinuxDataplane } from "../dataplane/host/linux-dataplane.ts";
 import { KernelObserver, type ObserverCounts } from "../dataplane/host/observer.ts";
 import type { Link } from "../dataplane/kernel-model.ts";
 import { type DataplaneNews, MemoryDataplane } from "../dataplane/memory-dataplane.ts";
+import { simulatedAnswer } from "../dataplane/probe/simulated-probe.ts";
+import { RouteSelection } from "../dataplane/redistribute/route-selection.ts";
 import { type KernelNews, KernelSimulator } from "../dataplane/simulated-kernel.ts";
 import type { Effect } from "../state/effects.ts";
 import type { Input } from "../state/inputs.ts";
 import type { Dataplane } from "../state/kernel-watch.ts";
 import type { Failpoint } from "./failpoint.ts";
 import type { FibEffect } from "./fib-thread.ts";
+import type { HealthEffect, HealthInput } from "./health/probes.ts";
 import { errnoName, native, nativeMissing } from "./native.ts";
 import { countedCalls, type NetlinkCounts } from "./netlink-calls.ts";
+import type { RoutesEffect, RoutesInput } from "./route-thread.ts";
 
 export const dataplanes: readonly Dataplane[] = ["linux", "memory", "none"];
 
@@ -24,13 +28,22 @@ export interface DataplanePort {
   counts(): (ObserverCounts & NetlinkCounts) | undefined;
   /** Takes BGP routes in the place of the thread that writes them into Linux. */
   readonly fib?: { apply(effect: FibEffect): void };
+  /** Answers probes in the place of the network. */
+  readonly health?: { apply(effect: HealthEffect): void };
+  /** Tells of routes in the place of the thread that reads those of Linux. */
+  readonly routes?: { apply(effect: RoutesEffect): void };
   close(): void;
 }
 
-type News = KernelNews & DataplaneNews & FibNews;
+type News = KernelNews & DataplaneNews & FibNews & HealthNews;
 
 export interface FibNews {
   fib(input: Extract<Input, { kind: `fib.${string}` }>): void;
+}
+
+interface HealthNews {
+  health(input: HealthInput): void;
+  redistribute(input: RoutesInput): void;
 }
 
 export function openDataplane(kind: Dataplane, news: News, failpoint: Failpoint): DataplanePort | undefined {
@@ -84,11 +97,14 @@ function memory(news: News): DataplanePort {
   const simulator = new KernelSimulator(news);
   const fake = new FakeFib();
   const own = new MemoryDataplane({ ...news, links: () => {} });
+  const routes = new SimulatedRoutes(simulator, news);
   return {
     apply: (effect) => {
       if (effect.kind === "kernel.watch") simulator.watch(effect.watch, effect.unwatch);
-      else if (effect.kind === "kernel.simulate") simulator.replace(effect.kernel);
-      else if (effect.kind === "dataplane.watch") own.watch(effect.watch);
+      else if (effect.kind === "kernel.simulate") {
+        simulator.replace(effect.kernel);
+        routes.tell();
+      } else if (effect.kind === "dataplane.watch") own.watch(effect.watch);
       else own.apply(effect.batch, effect.operations);
     },
     start: () => {
@@ -98,8 +114,51 @@ function memory(news: News): DataplanePort {
     },
     counts: () => undefined,
     fib: { apply: (effect) => applyFib(fake, effect, news) },
+    health: { apply: (effect) => applyHealth(simulator, effect, news) },
+    routes,
     close: () => {},
   };
+}
+
+function applyHealth(simulator: KernelSimulator, effect: HealthEffect, news: HealthNews): void {
+  if (effect.kind !== "health.probe") return;
+  const { probe, plan } = effect;
+  setImmediate(() =>
+    news.health({ kind: "health.answered", probe, answer: simulatedAnswer(simulator, plan) }),
+  );
+}
+
+/** Routes of the simulated kernel for BGP. */
+class SimulatedRoutes {
+  private readonly simulator: KernelSimulator;
+  private readonly news: HealthNews;
+  private readonly selections = new Map<number, RouteSelection>();
+
+  constructor(simulator: KernelSimulator, news: HealthNews) {
+    this.simulator = simulator;
+    this.news = news;
+  }
+
+  apply({ scopes }: RoutesEffect): void {
+    for (const id of [...this.selections.keys()])
+      if (!scopes.some((scope) => scope.id === id)) this.selections.delete(id);
+    for (const scope of scopes) {
+      const known = this.selections.get(scope.id);
+      if (known) known.configure(scope);
+      else this.selections.set(scope.id, new RouteSelection(scope));
+    }
+    this.tell();
+  }
+
+  /** What changed, in a turn of its own. */
+  tell(): void {
+    setImmediate(() => {
+      for (const selection of this.selections.values()) {
+        const news = selection.update(this.simulator.all());
+        if (news) this.news.redistribute({ kind: "routes.news", news });
+      }
+    });
+  }
 }
 
 function applyFib(fib: FakeFib, effect: FibEffect, news: FibNews): void {

@@ -30,6 +30,8 @@ export interface LoopPorts {
   dataplane?(effect: Extract<Effect, { kind: `dataplane.${string}` }>): void;
   /** Puts BGP routes into the kernel. */
   fib?(effect: Extract<Effect, { kind: `fib.${string}` }>): void;
+  /** Reads routes of the kernel for BGP; without it none come. */
+  routes?(effect: Extract<Effect, { kind: `routes.${string}` }>): void;
   /** Sends probes of health checks; without it none is answered. */
   health?(effect: Extract<Effect, { kind: `health.${string}` }>): void;
   /** Hears of packets that rules log; without it none are told. */
@@ -208,6 +210,9 @@ export class OwnerLoop implements Owner {
       case "fib.dump":
       case "fib.write":
         this.ports.fib?.(effect);
+        break;
+      case "routes.watch":
+        this.ports.routes?.(effect);
         break;
       case "health.probe":
       case "health.cancel":

@@ -313,14 +313,22 @@ export class CoreView implements View {
 
   explainBestPath(prefix: string, family = ""): Result<ExplainBestPathResponse> {
     const nowS = Math.floor(this.core.wallMs / 1000);
-    return explainBestPath(
-      this.core.routing,
+    const { routing, redistributions } = this.core;
+    const told = explainBestPath(
+      routing,
       prefix,
       nowS,
-      (table, path) => this.reasonOf(table, path),
-      (table, path) => (table.rules ? undefined : this.rpki.explain(table, path)),
+      {
+        reason: (table, path) => this.reasonOf(table, path),
+        validation: (table, path) => (table.rules ? undefined : this.rpki.explain(table, path)),
+        source: (table, path) => redistributions.sourceOf(table, path),
+      },
       family,
     );
+    if (told.ok) return told;
+    // The kernel may have it, and policy keep it out.
+    const more = redistributions.explain(prefix).join("; ");
+    return more === "" ? told : { ok: false, problems: told.problems.map((each) => ({ ...each, fix: more })) };
   }
 
   explainImport(
@@ -457,14 +465,6 @@ export class CoreView implements View {
     return fibPage(this.core, query, position, max);
   }
 
-  fibCounts(): FibCounts | undefined {
-    return this.core.fib.summary();
-  }
-
-  blackholeDiscards(
-    family: Family | undefined,
-    position: string,
-    max: number,
   filterRules(
     query: FilterQuery,
     position: string,
@@ -485,12 +485,20 @@ export class CoreView implements View {
     return translationRules(this.core.resources.surroundings());
   }
 
-  ): { readonly discards: BlackholeDiscard[]; readonly position: string } {
-    return discardPage(this.core, family, position, max);
+  fibCounts(): FibCounts | undefined {
+    return this.core.fib.summary();
   }
 
   healthChecks(): Iterable<HealthSummary> {
     return this.core.health.summaries();
+  }
+
+  blackholeDiscards(
+    family: Family | undefined,
+    position: string,
+    max: number,
+  ): { readonly discards: BlackholeDiscard[]; readonly position: string } {
+    return discardPage(this.core, family, position, max);
   }
 
   nextHops(

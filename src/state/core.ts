@@ -52,6 +52,8 @@ import { Policies } from "./policies.ts";
 import { failedTests } from "./policy-tests.ts";
 import { PrefixLimits } from "./prefix-limits.ts";
 import { Reaper } from "./reaper.ts";
+import { redistributeHost } from "./redistribute/redistribute-host.ts";
+import { Redistributions } from "./redistribute/redistributions.ts";
 import { Refreshes } from "./refreshes.ts";
 import { RefusedLog } from "./refused-segments.ts";
 import { Resources } from "./resources.ts";
@@ -103,11 +105,12 @@ export class Core {
   readonly fib: FibTables;
   readonly firewallLog: FirewallLog;
   readonly health: HealthChecks;
+  readonly redistributions: Redistributions;
   readonly egress: EgressPolicies;
+  readonly flowRules: FlowRules;
   readonly deferral: Deferral;
   readonly refreshes: Refreshes;
   readonly mrt: MrtDumps;
-  readonly flowRules: FlowRules;
   readonly bmp: Collectors;
   readonly validation: RouteValidation;
   readonly outboundFilters: OutboundFilters;
@@ -402,31 +405,28 @@ export class Core {
       link: (ifname) => this.kernel.links.named(ifname),
       links: () => this.kernel.links.all(),
       egress: (policy, spec) => this.egress.selection(policy, spec),
+      flowRules: () => this.flowRules.current(),
       linksKnown: () => this.kernel.links.known,
       persist: (change) => this.persist([{ table: "ledger", ...change }]),
       watch: (watch, unwatch) => this.effects.push({ kind: "dataplane.watch", watch, unwatch }),
-      flowRules: () => this.flowRules.current(),
       apply: (batch, operations) => this.effects.push({ kind: "dataplane.apply", batch, operations }),
       standing: (kind, name) =>
         kind === "FibTable"
           ? this.fib.standing(name)
           : kind === "HealthCheck"
             ? this.health.standing(name)
-            : undefined,
+            : kind === "Redistribute"
+              ? this.redistributions.standing(name)
+              : undefined,
       nowMs: () => this.nowMs,
       wallMs: () => this.wallMs,
       event: this.event,
     });
     this.fib = new FibTables(ledger.get(fibClass) ?? [], dataplane !== "none", fibHost(this, durable));
     this.health = new HealthChecks(dataplane !== "none", healthHost(this, durable, random));
+    this.redistributions = new Redistributions(dataplane !== "none", redistributeHost(this, durable));
     const egress = egressHost(this, durable, this.health);
     this.egress = new EgressPolicies(ledger.get(egressClass) ?? [], dataplane !== "none", egress);
-    this.firewallLog = new FirewallLog({
-      dataplane,
-      effects: this.effects,
-      event: this.event,
-      nowMs: () => this.nowMs,
-      specs: (kind) => [...objects.entries(kind)].flatMap(({ name }) => durable.spec(kind, name) ?? []),
     this.flowRules = new FlowRules({
       routing: this.routing,
       isNeeded: () => dataplane !== "none" && objects.count("FlowSpecFilter") > 0,
@@ -435,6 +435,12 @@ export class Core {
       changed: () => this.resources.flowRulesChanged(),
       nowMs: () => this.nowMs,
     });
+    this.firewallLog = new FirewallLog({
+      dataplane,
+      effects: this.effects,
+      event: this.event,
+      nowMs: () => this.nowMs,
+      specs: (kind) => [...objects.entries(kind)].flatMap(({ name }) => durable.spec(kind, name) ?? []),
       around: () => this.resources.surroundings(),
       link: (index) => this.kernel.links.get(index),
     });
@@ -447,6 +453,7 @@ export class Core {
     this.validation.start();
     this.firewallLog.start();
     this.health.start();
+    this.redistributions.start();
     this.afterRestart(stored);
   }
 
@@ -464,7 +471,9 @@ export class Core {
       received,
       this.kernel,
       this.health,
+      this.redistributions,
       this.egress,
+      this.flowRules,
       this.resources,
       this.fib,
       this.firewallLog,
@@ -473,7 +482,6 @@ export class Core {
       this.groups,
       this.bmp,
       this.jobs,
-      this.flowRules,
       this.mrt,
       this.watchers,
       this.importer,

@@ -8,6 +8,7 @@ import type { ArtifactName } from "../dataplane/artifact.ts";
 import type { AddressSize, FibBatch, FibScope } from "../dataplane/fib/messages.ts";
 import type { KernelOperation } from "../dataplane/kernel-port.ts";
 import type { ProbePlan } from "../dataplane/probe/messages.ts";
+import type { RouteScope } from "../dataplane/redistribute/messages.ts";
 import type { SimulatedKernel } from "../dataplane/simulated-kernel.ts";
 import type { BmpEffect } from "./bmp-inputs.ts";
 import type { CallId, ConnId } from "./inputs.ts";
@@ -119,6 +120,8 @@ export type Effect =
   /** Tell all routes of a set, answered by `fib.dumped`; and change some, answered by `fib.written`. */
   | ({ readonly kind: "fib.dump"; readonly size: AddressSize } & FibScope)
   | { readonly kind: "fib.write"; readonly batch: FibBatch }
+  /** Routes of the kernel to be told of by `routes.news` from now on, all of them. */
+  | { readonly kind: "routes.watch"; readonly scopes: readonly RouteScope[] }
   /** Send a probe of a health check, answered by `health.answered` unless it is given up before. */
   | { readonly kind: "health.probe"; readonly probe: number; readonly plan: ProbePlan }
   | { readonly kind: "health.cancel"; readonly probes: readonly number[] }

@@ -17,13 +17,21 @@ import { routeMessage } from "./route-batch.ts";
 import { parseRouteName } from "./route-name.ts";
 import type { Routing } from "./routing.ts";
 
-/** @param reasonOf text of why a path is rejected; @param validationOf what RPKI says of a path */
+/** What others know of a path. */
+export interface PathStories {
+  /** Why it is rejected. */
+  reason(table: RouteTable, path: number): string;
+  /** What RPKI says of it. */
+  validation(table: RouteTable, path: number): RouteValidation | undefined;
+  /** The object that a path of our own comes from, and more after a colon; undefined for an injected one. */
+  source(table: RouteTable, path: number): string | undefined;
+}
+
 export function explainBestPath(
   routing: Routing,
   prefix: string,
   nowS: number,
-  reasonOf: (table: RouteTable, path: number) => string,
-  validationOf: (table: RouteTable, path: number) => RouteValidation | undefined,
+  stories: PathStories,
   family = "",
 ): Result<ExplainBestPathResponse> {
   const name = parseRouteName(prefix, family, "prefix");
@@ -42,7 +50,8 @@ export function explainBestPath(
   const verdicts = table.multipath?.explain(paths, ranked[0] ?? 0);
   const candidates = ranked.slice(0, limits.pathsToldMax).map((path, i) => {
     const told = candidate(routing, table, ranked[0], path, i + 1, nowS);
-    told.validation = validationOf(table, path);
+    told.validation = stories.validation(table, path);
+    told.source = stories.source(table, path) ?? "";
     told.multipath = table.multipath?.has(path) === true;
     told.multipathText = multipathText(routing, table, path, verdicts?.get(path));
     return told;
@@ -53,7 +62,7 @@ export function explainBestPath(
   }
   const ineligible = refused.slice(0, limits.pathsToldMax).map((path) => {
     const route = routeMessage(routing, table, path, paths.received[path], nowS);
-    return { ...route, rejectReason: reasonOf(table, path) };
+    return { ...route, rejectReason: stories.reason(table, path) };
   });
   return {
     ok: true,
@@ -115,7 +124,9 @@ function summary(candidates: readonly BestPathCandidate[], ranked: number, ineli
       : `none of the ${ineligible} paths may be chosen`;
   }
   const best = candidates[0].route!.neighbor;
-  const from = best === "local" ? "the path injected here" : `the path from ${best}`;
+  const [object] = candidates[0].source.split(":");
+  const ours = object === "" ? "the path injected here" : `the path of ${object}`;
+  const from = best === "local" ? ours : `the path from ${best}`;
   if (candidates.length === 1) return `${from} is the only candidate${also}`;
   const { steps, decidedBy } = candidates[1];
   const last = steps[steps.length - 1];

@@ -13,6 +13,9 @@ import {
   type SegmentType,
 } from "../wire/path-attributes.ts";
 
+/** Path ids of the local speaker from here on belong to Redistribute objects. */
+export const redistributedPathIds = 2 ** 31;
+
 /** A path that was checked. */
 export interface CheckedPath {
   readonly family: Family;
@@ -113,6 +116,8 @@ export function checkPathSettings(
   const ttlMs = ttl ? Number(ttl.seconds) * 1000 + ttl.nanos / 1e6 : 0;
   if (ttl && ttlMs < 1000) invalid("ttl", "must be at least one second", `${ttlMs / 1000}s`);
   if (owner.length > 63) invalid("owner", "at most 63 characters", owner);
+  if (pathId >= redistributedPathIds)
+    invalid("path_id", `from ${redistributedPathIds} on they belong to Redistribute`, String(pathId));
   return { pathId, owner, ttlMs };
 }
 

@@ -8,6 +8,7 @@ import type { FibDump, FibMoved, FibOutcome } from "../dataplane/fib/messages.ts
 import type { Link, RouteAnswer } from "../dataplane/kernel-model.ts";
 import type { KernelFact, KernelOutcome } from "../dataplane/kernel-port.ts";
 import type { ProbeAnswer } from "../dataplane/probe/messages.ts";
+import type { RouteNews } from "../dataplane/redistribute/messages.ts";
 import type { LoggedPacket } from "../dataplane/netlink/packet-log-wire.ts";
 import type { HostPort } from "../resources/kind.ts";
 import type { BmpInput } from "./bmp-inputs.ts";
@@ -136,6 +137,8 @@ export type Input =
   | { readonly kind: "fib.dumped"; readonly dump: FibDump }
   | { readonly kind: "fib.written"; readonly outcome: FibOutcome }
   | { readonly kind: "fib.moved"; readonly moved: FibMoved }
+  /** Routes of the kernel that are for BGP came, changed or went. */
+  | { readonly kind: "routes.news"; readonly news: RouteNews }
   /** How a probe of a health check ended. */
   | { readonly kind: "health.answered"; readonly probe: number; readonly answer: ProbeAnswer }
   /** Packets that rules have logged, and how many there were besides. */

@@ -22,6 +22,7 @@ import { file_cairn_v1_neighbor_service } from "../gen/cairn/v1/neighbor_service
 import { kind as kindOption } from "../gen/cairn/v1/options_pb.ts";
 import { file_cairn_v1_peer_group_service } from "../gen/cairn/v1/peer_group_service_pb.ts";
 import { file_cairn_v1_policy_service } from "../gen/cairn/v1/policy_service_pb.ts";
+import { file_cairn_v1_redistribute_kinds } from "../gen/cairn/v1/redistribute_kinds_pb.ts";
 import { file_cairn_v1_route_kinds } from "../gen/cairn/v1/route_kinds_pb.ts";
 import { file_cairn_v1_rpki_service } from "../gen/cairn/v1/rpki_service_pb.ts";
 import { resourceKinds } from "../resources/registry.ts";
@@ -71,9 +72,10 @@ const files: readonly DescFile[] = [
   file_cairn_v1_nat_kinds,
   file_cairn_v1_firewall_kinds,
   file_cairn_v1_fib_kinds,
-  file_cairn_v1_egress_service,
   file_cairn_v1_flowspec_kinds,
+  file_cairn_v1_egress_service,
   file_cairn_v1_health_kinds,
+  file_cairn_v1_redistribute_kinds,
 ];
 
 const rulesByKind: Readonly<Record<string, KindRules>> = {

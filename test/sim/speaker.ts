@@ -311,6 +311,7 @@ export class Speaker implements Host {
       case "dataplane.watch":
       case "kernel.simulate":
       case "firewall.log": // no firewall either
+      case "routes.watch":
       case "health.probe":
       case "health.cancel":
       case "fib.watch":

@@ -123,8 +123,12 @@ function objectOf(kind: string, n: number, random: Random, exists: Present): Jso
         ],
         up_delay: `${pick(20)}s`,
       };
+    case "FlowSpecFilter":
+      return { name, max_rules: 10 + pick(99), families: [`ipv${pick(2) === 0 ? 4 : 6}-flowspec`] };
     case "HealthCheck":
       return { name, targets: [`192.0.2.${1 + pick(200)}`], interval: `${3 + pick(60)}s`, fall: 1 + pick(5) };
+    case "Redistribute":
+      return { name, protocols: [10 + pick(9)], policy: some("Policy")[0] ?? "", med: pick(99) };
     case "AddressSet":
       return { name, cidrs: [`203.0.${pick(200)}.0/24`] };
     case "NAT44Rule":
