@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import type { Artifact, Observed } from "./artifact.ts";
+import type { Artifact, ArtifactName, Observed } from "./artifact.ts";
 import { artifactClasses } from "./classes.ts";
+import { ruleFacts } from "./netlink/rule-wire.ts";
 import { World } from "./testing/world.ts";
 
 const runs = Number(process.env.CAIRN_RUNS ?? 300);
@@ -14,6 +15,31 @@ function route(prefix: string, gateway: string, more: Partial<Artifact> = {}): A
 
 function foreign(gateway: string): Observed {
   return { facts: { protocol: "static", gateway, device: "eth0" }, identity: "static" };
+}
+
+/** An entry of the kernel that objects ask for and another hand makes as well. */
+interface Entry {
+  readonly name: ArtifactName;
+  asked(variant: 1 | 2, more: Partial<Artifact>): Artifact;
+  readonly foreign: Observed;
+}
+
+function routeEntry(prefix: string): Entry {
+  return {
+    name: { class: "route", key: `main ${prefix} 0` },
+    asked: (variant, more) => route(prefix, `192.0.2.${variant}`, more),
+    foreign: foreign("192.0.2.9"),
+  };
+}
+
+/** A policy rule, which leads to one table or another. */
+function ruleEntry(key: string): Entry {
+  const asked = { class: "rule", key, adopt: false, repair: true };
+  return {
+    name: { class: "rule", key },
+    asked: (variant, more) => ({ ...asked, facts: ruleFacts(variant), ...more }),
+    foreign: { facts: { protocol: "static", table: 9, suppress: -1 }, identity: "static" },
+  };
 }
 
 function started(): World {
@@ -224,18 +250,21 @@ describe("reconciler", () => {
 
   /** Objects, another hand in the kernel, refusals, and crashes at every arrow; at the end all must be as declared. */
   it("converges from anything, keeps its hands off what is foreign, and leaves no orphan", () => {
-    const prefixes = ["10.0.0.0/8", "10.1.0.0/16", "10.2.0.0/16"];
+    const entries = [
+      ...["10.0.0.0/8", "10.1.0.0/16"].map(routeEntry),
+      ...["ip4 6701 fwmark 0x100000/0x7ff00000", "ip6 6702 oif eth0"].map(ruleEntry),
+    ];
     const owners = ["IPv4Route/a", "IPv4Route/b", "IPv4Route/c"];
-    const prefix = fc.constantFrom(...prefixes);
+    const entry = fc.constantFrom(...entries);
     const step = fc.oneof(
       fc.record({
         do: fc.constant("want" as const),
         owner: fc.constantFrom(...owners),
-        prefixes: fc.uniqueArray(prefix, { maxLength: 3 }),
-        gateway: fc.constantFrom("192.0.2.1", "192.0.2.2"),
+        entries: fc.uniqueArray(entry, { maxLength: 3 }),
+        variant: fc.constantFrom(1 as const, 2 as const),
         adopt: fc.boolean(),
       }),
-      fc.record({ do: fc.constant("foreign" as const), prefix, gone: fc.boolean() }),
+      fc.record({ do: fc.constant("foreign" as const), entry, gone: fc.boolean() }),
       fc.record({ do: fc.constant("run" as const), events: fc.integer({ min: 1, max: 6 }) }),
       fc.record({ do: fc.constant("fail" as const), times: fc.integer({ min: 1, max: 4 }) }),
       fc.record({ do: fc.constant("crash" as const) }),
@@ -258,14 +287,13 @@ describe("reconciler", () => {
         };
         for (const each of steps) {
           if (each.do === "want") {
-            const { adopt, gateway } = each;
-            const artifacts = each.prefixes.map((wanted) => route(wanted, gateway, { adopt }));
+            const { adopt, variant } = each;
+            const artifacts = each.entries.map((wanted) => wanted.asked(variant, { adopt }));
             asks.set(each.owner, artifacts);
             if (adopt) for (const { key } of artifacts) adopted.add(key);
             world.want(each.owner, artifacts);
           } else if (each.do === "foreign") {
-            const name = { class: "route", key: `main ${each.prefix} 0` };
-            world.kernel.set(name, each.gone ? null : foreign("192.0.2.9"));
+            world.kernel.set(each.entry.name, each.gone ? null : each.entry.foreign);
           } else if (each.do === "run") world.run(each.events);
           else if (each.do === "fail") failures = each.times;
           else if (each.do === "diskFull") world.failNextWrite();
@@ -277,14 +305,13 @@ describe("reconciler", () => {
         }
         failures = 0;
         world.settle(300_000);
-        for (const wanted of prefixes) {
-          const name = { class: "route", key: `main ${wanted} 0` };
+        for (const { name } of entries) {
           const held = world.kernel.get(name);
           const claims = owners
             .flatMap((owner) => (asks.get(owner) ?? []).map((artifact) => ({ owner, artifact })))
             .filter(({ artifact }) => artifact.key === name.key);
           if (claims.length === 0) {
-            assert.notEqual(held?.identity, "cairn", `orphan ${wanted}`);
+            assert.notEqual(held?.identity, "cairn", `orphan ${name.key}`);
             continue;
           }
           const [{ owner, artifact }] = claims;
@@ -295,7 +322,7 @@ describe("reconciler", () => {
             assert.equal(state, "conflict");
             assert.ok(!artifact.adopt);
           } else {
-            assert.equal(held?.facts.gateway, artifact.facts.gateway, wanted);
+            assert.deepEqual(held?.facts, artifact.facts, name.key);
             assert.equal(state, "applied");
           }
         }
