@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { create, type DescMessage, type Message, type MessageInitShape } from "@bufbuild/protobuf";
 import { MemoryDataplane } from "../dataplane/memory-dataplane.ts";
+import { EgressRoutePolicySpecSchema } from "../gen/cairn/v1/egress_service_pb.ts";
 import { FirewallZoneSpecSchema } from "../gen/cairn/v1/firewall_kinds_pb.ts";
 import { GlobalSpecSchema } from "../gen/cairn/v1/global_service_pb.ts";
 import { SysctlSpecSchema } from "../gen/cairn/v1/host_kinds_pb.ts";
@@ -31,6 +32,8 @@ class Rig {
   private nowMs = 0;
   outcome: MutationOutcome | undefined;
   readonly events: string[] = [];
+  /** What the kernel was asked for, `VERB CLASS KEY`, in batches. */
+  readonly batches: string[][] = [];
 
   constructor(links: Readonly<Record<string, readonly string[]>> = { eth0: ["192.0.2.2/24"], eth1: [] }) {
     this.dataplane = new MemoryDataplane({
@@ -85,7 +88,10 @@ class Rig {
       for (const effect of effects) {
         if (effect.kind === "reply") this.outcome = effect.outcome as MutationOutcome;
         if (effect.kind === "dataplane.watch") this.dataplane.watch(effect.watch);
-        if (effect.kind === "dataplane.apply") this.dataplane.apply(effect.batch, effect.operations);
+        if (effect.kind === "dataplane.apply") {
+          this.batches.push(effect.operations.map(({ verb, class: name, key }) => `${verb} ${name} ${key}`));
+          this.dataplane.apply(effect.batch, effect.operations);
+        }
         if (effect.kind !== "store.persist") continue;
         for (const row of effect.rows) {
           if (row.table === "generation") {
@@ -210,6 +216,55 @@ describe("resources", () => {
       "delete route 254 0.0.0.0/0 0 for IPv4Route/default",
     ]);
     assert.deepEqual(plan(defaultRoute), []);
+  });
+
+  it("follow what an egress policy chooses, in one batch with it, and a restart does nothing", () => {
+    const rig = new Rig({ eth0: ["192.0.2.2/24"], eth1: ["198.51.100.2/24"] });
+    const policy = put("EgressRoutePolicy", EgressRoutePolicySpecSchema, {
+      name: "net",
+      candidates: [
+        { name: "fiber", interface: "wan", gateway: "192.0.2.1", weight: 9, mark: 1 },
+        { name: "lte", interface: "lan", gateway: "198.51.100.1", weight: 1, mark: 2 },
+      ],
+    });
+    const follows = put("IPv4Route", IPv4RouteSpecSchema, {
+      name: "default",
+      destination: "0.0.0.0/0",
+      hops: [{ egressPolicy: "net" }],
+    });
+    const nat = put("NAT44Rule", NAT44RuleSpecSchema, { name: "out", egressPolicy: "net" });
+    const link = put("Interface", InterfaceSpecSchema, { name: "lan", ifname: "eth1" });
+    rig.accepted(wan, link, policy, nat, follows);
+    const hops = (): unknown => (rig.holds("route", "254 0.0.0.0/0 0") as { hops: unknown }).hops;
+    for (const [kind, name] of [
+      ["EgressRoutePolicy", "net"],
+      ["NAT44Rule", "out"],
+      ["IPv4Route", "default"],
+    ] as const)
+      assert.equal(rig.phase(kind, name), "APPLIED");
+    assert.deepEqual(hops(), [{ gateway: "192.0.2.1", device: "eth0", weight: 1 }]);
+    rig.batches.length = 0;
+    assert.ok(rig.core.egress.pin("net", "lte"));
+    rig.settle();
+    assert.deepEqual(rig.batches, [
+      ["update nft steer 500.01000 EgressRoutePolicy/net", "update route 254 0.0.0.0/0 0"],
+    ]);
+    assert.deepEqual(hops(), [{ gateway: "198.51.100.1", device: "eth1", weight: 1 }]);
+    rig.restart();
+    assert.deepEqual(rig.batches.length, 1, "a restart touches nothing");
+    assert.equal(rig.core.egress.named("net")?.selection.pinned, "lte");
+    rig.meddle("rule", "ip4 6701 fwmark 0x100000/0x7ff00000", null);
+    assert.ok(
+      rig.holds("rule", "ip4 6701 fwmark 0x100000/0x7ff00000"),
+      "another hand's deletion is put right",
+    );
+    for (const [kind, name] of [
+      ["NAT44Rule", "out"],
+      ["IPv4Route", "default"],
+      ["EgressRoutePolicy", "net"],
+    ] as const)
+      rig.accepted({ op: "delete", kind, name });
+    for (const name of ["rule", "route", "nft"]) assert.deepEqual(rig.dataplane.kernel.dump(name), []);
   });
 
   it("do not cut the connection that they are changed over, unless that is taken back by itself", () => {
