@@ -316,7 +316,8 @@ export class NextHopTracker {
     const nowS = this.host.nowS();
     let current: NextHopId | undefined;
     const step = (rows: number): boolean => {
-      const { tables } = this.host.routing;
+      // Those of rules (FlowSpec) have no next hops.
+      const tables = this.host.routing.tables.filter(({ nextHopPaths }) => nextHopPaths);
       for (let left = rows; left > 0; ) {
         if (current === undefined) {
           [current] = this.walks;
