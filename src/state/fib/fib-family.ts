@@ -68,6 +68,8 @@ export class FibFamily {
   readonly size: AddressSize;
   readonly prefixes: PrefixTable4 | PrefixTable16;
   readonly counts: FibCounts = { wanted: 0, installed: 0, refused: 0, conflicts: 0, overLimit: 0 };
+  /** Refused routes by errno. */
+  readonly refusals = new Map<number, number>();
   private readonly host: FibFamilyHost;
   private capacity = 1024;
   private recipe = new Uint32Array(this.capacity);
@@ -400,7 +402,10 @@ export class FibFamily {
 
   private count(errno: number, by: number): void {
     if (errno === Errno.exists) this.counts.conflicts += by;
-    else if (errno !== 0) this.counts.refused += by;
+    else if (errno !== 0) {
+      this.counts.refused += by;
+      this.refusals.set(errno, (this.refusals.get(errno) ?? 0) + by);
+    }
   }
 
   /** Some were refused. */

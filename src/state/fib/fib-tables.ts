@@ -8,6 +8,7 @@
  */
 import { formatPrefix } from "../../base/ip.ts";
 import { limits } from "../../base/limits.ts";
+import { errnoMeaning, errnoText } from "../../dataplane/fib/errno.ts";
 import {
   type FibDump,
   type FibMoved,
@@ -510,13 +511,15 @@ export class FibTables implements InstalledRoutes {
   private phaseOf(fib: FibTable, sum: ReturnType<typeof countsOf>): Omit<ResourceStanding, "values"> {
     const { APPLIED, PROGRESSING, DEGRADED, FAILED } = ResourcePhase;
     if (fib.failure !== "") return { phase: FAILED, reason: "UNAVAILABLE", message: fib.failure };
+    if (sum.refused > 0) {
+      const errno = mostFrequentRefusal(fib);
+      const why = errnoMeaning(errno);
+      const message = `the kernel refuses ${sum.refused} routes${why && `: ${why}`} (cairnctl fib --faulty); tried again`;
+      return { phase: sum.installed === 0 ? FAILED : DEGRADED, reason: errnoText(errno), message };
+    }
     if (sum.overLimit > 0) {
       const message = `${sum.overLimit} routes are beyond max_routes and are not installed`;
       return { phase: DEGRADED, reason: "MAX_ROUTES", message };
-    }
-    if (sum.refused > 0) {
-      const message = `the kernel refuses ${sum.refused} routes (cairnctl fib --faulty)`;
-      return { phase: sum.installed === 0 ? FAILED : DEGRADED, reason: "REFUSED", message };
     }
     if (sum.conflicts > 0) {
       const message = `${sum.conflicts} prefixes have a route of somebody else with this metric`;
@@ -529,6 +532,15 @@ export class FibTables implements InstalledRoutes {
     const message = isHeld ? "held until routes are chosen after the restart" : "";
     return { phase: PROGRESSING, reason: isHeld ? "DEFERRED" : "", message };
   }
+}
+
+function mostFrequentRefusal(fib: FibTable): number {
+  let errno = 0;
+  let most = 0;
+  for (const { refusals } of fib.families) {
+    for (const [each, count] of refusals) if (count > most) [errno, most] = [each, count];
+  }
+  return errno;
 }
 
 function countsOf(fib: FibTable): FibCounts & { waiting: number } {
