@@ -43,6 +43,7 @@ import { filtersBothWays } from "./orf/suite.ts";
 import { daemons } from "./policy/situation.ts";
 import { policySituations } from "./policy/suite.ts";
 import { protects } from "./protection/suite.ts";
+import { redistribute } from "./redistribute/suite.ts";
 import { betweenReflectors, cairnIsClient as clientOfReflector, reflects } from "./reflection/suite.ts";
 import { restarts } from "./restart/suite.ts";
 import { negotiate, onlyToCustomer } from "./roles/suite.ts";
@@ -155,6 +156,10 @@ const suites: readonly Suite[] = [
       { name: "two links", programs: ["ip", "nft", "openssl"], run: healthChecks },
       { name: "no privilege", programs: ["ip", "setpriv", "openssl"], run: withoutCapabilities },
     ],
+  },
+  {
+    name: "redistribute",
+    scenarios: [{ name: "to BIRD", programs: programsOf.bird, run: redistribute }],
   },
   { name: "fib", scenarios: [{ name: "two BIRDs and a client", programs: programsOf.bird, run: fib }] },
   {
