@@ -25,6 +25,7 @@ import { exabgp } from "./exabgp/peer.ts";
 import { twoOctets } from "./exabgp/two-octets.ts";
 import { extendedNextHop } from "./extended-next-hop/suite.ts";
 import { fib } from "./fib/suite.ts";
+import { flowspecWith } from "./flowspec/suite.ts";
 import { filtersFlows, takesAnyRule } from "./flowspec-filter/suite.ts";
 import { frr } from "./frr/peer.ts";
 import { gobgp } from "./gobgp/peer.ts";
@@ -36,6 +37,7 @@ import { type Scenario, scenarios } from "./lib/scenarios.ts";
 import { actionsOfLimits } from "./limits/suite.ts";
 import { multiWan } from "./multi-wan/suite.ts";
 import { multipath } from "./multipath/suite.ts";
+import { letsNobodyOut, seesFlows } from "./nat-firewall/flows.ts";
 import { keepsOut, translates } from "./nat-firewall/suite.ts";
 import { nextHopTracking } from "./next-hop/suite.ts";
 import { openbgpd } from "./openbgpd/peer.ts";
@@ -167,12 +169,18 @@ const suites: readonly Suite[] = [
     scenarios: [
       { name: "NAT", programs: ["ip", "nft"], run: translates },
       { name: "firewall", programs: ["ip", "nft"], run: keepsOut },
+      { name: "flows", programs: ["ip", "nft", "ss"], run: seesFlows },
+      { name: "lock-out", programs: ["ip", "nft", "openssl"], run: letsNobodyOut },
     ],
+  },
+  {
+    name: "flowspec",
+    scenarios: routerScenarios((kind) => `cairn and ${kind}`, ["frr", "bird", "gobgp"], flowspecWith),
   },
   {
     name: "flowspec-filter",
     scenarios: [
-      { name: "what passes", programs: ["ip", "nft", "ping"], run: filtersFlows },
+      { name: "what passes", programs: ["ip", "nft"], run: filtersFlows },
       { name: "any rule", programs: ["ip", "nft"], run: takesAnyRule },
     ],
   },

@@ -2,8 +2,10 @@
  * A client inside, a server outside, and between them a host that cairnd owns: link0 leads to the client, link1 to the
  * server. Servers answer with the address that they see.
  */
+import { createConnection } from "node:net";
+import path from "node:path";
 import { Host } from "../dataplane/host.ts";
-import { type Daemon, Lab, type Namespace, pause } from "../lib/lab.ts";
+import { type Daemon, type Exit, Lab, type Namespace, pause } from "../lib/lab.ts";
 
 export const inside = {
   host: "10.0.0.1",
@@ -19,9 +21,13 @@ export const outside = {
   server6: "2001:db8:f::9",
 };
 
-/** Answers on its port with the address of whoever connects, and on the next with the number of bytes that it got. */
+/**
+ * Answers on its port with the address of whoever connects, and on the next with the number of bytes that it got. What
+ * comes to its Unix socket it does itself: a process for each connection would cost more than all the rest.
+ */
 const program = `
 const net = require("node:net");
+const dgram = require("node:dgram");
 const port = Number(process.argv[1]);
 const plain = (address) => String(address).replace("::ffff:", "");
 net.createServer((socket) => { socket.on("error", () => {}); socket.end(plain(socket.remoteAddress) + "\\n"); })
@@ -31,7 +37,40 @@ net.createServer({ allowHalfOpen: true }, (socket) => {
   socket.on("data", (part) => { bytes += part.length; });
   socket.on("end", () => socket.end(bytes + "\\n"));
   socket.on("error", () => {});
-}).listen(port + 1, "::", () => console.log("ready"));
+}).listen(port + 1, "::");
+const held = [];
+const does = {
+  connect({ address, port, source }, answer) {
+    let text = "";
+    const s = net.connect({ host: address, port, timeout: 1500, ...(source && { localAddress: source }) });
+    s.on("data", (d) => { text += d; }).on("error", (e) => answer(e.code)).on("close", () => answer(text.trim()))
+      .on("timeout", () => { answer("timeout"); s.destroy(); });
+  },
+  hold({ address, port }, answer) {
+    const s = net.connect({ host: address, port });
+    held.push(s.resume());
+    s.on("connect", () => answer(s.localPort)).on("error", (e) => answer(e.code));
+  },
+  burst({ address, port, count }, answer) {
+    const s = dgram.createSocket(address.includes(":") ? "udp6" : "udp4");
+    let left = count;
+    const next = () => (left-- > 0 ? s.send("x", port, address, next) : answer(s.close() && count));
+    next();
+  },
+};
+net.createServer((c) => {
+  let text = "";
+  c.on("data", (d) => {
+    text += d;
+    if (!text.endsWith("\\n")) return;
+    const { does: what, ...request } = JSON.parse(text);
+    let said = false;
+    does[what](request, (answer) => {
+      if (!said) c.end(JSON.stringify(answer));
+      said = true;
+    });
+  });
+}).listen(process.argv[2], () => console.log("ready"));
 `;
 
 /** Sends until it gets a line on its input, and prints how many bytes it sent and how many the other side counted. */
@@ -52,6 +91,10 @@ socket.on("close", () => { console.log(JSON.stringify({ sent, counted: Number(an
 socket.on("error", (error) => { console.log(JSON.stringify({ error: error.code })); process.exit(1); });
 `;
 
+function socketOf(whom: string): string {
+  return `${whom}.sock`;
+}
+
 export class Network {
   readonly host: Host;
   readonly #lab: Lab;
@@ -65,7 +108,8 @@ export class Network {
     this.#server = server;
   }
 
-  static async open(lab: Lab): Promise<Network> {
+  /** @param config for cairnd, a file of the lab */
+  static async open(lab: Lab, config?: string): Promise<Network> {
     const [router, client, server] = [
       await lab.namespace("host"),
       await lab.namespace("client"),
@@ -81,7 +125,7 @@ export class Network {
       `${outside.private}/24`,
       `${outside.server6}/64`,
     ]);
-    const network = new Network(lab, Host.in(lab, router), client, server);
+    const network = new Network(lab, Host.in(lab, router, {}, config), client, server);
     const ip = (namespace: Namespace, ...args: string[]): Promise<string> =>
       lab.in(namespace, ["ip", ...args]);
     await ip(client, "route", "add", "default", "via", inside.host);
@@ -101,6 +145,7 @@ export class Network {
       "-e",
       program,
       String(port),
+      socketOf(name),
     ]);
     await daemon.start();
     for (let tries = 0; !daemon.log.includes("ready"); tries++) {
@@ -114,13 +159,43 @@ export class Network {
    * @returns the address that the server saw, or why there was no connection
    */
   async connect(from: "client" | "server", address: string, port: number, source = ""): Promise<string> {
-    const namespace = from === "client" ? this.#client : this.#server;
-    const bind = source === "" ? "" : `localAddress:"${source}",`;
+    return String(await this.#ask(from, { does: "connect", address, port, source }));
+  }
+
+  /** Opens a connection and keeps it. @returns its own port */
+  async hold(from: "client" | "server", address: string, port: number): Promise<number> {
+    return Number(await this.#ask(from, { does: "hold", address, port }));
+  }
+
+  /** Sends so many datagrams one after the other. */
+  async burst(from: "client" | "server", address: string, port: number, count: number): Promise<void> {
+    await this.#ask(from, { does: "burst", address, port, count });
+  }
+
+  async #ask(whom: "client" | "server", request: object): Promise<unknown> {
+    const socket = createConnection(path.join(this.#lab.folder, socketOf(whom)));
+    socket.setEncoding("utf8");
+    socket.write(`${JSON.stringify(request)}\n`);
+    let text = "";
+    for await (const part of socket) text += part;
+    return JSON.parse(text);
+  }
+
+  /** Runs a command with the client or the server. */
+  beside(whom: "client" | "server", ...command: readonly string[]): Promise<Exit> {
+    return this.#lab.try(whom === "client" ? this.#client : this.#server, command);
+  }
+
+  /** Datagrams from the client, a hundred a second. */
+  async datagrams(address: string, port: number, count: number): Promise<void> {
     const script = `
-      const s = require("node:net").connect({${bind}host:"${address}",port:${port},timeout:1500});
-      s.on("data", (d) => process.stdout.write(d)).on("error", (e) => console.log(e.code))
-        .on("timeout", () => { console.log("timeout"); s.destroy(); });`;
-    return (await this.#lab.try(namespace, [process.execPath, "-e", script])).stdout.trim();
+      const socket = require("node:dgram").createSocket("udp4");
+      let left = ${count};
+      const timer = setInterval(() => {
+        if (left-- === 0) { clearInterval(timer); socket.close(); }
+        else socket.send("cairn", ${port}, "${address}", () => {});
+      }, 10);`;
+    await this.#lab.in(this.#client, [process.execPath, "-e", script]);
   }
 
   /** A stream from the client to the server, which ends by itself. Its log says what became of it. */
@@ -155,10 +230,15 @@ export class Network {
   }
 }
 
-export async function withNetwork(folder: string, body: (network: Network) => Promise<void>): Promise<void> {
+/** @param configure writes a configuration for cairnd into the lab, and answers with its path */
+export async function withNetwork(
+  folder: string,
+  body: (network: Network) => Promise<void>,
+  configure?: (lab: Lab) => string,
+): Promise<void> {
   const lab = new Lab(folder);
   try {
-    await body(await Network.open(lab));
+    await body(await Network.open(lab, configure?.(lab)));
   } finally {
     await lab.close();
   }

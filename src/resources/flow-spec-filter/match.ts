@@ -30,6 +30,7 @@ export type FlowMatch =
 
 const byteMax = 0xff;
 const portMax = 0xffff;
+const flowLabelMax = 0xfffff;
 /** Elements of a set that are written into one rule. */
 const elementsMax = 1024;
 
@@ -108,7 +109,7 @@ class Words {
         if (!this.fragments) return "fragments are put together before this hook";
         return this.isIp4 ? this.fragment4(terms) : this.fragment6(terms);
       default:
-        return this.field("ip6 flowlabel", numericValues(terms, 0xfffff), 0xfffff);
+        return this.flowLabel(numericValues(terms, flowLabelMax));
     }
   }
 
@@ -198,11 +199,29 @@ class Words {
   private dscp(values: readonly Interval[]): string {
     if (values.length === 0) return "no DSCP is meant";
     if (isAll(values, 63)) return "";
-    // nft takes no ranges of them.
-    const single = values.flatMap(([first, last]) =>
-      Array.from({ length: last - first + 1 }, (_, i): Interval => [first + i, first + i]),
-    );
-    this.header.push(`${this.ip} dscp ${oneOf(single, dscpName)}`);
+    const [[first, last]] = values;
+    if (values.length === 1 && first === last) {
+      this.header.push(`${this.ip} dscp ${dscpName(first)}`);
+      return "";
+    }
+    // By the bytes that it stands in: nft 1.0.6 takes sets of bits that are no whole bytes, and then crashes whenever a
+    // rule is put beside them.
+    const bytes = values.map(([low, high]): Interval => {
+      const [from, to] = [low << 2, (high << 2) | 3];
+      return this.isIp4 ? [from, to] : [0x6000 | (from << 4), 0x600f | (to << 4)];
+    });
+    this.header.push(`${this.isIp4 ? "@nh,8,8" : "@nh,0,16"} ${oneOf(bytes, String, hexOf)}`);
+    return "";
+  }
+
+  private flowLabel(values: readonly Interval[]): string {
+    if (values.length === 0) return "no flow label is meant";
+    if (isAll(values, flowLabelMax)) return "";
+    const others = complement(values, flowLabelMax);
+    // No sets, as with DSCP.
+    if (values.length === 1) this.header.push(`ip6 flowlabel ${span(values[0])}`);
+    else if (others.length === 1) this.header.push(`ip6 flowlabel != ${span(others[0])}`);
+    else return "nft cannot hold several flow labels in one rule";
     return "";
   }
 
@@ -311,13 +330,29 @@ function flagWords(bits: number, isMask: boolean): string {
   return names.length > 1 && isMask ? `(${names.join(" | ")})` : names.join(" | ");
 }
 
-function oneOf(values: readonly Interval[], name: (value: number) => string = String): string {
-  const texts = values.map((value) => span(value, name));
+/**
+ * @param name of a value that stands alone
+ * @param number of one at the end of a range
+ */
+function oneOf(
+  values: readonly Interval[],
+  name: (value: number) => string = String,
+  number: (value: number) => string = String,
+): string {
+  const texts = values.map((value) => span(value, name, number));
   return texts.length === 1 ? texts[0] : `{ ${texts.join(", ")} }`;
 }
 
-function span([first, last]: Interval, name: (value: number) => string = String): string {
-  return first === last ? name(first) : `${first}-${last}`;
+function span(
+  [first, last]: Interval,
+  name: (value: number) => string = String,
+  number: (value: number) => string = String,
+): string {
+  return first === last ? name(first) : `${number(first)}-${number(last)}`;
+}
+
+function hexOf(value: number): string {
+  return `0x${value.toString(16)}`;
 }
 
 /** As nft prints a DSCP. */

@@ -54,7 +54,9 @@ describe("a flow specification in nftables matches what it says", () => {
     ["tcp-flags =syn+ack", "meta nfproto ipv4 tcp flags & (syn | ack) == syn | ack"],
     ["pkt-len 64-128,!=100", "meta nfproto ipv4"],
     ["pkt-len 64-128&!=100", "meta nfproto ipv4 meta length { 101-128, 64-99 }"],
-    ["dscp 46,8,1", "ip dscp { 0x01, cs1, ef }"],
+    ["dscp 46,8", "meta nfproto ipv4 @nh,8,8 { 0x20-0x23, 0xb8-0xbb }"],
+    ["dscp <8", "meta nfproto ipv4 @nh,8,8 0x0-0x1f"],
+    ["ipv6 dscp 46,8", "meta nfproto ipv6 @nh,0,16 { 0x6200-0x623f, 0x6b80-0x6bbf }"],
     ["dst 2001:db8::/32 dscp 10", "ip6 daddr 2001:db8::/32 ip6 dscp af11"],
     ["fragment dont-fragment&!is-fragment&!first-fragment", "ip frag-off { 16384, 49152 }"],
     ["fragment is-fragment&!dont-fragment", "ip frag-off { 1-8191, 32769-40959, 40961-49151, 8193-16383 }"],
@@ -62,7 +64,8 @@ describe("a flow specification in nftables matches what it says", () => {
     ["ipv6 fragment first-fragment", "frag frag-off 0 frag more-fragments 1"],
     ["ipv6 fragment !is-fragment&!first-fragment", "exthdr frag missing"],
     ["ipv6 fragment last-fragment", "frag frag-off != 0 frag more-fragments 0"],
-    ["flow-label 5,7-9", "ip6 flowlabel { 5, 7-9 }"],
+    ["flow-label 5-9", "ip6 flowlabel 5-9"],
+    ["flow-label !=5", "ip6 flowlabel != 5"],
   ] as const) {
     it(text, () => {
       const rules = translated(`${text} -> drop`);
@@ -83,6 +86,8 @@ describe("a flow specification in nftables matches what it says", () => {
       ["pkt-len <0 -> drop", "no value is meant"],
       ["fragment is-fragment&!is-fragment -> drop", "no value is meant"],
       ["ipv6 fragment !first-fragment -> drop", "nftables cannot say which fragments of IPv6 are meant"],
+      ["flow-label 5,7 -> drop", "nft cannot hold several flow labels in one rule"],
+      ["flow-label >0xffffffff -> drop", "no flow label is meant"],
       ["other 0x0e -> drop", "component 14 is not known"],
       ["port 1 -> redirect 64500:1", "redirect to a VRF is not done on this host"],
       ["port 1 -> redirect-ip 192.0.2.1 drop", "redirect to an address is not done on this host"],
