@@ -25,7 +25,7 @@ import { exabgp } from "./exabgp/peer.ts";
 import { twoOctets } from "./exabgp/two-octets.ts";
 import { extendedNextHop } from "./extended-next-hop/suite.ts";
 import { fib } from "./fib/suite.ts";
-import { flowspecWith } from "./flowspec/suite.ts";
+import { flowspecFromExaBgp, flowspecWith } from "./flowspec/suite.ts";
 import { filtersFlows, takesAnyRule } from "./flowspec-filter/suite.ts";
 import { frr } from "./frr/peer.ts";
 import { gobgp } from "./gobgp/peer.ts";
@@ -37,7 +37,7 @@ import { type Scenario, scenarios } from "./lib/scenarios.ts";
 import { actionsOfLimits } from "./limits/suite.ts";
 import { multiWan } from "./multi-wan/suite.ts";
 import { multipath } from "./multipath/suite.ts";
-import { letsNobodyOut, seesFlows } from "./nat-firewall/flows.ts";
+import { letsNobodyOut, withoutPrivilege as natWithoutPrivilege, seesFlows } from "./nat-firewall/flows.ts";
 import { keepsOut, translates } from "./nat-firewall/suite.ts";
 import { nextHopTracking } from "./next-hop/suite.ts";
 import { openbgpd } from "./openbgpd/peer.ts";
@@ -171,11 +171,15 @@ const suites: readonly Suite[] = [
       { name: "firewall", programs: ["ip", "nft"], run: keepsOut },
       { name: "flows", programs: ["ip", "nft", "ss"], run: seesFlows },
       { name: "lock-out", programs: ["ip", "nft", "openssl"], run: letsNobodyOut },
+      { name: "no privilege", programs: ["ip", "nft", "setpriv"], run: natWithoutPrivilege },
     ],
   },
   {
     name: "flowspec",
-    scenarios: routerScenarios((kind) => `cairn and ${kind}`, ["frr", "bird", "gobgp"], flowspecWith),
+    scenarios: [
+      ...routerScenarios((kind) => `cairn and ${kind}`, ["frr", "bird", "gobgp"], flowspecWith),
+      { name: "exabgp sends", programs: ["exabgp"], run: flowspecFromExaBgp },
+    ],
   },
   {
     name: "flowspec-filter",

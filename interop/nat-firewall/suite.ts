@@ -3,32 +3,34 @@ import { type Checks, equal, eventually } from "../lib/checks.ts";
 import { pause } from "../lib/lab.ts";
 import { inside, type Network, outside, withNetwork } from "./network.ts";
 
-interface Declared {
+export type Spec = Readonly<Record<string, unknown>>;
+
+export interface Declared {
   readonly kind: string;
   readonly name: string;
-  readonly spec: Readonly<Record<string, unknown>>;
+  readonly spec: Spec;
 }
 
-const base: readonly Declared[] = [
+export const base: readonly Declared[] = [
   { kind: "Interface", name: "lan", spec: { ifname: "link0" } },
   { kind: "Interface", name: "wan", spec: { ifname: "link1" } },
   { kind: "Sysctl", name: "forward4", spec: { key: "net.ipv4.ip_forward", value: "1" } },
   { kind: "Sysctl", name: "forward6", spec: { key: "net.ipv6.conf.all.forwarding", value: "1" } },
 ];
 
-const privateNetworks: Declared = {
+export const privateNetworks: Declared = {
   kind: "AddressSet",
   name: "private",
   spec: { cidrs: ["10.0.0.0/8", "192.168.0.0/16", "fc00::/7"] },
 };
 
-const masquerade: Declared = {
+export const masquerade: Declared = {
   kind: "NAT44Rule",
   name: "out",
   spec: { egress_interface: "wan", source_cidrs: ["10.0.0.0/24"], exclude_destination_sets: ["private"] },
 };
 
-const forward: Declared = {
+export const forward: Declared = {
   kind: "NAT44Rule",
   name: "web",
   spec: {
@@ -50,7 +52,7 @@ table ip theirs {
 table inet cairn2 { chain x { counter accept; }; }
 `;
 
-function yaml(declared: readonly Declared[]): string {
+export function yaml(declared: readonly Declared[]): string {
   return declared
     .map(({ kind, name, spec }) =>
       JSON.stringify({ apiVersion: "net.cairn/v1alpha1", kind, metadata: { name }, spec }),
@@ -59,7 +61,7 @@ function yaml(declared: readonly Declared[]): string {
 }
 
 /** Declares these objects and no others, and waits until the kernel has them: links and sysctls as well as rules. */
-async function declare(network: Network, declared: readonly Declared[]): Promise<void> {
+export async function declare(network: Network, declared: readonly Declared[]): Promise<void> {
   const { host } = network;
   await host.cli("apply", "-f", host.lab.file("declared.yaml", yaml(declared)), "--prune");
   const wanted = Object.fromEntries(declared.map(({ kind, name }) => [`${kind}/${name}`, "applied"]));
@@ -161,7 +163,7 @@ export async function translates(checks: Checks, folder: string): Promise<void> 
   });
 }
 
-const zones: readonly Declared[] = [
+export const zones: readonly Declared[] = [
   { kind: "FirewallZone", name: "inside", spec: { role: "trust", interfaces: ["lan"] } },
   { kind: "FirewallZone", name: "outside", spec: { role: "untrust", interfaces: ["wan"] } },
 ];
@@ -249,7 +251,7 @@ export async function keepsOut(checks: Checks, folder: string): Promise<void> {
         ],
       );
       const status = async (): Promise<boolean> =>
-        /BGP \(tcp 1179\) from 1 neighbors/.test(await host.cli("get", "FirewallZone", "--json"));
+        /BGP \(tcp 1179\) from 1 neighbor /.test(await host.cli("get", "FirewallZone", "--json"));
       await eventually("said in the status", true, status);
       const connected = async (): Promise<boolean> =>
         (await network.connect("server", outside.host, 1179)) !== silence;

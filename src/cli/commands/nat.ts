@@ -77,7 +77,7 @@ function changed(after: string, before: string): string {
 }
 
 const filterOptions: readonly Option[] = [
-  { name: "address", value: "ADDR", help: "Address or prefix of either end, before or after translation" },
+  { name: "host", value: "ADDR", help: "Address or prefix of either end, before or after translation" },
   { name: "source", value: "ADDR", help: "Address or prefix that the flow comes from, before translation" },
   { name: "destination", value: "ADDR", help: "Address or prefix that it goes to, before translation" },
   { name: "port", value: "PORT", help: "Port of either end, before or after translation" },
@@ -90,7 +90,7 @@ function filterOf(invocation: Invocation) {
   const text = (name: string): string => invocation.option(name) ?? "";
   const mark = invocation.option("mark");
   return {
-    address: text("address"),
+    address: text("host"),
     source: text("source"),
     destination: text("destination"),
     protocol: text("protocol"),
