@@ -76,6 +76,10 @@ export class NftTable {
   private readonly told = new Map<string, string>();
   /** How nft prints what we asked for, where it has other words for it. */
   private readonly words = new Map<string, string>();
+  /** The table as it was listed, as long as nothing tells that it is another by now. */
+  private known: Ruleset | undefined;
+  /** Changes of the table that were told, by anybody's hand. */
+  private notices = 0;
   /** Looks and transactions come one after the other. */
   private queue: Promise<void> = Promise.resolve();
   private lookIsDue = false;
@@ -131,7 +135,7 @@ export class NftTable {
   /** Asks the kernel to tell of changes. Without the right to it there is nothing to change either. */
   private listen(): void {
     if (this.socket) return;
-    const events = { message: this.noticed, overrun: () => this.look() };
+    const events = { message: this.noticed, overrun: () => this.lookAgain() };
     const socket = NetlinkSocket.open(this.calls, [NFNLGRP_NFTABLES], events, netfilterProtocol);
     if (typeof socket !== "number") this.socket = socket;
   }
@@ -139,9 +143,16 @@ export class NftTable {
   private readonly noticed = (bytes: Uint8Array, { type, at, end }: Message): void => {
     if (type >>> 8 !== Subsystem.tables) return;
     eachAttribute(bytes, at + netfilterHeaderBytes, end, (attribute, from, to) => {
-      if (attribute === NFTA_TABLE && `inet ${readText(bytes, from, to)}` === ownTable) this.look();
+      if (attribute === NFTA_TABLE && `inet ${readText(bytes, from, to)}` === ownTable) this.lookAgain();
     });
   };
+
+  /** What is known of the table may be no longer so. */
+  private lookAgain(): void {
+    this.notices++;
+    this.known = undefined;
+    this.look();
+  }
 
   private look(): void {
     if (this.lookIsDue || this.closed) return;
@@ -179,12 +190,18 @@ export class NftTable {
     return this.inTurn(async () => {
       const outcomes = new Map<number, Refusal>();
       let left = operations.map((_, i) => i);
+      // Nobody has told of a change since it was listed: a failover need not wait for another list.
+      let { known } = this;
       for (let tries = 0; left.length > 0; tries++) {
-        const held = await this.list();
+        const held = known ?? (await this.list());
         const wanted = left.map((i) => operations[i]);
         const commands = isRefusal(held) ? [] : transaction(held, wanted, this.asAsked);
         const refused = isRefusal(held) ? held : commands.length > 0 && (await this.commit(commands));
         if (!refused) break;
+        if (known) {
+          known = undefined;
+          continue;
+        }
         if (refused.isStale && tries < staleMax) continue;
         const culprit = tries < refusalsMax ? refused.operation : undefined;
         const failed = culprit === undefined ? left : [left[culprit]];
@@ -203,6 +220,7 @@ export class NftTable {
 
   /** @returns undefined for success */
   private async commit(commands: readonly Command[]): Promise<Refusal | undefined> {
+    this.known = undefined;
     const folder = await mkdtemp(path.join(tmpdir(), "cairn-nft-"));
     const file = path.join(folder, "transaction");
     try {
@@ -225,12 +243,16 @@ export class NftTable {
 
   /** The table as it is; empty when there is none, or nobody may tell. */
   private async list(): Promise<Ruleset | Refusal> {
+    const { notices } = this;
+    this.known = undefined;
     try {
       const { stdout } = await run("nft", ["-a", "list", "table", ...ownTable.split(" ")], {
         maxBuffer: 1 << 28,
         timeout: timeoutMs,
       });
-      return readRuleset(stdout);
+      const ruleset = readRuleset(stdout);
+      if (this.socket && notices === this.notices) this.known = ruleset;
+      return ruleset;
     } catch (thrown) {
       const refusal = refusalOf(thrown);
       const isEmpty = refusal.isMissing || refusal.error === "EPERM" || /No such file/.test(refusal.detail);
