@@ -101,7 +101,7 @@ async function comeAndGo(checks: Checks, { cairn, bird }: Stage, ip: Run, lan: R
   });
   await checks.check("what policy refuses stays out, with the reason", async () => {
     await ip("route", "add", "203.0.115.0/28", "via", "10.0.2.2");
-    await eventually("refused", "1", () => valueOf(cairn, "static", "refused"));
+    await eventually("refused", "1", () => statusValue(cairn, "static", "refused"));
     await hears("routes", whole);
     const told = await cairn.cli("rib", "203.0.115.0/28", "--explain").catch((error: Error) => error.message);
     equal(
@@ -135,8 +135,8 @@ async function bounded(checks: Checks, { cairn, bird }: Stage, ip: Run): Promise
         `route add 100.${64 + (i >> 8)}.${i & 255}.0/24 via 10.0.2.2 table 100`;
       const lines = Array.from({ length: many }, (_, i) => line(i));
       await ip("-batch", cairn.file("many", `${lines.join("\n")}\n`));
-      await eventually("announced", String(bound), () => valueOf(cairn, "table", "announced"));
-      await eventually("left out", String(many + 1 - bound), () => valueOf(cairn, "table", "over_limit"));
+      await eventually("announced", String(bound), () => statusValue(cairn, "table", "announced"));
+      await eventually("left out", String(many + 1 - bound), () => statusValue(cairn, "table", "over_limit"));
       equal("phase", "DEGRADED MAX_ROUTES", await phaseOf(cairn, "table"));
       // The other objects are not concerned.
       const others = Object.keys(whole).length - 1;
@@ -203,7 +203,7 @@ async function shown(cairn: Router, name: string): Promise<Shown["resource"]["st
   return (JSON.parse(text) as Shown).resource.status;
 }
 
-async function valueOf(cairn: Router, name: string, value: string): Promise<string> {
+async function statusValue(cairn: Router, name: string, value: string): Promise<string> {
   return (await shown(cairn, name)).values?.[value] ?? "";
 }
 

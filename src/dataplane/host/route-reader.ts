@@ -155,8 +155,7 @@ export class RouteReader {
       const wasFailed = this.failures.delete(scope.id);
       const news = selection.update(found);
       if (news) this.host.news(news);
-      else if (wasFailed)
-        this.host.news({ scope: scope.id, all: false, changed: [], gone: [], over: 0, failure: "" });
+      else if (wasFailed) this.host.news({ ...nothing(scope.id), over: selection.over });
     }
     const tookMs = this.host.nowMs() - startedMs;
     this.restUntilMs = this.host.nowMs() + Math.max(restMs, Math.min(restMaxMs, tookMs * restFactor));
@@ -167,7 +166,7 @@ export class RouteReader {
   private fail(scope: number, failure: string): void {
     if (this.failures.get(scope) === failure) return;
     this.failures.set(scope, failure);
-    this.host.news({ scope, all: false, changed: [], gone: [], over: 0, failure });
+    this.host.news({ ...nothing(scope), failure });
   }
 
   /** @returns why not; empty when the table changed while it was read */
@@ -214,3 +213,7 @@ export class RouteReader {
 }
 
 const noEntry = 2;
+
+function nothing(scope: number): RouteNews {
+  return { scope, all: false, changed: [], gone: [], over: 0, failure: "" };
+}

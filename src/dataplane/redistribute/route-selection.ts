@@ -14,7 +14,8 @@ export class RouteSelection {
   private scope: RouteScope;
   /** Text of each route that was told, by prefix. */
   private told = new Map<string, string>();
-  private over = 0;
+  /** Routes that the last look left out. */
+  over = 0;
   private isFirst = true;
 
   constructor(scope: RouteScope) {

@@ -162,8 +162,9 @@ export class HealthChecks implements HealthSource {
     };
     if (known) this.forget(known);
     this.entries.set(name, entry);
-    if (known && known.check.health !== "unknown") this.tell(entry, known.check.health);
     this.follow(entry);
+    const before = known?.check.health ?? "unknown";
+    if (before !== "unknown" && entry.check.health === "unknown") this.tell(entry, before);
   }
 
   /** Name of the link in the kernel. */
