@@ -11,7 +11,7 @@ import { allIn, type Declared, fifty, manyKinds, yaml } from "./many.ts";
 
 /** One that does not notice at all is told from a machine that is busy. */
 const noticedWithinMs = 3_000;
-const operationsByHand = Number(process.env.CAIRN_DRIFTS ?? 200);
+const operationsByHand = Number(process.env.CAIRN_DRIFTS ?? 60);
 
 /** What another hand does to one artifact, and what undoes it where the object only reports. */
 interface Hand {
@@ -157,7 +157,7 @@ async function foreignState(host: Host): Promise<string[]> {
 }
 
 /** Steps at which the daemon is ended; all of them with CAIRN_CRASH_STEPS=all. */
-const someSteps = ["ledger:1", "ledger:2", "kernel:1", "kernel:5", "kernel:23", "kernel:48"];
+const someSteps = ["ledger:1", "kernel:5", "kernel:48"];
 
 export async function survivesAnyStep(checks: Checks, folder: string): Promise<void> {
   await withHost(folder, async (first) => {
@@ -185,7 +185,9 @@ export async function survivesAnyStep(checks: Checks, folder: string): Promise<v
         for (const [i, step] of steps.entries()) {
           const variant = i % 2 === 0 ? 2 : 1;
           const doomed = Host.in(lab, namespace, { CAIRN_FAILPOINT: step });
-          await doomed.start();
+          await doomed.start().catch((error) => {
+          throw new Error(`at the start for ${step}: ${(error as Error).message}`);
+        });
           // The daemon may be gone before it answers.
           await doomed.apply(yaml(fifty(variant)), true).catch(() => undefined);
           await untilDone(doomed, variant);

@@ -10,23 +10,30 @@ export interface NetlinkCounts {
   sends: number;
 }
 
+/** NETLINK_ROUTE */
+const routeProtocol = 0;
+
 export function countedCalls(calls: NetlinkCalls, counts: NetlinkCounts, failpoint: Failpoint): NetlinkCalls {
+  const routeSockets = new Set<number>();
   return {
     ...calls,
+    socket: (family, type, protocol) => {
+      const fd = calls.socket(family, type, protocol);
+      if (protocol === routeProtocol) routeSockets.add(fd);
+      else routeSockets.delete(fd);
+      return fd;
+    },
     send: (fd, bytes, flags) => {
       /** Where each change in the batch ends. */
       const ends: number[] = [];
       counts.sends++;
       eachMessage(bytes, bytes.length, ({ type, end }) => {
         counts.messages++;
-        if (!asks(type)) ends.push(end);
+        if (routeSockets.has(fd) && !asks(type)) ends.push(end);
       });
       const allowed = failpoint.allowed(ends.length);
-      const sent = calls.send(
-        fd,
-        allowed < ends.length ? bytes.subarray(0, ends[allowed - 1]) : bytes,
-        flags,
-      );
+      const part = allowed < ends.length ? bytes.subarray(0, ends[allowed - 1]) : bytes;
+      const sent = calls.send(fd, part, flags);
       failpoint.changed(allowed);
       return sent;
     },
