@@ -44,7 +44,7 @@ const does = {
     let text = "";
     const s = net.connect({ host: address, port, timeout: 1500, ...(source && { localAddress: source }) });
     s.on("data", (d) => { text += d; }).on("error", (e) => answer(e.code)).on("close", () => answer(text.trim()))
-      .on("timeout", () => { answer("timeout"); s.destroy(); });
+      .on("timeout", () => { answer(text.trim() || "timeout"); s.destroy(); });
   },
   hold({ address, port }, answer) {
     const s = net.connect({ host: address, port });
