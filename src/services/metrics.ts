@@ -15,6 +15,7 @@ import { type KernelCounts, kernelMetrics } from "./metrics/kernel.ts";
 import { type Area, type MetricDescription, MetricSet } from "./metrics/metric-set.ts";
 import { mrtMetrics } from "./metrics/mrt.ts";
 import { neighborMetrics } from "./metrics/neighbors.ts";
+import { redistributeMetrics } from "./metrics/redistribute.ts";
 import { rpkiMetrics } from "./metrics/rpki.ts";
 import { strangerMetrics } from "./metrics/strangers.ts";
 import { tableMetrics } from "./metrics/tables.ts";
@@ -73,6 +74,7 @@ export class CairnMetrics {
       historyMetrics(set),
       kernelMetrics(set, () => this.kernelCounts()),
       healthMetrics(set),
+      redistributeMetrics(set),
       strangerMetrics(set),
       mrtMetrics(set),
       rpkiMetrics(set),

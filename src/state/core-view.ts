@@ -54,6 +54,7 @@ import { PastMatch, PastWalk } from "./past-routes.ts";
 import { PlanJob, type PlanOptions } from "./plan.ts";
 import { policyStats, startTrial } from "./policy-trial.ts";
 import { Preparation } from "./preparation.ts";
+import type { RedistributeSummary } from "./redistribute/redistributions.ts";
 import { routeMessage } from "./route-batch.ts";
 import { pathSelector, prepareFilter } from "./route-filter.ts";
 import { beyondHistory, type RouteEventQuery, RouteEventWalk } from "./route-history.ts";
@@ -487,6 +488,10 @@ export class CoreView implements View {
 
   fibCounts(): FibCounts | undefined {
     return this.core.fib.summary();
+  }
+
+  redistributions(): Iterable<RedistributeSummary> {
+    return this.core.redistributions.summaries();
   }
 
   healthChecks(): Iterable<HealthSummary> {

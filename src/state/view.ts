@@ -43,6 +43,7 @@ import type { RefusedSegments } from "./inputs.ts";
 import type { Mutation, MutationOutcome } from "./mutation.ts";
 import type { Operation, OperationOutcome } from "./operation.ts";
 import type { PlanOptions } from "./plan.ts";
+import type { RedistributeSummary } from "./redistribute/redistributions.ts";
 import type { RouteBatch } from "./route-batch.ts";
 import type { RouteEventQuery } from "./route-history.ts";
 import type {
@@ -303,6 +304,8 @@ export interface CoreView {
   ): { rules: FlowSpecFilterRule[]; position: string };
   /** Routes, by what becomes of them, and what was done; undefined without FIB tables. */
   fibCounts(): FibCounts | undefined;
+  /** Redistribute objects, with how many routes of the kernel each has brought. */
+  redistributions(): Iterable<RedistributeSummary>;
   /** Health checks with what came of their probes. */
   healthChecks(): Iterable<HealthSummary>;
   /** Prefixes whose packets are to be dropped, in pages of the same kind. */

@@ -299,6 +299,10 @@ export class FakeView implements CoreView {
     return [];
   }
 
+  redistributions(): [] {
+    return [];
+  }
+
   blackholeDiscards(): { discards: never[]; position: string } {
     return { discards: [], position: "" };
   }
