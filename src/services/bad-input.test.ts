@@ -47,7 +47,11 @@ const without: readonly string[] = [
   "cairn.v1.RpkiService/GetRpkiSummary",
 ];
 /** Without bad input either, but never ending by themselves: see the tests of watches and of the listeners. */
-const endless = ["cairn.v1.NeighborService/WatchNeighbors", "grpc.health.v1.Health/Watch"];
+const endless = [
+  "cairn.v1.InterfaceService/WatchLinks",
+  "cairn.v1.NeighborService/WatchNeighbors",
+  "grpc.health.v1.Health/Watch",
+];
 
 /** Needs a real core: see test/transactions/config-service.test.ts. */
 const elsewhere = /ConfigService/;

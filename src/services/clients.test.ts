@@ -130,6 +130,7 @@ const requests: Readonly<Record<string, JsonObject>> = {
   "cairn.v1.RibService/ListFibRoutes": { prefix: "10.0.1.0/24" },
   "cairn.v1.RibService/ListBlackholeDiscards": {},
   "cairn.v1.InterfaceService/ListLinks": {},
+  "cairn.v1.InterfaceService/WatchLinks": {},
   "cairn.v1.InterfaceService/SimulateKernel": { links: [{ name: "eth0", addresses: ["192.0.2.1/24"] }] },
   "cairn.v1.RibService/ExplainImport": { neighbor: "192.0.2.1", prefix: "10.0.1.0/24" },
   "cairn.v1.RibService/ExplainAdvertisedRoute": { neighbor: "192.0.2.1", prefix: "10.0.1.0/24" },

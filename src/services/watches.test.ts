@@ -2,10 +2,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate } from "node:timers/promises";
-import { clone } from "@bufbuild/protobuf";
+import { clone, create, type MessageInitShape } from "@bufbuild/protobuf";
 import { Code, createClient } from "@connectrpc/connect";
 import { limits } from "../base/limits.ts";
 import { EventService, WatchEventsResponse_Type as EventType } from "../gen/cairn/v1/event_service_pb.ts";
+import {
+  InterfaceService,
+  type Link,
+  LinkSchema,
+  WatchLinksResponse_Type as LinkType,
+} from "../gen/cairn/v1/interface_service_pb.ts";
 import {
   NeighborService,
   WatchNeighborsResponse_Type as NeighborType,
@@ -237,4 +243,40 @@ test("the number of watches is bounded", async () => {
   slots.pop()?.release();
   await first(createClient(EventService, transport).watchEvents({}, { signal }));
   assert.match(await harness.services.metrics.text(), /cairn_watchers\{kind="routes"\} 255/);
+});
+
+test("links: all of them, a bookmark, then what is otherwise, and nothing twice", async () => {
+  const harness = inProcess({ routes: 0 });
+  const { view } = harness.owner;
+  const link = (index: number, change: MessageInitShape<typeof LinkSchema> = {}): Link =>
+    create(LinkSchema, { index, name: `eth${index}`, mtu: 1500, ...change });
+  view.linkList = [link(0, { up: true }), link(1)];
+  const interfaces = createClient(InterfaceService, harness.transport);
+  const watch = reader(harness, (signal) => interfaces.watchLinks({}, { signal }));
+  const first = await watch.next();
+  assert.deepEqual([first.type, first.link?.name], [LinkType.SNAPSHOT, "eth0"]);
+  assert.deepEqual([first.link?.counters?.rxBytes, first.link?.counters?.txBytes], [7n, 9n]);
+  const second = await watch.next();
+  assert.deepEqual([second.link?.name, second.link?.counters], ["eth1", undefined]);
+  const bookmark = await watch.next();
+  assert.deepEqual([bookmark.type, bookmark.link, bookmark.observed], [LinkType.BOOKMARK, undefined, true]);
+
+  view.setLinks([link(0, { up: true }), link(1)]);
+  view.setLinks([link(1), link(2)]);
+  const gone = await watch.next();
+  assert.deepEqual([gone.type, gone.link?.name, gone.link?.up], [LinkType.DELETED, "eth0", true]);
+  const fresh = await watch.next();
+  assert.deepEqual([fresh.type, fresh.link?.name], [LinkType.CHANGED, "eth2"]);
+  view.setLinks([link(1, { mtu: 9000 }), link(2)]);
+  const { type, link: changed } = await watch.next();
+  assert.deepEqual([type, changed?.name, changed?.mtu], [LinkType.CHANGED, "eth1", 9000]);
+  await watch.end();
+
+  const one = reader(harness, (signal) => interfaces.watchLinks({ name: "eth1" }, { signal }));
+  assert.equal((await one.next()).link?.name, "eth1");
+  assert.equal((await one.next()).type, LinkType.BOOKMARK);
+  // A link of another name is no longer the one that is watched.
+  view.setLinks([link(1, { name: "wan" }), link(2)]);
+  assert.equal((await one.next()).type, LinkType.DELETED);
+  await one.end();
 });

@@ -37,6 +37,7 @@ const rows: readonly (readonly [rpc: string, request: Json, expected: Json])[] =
   ["cairn.v1.BfdService/ListSessions", {}, { sessions: [{ neighbor: address }] }],
   ["cairn.v1.BfdService/GetSession", { neighbor: address }, { session: { neighbor: address } }],
   ["cairn.v1.InterfaceService/ListLinks", {}, {}],
+  ["cairn.v1.InterfaceService/WatchLinks", {}, { type: "TYPE_BOOKMARK" }],
   ["cairn.v1.FirewallService/GetFirewall", {}, {}],
   ["cairn.v1.Nat44RuleService/ListNat44Rules", {}, {}],
   ["cairn.v1.RibService/ListNextHops", {}, {}],

@@ -3,10 +3,14 @@ import {
   InterfaceService,
   type Link,
   ListLinksResponseSchema,
+  WatchLinksResponse_Type,
+  WatchLinksResponseSchema,
 } from "../../gen/cairn/v1/interface_service_pb.ts";
 import { ListNextHopsResponseSchema, type NextHop, RibService } from "../../gen/cairn/v1/rib_service_pb.ts";
+import type { Context } from "../context.ts";
 import { CliError, exitCode } from "../exit.ts";
-import { humanCount, safeText } from "../human.ts";
+import { humanBytes, humanCount, safeText } from "../human.ts";
+import { writeMessage } from "../message-output.ts";
 import { listAll, writeList } from "../paging.ts";
 import type { Style } from "../style.ts";
 import { type Column, renderFields, writeTable } from "../table.ts";
@@ -92,15 +96,18 @@ function fieldsOf(hop: NextHop, style: Style): [string, string][] {
 
 export const linkCommand: Command = {
   name: "link",
-  summary: "Links of the host: state, addresses, MTU",
+  summary: "Links of the host: state, addresses, MTU, what went over them",
   args: [{ name: "NAME", help: "Name of the link", optional: true }],
+  options: [{ name: "watch", short: "w", help: "Stay, and tell each change" }],
   examples: [
     ["cairnctl link", "all links"],
     ["cairnctl link eth0", "one of them"],
+    ["cairnctl link --watch", "a line when one comes, goes or changes"],
   ],
   run: async (context, invocation) => {
     const name = invocation.arg("NAME");
     const client = await context.client();
+    if (invocation.flag("watch")) return watch(context, name);
     const response = await client.call(InterfaceService.method.listLinks, { name });
     if (!context.forPeople) return context.message(ListLinksResponseSchema, response);
     if (!response.observed)
@@ -123,4 +130,31 @@ const linkColumns: readonly Column<Link>[] = [
   { title: "MASTER", value: ({ master }) => master || "-", drop: 5 },
   { title: "MAC", value: ({ mac }) => mac || "-", drop: 4, wide: true },
   { title: "ADDRESSES", value: ({ addresses }) => addresses.join(", ") || "-", min: 16, drop: 1 },
+  { title: "RX", value: ({ counters }) => bytesOf(counters?.rxBytes), align: "right", drop: 6, wide: true },
+  { title: "TX", value: ({ counters }) => bytesOf(counters?.txBytes), align: "right", drop: 6, wide: true },
 ];
+
+function bytesOf(bytes: bigint | undefined): string {
+  return bytes === undefined ? "-" : humanBytes(Number(bytes));
+}
+
+/** One line per change, after the links that there are. */
+async function watch(context: Context, name: string): Promise<void> {
+  const client = await context.client();
+  const { out, style } = context;
+  const format = context.format === "json" ? "ndjson" : context.format;
+  for await (const response of client.stream(InterfaceService.method.watchLinks, { name }, context.signal)) {
+    const { type, link, observed } = response;
+    if (!context.forPeople) {
+      if (format === "yaml") out.line("---");
+      await writeMessage(out, format, WatchLinksResponseSchema, response);
+    } else if (link) {
+      const { enabled, up, state, mtu, addresses } = link;
+      const isGone = type === WatchLinksResponse_Type.DELETED;
+      const word = isGone ? "gone" : !enabled ? "disabled" : up ? "up" : `down (${state})`;
+      const tone = up && !isGone ? style.good(word) : style.bad(word);
+      out.line(`${safeText(link.name)} ${tone} mtu ${mtu} ${addresses.join(", ")}`.trimEnd());
+    } else if (!observed) out.line("links are not looked at: start cairnd with --dataplane linux");
+    await out.flush();
+  }
+}

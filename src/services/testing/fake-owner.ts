@@ -7,7 +7,7 @@ import type { Problem } from "../../base/problem.ts";
 import type { Event } from "../../gen/cairn/v1/event_service_pb.ts";
 import type { Mutation, MutationOutcome } from "../../state/mutation.ts";
 import type { Operation, OperationOutcome } from "../../state/operation.ts";
-import type { CoreView, EventArchive, HistoryArchive, Owner, StoredAudit } from "../../state/view.ts";
+import type { EventArchive, HistoryArchive, Owner, StoredAudit } from "../../state/view.ts";
 import { FakeEvents } from "./fake-events.ts";
 import { FakeObjects } from "./fake-objects.ts";
 import { FakeTables } from "./fake-tables.ts";
@@ -26,7 +26,7 @@ export class FakeOwner implements Owner {
   readonly objects = new FakeObjects();
   readonly tables: FakeTables;
   readonly events: FakeEvents;
-  readonly view: CoreView;
+  readonly view: FakeView;
   readonly archive: EventArchive;
   /** A history in which nothing ever happened. */
   readonly history: HistoryArchive = {

@@ -18,6 +18,7 @@ import {
   GetFirewallResponseSchema,
 } from "../../gen/cairn/v1/firewall_service_pb.ts";
 import type { Injected } from "../../gen/cairn/v1/injection_service_pb.ts";
+import type { Link } from "../../gen/cairn/v1/interface_service_pb.ts";
 import {
   type Neighbor,
   NeighborSchema,
@@ -311,8 +312,17 @@ export class FakeView implements CoreView {
     return undefined;
   }
 
-  links(): undefined {
-    return undefined;
+  /** Links of the host; undefined where none are looked at. */
+  linkList: Link[] | undefined;
+  readonly #linkListeners = new Set<() => void>();
+
+  links(): Link[] | undefined {
+    return this.linkList;
+  }
+
+  setLinks(links: Link[]): void {
+    this.linkList = links;
+    for (const listener of [...this.#linkListeners]) listener();
   }
 
   ribSummary(): GetRibSummaryResponse {
@@ -361,6 +371,10 @@ export class FakeView implements CoreView {
   }
 
   subscribe(topic: WatchTopic, listener: () => void): () => void {
+    if (topic === "links") {
+      this.#linkListeners.add(listener);
+      return () => this.#linkListeners.delete(listener);
+    }
     return topic === "events" ? this.#events.subscribe(listener) : this.#objects.subscribe(listener);
   }
 

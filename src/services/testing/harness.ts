@@ -142,6 +142,7 @@ function process() {
   const log: ServiceContext["log"] = (level, message, fields = {}) =>
     void logLines.push({ level, message, fields });
   const control: ServiceContext["control"] = {
+    linkCounters: () => new Map([["eth0", { rxBytes: 7n, txBytes: 9n }]]),
     setLogLevel(level) {
       logLevels.push(level);
       return logLevels[logLevels.length - 2];
