@@ -201,8 +201,8 @@ export async function filtersFlows(checks: Checks, folder: string): Promise<void
   });
 }
 
-/** Rules whose words nft has to take and to print again. */
-const randomRules = 100;
+/** Rules of each family whose words nft has to take and to print again. */
+const randomRules = Number(process.env.CAIRN_FLOW_RULES ?? 40);
 
 export async function takesAnyRule(checks: Checks, folder: string): Promise<void> {
   await withNetwork(folder, async (network) => {
@@ -215,14 +215,14 @@ export async function takesAnyRule(checks: Checks, folder: string): Promise<void
       }
       const odd = async (): Promise<string[]> => {
         const all = await rules(network);
-        if (all.length < 100) return [`only ${all.length} rules`];
+        if (all.length < randomRules) return [`only ${all.length} rules`];
         return all
           .filter(({ state }) => !/_(INSTALLED|NOT_SUPPORTED)$/.test(state))
           .map(({ rule, state, reason }) => `${rule}: ${state} ${reason}`);
       };
       await eventually("neither installed nor not supported", [], odd);
       const count = (await rules(network)).filter(({ state }) => state.endsWith("_INSTALLED")).length;
-      equal("many of them", true, count > 60);
+      equal(`many of them (${count})`, true, count > randomRules / 2);
       const drifts = await network.host.metric("cairn_kernel_drifts_total");
       // Counters are read every five seconds, and with them the rules.
       await pause(6000);

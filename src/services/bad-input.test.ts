@@ -440,6 +440,13 @@ const rows: readonly Row[] = [
   ),
 
   bad(
+    "ResourceService/ListFlowSpecFilterRules",
+    { pageSize: 10_001, pageToken: "z" },
+    "page_size",
+    "page_token",
+  ),
+
+  bad(
     "RibService/ListReceivedRoutes",
     { neighbor: "10.0.0.300", family: "y", pageSize: 10_001, pageToken: "z" },
     "page_size",

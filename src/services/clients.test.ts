@@ -114,6 +114,7 @@ const requests: Readonly<Record<string, JsonObject>> = {
   "cairn.v1.InjectionService/AddFlowSpec": { flow_spec: { rule: "dst 198.51.100.0/24 -> drop" } },
   "cairn.v1.InjectionService/DeleteFlowSpec": { rule: "dst 198.51.100.0/24" },
   "cairn.v1.RibService/ListFlowSpecRoutes": {},
+  "cairn.v1.ResourceService/ListFlowSpecFilterRules": { filter: "edge" },
   "cairn.v1.RibService/ListReceivedRoutes": { neighbor: "192.0.2.1" },
   "cairn.v1.RibService/ListBestRoutes": { filter: { as_path: "_65001_" } },
   "cairn.v1.RibService/ListAdvertisedRoutes": { neighbor: "192.0.2.1" },

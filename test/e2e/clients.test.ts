@@ -44,6 +44,7 @@ const rows: readonly (readonly [rpc: string, request: Json, expected: Json])[] =
   ["cairn.v1.RibService/ListDampenedRoutes", {}, {}],
   ["cairn.v1.RibService/ClearDampening", {}, {}],
   ["cairn.v1.RibService/ListFibRoutes", {}, {}],
+  ["cairn.v1.ResourceService/ListFlowSpecFilterRules", {}, {}],
   ["cairn.v1.RibService/ListBlackholeDiscards", {}, {}],
   [
     "cairn.v1.GlobalService/SetGlobal",

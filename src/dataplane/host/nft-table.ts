@@ -42,6 +42,8 @@ const refusalsMax = 20;
 const staleMax = 3;
 /** A table that could not be listed is looked at again after this. */
 const againMs = 200;
+/** Rules that nft prints in other words than they were asked for: more than this, and those that went are forgotten. */
+const wordsMax = 20_000;
 /** What is shown of a command that nft refuses. */
 const commandTextMax = 300;
 /** nft is given up on after this. */
@@ -281,6 +283,18 @@ export class NftTable {
         if (text !== asked) this.words.set(text, asked);
       });
     }
+    if (this.words.size > wordsMax) this.forget(now);
+  }
+
+  /** Rules that come and go for months leave their words behind. */
+  private forget({ chains }: Ruleset): void {
+    const there = [...chains.values()].flatMap(({ hook, rules }) => [hook, ...rules.map(({ text }) => text)]);
+    const kept = there.flatMap((text): [string, string][] => {
+      const asked = this.words.get(text);
+      return asked === undefined ? [] : [[text, asked]];
+    });
+    this.words.clear();
+    for (const [text, asked] of kept) this.words.set(text, asked);
   }
 
   private tell(ruleset: Ruleset): void {
