@@ -70,7 +70,8 @@ function linux(news: News, failpoint: Failpoint): DataplanePort {
   const writer = new LinuxDataplane(observer, {
     facts: (all, facts) => news.facts(all, facts),
     applied: (batch, outcomes) => news.applied(batch, outcomes),
-    later: (ms, call) => void setTimeout(call, ms),
+    // The slow check must not keep a daemon that ends.
+    later: (ms, call) => void setTimeout(call, ms).unref(),
     errnoName: (errno) => errnoName(-errno),
   });
   return {

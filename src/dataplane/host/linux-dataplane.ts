@@ -45,6 +45,12 @@ const lookedAt: ReadonlySet<string> = new Set(["link", "link-setting", "address"
 /** How often settings are looked at that tell of no change: sysctls, keys and peers of WireGuard. */
 const pollMs = 500;
 
+/**
+ * Everything of ours is read anew within so long, class by class, and told as a whole: a notice that was lost, or a belief
+ * that is wrong, heals by itself. (Rules of nftables are read with their counters anyway.)
+ */
+export const fullCheckMs = 300_000;
+
 /** A setting that is looked at again and again. */
 interface Polled {
   readonly name: ArtifactName;
@@ -126,10 +132,11 @@ export class LinuxDataplane {
       void this.lookAtRoutes(true);
       void this.lookAtRules(true);
       this.nft?.start();
+      this.checkSlowly(0);
       return;
     }
     const facts = linkFacts(links);
-    for (const name of ["link", "link-setting", "address"]) {
+    for (const name of linkClasses) {
       this.tellChanges(
         name,
         facts.filter((fact) => fact.class === name),
@@ -137,6 +144,28 @@ export class LinuxDataplane {
     }
     // IPv4 routes go with their link in silence.
     this.routesMoved(settleMs);
+  }
+
+  /** One part of all that is ours after the other, spread over time. */
+  private checkSlowly(part: number): void {
+    const parts = [
+      async (): Promise<void> => {
+        await this.lookAtLinks();
+        const facts = linkFacts([...this.links.values()]);
+        for (const name of linkClasses)
+          this.tellAll(
+            name,
+            facts.filter((fact) => fact.class === name),
+          );
+      },
+      () => this.lookAtRoutes(true),
+      () => this.lookAtRules(true),
+    ];
+    this.host.later(fullCheckMs / parts.length, async () => {
+      if (this.closed) return;
+      await parts[part]();
+      this.checkSlowly((part + 1) % parts.length);
+    });
   }
 
   /** A route came, went or changed. */
@@ -454,6 +483,9 @@ export class LinuxDataplane {
     if (changed.length > 0) this.host.facts(undefined, changed);
   }
 }
+
+/** Classes that are told with the links. */
+const linkClasses = ["link", "link-setting", "address"];
 
 /** An outcome, now or when the kernel has answered. */
 type Sent = KernelOutcome | Promise<KernelOutcome>;

@@ -1,81 +1,10 @@
 /** The observer against a socket that answers with what a kernel said (netlink/recorded.json). */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { formatIp, parseIp } from "../../base/ip.ts";
 import type { Link, RouteAnswer } from "../kernel-model.ts";
-import { eachMessage } from "../netlink/wire.ts";
-import type { NetlinkCalls } from "./netlink-socket.ts";
+import { FakeSockets, noticesFd, recorded, withSequence } from "../testing/fake-sockets.ts";
 import { KernelObserver } from "./observer.ts";
-
-const { recorded } = JSON.parse(
-  readFileSync(new URL("../netlink/recorded.json", import.meta.url), "utf8"),
-) as { recorded: Record<string, string[]> };
-
-const noticesFd = 3;
-
-class FakeSockets implements NetlinkCalls {
-  readonly inbox = new Map<number, (Uint8Array | number)[]>();
-  readonly asked: number[] = [];
-  /** Recorded answer to the question for a route. */
-  route = "route to 10.9.1.1";
-  private readonly ready = new Map<number, (events: number, status: number) => void>();
-  private nextFd = noticesFd;
-
-  socket(): number {
-    this.inbox.set(this.nextFd, []);
-    return this.nextFd++;
-  }
-  close(): number {
-    return 0;
-  }
-  bind(): number {
-    return 0;
-  }
-  getsockname(): number {
-    return 0;
-  }
-  setsockopt(): number {
-    return 0;
-  }
-  pollOpen(fd: number, ready: (events: number, status: number) => void): object {
-    this.ready.set(fd, ready);
-    return {};
-  }
-  pollSet(): number {
-    return 0;
-  }
-  pollClose(): number {
-    return 0;
-  }
-  send(fd: number, bytes: Uint8Array): number {
-    eachMessage(bytes, bytes.length, ({ type, sequence }) => {
-      this.asked.push(type);
-      const name = type === 18 ? "links" : type === 22 ? "addresses" : this.route;
-      for (const hex of recorded[name]) this.inbox.get(fd)!.push(withSequence(hex, sequence));
-    });
-    return bytes.length;
-  }
-  recv(fd: number, bytes: Uint8Array): number {
-    const next = this.inbox.get(fd)!.shift();
-    if (next === undefined) return -11;
-    if (typeof next === "number") return next;
-    bytes.set(next);
-    return next.length;
-  }
-  /** Lets all sockets be read until nothing is left. */
-  pump(): void {
-    while ([...this.inbox.values()].some((list) => list.length > 0))
-      for (const [fd, ready] of this.ready) if (this.inbox.get(fd)!.length > 0) ready(1, 0);
-  }
-}
-
-function withSequence(hex: string, sequence: number): Uint8Array {
-  const bytes = new Uint8Array(Buffer.from(hex, "hex"));
-  const view = new DataView(bytes.buffer);
-  eachMessage(bytes, bytes.length, ({ at }) => view.setUint32(at - 8, sequence, true));
-  return bytes;
-}
 
 class Bench {
   readonly sockets = new FakeSockets();
@@ -130,7 +59,7 @@ describe("KernelObserver", () => {
     bench.observer.watch([parseIp("10.4.7.7")!, parseIp("10.9.1.1")!], []);
     bench.settle();
     const before = bench.observer.counts.routeLookups;
-    bench.sockets.route = "route to 1.1.1.1";
+    bench.sockets.answers[26] = "route to 1.1.1.1";
     bench.notice("route deleted");
     assert.equal(bench.observer.counts.routeLookups, before + 1);
     const { address, route } = bench.answers.at(-1)!;
@@ -144,7 +73,7 @@ describe("KernelObserver", () => {
     const bench = new Bench();
     bench.observer.watch([parseIp("10.9.1.1")!], []);
     bench.settle();
-    bench.sockets.route = "route to 10.7.1.1";
+    bench.sockets.answers[26] = "route to 10.7.1.1";
     bench.sockets.inbox.get(noticesFd)!.push(-105);
     bench.settle();
     const { overruns, linkDumps } = bench.observer.counts;
