@@ -9,6 +9,7 @@ import { bfdMetrics } from "./metrics/bfd.ts";
 import { bmpMetrics } from "./metrics/bmp.ts";
 import { daemonMetrics } from "./metrics/daemon.ts";
 import { egressMetrics } from "./metrics/egress.ts";
+import { flowSpecFilterMetrics } from "./metrics/flow-spec-filter.ts";
 import { healthMetrics } from "./metrics/health.ts";
 import { historyMetrics } from "./metrics/history.ts";
 import { type KernelCounts, kernelMetrics } from "./metrics/kernel.ts";
@@ -80,6 +81,7 @@ export class CairnMetrics {
       rpkiMetrics(set),
       bmpMetrics(set),
       egressMetrics(set),
+      flowSpecFilterMetrics(set),
       daemonMetrics(set, version, () => owner.uptimeMs()),
       watchMetrics(set, () => this.#watchers),
     ];

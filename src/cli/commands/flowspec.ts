@@ -17,6 +17,7 @@ import { type Column, layoutTable, type TableLayout } from "../table.ts";
 import type { Command, Invocation, Option } from "../tree.ts";
 import { explainPage } from "./explain.ts";
 import { advertisedPage, importPage, type PageStyle } from "./explain-routes.ts";
+import { installedCommand } from "./flowspec-installed.ts";
 import { receiptText, sortCommunities } from "./inject.ts";
 
 const families = ["ipv4", "ipv6"] as const;
@@ -300,5 +301,5 @@ export const flowspecCommand: Command = {
     ["cairnctl flowspec list", "rules in use"],
     ["cairnctl flowspec add 'dst 192.0.2.0/24 proto udp dst-port 123 -> drop'", "announce one"],
   ],
-  commands: [listCommand, addCommand, deleteCommand, explainCommand],
+  commands: [listCommand, addCommand, deleteCommand, explainCommand, installedCommand],
 };
