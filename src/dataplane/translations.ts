@@ -223,14 +223,16 @@ export function positionOf({ original, zone }: TrackedFlow): string {
   return `${ends}${hex16(sourcePort)}${hex16(destinationPort)}${hex16(protocol)}${hex16(zone)}`;
 }
 
+const hexOf = Array.from({ length: 256 }, (_, byte) => (byte + 256).toString(16).slice(1));
+
 function hex(bytes: Uint8Array): string {
   let text = "";
-  for (const byte of bytes) text += (byte + 256).toString(16).slice(1);
+  for (const byte of bytes) text += hexOf[byte];
   return text;
 }
 
 function hex16(number: number): string {
-  return (number + 0x1_0000).toString(16).slice(1);
+  return hexOf[number >>> 8] + hexOf[number & 255];
 }
 
 export type { FlowTuple, TrackedFlow };

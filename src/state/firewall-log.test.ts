@@ -5,6 +5,7 @@ import { parseIp } from "../base/ip.ts";
 import type { Link } from "../dataplane/kernel-model.ts";
 import type { LoggedPacket } from "../dataplane/netlink/packet-log-wire.ts";
 import { FirewallRuleSpecSchema, FirewallZoneSpecSchema } from "../gen/cairn/v1/firewall_kinds_pb.ts";
+import { Impact } from "../gen/cairn/v1/options_pb.ts";
 import type { Surroundings } from "../resources/kind.ts";
 import { Effects } from "./effects.ts";
 import { FirewallLog } from "./firewall-log.ts";
@@ -39,7 +40,7 @@ class Rig {
   put(kind: string, name: string, spec: Message | undefined): void {
     if (spec) this.objects.set(`${kind}/${name}`, spec);
     else this.objects.delete(`${kind}/${name}`);
-    this.log.apply([{ kind, name, before: undefined, after: spec }]);
+    this.log.apply([{ kind, name, ...(spec && { after: spec }), impact: Impact.NONE, fields: [] }]);
   }
 
   /** Whether packets are asked for, of each time that this changed. */

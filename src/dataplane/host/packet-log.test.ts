@@ -15,7 +15,7 @@ class Kernel implements NetlinkCalls {
   /** Errno with which the group is refused; 0 for none. */
   refuses = 0;
   open = 0;
-  private ready: (() => void) | undefined;
+  private ready: ((events: number, status: number) => void) | undefined;
   private readonly waiting: Uint8Array[] = [];
 
   socket = (): number => {
@@ -27,6 +27,7 @@ class Kernel implements NetlinkCalls {
     return 0;
   };
   bind = (): number => 0;
+  getsockname = (): number => 12;
   setsockopt = (): number => 0;
   send = (_: number, bytes: Uint8Array): number => {
     const answer = new Uint8Array(36);
@@ -45,7 +46,7 @@ class Kernel implements NetlinkCalls {
     into.set(bytes);
     return bytes.length;
   };
-  pollOpen = (_: number, ready: () => void): object => {
+  pollOpen = (_: number, ready: (events: number, status: number) => void): object => {
     this.ready = ready;
     return {};
   };
@@ -58,7 +59,7 @@ class Kernel implements NetlinkCalls {
 
   /** The socket can be read. */
   tell(): void {
-    this.ready?.();
+    this.ready?.(1, 0);
   }
 }
 
