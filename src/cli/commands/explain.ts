@@ -11,7 +11,8 @@ export function explainPage(response: ExplainBestPathResponse, style: Style, wid
   if (response.summary !== "") lines.push(...wrapText(safeText(response.summary), Math.min(width, 100)));
   if (candidates.length > 0) lines.push("", ...candidateTable(candidates, style, width));
   for (const { rank, source } of candidates) {
-    if (source !== "") lines.push("", ...wrapText(`#${rank} is of ${safeText(source)}`, Math.min(width, 100)));
+    if (source !== "")
+      lines.push("", ...wrapText(`#${rank} is of ${safeText(source)}`, Math.min(width, 100)));
   }
   const winner = candidates[0];
   for (const candidate of candidates.slice(1)) lines.push("", ...loserStory(candidate, winner, style, width));

@@ -73,9 +73,11 @@ export const objectsScreen = listScreen<Objects, Resource>({
     const { status } = resource;
     const message = status?.message ? [safeText(`${status.reason} ${status.message}`.trim())] : [];
     const artifacts = status?.artifacts ?? [];
+    const values = Object.entries(status?.values ?? {}).map(([name, value]) => `${name} ${value}`);
     return [
       style.bold(safeText(idOf(resource))),
       ...message.map((line) => `  ${line}`),
+      ...(values.length > 0 ? [`  ${safeText(values.join(", "))}`] : []),
       ...(artifacts.length > 0 ? artifactTable(artifacts, { style, width: columns }) : []),
     ];
   },
