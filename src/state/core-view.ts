@@ -328,8 +328,9 @@ export class CoreView implements View {
     );
     if (told.ok) return told;
     // The kernel may have it, and policy keep it out.
-    const more = redistributions.explain(prefix).join("; ");
-    return more === "" ? told : { ok: false, problems: told.problems.map((each) => ({ ...each, fix: more })) };
+    const more = redistributions.explain(prefix).map((sentence) => `; ${sentence}`);
+    const problems = told.problems.map((each) => ({ ...each, message: each.message + more.join("") }));
+    return { ok: false, problems };
   }
 
   explainImport(
