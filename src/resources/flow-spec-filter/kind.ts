@@ -6,7 +6,7 @@ import { flowFamily } from "../../wire/family.ts";
 import { deviceOf } from "../interface/kind.ts";
 import { type Derivation, invalid, type ResourceKind, type Surroundings } from "../kind.ts";
 import { NftGroups } from "../nft/expressions.ts";
-import { type FlowHook, type FlowRule, type Translated, translate } from "./rules.ts";
+import { type FlowHook, type FlowRule, type Translated, translated } from "./rules.ts";
 
 /** More hooks are a row here, and a chain in src/dataplane/nft/ruleset.ts. */
 const chains: Readonly<Record<number, { readonly chain: string; readonly fragments: boolean }>> = {
@@ -66,14 +66,14 @@ export function* filterRules(
   let left = spec.maxRules ?? defaultMaxRules;
   for (const rule of rules) {
     if (!takes(rule)) continue;
-    const translated = translate(rule, hook);
-    const overLimit = translated.ok && left === 0;
-    if (translated.ok && left > 0) left--;
-    const isInstalled = translated.ok && !overLimit;
+    const words = translated(rule, hook);
+    const overLimit = words.ok && left === 0;
+    if (words.ok && left > 0) left--;
+    const isInstalled = words.ok && !overLimit;
     // Rules of one filter stand together, and those of IPv4 before those of IPv6.
     const order = `${rule.addressBytes === 4 ? 4 : 6}.${rule.label}`;
     const key = isInstalled ? `${chain} ${order} FlowSpecFilter/${spec.name}` : "";
-    yield { rule, translated, key, overLimit };
+    yield { rule, translated: words, key, overLimit };
   }
 }
 

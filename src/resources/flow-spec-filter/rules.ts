@@ -69,6 +69,25 @@ export function translate(
   return installed(rules, sample ? "packets are not sampled" : "");
 }
 
+/** Rules stay the same objects while nothing of them changes, and filters ask again for all whenever one comes or goes. */
+const known = new WeakMap<FlowRule, Map<string, Translated>>();
+
+/** As `translate`, remembered with the rule. */
+export function translated(rule: FlowRule, hook: FlowHook): Translated {
+  const key = `${hook.fragments} ${hook.devices.join(" ")}`;
+  let byHook = known.get(rule);
+  if (!byHook) {
+    byHook = new Map();
+    known.set(rule, byHook);
+  }
+  let found = byHook.get(key);
+  if (!found) {
+    found = translate(rule, hook);
+    byHook.set(key, found);
+  }
+  return found;
+}
+
 function installed(rules: readonly string[], without: string): Installed {
   return { ok: true, rules, without };
 }
