@@ -10,7 +10,7 @@ import type { FlowTable } from "../../rib/flow-table.ts";
 import { RejectReason, reasonMask } from "../../rib/path-flags.ts";
 import type { RouteTable } from "../../rib/route-table.ts";
 import { families, unicastFamily } from "../../wire/family.ts";
-import { destinationOf } from "../../wire/flowspec/nlri.ts";
+import { destinationOf, unknownTypeOf } from "../../wire/flowspec/nlri.ts";
 import {
   type FlowFault,
   type FlowOrigin,
@@ -106,7 +106,7 @@ class FamilyValidation implements UnicastRoutes {
       const known = this.destinations.follow(destination.bytes, destination.length);
       if (!this.destinations.isReady(known)) return "unknown-yet";
     }
-    return validateFlow(this.originOf(record, received, destination), this);
+    return validateFlow(this.originOf(record, rule, received, destination), this);
   }
 
   describe(record: NeighborRecord, rule: Uint8Array, received: AttrId): string {
@@ -126,6 +126,7 @@ class FamilyValidation implements UnicastRoutes {
 
   private originOf(
     { id, config }: NeighborRecord,
+    rule: Uint8Array,
     attr: AttrId,
     destination: Prefix | undefined,
   ): FlowOrigin {
@@ -135,6 +136,7 @@ class FamilyValidation implements UnicastRoutes {
       source: config.external ? "external" : "internal",
       originator: this.originator(id, attr),
       isLocal: attributes.pathLength[attr] === 0,
+      hasUnknown: unknownTypeOf(rule, this.table.family) !== 0,
       firstAs: attributes.neighborAs[attr],
     };
   }

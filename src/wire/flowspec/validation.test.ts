@@ -43,6 +43,7 @@ const fromCustomer: FlowOrigin = {
   source: "external",
   originator: "10.0.0.1",
   isLocal: false,
+  hasUnknown: false,
   firstAs: 64501,
 };
 
@@ -120,4 +121,9 @@ it("rules of our own are always used", () => {
     validateFlow({ ...fromController, source: "own", destination: undefined }, table()),
     undefined,
   );
+});
+
+it("RFC 8955 4.2: a component that is not known is carried inside of our AS, and not taken from others", () => {
+  assert.equal(validateFlow({ ...fromCustomer, hasUnknown: true }, table(customer)), "unknown-component");
+  assert.equal(validateFlow({ ...fromController, hasUnknown: true }, table(customer)), undefined);
 });

@@ -11,6 +11,8 @@ export interface FlowOrigin {
   readonly originator: string;
   /** The AS_PATH without segments of a confederation has no AS in it. */
   readonly isLocal: boolean;
+  /** It has a component that cairn does not know. */
+  readonly hasUnknown: boolean;
   /** The left-most AS of the AS_PATH, behind segments of a confederation; 0 when it is none of a sequence. */
   readonly firstAs: number;
 }
@@ -41,6 +43,7 @@ export const defaultFlowChecks: FlowChecks = { needsDestination: true, trustsLoc
 
 /** Why a rule is not used, for programs; `flowFaultTexts` has the sentences. */
 export type FlowFault =
+  | "unknown-component"
   | "no-destination"
   | "no-unicast-route"
   | "other-originator"
@@ -48,6 +51,7 @@ export type FlowFault =
   | "more-specific-from-other-as";
 
 export const flowFaultTexts: Readonly<Record<FlowFault, string>> = {
+  "unknown-component": "it has a component that is not known (RFC 8955 4.2)",
   "no-destination": "it has no destination (RFC 8955 section 6 a)",
   "no-unicast-route": "no unicast route covers its destination (RFC 8955 section 6 b)",
   "other-originator": "the best route to its destination has another originator (RFC 9117 4.1 b)",
@@ -61,11 +65,14 @@ export const flowFaultTexts: Readonly<Record<FlowFault, string>> = {
  * @returns why it is not used; undefined when it is
  */
 export function validateFlow(
-  { destination, source, originator, isLocal, firstAs }: FlowOrigin,
+  { destination, source, originator, isLocal, hasUnknown, firstAs }: FlowOrigin,
   routes: UnicastRoutes,
   { needsDestination, trustsLocal }: FlowChecks = defaultFlowChecks,
 ): FlowFault | undefined {
   if (source === "own") return undefined;
+  // RFC 8955 4.2 calls it malformed. Inside of our AS it is carried, as those who made it know who understands it; from
+  // others it would reset the sessions of our neighbors that go by the letter.
+  if (hasUnknown && source === "external") return "unknown-component";
   if (!destination) return needsDestination ? "no-destination" : undefined;
   const match = routes.bestMatch(destination);
   // An empty path over an external session says nothing of who made the rule: it has no first AS to be compared.
