@@ -9,6 +9,8 @@ import { Router } from "../lib/router.ts";
 
 const lan4 = "10.0.2.0/24";
 const lan6 = "2001:db8:2::/64";
+/** An address of lo. */
+const loopback = "10.255.0.1/32";
 /** What BIRD tells, and cairn puts into the kernel: it must not come back. */
 const learned = "198.51.100.0/24";
 const many = 3000;
@@ -23,6 +25,7 @@ interface Stage {
 type Heard = Readonly<Record<string, string>>;
 
 const connected: Heard = {
+  [loopback]: "Incomplete med 0 via 10.0.1.1",
   [lan4]: "Incomplete med 0 via 10.0.1.1",
   [lan6]: "Incomplete med 256 via 2001:db8:1::1",
 };
@@ -41,6 +44,7 @@ export async function redistribute(checks: Checks, folder: string): Promise<void
     const bird = new Router(lab, end, "bird", birdConfig);
     const ip = (...words: string[]): Promise<string> => cairn.inside("ip", ...words);
     // There before the daemon is.
+    await ip("address", "add", loopback, "dev", "lo");
     await ip("route", "add", "203.0.113.0/24", "via", "10.0.2.2", "metric", "30");
     await ip("route", "add", "default", "via", "10.0.2.2");
     await ip("route", "add", "blackhole", "192.0.2.0/24", "proto", "static");
@@ -121,7 +125,10 @@ async function comeAndGo(checks: Checks, { cairn, bird }: Stage, ip: Run, lan: R
   });
   await checks.check("routes go with their link, and come with it", async () => {
     await lan("link", "set", "link1", "down");
-    await hears("without the link", { "192.0.2.0/24": statics["192.0.2.0/24"] });
+    await hears("without the link", {
+      [loopback]: connected[loopback],
+      "192.0.2.0/24": statics["192.0.2.0/24"],
+    });
     await lan("link", "set", "link1", "up");
     await hears("with it", whole);
   });
@@ -232,7 +239,7 @@ function cairnConfig(): string {
       },
     ],
     prefix_sets: [
-      { name: "lan", prefixes: [{ prefix: lan4 }, { prefix: lan6 }] },
+      { name: "lan", prefixes: [{ prefix: lan4 }, { prefix: lan6 }, { prefix: loopback }] },
       { name: "long", prefixes: [{ prefix: "0.0.0.0/0", ge: 25 }] },
     ],
     redistributes: [

@@ -3,16 +3,20 @@
  * long. Notices of routes, links and addresses only say when to look (ADR 12): after each look all differences are told, so
  * nothing that was lost leaves anything wrong behind.
  */
-import type { KernelRoute } from "../kernel-model.ts";
+import { formatIp } from "../../base/ip.ts";
+import { type KernelRoute, kernelProtocol } from "../kernel-model.ts";
 import {
   AddressFamily,
+  askAddresses,
   askRoutes,
+  mainTable,
   RouteAttribute,
   RouteGroup,
   RouteMessage,
+  readAddress,
   readRoute,
 } from "../netlink/route-wire.ts";
-import { eachAttribute, type Message, MessageFlag, read32 } from "../netlink/wire.ts";
+import { eachAttribute, type Message, MessageFlag, type NetlinkWriter, read32 } from "../netlink/wire.ts";
 import type { RouteNews, RouteScope } from "../redistribute/messages.ts";
 import { RouteSelection } from "../redistribute/route-selection.ts";
 import { type NetlinkCalls, NetlinkSocket } from "./netlink-socket.ts";
@@ -182,7 +186,29 @@ export class RouteReader {
         if (failure !== undefined) return failure;
       }
     }
-    return routes;
+    const failure = scope.ipv4 && isConnected(scope) ? await this.hosts(routes) : undefined;
+    return failure ?? routes;
+  }
+
+  /**
+   * IPv4 addresses with a prefix of their own (/32), such as those of lo and dummy links: FRR and BIRD count them as
+   * connected, and Linux has a route for them only among its local ones.
+   */
+  private async hosts(routes: KernelRoute[]): Promise<string | undefined> {
+    const single = new Set<string>();
+    const failure = await this.ask(askAddresses, (bytes, { type, at, end }) => {
+      const found = type === RouteMessage.newAddress && readAddress(bytes, at, end);
+      if (found && found.address.length === 4 && found.length === 32) single.add(formatIp(found.address));
+    });
+    if (failure !== undefined || single.size === 0) return failure;
+    const own: KernelRoute[] = [];
+    const again = await this.dump(AddressFamily.ip4, localTable, kernelProtocol, own);
+    for (const route of own) {
+      const { bytes, length } = route.destination;
+      if (route.type === "local" && length === 32 && single.has(formatIp(bytes)))
+        routes.push({ ...route, table: mainTable, type: "unicast" });
+    }
+    return again;
   }
 
   private dump(
@@ -191,16 +217,29 @@ export class RouteReader {
     protocol: number,
     routes: KernelRoute[],
   ): Promise<string | undefined> {
+    return this.ask(
+      (out, sequence) => askRoutes(out, sequence, family, table, protocol),
+      (bytes, { type, at, end }) => {
+        const route = type === RouteMessage.newRoute && readRoute(bytes, at, end);
+        if (route) routes.push(route);
+      },
+    );
+  }
+
+  /** A dump. @returns why it is not whole; empty when the table changed while it was read */
+  private ask(
+    write: (out: NetlinkWriter, sequence: number) => void,
+    message: (bytes: Uint8Array, message: Message) => void,
+  ): Promise<string | undefined> {
     return new Promise((resolve) => {
       let isWhole = true;
       if (!this.requests) return resolve("");
       this.requests.request({
         isDump: true,
-        write: (out, sequence) => askRoutes(out, sequence, family, table, protocol),
-        message: (bytes, { type, flags, at, end }) => {
-          if ((flags & MessageFlag.dumpInterrupted) !== 0) isWhole = false;
-          const route = type === RouteMessage.newRoute && readRoute(bytes, at, end);
-          if (route) routes.push(route);
+        write,
+        message: (bytes, each) => {
+          if ((each.flags & MessageFlag.dumpInterrupted) !== 0) isWhole = false;
+          message(bytes, each);
         },
         done: ({ errno }) => {
           // A table that was never used is not there.
@@ -213,6 +252,12 @@ export class RouteReader {
 }
 
 const noEntry = 2;
+const localTable = 255;
+
+/** It takes what the kernel makes of addresses. */
+function isConnected({ table, protocols }: RouteScope): boolean {
+  return table === mainTable && protocols.includes(kernelProtocol);
+}
 
 function nothing(scope: number): RouteNews {
   return { scope, all: false, changed: [], gone: [], over: 0, failure: "" };
