@@ -66,13 +66,14 @@ export const soak: Scenario = {
         }),
       ]);
       const { cpuS } = await rig.converged();
-      const [early, late] = [
-        rssMb.slice(rssMb.length / 5, (rssMb.length * 2) / 5),
-        rssMb.slice(-rssMb.length / 5),
-      ];
+      // By fifths of the time: the first one fills what has a bound.
+      const fifths = [0, 1, 2, 3, 4].map((n) =>
+        median(rssMb.slice((rssMb.length * n) / 5, (rssMb.length * (n + 1)) / 5)),
+      );
       return {
-        growth_mb: median(late) - median(early),
-        ...{ early_mb: median(early), late_mb: median(late), most_mb: Math.max(...rssMb) },
+        growth_mb: fifths[4] - fifths[1],
+        ...Object.fromEntries(fifths.map((mb, n) => [`fifth_${n + 1}_mb`, mb])),
+        most_mb: Math.max(...rssMb),
         ...{ cpu_s: cpuS, minutes, events: churner.events, flaps, snapshots },
       };
     });
