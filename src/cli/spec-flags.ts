@@ -208,6 +208,13 @@ export function fieldComments(schema: DescMessage): ReadonlyMap<string, string> 
   let comment: string[] = [];
   for (; at > 0 && at < lines.length && lines[at] !== "}"; at++) {
     const line = lines[at].trim();
+    // What stands inside of the message for itself has comments of its own.
+    if (/^(?:enum|message) \w+ \{$/.test(line)) {
+      const end = `${lines[at].slice(0, lines[at].indexOf(line))}}`;
+      while (at < lines.length && lines[at] !== end) at++;
+      comment = [];
+      continue;
+    }
     const declared = /^(?:optional |repeated )?[\w.]+ (\w+) = \d+/.exec(line);
     if (line.startsWith("//")) comment.push(line.slice(2).trim());
     else if (declared) {

@@ -628,11 +628,15 @@ function namesOf(prepared: Prepared): string {
 function summaryOf(prepared: Prepared, puts: number, drops: number, settles: Settles): string {
   const parts = [
     ...(prepared.changes.length > 0 ? [namesOf(prepared)] : []),
-    ...(puts > 0 ? [`${puts} routes put`] : []),
-    ...(drops > 0 ? [`${drops} routes taken back`] : []),
+    ...(puts > 0 ? [`${routesOf(puts)} injected`] : []),
+    ...(drops > 0 ? [`${routesOf(drops)} taken back`] : []),
     ...(settles === "begins" ? ["to be confirmed"] : []),
     ...(settles === "confirms" ? ["confirmed"] : []),
     ...(settles === "reverts" ? ["taken back"] : []),
   ];
   return parts.join("; ");
+}
+
+function routesOf(count: number): string {
+  return count === 1 ? "1 route" : `${count} routes`;
 }

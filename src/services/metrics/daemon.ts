@@ -11,6 +11,7 @@ export function daemonMetrics(set: MetricSet, version: string, uptimeMs: () => n
   ]);
   const uptime = set.gauge("uptime_seconds", "Time since the daemon started.", []);
   const memory = set.gauge("process_resident_memory_bytes", "Resident memory of the daemon.", []);
+  const cpu = set.counter("process_cpu_seconds_total", "CPU time of all threads of the daemon.", []);
   const healthy = set.gauge("subsystem_healthy", "1 for a subsystem that is healthy, else 0.", ["subsystem"]);
   return (view) => () => {
     buildInfo.set({ version }, 1);
@@ -21,6 +22,8 @@ export function daemonMetrics(set: MetricSet, version: string, uptimeMs: () => n
     for (const [code, count] of changes.refusals) refusals.inc({ code }, count);
     uptime.set(uptimeMs() / 1000);
     memory.set(process.memoryUsage.rss());
+    const { user, system } = process.cpuUsage();
+    cpu.inc((user + system) / 1e6);
     for (const subsystem of view.health()) {
       healthy.set({ subsystem: subsystem.name }, subsystem.healthy ? 1 : 0);
     }

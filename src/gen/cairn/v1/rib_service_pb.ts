@@ -1151,7 +1151,8 @@ export type RibSummary = Message<"cairn.v1.RibSummary"> & {
   rejectedPaths: bigint;
 
   /**
-   * Changes since start; also the revision of the table.
+   * Counts the changes of the table, from a number on that is larger in each run of the daemon than in the ones before:
+   * what WatchRoutes goes on from. Differences tell how much changed.
    *
    * @generated from field: uint64 revision = 6;
    */
