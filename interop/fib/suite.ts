@@ -26,6 +26,8 @@ const inner = "192.88.99.0/24";
 const hole = "198.19.0.0/24";
 const six = "2001:db8:77::/48";
 const patienceMs = Math.max(60_000, size * 2);
+/** For what follows at once; to look at all routes takes a moment itself. */
+const soonMs = 5000 + size / 10;
 
 const pings = {
   node: path.join(import.meta.dirname, "../../node_modules/.bin/node"),
@@ -125,16 +127,16 @@ async function others(checks: Checks, stage: Stage): Promise<void> {
       const prefix = prefixOf(size);
       await ip("route", "add", ...`${prefix} via 10.0.2.9 proto static metric 20`.split(" "));
       await reconfigure(a, birdConfig("a", range(0, size + 1)));
-      await eventually("state", "CONFLICT", () => stateOf(cairn, prefix), 5000);
-      await eventually("phase", "DEGRADED", async () => (await statusOf(stage)).phase, 5000);
+      await eventually("state", "CONFLICT", () => stateOf(cairn, prefix), soonMs);
+      await eventually("phase", "DEGRADED", async () => (await statusOf(stage)).phase, soonMs);
       await holds(stage, all);
       equal("BIRD c has heard of it", false, await hasHeard(stage, prefix));
       const why = await cairn.cli("rib", prefix, "--explain", "--to", "10.0.3.2");
       equal("explained", true, why.includes("it is not in the FIB"));
       await ip("route", "del", ...`${prefix} via 10.0.2.9 proto static metric 20`.split(" "));
-      await eventually("state", "INSTALLED", () => stateOf(cairn, prefix), 5000);
-      await eventually("BIRD c has heard of it", true, () => hasHeard(stage, prefix), 5000);
-      await eventually("phase", "APPLIED", async () => (await statusOf(stage)).phase, 5000);
+      await eventually("state", "INSTALLED", () => stateOf(cairn, prefix), soonMs);
+      await eventually("BIRD c has heard of it", true, () => hasHeard(stage, prefix), soonMs);
+      await eventually("phase", "APPLIED", async () => (await statusOf(stage)).phase, soonMs);
       await reconfigure(a, birdConfig("a", range(0, size)));
       await holds(stage, all);
     },
@@ -142,11 +144,11 @@ async function others(checks: Checks, stage: Stage): Promise<void> {
   await checks.check("one that takes the place of ours is not overwritten", async () => {
     const prefix = prefixOf(42);
     await ip("route", "replace", ...`${prefix} via 10.0.2.9 proto static metric 20`.split(" "));
-    await eventually("state", "CONFLICT", () => stateOf(cairn, prefix), 5000);
-    await eventually("BIRD c has heard of it", false, () => hasHeard(stage, prefix), 5000);
+    await eventually("state", "CONFLICT", () => stateOf(cairn, prefix), soonMs);
+    await eventually("BIRD c has heard of it", false, () => hasHeard(stage, prefix), soonMs);
     await ip("route", "del", ...`${prefix} via 10.0.2.9 proto static metric 20`.split(" "));
-    await holds(stage, all, 5000);
-    await eventually("BIRD c has heard of it", true, () => hasHeard(stage, prefix), 5000);
+    await holds(stage, all, soonMs);
+    await eventually("BIRD c has heard of it", true, () => hasHeard(stage, prefix), soonMs);
   });
 }
 
@@ -159,7 +161,7 @@ async function ways(checks: Checks, stage: Stage): Promise<void> {
     await reconfigure(b, birdConfig("b", range(0, shared)));
     await holds(stage, both);
     await ip("link", "set", "link1", "down");
-    await holds(stage, all, 10_000);
+    await holds(stage, all, soonMs * 2);
     await ip("link", "set", "link1", "up");
     await ip("address", "replace", "2001:db8:2::1/64", "dev", "link1", "nodad");
     await holds(stage, both);
@@ -168,13 +170,13 @@ async function ways(checks: Checks, stage: Stage): Promise<void> {
   });
   await checks.check("a next hop that another route leads to follows that route", async () => {
     await ip("route", "add", `${farHop}/32`, "via", "10.0.2.2");
-    await holds(stage, new Map([...all, [far, viaB]]), 5000);
+    await holds(stage, new Map([...all, [far, viaB]]), soonMs);
     await ip("route", "del", `${farHop}/32`, "via", "10.0.2.2");
-    await holds(stage, all, 5000);
+    await holds(stage, all, soonMs);
   });
   await checks.check("all goes with the link, and comes back with it", async () => {
     await ip("link", "set", "link0", "down");
-    await holds(stage, new Map(), 10_000);
+    await holds(stage, new Map(), soonMs * 2);
     await ip("link", "set", "link0", "up");
     await ip("address", "replace", "2001:db8:1::1/64", "dev", "link0", "nodad");
     // What others had there went as well, and is theirs to put back.
@@ -229,7 +231,7 @@ async function leave(checks: Checks, stage: Stage): Promise<void> {
   await checks.check("a bound: no more than that, and the object says so", async () => {
     await cairn.cli("apply", "-f", cairn.file("bound.yaml", object({ metric: 30, max_routes: 100 })));
     await eventually("routes", { 20: 0, 30: 100 }, () => metrics(cairn), patienceMs);
-    await eventually("phase", "DEGRADED", async () => (await statusOf(stage)).phase, 5000);
+    await eventually("phase", "DEGRADED", async () => (await statusOf(stage)).phase, soonMs);
   });
   await checks.check("when the object goes, all of its routes go, also over kill -9", async () => {
     await cairn.cli("apply", "-f", cairn.file("whole.yaml", object({ metric: 30 })));
