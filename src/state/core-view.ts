@@ -195,7 +195,10 @@ export class CoreView implements View {
     assert(walk.value instanceof RowWalk);
     const { rules } = this.core.routing.table(family);
     assert(rules, "a family of rules");
-    return { ok: true, value: new OrderedFlowWalk(rules, walk.value, position) };
+    return {
+      ok: true,
+      value: new OrderedFlowWalk(rules, walk.value, position, () => Math.floor(this.core.wallMs / 1000)),
+    };
   }
 
   private startWalk(

@@ -14,8 +14,8 @@ import { parseExtendedCommunity } from "../../wire/community-text.ts";
 import { type Family, familyByName, flowFamily } from "../../wire/family.ts";
 import { formatActions } from "../../wire/flowspec/action-text.ts";
 import { decodeActions, encodeActions, type FlowAction } from "../../wire/flowspec/actions.ts";
-import { readFlow } from "../../wire/flowspec/nlri.ts";
-import { formatFlow, parseFlow } from "../../wire/flowspec/text.ts";
+import { componentEnd } from "../../wire/flowspec/nlri.ts";
+import { parseFlow } from "../../wire/flowspec/text.ts";
 import { wordByType } from "../../wire/flowspec/words.ts";
 import { emptyAttributes } from "../../wire/path-attributes.ts";
 import { type CheckedPath, checkPathSettings } from "../injection-parse.ts";
@@ -40,33 +40,55 @@ function actionText(actions: readonly FlowAction[]): string {
   return actions.length === 0 ? "" : formatActions(actions);
 }
 
-/** @param rule canonical; @param route a path with it */
-export function flowMessage(family: Family, rule: Uint8Array, route: Route): FlowSpecRoute {
-  return create(FlowSpecRouteSchema, {
-    rule: route.prefix,
-    actions: actionText(actionsOf(route)),
-    components: componentMessages(rule, family),
-    nlri: rule.slice(),
-    route,
-  });
+/** Texts of actions by the message of an attribute set, which is the same one for the same set. */
+const actionTexts = new WeakMap<Route, string>();
+/** Components shown last, by type and value: a list has the same ones many times. */
+const componentsShown = new Map<string, FlowSpecComponent>();
+const componentsShownMax = 4096;
+
+/**
+ * @param rule canonical
+ * @param attributes of the path, as `attributesMessage` has them
+ * @param route them, and the rest of the path
+ */
+export function flowMessage(
+  family: Family,
+  rule: Uint8Array,
+  attributes: Route,
+  route: Route,
+): FlowSpecRoute {
+  let actions = actionTexts.get(attributes);
+  if (actions === undefined) actionTexts.set(attributes, (actions = actionText(actionsOf(attributes))));
+  const message = create(FlowSpecRouteSchema);
+  message.rule = route.prefix;
+  message.actions = actions;
+  message.components = componentMessages(rule, family, route.prefix);
+  message.nlri = rule.slice();
+  message.route = route;
+  return message;
 }
 
-function componentMessages(rule: Uint8Array, family: Family): FlowSpecComponent[] {
-  const texts = componentTexts(rule, family);
-  return readFlow(rule, family).map((component, i) =>
-    create(FlowSpecComponentSchema, {
-      type: component.type,
-      name: component.kind === "unknown" ? "" : (wordByType.get(component.type) ?? ""),
-      value: texts[i],
-    }),
-  );
+/** @param text of the rule: pairs of a word and a value, behind a word for the family where no address tells it */
+function componentMessages(rule: Uint8Array, family: Family, text: string): FlowSpecComponent[] {
+  const words = text.split(" ");
+  const components: FlowSpecComponent[] = [];
+  let at = 0;
+  for (let i = words.length % 2; i < words.length; i += 2) {
+    components.push(componentMessage(rule[at], words[i], words[i + 1]));
+    at = componentEnd(rule, at, family);
+  }
+  return components;
 }
 
-/** Values in order; a rule in text is pairs of a word and a value. */
-function componentTexts(rule: Uint8Array, family: Family): string[] {
-  const words = formatFlow(rule, family).split(" ");
-  if (words.length % 2 === 1) words.shift();
-  return words.filter((_, i) => i % 2 === 1);
+function componentMessage(type: number, word: string, value: string): FlowSpecComponent {
+  const key = `${type} ${word} ${value}`;
+  let message = componentsShown.get(key);
+  if (!message) {
+    message = create(FlowSpecComponentSchema, { type, name: word === "other" ? "" : word, value });
+    if (componentsShown.size >= componentsShownMax) componentsShown.clear();
+    componentsShown.set(key, message);
+  }
+  return message;
 }
 
 /** Checks a rule to announce; all of its problems at once. `at` is the field path for problems. */
