@@ -90,7 +90,8 @@ async function arrive(checks: Checks, stage: Stage): Promise<boolean> {
     // The object is judged a few times a second.
     const whole = { phase: "APPLIED", installed: String(size + 5), refused: "0", reason: "" };
     await eventually("phase", whole, () => statusOf(stage));
-    // One is to be discarded, which is told nobody, and one is of IPv6.
+    equal("next hop of what is to be discarded", true, /discard/.test(await stage.cairn.cli("rib", hole)));
+    // That is told nobody, and one is of IPv6.
     await eventually("routes at BIRD c", size + 3, () => heardBy(stage), patienceMs);
   });
 }

@@ -154,6 +154,20 @@ test("neighbors: resumed from a revision, what changed comes first; too old says
   }
 });
 
+test("neighbors: a reader for whom too much has changed is told that it lagged, and gets a snapshot", async () => {
+  const harness = inProcess({ routes: 0 });
+  const neighbors = createClient(NeighborService, harness.transport);
+  const watch = reader(harness, (signal) => neighbors.watchNeighbors({}, { signal }));
+  assert.equal((await watch.next()).type, NeighborType.SNAPSHOT);
+  const { revision } = await watch.next();
+  harness.owner.objects.compactedTo = Number(revision) + 1;
+  await neighbors.disableNeighbor({ address: "192.0.2.1", message: "maintenance" });
+  assert.equal((await watch.next()).type, NeighborType.LAGGED);
+  assert.equal((await watch.next()).type, NeighborType.SNAPSHOT);
+  assert.equal((await watch.next()).type, NeighborType.BOOKMARK);
+  await watch.end();
+});
+
 test("events: absent means new ones only", async () => {
   const harness = inProcess({ routes: 0 });
   const events = createClient(EventService, harness.transport);

@@ -26,7 +26,7 @@ const columns: readonly (Column<Route> & { readonly forms?: readonly RouteForm[]
   },
   { title: "PREFIX", value: ({ prefix }) => prefix },
   { title: "ID", value: ({ pathId }) => (pathId === 0 ? "" : String(pathId)), align: "right", wide: true },
-  { title: "NEXT HOP", value: ({ nextHop }) => nextHop },
+  { title: "NEXT HOP", value: ({ nextHop, discard }) => (discard ? "discard" : nextHop) },
   { title: "FROM", value: ({ neighbor }) => neighbor, drop: 2, forms: ["best", "lookup", "advertised"] },
   {
     title: "SHARE",

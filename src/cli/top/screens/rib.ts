@@ -145,7 +145,12 @@ function titleOf({ table, neighbor, family, filter }: RibRequest): string {
 
 const routeColumns: readonly (Column<Route> & { readonly tables?: readonly RibTable[] })[] = [
   { title: "PREFIX", value: ({ prefix }) => prefix, min: 18 },
-  { title: "NEXT HOP", value: ({ nextHop }) => nextHop || "-", min: 15, drop: 1 },
+  {
+    title: "NEXT HOP",
+    value: ({ nextHop, discard }) => (discard ? "discard" : nextHop || "-"),
+    min: 15,
+    drop: 1,
+  },
   {
     title: "FROM",
     value: ({ neighbor }) => neighbor,
