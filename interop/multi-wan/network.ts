@@ -8,7 +8,7 @@
 import path from "node:path";
 import { Host } from "../dataplane/host.ts";
 import { eventually } from "../lib/checks.ts";
-import { type Daemon, Lab, type Namespace, pause } from "../lib/lab.ts";
+import { type Daemon, Lab, type Namespace } from "../lib/lab.ts";
 import { Router } from "../lib/router.ts";
 
 export const address = {
@@ -21,6 +21,10 @@ export const address = {
   server: "198.51.100.10",
   /** Of the server as well, for what is not to be translated. */
   office: "192.168.9.9",
+  client6: "2001:db8:a::5",
+  fiberGateway6: "2001:db8:b::1",
+  lteGateway6: "2001:db8:c::1",
+  server6: "2001:db8:d::10",
 } as const;
 
 const node = path.join(import.meta.dirname, "../../node_modules/.bin/node");
@@ -91,11 +95,37 @@ export class Network {
   static async open(lab: Lab): Promise<Network> {
     const names = ["host", "client", "fiber", "lte", "server"];
     const [router, client, fiber, lte, server] = await Promise.all(names.map((name) => lab.namespace(name)));
-    await lab.link(router, [`${address.lan}/24`], client, [`${address.client}/24`]);
-    await lab.link(router, [`${address.fiber}/24`], fiber, [`${address.fiberGateway}/24`]);
-    await lab.link(router, [`${address.lte}/24`], lte, [`${address.lteGateway}/24`]);
-    await lab.link(fiber, ["172.16.1.1/24"], server, ["172.16.1.2/24"]);
-    await lab.link(lte, ["172.16.2.1/24"], server, ["172.16.2.2/24"]);
+    const both = (four: string, six: string): string[] => [`${four}/24`, `${six}/64`];
+    await lab.link(
+      ...([
+        router,
+        both(address.lan, "2001:db8:a::1"),
+        client,
+        both(address.client, address.client6),
+      ] as const),
+    );
+    await lab.link(
+      ...([
+        router,
+        both(address.fiber, "2001:db8:b::2"),
+        fiber,
+        both(address.fiberGateway, address.fiberGateway6),
+      ] as const),
+    );
+    await lab.link(
+      ...([
+        router,
+        both(address.lte, "2001:db8:c::2"),
+        lte,
+        both(address.lteGateway, address.lteGateway6),
+      ] as const),
+    );
+    await lab.link(
+      ...([fiber, both("172.16.1.1", "2001:db8:e::1"), server, both("172.16.1.2", "2001:db8:e::2")] as const),
+    );
+    await lab.link(
+      ...([lte, both("172.16.2.1", "2001:db8:f::1"), server, both("172.16.2.2", "2001:db8:f::2")] as const),
+    );
     const ip = (namespace: Namespace, ...words: string[]): Promise<string> =>
       lab.in(namespace, ["ip", ...words]);
     const route = (namespace: Namespace, text: string): Promise<string> =>
@@ -107,9 +137,17 @@ export class Network {
       [fiber, "172.16.1.2"],
       [lte, "172.16.2.2"],
     ] as const) {
-      await lab.in(uplink, ["sysctl", "-qw", "net.ipv4.ip_forward=1"]);
+      await lab.in(uplink, ["sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"]);
       await route(uplink, `${address.server} via ${hop}`);
     }
+    // What is not translated comes back over lte, whichever way it went.
+    const six = "2001:db8:a::/64";
+    await route(client, "default via 2001:db8:a::1");
+    await ip(server, "address", "add", `${address.server6}/128`, "dev", "lo");
+    await route(fiber, `${address.server6} via 2001:db8:e::2`);
+    await route(lte, `${address.server6} via 2001:db8:f::2`);
+    await route(lte, `${six} via 2001:db8:c::2`);
+    await route(server, `${six} via 2001:db8:f::1`);
     await route(server, "203.0.113.0/24 via 172.16.1.1");
     await route(server, "192.0.2.0/24 via 172.16.2.1");
     // The office is reached over lte, by its own addresses.
@@ -146,8 +184,8 @@ export class Network {
     return (await this.lab.try(namespace, [process.execPath, "-e", script])).stdout.trim();
   }
 
-  async longFlow(): Promise<LongFlow> {
-    const args = [node, flows, "long", address.server, String(port)];
+  async longFlow(to: string = address.server): Promise<LongFlow> {
+    const args = [node, flows, "long", to, String(port)];
     const daemon = this.lab.daemon(this.#client, `long-${this.#started++}`, args);
     await daemon.start();
     const flow = new LongFlow(daemon);
@@ -166,13 +204,22 @@ export class Network {
   /** Whether packets get through an uplink whose link stays up. */
   async path(uplink: Uplink, isAlive: boolean): Promise<void> {
     const value = isAlive ? 1 : 0;
-    await this.lab.in(this.#uplinks[uplink], ["sysctl", "-qw", `net.ipv4.ip_forward=${value}`]);
+    const settings = ["net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"];
+    await this.lab.in(this.#uplinks[uplink], [
+      "sysctl",
+      "-qw",
+      ...settings.map((setting) => `${setting}=${value}`),
+    ]);
   }
 
   /** Takes the link of an uplink down at its other end, or up again. */
   async link(uplink: Uplink, isUp: boolean): Promise<void> {
     const device = uplink === "fiber" ? "link1" : "link2";
-    await this.lab.in(this.#uplinks[uplink], ["ip", "link", "set", device, isUp ? "up" : "down"]);
+    const at = this.#uplinks[uplink];
+    await this.lab.in(at, ["ip", "link", "set", device, isUp ? "up" : "down"]);
+    // IPv6 addresses go with the link.
+    const gateway = uplink === "fiber" ? address.fiberGateway6 : address.lteGateway6;
+    if (isUp) await this.lab.in(at, ["ip", "address", "replace", `${gateway}/64`, "dev", device, "nodad"]);
   }
 
   /** Counts echo requests that pass an uplink, by the address of the host that they come from. */
@@ -194,6 +241,19 @@ export class Network {
     return Number(found?.[1] ?? -1);
   }
 
+  /** What a run of nft that lists the table takes at the moment, the fastest of some. */
+  async nftMs(): Promise<number> {
+    const script = `
+      const { execFileSync } = require("node:child_process");
+      const took = Array.from({ length: 6 }, () => {
+        const from = performance.now();
+        execFileSync("nft", ["-a", "list", "table", "inet", "cairn"]);
+        return performance.now() - from;
+      });
+      console.log(Math.round(Math.min(...took)));`;
+    return Number(await this.lab.in(this.host.namespace, [process.execPath, "-e", script]));
+  }
+
   /** All that cairn has in the kernel for steering, with the handles of rules and without what is counted. */
   async kernel(): Promise<string> {
     const rules = await this.lab.in(this.host.namespace, [
@@ -205,13 +265,12 @@ export class Network {
       "inet",
       "cairn",
     ]);
-    const routes = await this.host.ip("-4", "route", "show", "table", "all", "proto", "67");
-    return `${rules}\n${routes}\n${await this.host.ip("-4", "rule")}`;
-  }
-
-  async stop(daemon: Daemon): Promise<void> {
-    await daemon.stop();
-    await pause(50);
+    const parts = [rules];
+    for (const version of ["-4", "-6"]) {
+      parts.push(await this.host.ip(version, "route", "show", "table", "all", "proto", "67"));
+      parts.push(await this.host.ip(version, "rule"));
+    }
+    return parts.join("\n");
   }
 }
 

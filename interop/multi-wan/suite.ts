@@ -15,10 +15,10 @@ interface Declared {
 
 const intervalMs = 400;
 const timeoutMs = 300;
-const downDelayMs = 800;
+const downDelayMs = 2000;
 const upDelayMs = 1000;
 /** What a busy machine takes for processes to start, and for what nobody waits for. */
-const slackMs = 4000;
+const slackMs = 8000;
 
 function check(uplink: Uplink): Declared {
   return {
@@ -64,6 +64,7 @@ const base: readonly Declared[] = [
   { kind: "Interface", name: "fiber", spec: { ifname: "link1" } },
   { kind: "Interface", name: "lte", spec: { ifname: "link2" } },
   { kind: "Sysctl", name: "forward", spec: { key: "net.ipv4.ip_forward", value: "1" } },
+  { kind: "Sysctl", name: "forward6", spec: { key: "net.ipv6.conf.all.forwarding", value: "1" } },
   check("fiber"),
   check("lte"),
   {
@@ -94,6 +95,23 @@ const base: readonly Declared[] = [
       ...{ target_address: address.client, target_port: 80 },
     },
   },
+  {
+    kind: "EgressRoutePolicy",
+    name: "internet6",
+    spec: {
+      ip_version: "ipv6",
+      ingress_interfaces: ["lan"],
+      candidates: [
+        {
+          ...{ name: "fiber", interface: "fiber", gateway: address.fiberGateway6 },
+          ...{ weight: 100, health_check: "fiber-path" },
+        },
+        { name: "lte", interface: "lte", gateway: address.lteGateway6, weight: 10 },
+      ],
+      up_delay: `${upDelayMs / 1000}s`,
+      down_delay: `${downDelayMs / 1000}s`,
+    },
+  },
   { kind: "Global", name: "global", spec: { asn: 65001, router_id: address.lte } },
   { kind: "Neighbor", name: address.lteGateway, spec: { remote_asn: 65002 } },
 ];
@@ -117,13 +135,12 @@ interface PolicyJson {
   readonly candidates: readonly { readonly name: string; readonly usable?: boolean }[];
 }
 
-async function shown({ host }: Network): Promise<PolicyJson> {
-  return (JSON.parse(await host.cli("egress", "show", "internet", "--json")) as { policy: PolicyJson })
-    .policy;
+async function shown({ host }: Network, name = "internet"): Promise<PolicyJson> {
+  return (JSON.parse(await host.cli("egress", "show", name, "--json")) as { policy: PolicyJson }).policy;
 }
 
-async function selects(network: Network, uplink: Uplink | ""): Promise<void> {
-  await eventually("selected", uplink, async () => (await shown(network)).selected ?? "");
+async function selects(network: Network, uplink: Uplink | "", name?: string): Promise<void> {
+  await eventually("selected", uplink, async () => (await shown(network, name)).selected ?? "");
 }
 
 interface TransitionJson {
@@ -166,6 +183,7 @@ export async function multiWan(checks: Checks, folder: string): Promise<void> {
     const resets = await resetsOf(network);
     await moves(checks, network);
     await delays(checks, network);
+    await sixes(checks, network);
     await otherPaths(checks, network);
     await pins(checks, network);
     await checks.check("a BGP neighbor over an uplink has noticed nothing", async () => {
@@ -242,7 +260,7 @@ async function defaultRoute({ host }: Network): Promise<string> {
 async function delays(checks: Checks, network: Network): Promise<void> {
   await checks.check("C6: an outage shorter than the down delay moves nothing", async () => {
     const before = (await history(network)).length;
-    await declare(network, policy({ down_delay: "20s" }));
+    await declare(network, policy({ down_delay: "120s" }));
     await network.link("fiber", false);
     await eventually("seen", false, async () => {
       const text = await network.host.cli("egress", "show", "internet", "--json");
@@ -258,23 +276,41 @@ async function delays(checks: Checks, network: Network): Promise<void> {
   await checks.check(
     "C6: the choice stands for the dwell time after fiber is back, and not against a failure",
     async () => {
-      await declare(network, policy({ dwell: "4s" }));
+      const mayServe = (): Promise<boolean> =>
+        shown(network).then(({ candidates }) => candidates[0].usable ?? false);
+      await declare(network, policy({ dwell: "300s" }));
       await network.path("fiber", false);
       await selects(network, "lte");
       await network.path("fiber", true);
-      await eventually(
-        "fiber may be used",
-        true,
-        async () => (await shown(network)).candidates[0].usable ?? false,
-      );
+      await eventually("fiber may be used", true, mayServe);
       equal("selected meanwhile", "lte", (await shown(network)).selected);
+      await declare(network, policy({ dwell: "1s" }));
       await selects(network, "fiber");
+      await declare(network, policy({ dwell: "300s" }));
       await network.link("fiber", false);
-      const failedMs = Date.now();
       await selects(network, "lte");
-      equal("at once", true, Date.now() - failedMs < 4000 + slackMs);
       await network.link("fiber", true);
       await declare(network, policy());
+      await selects(network, "fiber");
+    },
+  );
+}
+
+async function sixes(checks: Checks, network: Network): Promise<void> {
+  await checks.check(
+    "IPv6: a flow that is not translated moves when its path dies, and does not break",
+    async () => {
+      await selects(network, "fiber", "internet6");
+      const flow = await network.longFlow(address.server6);
+      equal("source", address.client6, flow.source);
+      await network.path("fiber", false);
+      await selects(network, "lte", "internet6");
+      await flow.goesOn();
+      const other = await network.longFlow(address.server6);
+      await network.path("fiber", true);
+      await selects(network, "fiber", "internet6");
+      await flow.goesOn();
+      await other.goesOn();
       await selects(network, "fiber");
     },
   );
@@ -432,7 +468,8 @@ async function modes(checks: Checks, network: Network): Promise<void> {
         .filter(Boolean)
         .map((line) => line.split("\t")[0]),
     );
-    await eventually("routes", "", () => host.ip("-4", "route", "show", "table", "all", "proto", "67"));
+    for (const version of ["-4", "-6"])
+      await eventually("routes", "", () => host.ip(version, "route", "show", "table", "all", "proto", "67"));
     await declare(network, policy());
     await selects(network, "fiber");
   });
@@ -459,7 +496,10 @@ async function reports(checks: Checks, network: Network): Promise<void> {
     const tookMs = newest
       .map(({ appliedAfter }) => Math.round(Number.parseFloat(appliedAfter!) * 1000))
       .sort((a, b) => a - b);
-    console.log(`      the kernel was seen to hold a decision after ${tookMs.join(", ")} ms`);
+    const bareMs = await network.nftMs();
+    console.log(
+      `      the kernel was seen to hold a decision after ${tookMs.join(", ")} ms; nft alone takes ${bareMs} ms now`,
+    );
     equal("the fastest of them within a second", true, tookMs[0] < 1000);
   });
 }
