@@ -71,7 +71,7 @@ export async function seesFlows(checks: Checks, folder: string): Promise<void> {
         flows.rules?.map(({ spec }) => spec.name),
       );
       const counted = async (): Promise<boolean> => /^out .* 1 /m.test(await host.cli("nat"));
-      await eventually("counted by the rule", true, counted, 15_000);
+      await eventually("counted by the rule", true, counted);
     });
     await checks.check("some are evicted when asked, and the others stay", async () => {
       const evict = (request: object): Promise<object> =>

@@ -161,7 +161,11 @@ export const explainCommand: Command = {
     if (status.phase === ResourcePhase.APPLIED) {
       const holds = `the kernel holds all ${status.artifacts.length} that it asks for`;
       const why = safeText(status.message) || (status.artifacts.length > 0 ? holds : "");
-      return out.line(`${id} is ${style.good(word)}${why === "" ? "" : `: ${why}`}`);
+      out.line(`${id} is ${style.good(word)}${why === "" ? "" : `: ${why}`}`);
+      // What follows from it, such as what a firewall has opened by itself.
+      const values = valuesOf(status);
+      if (values.length > 0) out.line(renderFields(values, style).join("\n"));
+      return;
     }
     const lines = [
       `${id} is ${style.warn(word)}${status.message === "" ? "" : `: ${safeText(status.message)}`}`,
@@ -211,9 +215,14 @@ function resourceLines({ metadata, spec, status }: Resource, style: Style): stri
   const shown: [string, string][] = [["phase", tone ? style[tone](text) : text]];
   if (status.message !== "") shown.push(["message", safeText(status.message)]);
   shown.push(["since", humanTime(status.since)]);
-  for (const [name, value] of Object.entries(status.values))
-    if (value !== "") shown.push([name, safeText(value)]);
+  shown.push(...valuesOf(status));
   return [...lines, "", style.bold("status"), ...renderFields(shown, style)];
+}
+
+function valuesOf({ values }: ResourceStatus): [string, string][] {
+  return Object.entries(values)
+    .filter(([, value]) => value !== "")
+    .map(([name, value]) => [name, safeText(value)]);
 }
 
 function specLines(spec: JsonObject): [string, string][] {
