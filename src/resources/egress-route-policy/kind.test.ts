@@ -13,6 +13,7 @@ import { NAT44RuleSpecSchema, Nat44Type } from "../../gen/cairn/v1/nat_kinds_pb.
 import { IPv4RouteSpecSchema } from "../../gen/cairn/v1/route_kinds_pb.ts";
 import type { Derivation, Surroundings } from "../kind.ts";
 import { nat44RuleKind } from "../nat44-rule/kind.ts";
+import { translationRules } from "../nat44-rule/translations.ts";
 import { ipv4RouteKind } from "../route/kind.ts";
 import { egressRoutePolicyKind } from "./kind.ts";
 import { nothingChosen, type Selection } from "./selection.ts";
@@ -268,6 +269,13 @@ describe("what follows an egress policy", () => {
     assert.deepEqual(check({ egressPolicy: "net" }), []);
     assert.deepEqual(check({ egressPolicy: "net", egressInterface: "eth0" }), ["egress_policy"]);
     assert.deepEqual(check({ egressPolicy: "net", type: Nat44Type.SNAT }), ["addresses"]);
+  });
+
+  it("flows are known to come of such a rule by the addresses of all candidates' links", () => {
+    const rule = create(NAT44RuleSpecSchema, { name: "out", egressPolicy: "net" });
+    const objects = { "EgressRoutePolicy/net": policy(), "NAT44Rule/out": rule };
+    const [{ given }] = translationRules(around(chosen(["fiber"]), objects));
+    assert.deepEqual([...given!], [0xc0000202, 0xc0000202, 0xcb007102, 0xcb007102]);
   });
 
   it("IPv4Route leads where the policy says, in shares when several are chosen", () => {

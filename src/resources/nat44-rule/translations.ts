@@ -8,6 +8,7 @@ import {
   Nat44Type,
   PortProtocol,
 } from "../../gen/cairn/v1/nat_kinds_pb.ts";
+import { devicesOfPolicy } from "../egress-route-policy/ways.ts";
 import { deviceOf } from "../interface/kind.ts";
 import type { Surroundings } from "../kind.ts";
 import { parsePorts } from "../nft/expressions.ts";
@@ -54,9 +55,16 @@ function giving(spec: NAT44RuleSpec, around: Surroundings): TranslationRule {
 const nothing: Ranges = new Uint32Array(0);
 
 /** Addresses that a masquerade gives; undefined while nobody knows them. */
-function addressesOf({ egressInterface }: NAT44RuleSpec, around: Surroundings): Ranges | undefined {
-  const link = egressInterface === "" ? undefined : around.link(deviceOf(egressInterface, around));
-  return link && rangesOf(link.addresses.map(({ address }) => ({ bytes: address, length: 32 })));
+function addressesOf(
+  { egressInterface, egressPolicy }: NAT44RuleSpec,
+  around: Surroundings,
+): Ranges | undefined {
+  const devices =
+    egressPolicy === "" ? [deviceOf(egressInterface, around)] : devicesOfPolicy(egressPolicy, around);
+  const links = devices.flatMap((device) => around.link(device) ?? []);
+  if (links.length === 0) return undefined;
+  const addresses = links.flatMap((link) => link.addresses.map(({ address }) => address));
+  return rangesOf(addresses.map((bytes) => ({ bytes, length: 32 })));
 }
 
 function hosts(addresses: readonly string[]): Ranges {
