@@ -7,7 +7,7 @@
  * Ids are reused after the last release; `epoch[id]` changes then, so a memo of (id, epoch) can tell.
  */
 import { assert } from "../base/assert.ts";
-import { grown } from "../base/columns.ts";
+import { grown, nextCapacity } from "../base/columns.ts";
 import { AttributeFlag, type AttributeTable } from "../policy/attribute-table.ts";
 import { DerivedAttributes, deriveBlock } from "../wire/block.ts";
 import type { AttributeBlock } from "../wire/scratch.ts";
@@ -202,7 +202,7 @@ export class AttributeStore implements AttributeTable {
   /** Bytes in columns, hash and arena. */
   memoryBytes(): number {
     const aigp = this.aigpHigh.byteLength * 2;
-    return this.capacity * 54 + aigp + this.slots.byteLength + this.chunks.length * chunkBytes;
+    return this.nextId * 54 + aigp + this.slots.byteLength + this.chunks.length * chunkBytes;
   }
 
   private rehash(slotCount: number): void {
@@ -218,7 +218,7 @@ export class AttributeStore implements AttributeTable {
   }
 
   private grow(): void {
-    this.capacity *= 2;
+    this.capacity = nextCapacity(this.capacity);
     const n = this.capacity;
     this.hash = grown(this.hash, n);
     this.offset = grown(this.offset, n);

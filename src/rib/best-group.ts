@@ -61,7 +61,7 @@ export class BestGroup extends UpdateGroup<Follower> {
   }
 
   override memoryBytes(): number {
-    return this.attr.length * 6 + this.followers.length * this.bitmapBytes();
+    return this.rows * 6 + this.followers.length * this.bitmapBytes();
   }
 
   protected override grow(): void {
@@ -138,8 +138,8 @@ export class BestGroup extends UpdateGroup<Follower> {
   }
 
   protected override eachAnnounced(visit: (row: number, attr: AttrId) => void): void {
-    const { attr } = this;
-    for (let row = 0; row < attr.length; row++) if (attr[row] !== 0) visit(row, attr[row]);
+    const { attr, rows } = this;
+    for (let row = 0; row < rows; row++) if (attr[row] !== 0) visit(row, attr[row]);
   }
 
   protected override untold(place: Place): Follower {
@@ -175,9 +175,9 @@ export class BestGroup extends UpdateGroup<Follower> {
   }
 
   private copyColumns(): Baseline {
-    const attr = this.attr.slice();
+    const attr = this.attr.slice(0, this.rows);
     for (let row = 0; row < attr.length; row++) if (attr[row] !== 0) this.attributes.retain(attr[row]);
-    return { donor: this, revision: this.revision, attr, source: this.source.slice() };
+    return { donor: this, revision: this.revision, attr, source: this.source.slice(0, this.rows) };
   }
 
   protected override release({ baseline }: Follower): void {
@@ -185,8 +185,13 @@ export class BestGroup extends UpdateGroup<Follower> {
   }
 
   protected override releaseAll(): void {
-    for (let row = 0; row < this.attr.length; row++)
+    for (let row = 0; row < this.rows; row++)
       if (this.attr[row] !== 0) this.attributes.release(this.attr[row]);
+  }
+
+  /** Rows that may hold something. */
+  private get rows(): number {
+    return Math.min(this.attr.length, this.table.prefixes.rows);
   }
 
   private bitmapBytes(): number {
@@ -196,7 +201,7 @@ export class BestGroup extends UpdateGroup<Follower> {
   /** What the front has announced, without the routes of `source`, who was told all but these. */
   private announcedBitmap(source: number): Uint8Array {
     const announced = new Uint8Array(this.bitmapBytes());
-    for (let row = 0; row < this.attr.length; row++) {
+    for (let row = 0; row < this.rows; row++) {
       if (this.attr[row] !== 0 && this.source[row] !== source) announced[row >> 3] |= 1 << (row & 7);
     }
     return announced;

@@ -106,8 +106,4 @@ export class ChangeList {
   before(row: number): number {
     return this.previous[row];
   }
-
-  memoryBytes(): number {
-    return this.next.byteLength * 3;
-  }
 }

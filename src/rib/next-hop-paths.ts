@@ -5,7 +5,7 @@
  * One walk at a time goes along a list. What joins meanwhile joins at the head, behind the walk, and was judged with
  * what is known now; what leaves takes the walk's place along.
  */
-import { grown } from "../base/columns.ts";
+import { grown, nextCapacity } from "../base/columns.ts";
 import type { NextHopId, NextHops } from "./next-hops.ts";
 import type { PathId } from "./path-columns.ts";
 
@@ -65,7 +65,7 @@ export class NextHopPaths {
 
   private growPaths(path: PathId): void {
     let capacity = this.next.length;
-    while (path >= capacity) capacity *= 2;
+    while (path >= capacity) capacity = nextCapacity(capacity);
     this.next = grown(this.next, capacity);
     this.previous = grown(this.previous, capacity);
   }

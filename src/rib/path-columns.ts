@@ -2,7 +2,7 @@
  * Paths as columns, chained per prefix. A path keeps both what was received and what import policy made of it, so a
  * change of policy is a walk over columns and not a route refresh.
  */
-import { grown } from "../base/columns.ts";
+import { grown, nextCapacity } from "../base/columns.ts";
 import type { AspaState, RpkiState } from "../policy/route-key.ts";
 import { epochMask, epochShift, reasonMask } from "./path-flags.ts";
 import { aspaOf, rpkiOf } from "./path-validator.ts";
@@ -98,7 +98,7 @@ export class PathColumns {
   }
 
   private grow(): void {
-    this.capacity *= 2;
+    this.capacity = nextCapacity(this.capacity);
     const n = this.capacity;
     this.prefix = grown(this.prefix, n);
     this.neighbor = grown(this.neighbor, n);
@@ -114,6 +114,6 @@ export class PathColumns {
 
   memoryBytes(): number {
     const attrBytes = this.attr === this.received ? 0 : 4;
-    return this.capacity * (19 + attrBytes + (this.ids ? 4 : 0) + (this.validation ? 1 : 0));
+    return this.rows * (19 + attrBytes + (this.ids ? 4 : 0) + (this.validation ? 1 : 0));
   }
 }

@@ -86,7 +86,7 @@ export class PathJournal {
     const spread = <T extends Column>(column: T): T => {
       const next = grown(column, to);
       for (let entry = this.start; entry < this.end; entry++)
-        next[entry & (to - 1)] = column[entry & (from - 1)];
+        next[entry & (to - 1)] = next[entry & (from - 1)];
       return next;
     };
     this.neighbors = spread(this.neighbors);

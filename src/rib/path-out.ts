@@ -1,5 +1,5 @@
 /** An Adj-RIB-Out with several routes per prefix (RFC 7911): chains of entries, in columns. Row 0 of the entries is none. */
-import { grown } from "../base/columns.ts";
+import { grown, nextCapacity } from "../base/columns.ts";
 import type { AttrId, AttributeStore } from "./attribute-store.ts";
 import type { ChosenPath } from "./export-gates.ts";
 
@@ -111,7 +111,7 @@ export class PathOut {
   }
 
   private grow(): void {
-    this.capacity *= 2;
+    this.capacity = nextCapacity(this.capacity);
     this.next = grown(this.next, this.capacity);
     this.pathId = grown(this.pathId, this.capacity);
     this.attr = grown(this.attr, this.capacity);

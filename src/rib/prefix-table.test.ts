@@ -143,7 +143,7 @@ for (const make of [() => new PrefixTable4(), () => new PrefixTable16()]) {
       const view = new DataView(bytes.buffer);
       const rows = new Map<number, number>();
       const alive: number[] = [];
-      let { capacity } = table;
+      let bytesBefore = table.memoryBytes();
       let grownAt = Number.NEGATIVE_INFINITY;
       const find = (i: number): number => {
         view.setUint32(0, i << 12);
@@ -153,8 +153,8 @@ for (const make of [() => new PrefixTable4(), () => new PrefixTable16()]) {
         view.setUint32(0, i << 12);
         rows.set(i, table.intern(bytes, 0, 20));
         alive.push(i);
-        if (table.capacity !== capacity) grownAt = i;
-        capacity = table.capacity;
+        if (table.memoryBytes() - bytesBefore > 4096) grownAt = i;
+        bytesBefore = table.memoryBytes();
         const isGrown = i - grownAt < 30;
         for (let n = isGrown ? 3 : 0; n > 0; n--) {
           const at = Math.floor(random() * alive.length);

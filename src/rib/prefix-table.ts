@@ -3,7 +3,7 @@
  * Row 0 is never a prefix. A row may also be a marker: a place in the change list that is no prefix.
  */
 import { assert } from "../base/assert.ts";
-import { grown } from "../base/columns.ts";
+import { grown, nextCapacity } from "../base/columns.ts";
 import type { NlriList } from "../wire/scratch.ts";
 
 /** Row of a prefix in its table; 0 is none. */
@@ -117,10 +117,12 @@ export abstract class PrefixTable {
   }
 
   memoryBytes(): number {
-    return this.capacity * (1 + this.keyBytes) + this.slots.byteLength + this.oldSlots.byteLength;
+    return this.rows * (1 + this.keyBytes) + this.slots.byteLength + this.oldSlots.byteLength;
   }
 
+  /** A row for a new prefix or marker. The slots may be others after it. */
   protected newRow(): PrefixId {
+    if (this.count * 2 >= this.slots.length) this.growSlots();
     const free = this.freeRows.pop();
     if (free !== undefined) return free;
     if (this.rows === this.capacity) this.grow();
@@ -134,14 +136,18 @@ export abstract class PrefixTable {
   }
 
   private grow(): void {
-    this.moveOver(this.oldSlots.length);
-    const capacity = this.capacity * 2;
+    const capacity = nextCapacity(this.capacity);
     this.length = grown(this.length, capacity);
     this.growKeys(capacity);
     this.capacity = capacity;
+  }
+
+  /** By doubling: a probe goes anywhere, so that slots are memory from the first one. */
+  private growSlots(): void {
+    this.moveOver(this.oldSlots.length);
     this.oldSlots = this.slots;
     this.moved = 0;
-    this.slots = new Int32Array(capacity * 2);
+    this.slots = new Int32Array(this.slots.length * 2);
   }
 
   /** Moves up to `count` of the old slots over. */

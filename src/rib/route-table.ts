@@ -749,10 +749,9 @@ export class RouteTable {
 
   memoryBytes(): number {
     return (
-      this.capacity * (5 + (this.kept ? 4 : 0)) +
+      this.prefixes.rows * (5 + 12 + (this.kept ? 4 : 0)) +
       this.prefixes.memoryBytes() +
       this.paths.memoryBytes() +
-      this.changes.memoryBytes() +
       (this.nextHopPaths?.memoryBytes() ?? 0) +
       (this.journal?.memoryBytes() ?? 0)
     );

@@ -55,13 +55,12 @@ export class ImportFinish {
 
   private finished(attr: AttrId, due: number, asn: number): AttrId {
     const { attributes, block, writer } = this;
-    const { epoch } = attributes;
     if (
       attr === this.lastIn &&
-      epoch[attr] === this.lastInEpoch &&
+      attributes.epoch[attr] === this.lastInEpoch &&
       due === this.lastDue &&
       asn === this.lastAsn &&
-      epoch[this.lastOut] === this.lastOutEpoch
+      attributes.epoch[this.lastOut] === this.lastOutEpoch
     ) {
       attributes.retain(this.lastOut);
       return this.lastOut;
@@ -73,11 +72,11 @@ export class ImportFinish {
     encodeBlock(values, writer);
     const out = attributes.intern(writer.bytes, 0, writer.at);
     this.lastIn = attr;
-    this.lastInEpoch = epoch[attr];
+    this.lastInEpoch = attributes.epoch[attr];
     this.lastDue = due;
     this.lastAsn = asn;
     this.lastOut = out;
-    this.lastOutEpoch = epoch[out];
+    this.lastOutEpoch = attributes.epoch[out];
     return out;
   }
 }

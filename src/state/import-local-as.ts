@@ -33,22 +33,21 @@ export class ImportLocalAs {
       attributes.retain(received);
       return received;
     }
-    const { epoch } = attributes;
     if (
       received === this.lastIn &&
-      epoch[received] === this.lastInEpoch &&
+      attributes.epoch[received] === this.lastInEpoch &&
       localAsn === this.lastAsn &&
-      epoch[this.lastOut] === this.lastOutEpoch
+      attributes.epoch[this.lastOut] === this.lastOutEpoch
     ) {
       attributes.retain(this.lastOut);
       return this.lastOut;
     }
     const out = this.prepended(received, localAsn);
     this.lastIn = received;
-    this.lastInEpoch = epoch[received];
+    this.lastInEpoch = attributes.epoch[received];
     this.lastAsn = localAsn;
     this.lastOut = out;
-    this.lastOutEpoch = epoch[out];
+    this.lastOutEpoch = attributes.epoch[out];
     return out;
   }
 
