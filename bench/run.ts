@@ -1,6 +1,6 @@
 /**
  * `npm run bench -- [--quick] [--scenario NAME,...] [--daemons bird,frr] [--reps N] [--size N] [--sweep] [--check]
- * [--baseline] [--table FILE] [--mrt FILE]`
+ * [--baseline] [--table FILE,...] [--plot FILE,...] [--mrt FILE]`
  *
  * Measures cairn beside the daemons that are installed, in turn, so that a busy machine is busy for all of them.
  * Results go to bench/results as JSON lines and plots, a table to standard output. How to read it: docs/performance.md.
@@ -33,15 +33,15 @@ const { values: options } = parseArgs({
     check: { type: "boolean", default: false },
     baseline: { type: "boolean", default: false },
     table: { type: "string" },
+    plot: { type: "string" },
     mrt: { type: "string" },
   },
 });
 
 setMrtFile(options.mrt);
-if (options.table) {
-  const lines = options.table.split(",").flatMap((file) => readFileSync(file, "utf8").trim().split("\n"));
-  show(lines.map((line) => JSON.parse(line) as RunRecord));
-} else {
+if (options.table) show(read(options.table));
+else if (options.plot) draw(read(options.plot), process.cwd());
+else {
   const why = whyNoNamespace();
   if (why === "") {
     enterNamespace();
@@ -55,7 +55,7 @@ async function measure(): Promise<void> {
     if (options.sweep) return sizes !== undefined;
     return byName !== true && (!options.quick || quickSize !== undefined);
   });
-  const reps = Number(options.reps ?? (options.quick ? 2 : options.sweep ? 1 : 5));
+  const reps = Number(options.reps ?? (options.quick ? 3 : options.sweep ? 1 : 5));
   const wanted = options.daemons?.split(",") ?? (options.quick ? [reference] : undefined);
   const daemons = installed().filter(({ name }) => name === "cairn" || !wanted || wanted.includes(name));
   const startedAt = new Date().toISOString();
@@ -85,13 +85,7 @@ async function measure(): Promise<void> {
     }
   }
   show(records);
-  if (options.sweep) {
-    for (const { name, svg } of plots(records)) {
-      const path = join(results, `${name}.svg`);
-      writeFileSync(path, svg);
-      process.stdout.write(`${path}\n`);
-    }
-  }
+  if (options.sweep) draw(records, results);
   process.stdout.write(`${file}\n`);
   finish(records);
 }
@@ -132,6 +126,21 @@ function tell({ scenario, daemon, size, ok, error, metrics }: RunRecord): void {
 
 function show(records: readonly RunRecord[]): void {
   process.stdout.write(`${table(records, scenarios, reference)}\n`);
+}
+
+/** Records of earlier runs. @param files names with commas between them */
+function read(files: string): RunRecord[] {
+  const lines = files.split(",").flatMap((file) => readFileSync(file, "utf8").trim().split("\n"));
+  return lines.map((line) => JSON.parse(line) as RunRecord);
+}
+
+/** Lines over size, one file for each scenario and metric. */
+function draw(records: readonly RunRecord[], directory: string): void {
+  for (const { name, svg } of plots(records)) {
+    const path = join(directory, `${name}.svg`);
+    writeFileSync(path, svg);
+    process.stdout.write(`${path}\n`);
+  }
 }
 
 /** Compares with the baseline, or writes it; a failed run fails the whole. */
