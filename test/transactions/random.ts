@@ -112,6 +112,8 @@ function objectOf(kind: string, n: number, random: Random, exists: Present): Jso
       return { name, destination: `2001:db8:${n}::/48`, type: "ROUTE_TYPE_BLACKHOLE", metric: 1 + pick(99) };
     case "Sysctl":
       return { name, key: `net.ipv4.conf.if${n}.rp_filter`, value: String(pick(3)) };
+    case "SysctlProfile":
+      return { name, profile: pick(2) === 0 ? "SYSCTL_BUNDLE_HOST" : "SYSCTL_BUNDLE_ROUTER" };
     case "FibTable":
       return { name, table: 1000 + n, metric: 1 + pick(99), max_routes: 10 + pick(9) };
     case "EgressRoutePolicy":

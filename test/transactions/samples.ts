@@ -65,6 +65,7 @@ export const labObjects: Readonly<Record<string, JsonObject>> = {
   "IPv4Route/r4": { name: "r4", destination: "10.8.0.0/16", hops: [{ gateway: "10.9.0.2" }] },
   "IPv6Route/r6": { name: "r6", destination: "2001:db8:8::/48", hops: [{ gateway: "2001:db8::2" }] },
   "Sysctl/s": { name: "s", key: "net.ipv4.ip_forward", value: "1" },
+  "SysctlProfile/sp": { name: "sp", profile: "SYSCTL_BUNDLE_HOST" },
   "FibTable/ft": { name: "ft", table: 100 },
   "FlowSpecFilter/fs": { name: "fs" },
   "EgressRoutePolicy/es": { name: "es", candidates: [{ name: "dsl", interface: "br" }] },
@@ -133,6 +134,7 @@ export const subjects: Readonly<Record<string, string>> = {
   IPv4Route: "r4",
   IPv6Route: "r6",
   Sysctl: "s",
+  SysctlProfile: "sp",
   FibTable: "ft",
   FlowSpecFilter: "fs",
   HealthCheck: "hc",
@@ -151,6 +153,11 @@ export const wholes: ReadonlySet<string> = new Set(["Policy.tests"]);
 /** A NAT44Rule that forwards a port. */
 const askingDns = { protocol: "HEALTH_PROTOCOL_DNS", dns: { name: "example.com" } };
 const askingHttps = { protocol: "HEALTH_PROTOCOL_HTTPS", http: { path: "/" } };
+
+/** 32 bytes in base64 that differ by the letter. */
+function wireGuardKey(letter: string): string {
+  return `${letter.repeat(42)}E=`;
+}
 
 const forwarding = {
   type: "NAT44_TYPE_DNAT",
@@ -339,6 +346,26 @@ export const samples: Readonly<Record<string, Sample>> = {
   "Interface.vlan_id": { value: 6, given: { type: "INTERFACE_TYPE_VLAN", vlan_id: 5, parent: "br" } },
   "Interface.peer": { value: "far1", given: { type: "INTERFACE_TYPE_VETH", peer: "far0" } },
   "Interface.table": { value: 11, given: { type: "INTERFACE_TYPE_VRF", table: 10 } },
+  "Interface.mac": { value: "02:00:00:00:00:07" },
+  "Interface.members": { value: ["br"], given: { type: "INTERFACE_TYPE_BRIDGE" } },
+  "Interface.vlan_filtering": { given: { type: "INTERFACE_TYPE_BRIDGE" } },
+  "Interface.tagged_vlans": { value: [5, 7] },
+  "Interface.untagged_vlans": { value: [6] },
+  "Interface.bond.up_delay_ms": { value: 200 },
+  "Interface.bond.down_delay_ms": { value: 300 },
+  "Interface.vxlan.local": { value: "192.0.2.77" },
+  "Interface.vxlan.remote": { value: "192.0.2.78" },
+  "Interface.vxlan.group": { value: "239.0.0.1" },
+  "Interface.wireguard.private_key": { value: wireGuardKey("C") },
+  "Interface.wireguard.peers.public_key": { value: wireGuardKey("D") },
+  "Interface.wireguard.peers.preshared_key": { value: wireGuardKey("P") },
+  "Interface.wireguard.peers.endpoint": { value: "192.0.2.9:51820" },
+  "Interface.wireguard.peers.allowed_ips": { value: ["10.77.0.0/16"] },
+  "Interface.sysctls.key": { value: "ipv6.accept_ra" },
+  "Interface.sysctls.value": { value: "2" },
+  "SysctlProfile.profile": { value: "SYSCTL_BUNDLE_ROUTER" },
+  "SysctlProfile.overrides.key": { value: "net.ipv4.tcp_timestamps" },
+  "SysctlProfile.overrides.value": { value: "0" },
   "IPv4StaticAddress.interface": { value: "br" },
   "IPv4StaticAddress.address": { value: "10.9.1.1/24" },
   "IPv6StaticAddress.interface": { value: "br" },
@@ -512,6 +539,14 @@ function within(
 
 /** The object before the change, for all fields that begin so and have no `given` of their own; the longest counts. */
 export const givenWithin: Readonly<Record<string, JsonObject>> = {
+  "Interface.bond": { type: "INTERFACE_TYPE_BOND", bond: { mode: "BOND_MODE_LACP" } },
+  "Interface.vxlan": { type: "INTERFACE_TYPE_VXLAN", parent: "br", vxlan: { vni: 5 } },
+  "Interface.wireguard": {
+    type: "INTERFACE_TYPE_WIREGUARD",
+    wireguard: { private_key: wireGuardKey("A"), peers: [{ public_key: wireGuardKey("B") }] },
+  },
+  "Interface.sysctls": { sysctls: [{ key: "ipv4.rp_filter", value: "1" }] },
+  "SysctlProfile.overrides": { overrides: [{ key: "net.ipv4.tcp_sack", value: "1" }] },
   "Global.multipath": { multipath: [{ family: "ipv4-unicast", ebgp: 2, relax_as_path: true }] },
   "Global.multipath.relax_as_path": { multipath: [{ family: "ipv4-unicast", ebgp: 2 }] },
   "Neighbor.strict_role": { role: "BGP_ROLE_PEER" },
