@@ -9,7 +9,16 @@
  * `--profile` leaves cairnd's CPU profiles in fib-profiles/.
  */
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
@@ -46,6 +55,8 @@ interface Subject {
 }
 
 const folder = mkdtempSync(path.join(tmpdir(), "cairn-bench-fib-"));
+// zebra runs as a user of its own.
+chmodSync(folder, 0o755);
 const profiles = path.resolve("fib-profiles");
 if (values.profile) {
   rmSync(profiles, { recursive: true, force: true });
