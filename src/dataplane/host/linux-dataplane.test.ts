@@ -4,9 +4,9 @@ import { describe, test } from "node:test";
 import type { KernelFact } from "../kernel-port.ts";
 import { writeRoute } from "../netlink/route-write.ts";
 import { NetlinkWriter } from "../netlink/wire.ts";
-import { endOfDump, FakeSockets } from "../testing/fake-sockets.ts";
 import { fullCheckMs, LinuxDataplane } from "./linux-dataplane.ts";
 import { KernelObserver } from "./observer.ts";
+import { endOfDump, FakeSockets } from "./testing/fake-sockets.ts";
 
 /** What waits for less is done at once, as if it had passed. */
 const soonMs = 1_000;

@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { formatIp, parseIp } from "../../base/ip.ts";
 import type { Link, RouteAnswer } from "../kernel-model.ts";
-import { FakeSockets, noticesFd, recorded, withSequence } from "../testing/fake-sockets.ts";
 import { KernelObserver } from "./observer.ts";
+import { FakeSockets, noticesFd, recorded, withSequence } from "./testing/fake-sockets.ts";
 
 class Bench {
   readonly sockets = new FakeSockets();

@@ -1,10 +1,10 @@
 /** Netlink sockets for tests of the host's side, without a kernel. */
 import { readFileSync } from "node:fs";
-import type { NetlinkCalls } from "../host/netlink-socket.ts";
-import { eachMessage } from "../netlink/wire.ts";
+import { eachMessage } from "../../netlink/wire.ts";
+import type { NetlinkCalls } from "../netlink-socket.ts";
 
 export const { recorded } = JSON.parse(
-  readFileSync(new URL("../netlink/recorded.json", import.meta.url), "utf8"),
+  readFileSync(new URL("../../netlink/recorded.json", import.meta.url), "utf8"),
 ) as { recorded: Record<string, string[]> };
 
 /** The socket that joins groups is the first that is opened. */
