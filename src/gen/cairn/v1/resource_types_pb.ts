@@ -23,7 +23,7 @@ export const file_cairn_v1_resource_types: GenFile = /*@__PURE__*/
  */
 export type ResourceArtifact = Message<"cairn.v1.ResourceArtifact"> & {
   /**
-   * nft, link, link-setting, sysctl, address, route, rule.
+   * nft, link, link-setting, wireguard, sysctl, address, route, rule.
    *
    * @generated from field: string class = 1;
    */
