@@ -186,8 +186,8 @@ export async function survivesAnyStep(checks: Checks, folder: string): Promise<v
           const variant = i % 2 === 0 ? 2 : 1;
           const doomed = Host.in(lab, namespace, { CAIRN_FAILPOINT: step });
           await doomed.start().catch((error) => {
-          throw new Error(`at the start for ${step}: ${(error as Error).message}`);
-        });
+            throw new Error(`at the start for ${step}: ${(error as Error).message}`);
+          });
           // The daemon may be gone before it answers.
           await doomed.apply(yaml(fifty(variant)), true).catch(() => undefined);
           await untilDone(doomed, variant);
