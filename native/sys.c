@@ -11,6 +11,7 @@
 #define NAPI_VERSION 8
 #include <errno.h>
 #include <linux/filter.h>
+#include <malloc.h>
 #include <node_api.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -316,6 +317,18 @@ static napi_value sys_poll_close(napi_env env, napi_callback_info info) {
   return number(env, 0);
 }
 
+/* --------------------------------------------------------------------------------------------------- memory */
+
+/* trim(): what the process has freed goes back to the system. 1 when there was any; 0 where the C library has no such call. */
+static napi_value sys_trim(napi_env env, napi_callback_info info) {
+  (void)info;
+#ifdef __GLIBC__
+  return number(env, malloc_trim(0));
+#else
+  return number(env, 0);
+#endif
+}
+
 /* -------------------------------------------------------------------------------------------------- module */
 
 NAPI_MODULE_INIT() {
@@ -328,6 +341,7 @@ NAPI_MODULE_INIT() {
       {"getsockname", sys_getsockname}, {"setsockopt", sys_setsockopt}, {"getsockopt", sys_getsockopt},
       {"send", sys_send},             {"recv", sys_recv},             {"pollOpen", sys_poll_open},
       {"pollSet", sys_poll_set},      {"pollClose", sys_poll_close},
+      {"trim", sys_trim},
   };
   for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
     napi_value function;

@@ -39,6 +39,8 @@ export interface Native {
   pollSet(handle: PollHandle, events: number): number;
   /** To be called before the descriptor is closed. */
   pollClose(handle: PollHandle): number;
+  /** Gives what was freed back to the system; 1 when there was any. Absent from an addon that was built before. */
+  trim?(): number;
 }
 
 /** Linux numbers, the same on x64 and arm64. */
