@@ -39,8 +39,9 @@ import {
   type ObjectChange,
   ObjectChangeSchema,
 } from "../../gen/cairn/v1/types_pb.ts";
+import { checkInjectedFlow } from "../../state/flowspec/flow-message.ts";
 import type { Mutation, MutationOp, MutationOutcome } from "../../state/mutation.ts";
-import { readName } from "../../state/route-name.ts";
+import { readName, storedName } from "../../state/route-name.ts";
 import type { ObjectView } from "../../state/view.ts";
 import { familyByName } from "../../wire/family.ts";
 import type { FakeTables } from "./fake-tables.ts";
@@ -72,6 +73,8 @@ export class FakeObjects {
   readonly #changed = new Map<string, number>();
   #objects: Objects = new Map();
   readonly #requests = new Map<string, MutationOutcome>();
+  /** Injected rules, as the store names them, with their path ids. */
+  readonly #rules = new Set<string>();
   readonly #listeners = new Set<() => void>();
 
   constructor() {
@@ -185,10 +188,16 @@ export class FakeObjects {
         receipts.push(create(PathReceiptSchema, { prefix, pathId, accepted: true, selected: true, changed }));
       } else if (op.op === "inject-flow") {
         const { rule, pathId } = op.flowSpec;
+        const checked = checkInjectedFlow(op.flowSpec, "flow_spec");
+        if (checked.ok && !mutation.dryRun)
+          this.#rules.add(`${storedName({ ...checked.value, bytes: checked.value.address })} ${pathId}`);
         receipts.push(create(PathReceiptSchema, { prefix: rule, pathId, accepted: true, changed: true }));
       } else if (op.op === "retract") {
-        const there = tables?.injections.has(`${op.prefix} ${op.pathId}`) ?? false;
-        if (!there) unchanged++;
+        const key = `${op.prefix} ${op.pathId}`;
+        const there = tables?.injections.has(key) ?? false;
+        if (this.#rules.has(key)) {
+          if (!mutation.dryRun) this.#rules.delete(key);
+        } else if (!there) unchanged++;
         else if (!mutation.dryRun) tables?.retract(op.prefix, op.pathId);
       }
     }
