@@ -56,7 +56,7 @@ interface Polled {
   readonly name: ArtifactName;
   /** What was told, as JSON; undefined: nothing yet. */
   told: string | undefined;
-  /** Writes to it: what was read before the last one is old. */
+  /** Begins and ends of writes to it: what was read before the last one is old, and odd while one is under way. */
   writes: number;
 }
 
@@ -222,7 +222,7 @@ export class LinuxDataplane {
         name.class === "sysctl" ? readSysctl(name.key) : ((await this.wireGuard?.read(name.key)) ?? null);
       const entry = this.polled.get(text);
       // Given up or written to meanwhile.
-      if (!entry || entry.writes !== writes) continue;
+      if (!entry || entry.writes !== writes || entry.writes % 2 === 1) continue;
       const now = JSON.stringify(observed);
       if (entry.told === now) continue;
       entry.told = now;
@@ -276,12 +276,14 @@ export class LinuxDataplane {
     const noDevice: KernelOutcome = { error: "ENODEV", detail: "" };
     switch (name) {
       case "sysctl": {
+        this.writing(operation);
         const error = writeSysctl(key, String(facts.value));
         const detail = error === "" ? "" : permission(error);
         return this.written(operation, { error, detail, observed: readSysctl(key) });
       }
       case "wireguard":
         if (index === undefined || !this.wireGuard) return noDevice;
+        this.writing(operation);
         return this.wireGuard.apply(operation).then((outcome) => this.written(operation, outcome));
       case "link":
         if (verb === "delete") {
@@ -356,13 +358,18 @@ export class LinuxDataplane {
     return { error: "", detail: "" };
   }
 
+  /** What is read of a polled setting from now on may be half of what is written. */
+  private writing(name: ArtifactName): void {
+    const entry = this.polled.get(artifactText(name));
+    if (entry) entry.writes++;
+  }
+
   /** Notes what a polled setting holds since it was written. */
   private written(name: ArtifactName, outcome: KernelOutcome): KernelOutcome {
     const entry = this.polled.get(artifactText(name));
-    if (entry && outcome.observed !== undefined) {
-      entry.told = JSON.stringify(outcome.observed);
-      entry.writes++;
-    }
+    if (!entry) return outcome;
+    entry.writes += 1 + ((entry.writes + 1) % 2);
+    entry.told = outcome.observed === undefined ? undefined : JSON.stringify(outcome.observed);
     return outcome;
   }
 
