@@ -3,8 +3,8 @@ import type { Message, MessageInitShape } from "@bufbuild/protobuf";
 import { type ContextKey, type ContextValues, createContextKey } from "@connectrpc/connect";
 import type { Problem } from "../base/problem.ts";
 import type { LinkCountersSchema } from "../gen/cairn/v1/interface_service_pb.ts";
-import type { EventArchive, HistoryArchive, Owner } from "../state/view.ts";
 import type { TranslationTable } from "../state/translation-message.ts";
+import type { EventArchive, HistoryArchive, Owner } from "../state/view.ts";
 import type { CairnMetrics } from "./metrics.ts";
 import type { WatcherSlots } from "./watchers.ts";
 

@@ -18,6 +18,19 @@ const fileOf = (set: string): Json => ({
   file: { name: "sets.toml", content: `[[prefix_sets]]\nname = "${set}"\n` },
 });
 const confirm = { confirm_within: "60s" };
+const uplinks = {
+  file: {
+    name: "uplinks.toml",
+    content: `
+[[interfaces]]
+name = "lte"
+ifname = "lte0"
+[[egress_route_policies]]
+name = "internet"
+candidates = [{ name = "lte", interface = "lte", gateway = "192.0.2.1" }]
+`,
+  },
+};
 
 /** A good request for each RPC and what its answer must hold, in an order in which they work one after the other. */
 const rows: readonly (readonly [rpc: string, request: Json, expected: Json])[] = [
@@ -149,6 +162,17 @@ const rows: readonly (readonly [rpc: string, request: Json, expected: Json])[] =
   ["cairn.v1.RibService/ExplainAdvertisedRoute", { neighbor: peer, prefix: "198.51.100.0/24" }, {}],
   ["cairn.v1.PolicyService/GetPolicyStats", { name: "accept-all" }, {}],
   ["cairn.v1.PolicyService/TestPolicy", {}, {}],
+  [
+    "cairn.v1.InjectionService/AddFlowSpec",
+    { flow_spec: { rule: "dst 198.51.100.0/24 proto udp -> drop" } },
+    { receipt: {} },
+  ],
+  ["cairn.v1.RibService/ListFlowSpecRoutes", {}, { routes: [{}] }],
+  ["cairn.v1.InjectionService/DeleteFlowSpec", { rule: "dst 198.51.100.0/24 proto udp" }, {}],
+  ["cairn.v1.ConfigService/Apply", { source: uplinks }, {}],
+  ["cairn.v1.EgressRoutePolicyService/ListEgressRoutePolicies", {}, { policies: [{}] }],
+  ["cairn.v1.EgressRoutePolicyService/GetEgressRoutePolicy", { name: "internet" }, {}],
+  ["cairn.v1.EgressRoutePolicyService/GetEgressHistory", { name: "internet" }, {}],
   ["cairn.v1.RibService/WatchRoutes", {}, { type: "TYPE_SNAPSHOT" }],
   ["cairn.v1.RibService/GetRibSummary", {}, { families: [{ prefixes: "3" }] }],
   ["cairn.v1.InjectionService/DeletePath", { prefix: "198.51.100.0/24" }, {}],
@@ -178,8 +202,10 @@ const rows: readonly (readonly [rpc: string, request: Json, expected: Json])[] =
   ["cairn.v1.ControlService/Shutdown", { message: "bye" }, {}],
 ];
 
-/** Need a kernel, simulated or real: test/e2e/next-hops.test.ts, interop/nat-firewall. */
+/** Need a kernel, simulated or real: test/e2e/next-hops.test.ts, interop/nat-firewall, interop/multi-wan. */
 const elsewhere = [
+  "cairn.v1.EgressRoutePolicyService/PinEgressRoutePolicy",
+  "cairn.v1.EgressRoutePolicyService/UnpinEgressRoutePolicy",
   "cairn.v1.InterfaceService/SimulateKernel",
   "cairn.v1.Nat44RuleService/ListTranslations",
   "cairn.v1.Nat44RuleService/EvictTranslations",
