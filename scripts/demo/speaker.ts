@@ -12,7 +12,7 @@ import type { Input } from "../../src/state/inputs.ts";
 import type { Negotiated, NeighborConfig, SessionHost } from "../../src/state/session-port.ts";
 import { Sessions } from "../../src/state/sessions.ts";
 import { encodeBlock } from "../../src/wire/block.ts";
-import { families, ipv4Unicast } from "../../src/wire/family.ts";
+import { ipv4Unicast, prefixFamilies, unicastFamily } from "../../src/wire/family.ts";
 import { MessageWriter } from "../../src/wire/message-writer.ts";
 import type { PathAttributes } from "../../src/wire/path-attributes.ts";
 import { UpdateEncoder } from "../../src/wire/update-encode.ts";
@@ -164,7 +164,7 @@ class Speaker implements SessionHost {
     }
     this.next++;
     this.begin();
-    for (const family of families) this.encoder.endOfRib(family);
+    for (const family of prefixFamilies) this.encoder.endOfRib(family);
     this.send();
   }
 
@@ -224,7 +224,7 @@ class Speaker implements SessionHost {
     if (prefixes.length === 0) return;
     this.block.reset();
     encodeBlock(attributes, this.block);
-    const family = families.find((each) => each.addressBytes === prefixes[0].bytes.length)!;
+    const family = unicastFamily(prefixes[0].bytes.length);
     if (family === ipv4Unicast) this.encoder.beginUpdate4(this.block.bytes, 0, this.block.at);
     else this.encoder.beginUpdateMp(family, this.block.bytes, 0, this.block.at);
     for (const { bytes, length } of prefixes) this.encoder.prefix16(bytes, 0, length);
@@ -232,7 +232,7 @@ class Speaker implements SessionHost {
   }
 
   private withdraw(prefixes: readonly Prefix[]): void {
-    const family = families.find((each) => each.addressBytes === prefixes[0].bytes.length)!;
+    const family = unicastFamily(prefixes[0].bytes.length);
     if (family === ipv4Unicast) this.encoder.beginWithdraw4();
     else this.encoder.beginWithdrawMp(family);
     for (const { bytes, length } of prefixes) this.encoder.prefix16(bytes, 0, length);
@@ -283,7 +283,7 @@ function configOf(role: Role, port: number): NeighborConfig {
     delayOpenMs: 0,
     sendHoldMs: 0,
     idleHoldMs: 2_000,
-    families,
+    families: prefixFamilies,
     description: "",
     peerGroup: "",
     shutdown: false,

@@ -373,9 +373,14 @@ export class CoreView implements View {
   }
 
   ribSummary(): GetRibSummaryResponse {
-    const { routing, groups } = this.core;
+    const { routing, groups, neighbors } = this.core;
+    // Tables of prefixes are always told of; others where they hold something, or a neighbor is to speak them.
+    const spoken = new Set([...neighbors.all()].flatMap(({ config }) => config.families));
+    const tables = routing.tables.filter(
+      ({ family, paths }) => family.nlri === "prefix" || paths.count > 0 || spoken.has(family),
+    );
     return create(GetRibSummaryResponseSchema, {
-      families: routing.tables.map((table) => ({
+      families: tables.map((table) => ({
         family: table.family.name,
         prefixes: BigInt(table.prefixes.count - table.vacantCount),
         paths: BigInt(table.paths.count),

@@ -3,7 +3,7 @@
 import type { Route } from "../../src/gen/cairn/v1/types_pb.ts";
 import { RouteBatch } from "../../src/state/route-batch.ts";
 import type { RouteWatch } from "../../src/state/view.ts";
-import { type Family, families } from "../../src/wire/family.ts";
+import { type Family, prefixFamilies } from "../../src/wire/family.ts";
 import type { Speaker } from "./speaker.ts";
 import type { World } from "./world.ts";
 
@@ -34,7 +34,7 @@ export class SimWatchers {
 
   open(speaker: Speaker): void {
     if (!speaker.view || !speaker.reading || this.all.length >= watchersMax) return;
-    const family = this.world.dice.pick(families);
+    const family = this.world.dice.pick(prefixFamilies);
     const id = this.nextId++;
     const watch = this.begin(speaker, id, family, 0).watch;
     this.all.push({

@@ -1183,6 +1183,8 @@ export const RibSummarySchema: GenMessage<RibSummary> = /*@__PURE__*/
  */
 export type GetRibSummaryResponse = Message<"cairn.v1.GetRibSummaryResponse"> & {
   /**
+   * Unicast families, and of the others those that hold routes or that a neighbor is to speak.
+   *
    * @generated from field: repeated cairn.v1.RibSummary families = 1;
    */
   families: RibSummary[];
