@@ -6,7 +6,11 @@ import { fromJson, type JsonValue, type Message, toJson } from "@bufbuild/protob
 import { unreachable } from "../base/assert.ts";
 import { limits } from "../base/limits.ts";
 import type { Problem } from "../base/problem.ts";
-import { InjectedFlowSpecSchema, InjectedPathSchema, PathReceiptSchema } from "../gen/cairn/v1/injection_service_pb.ts";
+import {
+  InjectedFlowSpecSchema,
+  InjectedPathSchema,
+  PathReceiptSchema,
+} from "../gen/cairn/v1/injection_service_pb.ts";
 import { ObjectChangeSchema } from "../gen/cairn/v1/types_pb.ts";
 import { kinds } from "./kinds.ts";
 import type { Mutation, MutationOp, MutationOutcome } from "./mutation.ts";
