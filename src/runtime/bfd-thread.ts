@@ -3,12 +3,13 @@
  * again with the sessions that there are; neighbors hear from it again within their detection time at the best, and BGP
  * goes on until they say otherwise.
  */
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import type { SessionPlan } from "../bfd/table.ts";
 import type { Effect } from "../state/effects.ts";
 import type { Input } from "../state/inputs.ts";
 import type { BfdNews, ToBfd } from "./bfd-messages.ts";
 import type { TcpLog } from "./listen.ts";
+import { endThread, startThread } from "./thread.ts";
 
 /** A thread that ended is started again after this. */
 const restartMs = 1000;
@@ -49,12 +50,7 @@ export class BfdThread {
     clearTimeout(this.#restart);
     const worker = this.#worker;
     this.#worker = undefined;
-    if (!worker) return;
-    const ended = new Promise((resolve) => worker.once("exit", resolve));
-    worker.postMessage({ kind: "close" } satisfies ToBfd);
-    const patience = setTimeout(() => void worker.terminate(), closeMs);
-    await ended;
-    clearTimeout(patience);
+    if (worker) await endThread(worker, closeMs);
   }
 
   #tell(message: ToBfd): void {
@@ -62,18 +58,14 @@ export class BfdThread {
   }
 
   #start(): void {
-    const worker = new Worker(new URL("./bfd-worker.ts", import.meta.url));
+    const worker = startThread<BfdNews>("./bfd-worker.ts", "the thread of BFD", this.#log, {
+      heard: (news) => {
+        this.#post({ kind: "bfd.news", ...news });
+        worker.postMessage({ kind: "taken" } satisfies ToBfd);
+      },
+      ended: (ended) => this.#ended(ended),
+    });
     this.#worker = worker;
-    worker.on("message", (news: BfdNews) => {
-      this.#post({ kind: "bfd.news", ...news });
-      worker.postMessage({ kind: "taken" } satisfies ToBfd);
-    });
-    worker.on("error", (error) => {
-      this.#log("error", "the thread of BFD failed", {
-        error: error instanceof Error ? (error.stack ?? error.message) : String(error),
-      });
-    });
-    worker.on("exit", () => this.#ended(worker));
     for (const plan of this.#plans.values()) this.#tell({ kind: "set", plan });
   }
 

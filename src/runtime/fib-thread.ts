@@ -2,12 +2,13 @@
  * The owner's end of the thread that writes BGP routes. It begins with the first FibTable; a daemon without one has no
  * such thread. Should it end by itself, what was under way counts as unknown, and the next request starts it again.
  */
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import type { FibScope } from "../dataplane/fib/messages.ts";
 import type { Effect } from "../state/effects.ts";
 import type { Input } from "../state/inputs.ts";
 import type { FromFib, ToFib } from "./fib-messages.ts";
 import type { TcpLog } from "./listen.ts";
+import { endThread, startThread } from "./thread.ts";
 
 /** What was under way when the thread ended is answered after this, so that it is not started in a circle. */
 const restartMs = 1000;
@@ -51,10 +52,7 @@ export class FibThread {
     this.#closed = true;
     const worker = this.#worker;
     this.#worker = undefined;
-    if (!worker) return;
-    const ended = new Promise((resolve) => worker.once("exit", resolve));
-    worker.postMessage({ kind: "close" } satisfies ToFib);
-    await ended;
+    if (worker) await endThread(worker);
   }
 
   #tell(message: ToFib): void {
@@ -63,14 +61,10 @@ export class FibThread {
   }
 
   #start(): Worker {
-    const worker = new Worker(new URL("./fib-worker.ts", import.meta.url));
-    worker.on("message", (message: FromFib) => this.#heard(message));
-    worker.on("error", (error) => {
-      this.#log("error", "the thread of the FIB failed", {
-        error: error instanceof Error ? (error.stack ?? error.message) : String(error),
-      });
+    const worker = startThread<FromFib>("./fib-worker.ts", "the thread of the FIB", this.#log, {
+      heard: (message) => this.#heard(message),
+      ended: (ended) => this.#ended(ended),
     });
-    worker.on("exit", () => this.#ended(worker));
     if (this.#scopes.length > 0) worker.postMessage({ kind: "watch", scopes: this.#scopes } satisfies ToFib);
     return worker;
   }

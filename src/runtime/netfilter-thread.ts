@@ -3,7 +3,7 @@
  * that logs; a daemon without either has no such thread. Should it end by itself, open questions are answered with that,
  * and the next one starts it again.
  */
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import type {
   Eviction,
   TranslationPage,
@@ -14,6 +14,7 @@ import type { Effect } from "../state/effects.ts";
 import type { Input } from "../state/inputs.ts";
 import type { TcpLog } from "./listen.ts";
 import type { FromNetfilter, NetfilterRequest, ToNetfilter } from "./netfilter-messages.ts";
+import { endThread, startThread } from "./thread.ts";
 
 /** Questions under way; each reads the whole table. */
 const questionsMax = 8;
@@ -60,9 +61,7 @@ export class NetfilterThread implements TranslationTable {
     const worker = this.#worker;
     this.#worker = undefined;
     if (!worker) return;
-    const exit = new Promise((resolve) => worker.once("exit", resolve));
-    worker.postMessage({ kind: "close" } satisfies ToNetfilter);
-    await exit;
+    await endThread(worker);
     this.#answerAll();
   }
 
@@ -83,15 +82,11 @@ export class NetfilterThread implements TranslationTable {
   }
 
   #start(): Worker {
-    const worker = new Worker(new URL("./netfilter-worker.ts", import.meta.url));
-    worker.on("message", (message: FromNetfilter) => this.#heard(message));
-    worker.on("error", (error) => {
-      this.#log("error", "the thread for flows and logged packets failed", {
-        error: error instanceof Error ? (error.stack ?? error.message) : String(error),
-      });
+    const what = "the thread for flows and logged packets";
+    return startThread<FromNetfilter>("./netfilter-worker.ts", what, this.#log, {
+      heard: (message) => this.#heard(message),
+      ended: (worker) => this.#ended(worker),
     });
-    worker.on("exit", () => this.#ended(worker));
-    return worker;
   }
 
   #heard(message: FromNetfilter): void {

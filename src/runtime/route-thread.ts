@@ -2,12 +2,13 @@
  * The owner's end of the thread that reads the kernel's routes. It begins with the first Redistribute; a daemon without one
  * has no such thread. Should it end by itself it is started again, and tells all there is.
  */
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import type { RouteScope } from "../dataplane/redistribute/messages.ts";
 import type { Effect } from "../state/effects.ts";
 import type { Input } from "../state/inputs.ts";
 import type { TcpLog } from "./listen.ts";
 import type { FromRoutes, ToRoutes } from "./route-messages.ts";
+import { endThread, startThread } from "./thread.ts";
 
 /** A thread that ended is started again after this. */
 const restartMs = 1000;
@@ -40,24 +41,17 @@ export class RouteThread {
     clearTimeout(this.#restart);
     const worker = this.#worker;
     this.#worker = undefined;
-    if (!worker) return;
-    const ended = new Promise((resolve) => worker.once("exit", resolve));
-    worker.postMessage({ kind: "close" } satisfies ToRoutes);
-    await ended;
+    if (worker) await endThread(worker);
   }
 
   #start(): void {
-    const worker = new Worker(new URL("./route-worker.ts", import.meta.url));
+    const worker = startThread<FromRoutes>("./route-worker.ts", "the thread that reads routes", this.#log, {
+      heard: (news) => {
+        if (!this.#closed) this.#post({ kind: "routes.news", news });
+      },
+      ended: (ended) => this.#ended(ended),
+    });
     this.#worker = worker;
-    worker.on("message", (news: FromRoutes) => {
-      if (!this.#closed) this.#post({ kind: "routes.news", news });
-    });
-    worker.on("error", (error) => {
-      this.#log("error", "the thread that reads routes failed", {
-        error: error instanceof Error ? (error.stack ?? error.message) : String(error),
-      });
-    });
-    worker.on("exit", () => this.#ended(worker));
     worker.postMessage({ kind: "watch", scopes: this.#scopes } satisfies ToRoutes);
   }
 
